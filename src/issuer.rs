@@ -1,0 +1,75 @@
+//! What we ask of an issuer, and what it can answer: the nouns that the pure rooms and the HTTP client share.
+
+use crate::redacted::Redacted;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use std::time::Duration;
+
+pub mod application;
+pub mod http;
+
+/// One question to the application issuer (`apptoken-refresh`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// The URL without query, as the spec gives it.
+    pub endpoint: String,
+    /// Names the application.
+    pub consumer_key: Redacted,
+    /// Proves that we may ask.
+    pub consumer_secret: Redacted,
+    /// A token this application has had.
+    pub old_token: Redacted,
+    /// The validity a new token shall have, in whole seconds; 0 = never expires.
+    pub validity_seconds: u64,
+}
+
+/// How long the issuer says a token still lives, counted from the moment the request was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// It does not expire: validity 0 was asked for, or `validityTime` was absent, null or above 100 years.
+    Never,
+    /// Whole seconds; 0 when the issuer reported zero or less (the token is at its very end).
+    Seconds(u64),
+}
+
+/// A token as the issuer gave it: the one that lives, or a new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The live token.
+    pub token: Redacted,
+    /// How long it lives.
+    pub lifetime: Lifetime,
+    /// The issuer's `Date` header: for measuring clock skew, never for arithmetic on expiries.
+    pub date: Option<Timestamp>,
+}
+
+/// What kind of failure it was: decides the reason, the retry, and whether the endpoint is to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// Our settings forbid this endpoint (host, address or scheme); nothing was sent.
+    EndpointNotAllowed,
+    /// The request itself is wrong (400 and its like with the API's own body, or a redirect): a retry alone will not help.
+    Rejected,
+    /// A 500 with the API's envelope: this application's answer. Wrong credentials look like this.
+    Refused,
+    /// Not reachable, timed out, throttled, 502/503/504, or a body that is not the API's own: the endpoint is to blame.
+    Unavailable,
+}
+
+/// A call that gave no token. Its text never holds a credential, a token, a URL query or a body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Failure {
+    /// What kind.
+    pub kind: FailureKind,
+    /// One clause for people, such as `the issuer answered HTTP 500`.
+    pub detail: String,
+    /// The issuer's wish (`Retry-After`), bounded by the reader.
+    pub retry_after: Option<Duration>,
+}
+
+/// The side of the operator that talks to issuers.
+pub trait Issuer: Send + Sync {
+    /// Sends one question and reads its answer, within the call timeout. It never repeats a request by itself.
+    fn refresh<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, Failure>>;
+}
