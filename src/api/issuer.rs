@@ -1,0 +1,106 @@
+//! Who issues the token, and where the credentials for it are.
+
+use super::rules;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where an application's token comes from if the resource does not say.
+pub const DEFAULT_APPLICATION_ENDPOINT: &str = "https://api.syniverse.com/saop-rest-data/v1/apptoken-refresh";
+
+/// An application of the Syniverse Platform: the issuer of `apptoken-refresh`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = rules::application)]
+pub struct ApplicationSpec {
+    /// URL of the issuer, without user, query or fragment. Its host must be one that the operator allows; by
+    /// default that is api.syniverse.com only.
+    #[serde(default = "default_endpoint")]
+    #[schemars(transform = rules::endpoint)]
+    pub endpoint: String,
+    /// Where the application's consumer key, consumer secret and first token are.
+    pub credentials: ApplicationCredentials,
+    /// A second application, with a consumer key of its own. The two take turns: before the token of one expires,
+    /// a new token of the other is in the Secret, so that there is never a moment without a live token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standby_credentials: Option<ApplicationCredentials>,
+    /// The lifetime asked for each new token, as a duration such as 24h, 90m or 1h30m. 0s asks for a token that
+    /// never expires. The issuer may refuse less than 15m.
+    #[serde(default = "default_validity")]
+    #[schemars(transform = rules::duration)]
+    pub validity: String,
+}
+
+/// Where an application's consumer key, consumer secret and old token are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplicationCredentials {
+    /// The Secret, in the namespace of this resource, that holds the credentials. A changed value takes effect at
+    /// once.
+    pub secret_ref: SecretReference,
+    /// Under which keys of that Secret the values are.
+    #[serde(default)]
+    pub keys: ApplicationKeys,
+}
+
+/// A Secret of the same namespace.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretReference {
+    /// Name of the Secret.
+    #[schemars(transform = rules::object_name)]
+    pub name: String,
+}
+
+/// The names of the keys in the credentials Secret.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ApplicationKeys {
+    /// Key that holds the consumer key of the application.
+    #[schemars(transform = rules::data_key)]
+    pub consumer_key: String,
+    /// Key that holds the consumer secret of the application.
+    #[schemars(transform = rules::data_key)]
+    pub consumer_secret: String,
+    /// Key that holds the token to begin with: the Access Token on the Auth Keys page of the application. It is
+    /// read until the operator has issued a token, and again whenever it changes.
+    #[schemars(transform = rules::data_key)]
+    pub old_token: String,
+}
+
+/// A login session: the issuer of `PUT /api/v2/auth/token`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionSpec {
+    /// URL of the issuer, such as https://sma.example.com/api/v2/auth/token, without user, query or fragment. Its
+    /// host must be one that the operator allows.
+    #[schemars(transform = rules::endpoint)]
+    pub endpoint: String,
+    /// Where the token pair or the login of the session is.
+    pub credentials: SessionCredentials,
+}
+
+/// Where a session's token pair or login is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionCredentials {
+    /// The Secret, in the namespace of this resource, that holds the credentials: token and refreshToken, or
+    /// username and password, or all four. With username and password a lost session is opened again.
+    pub secret_ref: SecretReference,
+}
+
+impl Default for ApplicationKeys {
+    fn default() -> Self {
+        Self {
+            consumer_key: "consumerKey".into(),
+            consumer_secret: "consumerSecret".into(),
+            old_token: "oldToken".into(),
+        }
+    }
+}
+
+fn default_endpoint() -> String {
+    DEFAULT_APPLICATION_ENDPOINT.into()
+}
+
+fn default_validity() -> String {
+    "24h".into()
+}

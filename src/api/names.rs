@@ -1,0 +1,101 @@
+//! The names that follow from a resource: its Secrets, the Secrets it reads, its annotations.
+
+use super::{ApplicationSpec, DEFAULT_KEY, SyniverseToken, SyniverseTokenSpec};
+
+/// What the name of a state Secret ends with; no token Secret may be called so.
+pub const STATE_SECRET_SUFFIX: &str = "-syniverse-state";
+
+/// On a Secret: the name of the SyniverseToken that may take it over.
+pub const ADOPT_ANNOTATION: &str = "syniverse.dev/adopt";
+
+/// On a SyniverseToken: a value not seen before asks for a refresh now.
+pub const REFRESH_ANNOTATION: &str = "syniverse.dev/refresh";
+
+impl SyniverseToken {
+    /// The name of the token Secret; empty only for an object that has no name itself.
+    pub fn secret_name(&self) -> &str {
+        let chosen = self.spec.secret.as_ref().and_then(|secret| secret.name.as_deref());
+        chosen.unwrap_or_else(|| self.own_name())
+    }
+
+    /// The name of the state Secret.
+    pub fn state_secret_name(&self) -> String {
+        format!("{}{STATE_SECRET_SUFFIX}", self.own_name())
+    }
+
+    /// The names of the Secrets that credentials are read from, each once.
+    pub fn referenced_secrets(&self) -> Vec<&str> {
+        let mut names = self.spec.referenced_secrets();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    fn own_name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+}
+
+impl SyniverseTokenSpec {
+    /// The key of the token Secret that holds the token.
+    pub fn key(&self) -> &str {
+        self.secret.as_ref().map_or(DEFAULT_KEY, |secret| &secret.key)
+    }
+
+    fn referenced_secrets(&self) -> Vec<&str> {
+        let application = self.application.iter().flat_map(ApplicationSpec::referenced_secrets);
+        let session = self.session.iter().map(|session| session.credentials.secret_ref.name.as_str());
+        application.chain(session).collect()
+    }
+}
+
+impl ApplicationSpec {
+    fn referenced_secrets(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.credentials)
+            .chain(&self.standby_credentials)
+            .map(|credentials| credentials.secret_ref.name.as_str())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn token(spec: Value) -> SyniverseToken {
+        SyniverseToken::new("messaging", serde_json::from_value(spec).unwrap())
+    }
+
+    #[test]
+    fn the_token_secret_is_called_like_the_resource_unless_it_is_named() {
+        assert_eq!(token(json!({})).secret_name(), "messaging");
+        assert_eq!(token(json!({"secret": {"key": "t"}})).secret_name(), "messaging");
+        assert_eq!(token(json!({"secret": {"name": "other"}})).secret_name(), "other");
+    }
+
+    #[test]
+    fn the_state_secret_is_called_after_the_resource_whatever_the_token_secret_is_called() {
+        assert_eq!(token(json!({"secret": {"name": "other"}})).state_secret_name(), "messaging-syniverse-state");
+    }
+
+    #[test]
+    fn the_token_is_kept_under_access_token_unless_a_key_is_named() {
+        assert_eq!(token(json!({})).spec.key(), "accessToken");
+        assert_eq!(token(json!({"secret": {}})).spec.key(), "accessToken");
+        assert_eq!(token(json!({"secret": {"key": "t"}})).spec.key(), "t");
+    }
+
+    #[test]
+    fn every_secret_that_holds_credentials_is_referenced_once() {
+        let application = json!({"application": {
+            "credentials": {"secretRef": {"name": "b"}}, "standbyCredentials": {"secretRef": {"name": "a"}}}});
+        assert_eq!(token(application).referenced_secrets(), ["a", "b"]);
+        let shared = json!({"application": {
+            "credentials": {"secretRef": {"name": "a"}}, "standbyCredentials": {"secretRef": {"name": "a"}}}});
+        assert_eq!(token(shared).referenced_secrets(), ["a"]);
+        let session = json!({"session": {"endpoint": "https://x", "credentials": {"secretRef": {"name": "s"}}}});
+        assert_eq!(token(session).referenced_secrets(), ["s"]);
+        assert_eq!(token(json!({})).referenced_secrets(), Vec::<&str>::new());
+    }
+}

@@ -1,0 +1,255 @@
+//! What the API server refuses, and what it tells the user. Each function adds the rules of one kind of value to
+//! its schema. Strings, lists and maps are limited in size, because the API server accepts a rule only if it knows
+//! what checking it can cost.
+
+use super::{EXPIRATION_TIME_KEY, STATE_SECRET_SUFFIX, duration};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::ValidationRule;
+use schemars::Schema;
+use serde_json::{Value, json};
+
+/// A DNS subdomain, as object names are.
+const OBJECT_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+/// A key of a Secret's data; the API server also refuses `.`, `..` and what begins with `..`.
+const DATA_KEY: &str = r"^\\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$";
+/// A key of a label or annotation: a name of at most 63 characters, perhaps after a DNS subdomain and a slash.
+const QUALIFIED_NAME: &str = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+const LABEL_VALUE: &str = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
+
+/// The rules between the fields of the spec.
+pub(super) fn spec(schema: &mut Schema) {
+    must(
+        schema,
+        "[has(self.application), has(self.session)].exists_one(x, x)",
+        "exactly one of application and session must be set",
+    );
+    let is_duration = |field: &str| format!("{field}.matches('{}')", duration::PATTERN);
+    must(
+        schema,
+        &format!(
+            "!has(self.refreshBefore) || !has(self.application) || !{} || !{} \
+             || duration(self.application.validity) == duration('0s') \
+             || duration(self.refreshBefore) + duration(self.refreshBefore) <= duration(self.application.validity)",
+            is_duration("self.refreshBefore"),
+            is_duration("self.application.validity"),
+        ),
+        "refreshBefore must be at most half of the validity",
+    );
+}
+
+/// The rules between the fields of an application.
+pub(super) fn application(schema: &mut Schema) {
+    must(
+        schema,
+        "!has(self.standbyCredentials) || self.standbyCredentials.secretRef.name != self.credentials.secretRef.name \
+         || self.standbyCredentials.keys.consumerKey != self.credentials.keys.consumerKey",
+        "standbyCredentials must be those of a second application, not the same ones again",
+    );
+}
+
+/// The rules between the fields of the token Secret.
+pub(super) fn token_secret(schema: &mut Schema) {
+    must(
+        schema,
+        "!has(self.template) || !(self.key in self.template)",
+        "template must not have the key that holds the token",
+    );
+}
+
+/// The rules between the fields of a restart.
+pub(super) fn restart(schema: &mut Schema) {
+    must(
+        schema,
+        "(self.mode == 'Listed') == (has(self.workloads) && size(self.workloads) > 0) || self.mode == 'Off'",
+        "workloads must be given for mode Listed, and not for mode Unaware",
+    );
+}
+
+/// A duration that [`super::parse_duration`] reads.
+pub(super) fn duration(schema: &mut Schema) {
+    limit(schema, "maxLength", 32);
+    let is_duration = format!("self.matches('{}')", duration::PATTERN);
+    must(schema, &is_duration, "must be a duration such as 24h, 90m or 1h30m");
+    must(
+        schema,
+        &format!("!{is_duration} || duration(self) <= duration('87600h')"),
+        "must be at most 87600h, which is ten years",
+    );
+}
+
+/// The URL of an issuer.
+pub(super) fn endpoint(schema: &mut Schema) {
+    limit(schema, "maxLength", 1024);
+    must(
+        schema,
+        "isURL(self) && url(self).getHostname() != '' && (url(self).getScheme() == 'https' \
+         || url(self).getScheme() == 'http' && url(self).getHostname() in ['localhost', '127.0.0.1', '::1'])",
+        "must be an https URL (http only for localhost, 127.0.0.1 and ::1)",
+    );
+    must(
+        schema,
+        r"!self.matches('[^!-~]|[@?#\\\\]')",
+        "must not have a user, query or fragment, nor blanks, backslashes or characters outside ASCII",
+    );
+}
+
+/// The name of a Secret or workload.
+pub(super) fn object_name(schema: &mut Schema) {
+    limit(schema, "maxLength", 253);
+    must(
+        schema,
+        &format!("self.matches('{OBJECT_NAME}')"),
+        "must be the name of an object: lower case letters, digits, '-' and '.', with a letter or digit at both ends",
+    );
+}
+
+/// A key of a Secret's data.
+pub(super) fn data_key(schema: &mut Schema) {
+    limit(schema, "maxLength", 253);
+    must(
+        schema,
+        &format!("self.matches('{DATA_KEY}')"),
+        "must be a key of a Secret: letters, digits, '-', '_' and '.'",
+    );
+}
+
+/// The key that holds the token.
+pub(super) fn token_key(schema: &mut Schema) {
+    data_key(schema);
+    must(
+        schema,
+        &format!("self != '{EXPIRATION_TIME_KEY}'"),
+        &format!("must not be {EXPIRATION_TIME_KEY}, which holds the moment of expiry"),
+    );
+}
+
+/// Further keys of the token Secret: 16 of 16 KiB fit into a Secret even with four bytes a character.
+pub(super) fn template(schema: &mut Schema) {
+    limit_map(schema, 16, 16 * 1024 - 1024);
+    must(
+        schema,
+        &format!("self.all(k, k.size() <= 253 && k.matches('{DATA_KEY}'))"),
+        "each key must be a key of a Secret: at most 253 letters, digits, '-', '_' and '.'",
+    );
+    must(
+        schema,
+        &format!("!('{EXPIRATION_TIME_KEY}' in self)"),
+        &format!("must not have the key {EXPIRATION_TIME_KEY}, which holds the moment of expiry"),
+    );
+}
+
+/// Labels of the token Secret.
+pub(super) fn labels(schema: &mut Schema) {
+    limit_map(schema, 32, 63);
+    qualified_keys(schema);
+    must(
+        schema,
+        &format!("self.all(k, self[k].matches('{LABEL_VALUE}'))"),
+        "each value must be empty or letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+    );
+    must(
+        schema,
+        "self.all(k, !k.startsWith('syniverse.dev/') && k != 'app.kubernetes.io/managed-by')",
+        "must not have app.kubernetes.io/managed-by or keys that begin with syniverse.dev/: the operator sets them",
+    );
+}
+
+/// Annotations of the token Secret.
+pub(super) fn annotations(schema: &mut Schema) {
+    limit_map(schema, 32, 1024);
+    qualified_keys(schema);
+    must(
+        schema,
+        "self.all(k, !k.startsWith('syniverse.dev/'))",
+        "must not have keys that begin with syniverse.dev/: the operator sets them",
+    );
+    must(
+        schema,
+        "self.all(k, !k.startsWith('kubernetes.io/') && !k.contains('.kubernetes.io/'))",
+        "must not have keys of kubernetes.io/ or its subdomains, which mean something to Kubernetes",
+    );
+}
+
+/// Workloads, each listed once.
+pub(super) fn workloads(schema: &mut Schema) {
+    limit(schema, "maxItems", 64);
+    list_map(schema, &["kind", "name"]);
+}
+
+/// Conditions, one of each type.
+pub(super) fn conditions(schema: &mut Schema) {
+    limit(schema, "maxItems", 16);
+    list_map(schema, &["type"]);
+}
+
+/// The rules that need the name of the resource, and so stand at its root.
+pub(super) fn root() -> Vec<ValidationRule> {
+    let (name, old_name) = (secret_name("self"), secret_name("oldSelf"));
+    vec![
+        ValidationRule {
+            rule: "self.metadata.name.size() <= 63".into(),
+            message: Some("metadata.name must be at most 63 characters".into()),
+            ..ValidationRule::default()
+        },
+        of_secret_name(
+            format!("{name} == {old_name}"),
+            "secret.name (by default the resource's own name) cannot be changed: make a new resource",
+        ),
+        of_secret_name(
+            format!("!{name}.endsWith('{STATE_SECRET_SUFFIX}')"),
+            "secret.name (by default the resource's own name) must not end with -syniverse-state",
+        ),
+        of_secret_name(
+            ["application.?credentials", "application.?standbyCredentials", "session.?credentials"]
+                .map(|credentials| format!("{name} != self.spec.?{credentials}.?secretRef.?name.orValue('')"))
+                .join(" && "),
+            "secret.name (by default the resource's own name) must not be a Secret that credentials are read from",
+        ),
+    ]
+}
+
+/// The name of the token Secret as an expression. Not with `orValue`, which hides its greatest length from the cost
+/// estimate.
+fn secret_name(object: &str) -> String {
+    format!(
+        "(has({object}.spec.secret) && has({object}.spec.secret.name) ? {object}.spec.secret.name : {object}.metadata.name)"
+    )
+}
+
+fn of_secret_name(rule: String, message: &str) -> ValidationRule {
+    ValidationRule {
+        rule,
+        message: Some(message.into()),
+        field_path: Some(".spec.secret.name".into()),
+        ..ValidationRule::default()
+    }
+}
+
+fn qualified_keys(schema: &mut Schema) {
+    must(
+        schema,
+        &format!("self.all(k, k.size() <= 253 && k.matches('{QUALIFIED_NAME}'))"),
+        "each key must be a name of at most 63 letters, digits, '-', '_' and '.', perhaps after a domain and '/'",
+    );
+}
+
+/// Adds a rule and what the user is told when it does not hold.
+fn must(schema: &mut Schema, rule: &str, message: &str) {
+    let rules = schema.ensure_object().entry("x-kubernetes-validations").or_insert_with(|| json!([]));
+    if let Value::Array(rules) = rules {
+        rules.push(json!({"rule": rule, "message": message}));
+    }
+}
+
+fn limit(schema: &mut Schema, keyword: &str, most: u32) {
+    schema.insert(keyword.into(), most.into());
+}
+
+fn limit_map(schema: &mut Schema, entries: u32, value_length: u32) {
+    limit(schema, "maxProperties", entries);
+    schema.insert("additionalProperties".into(), json!({"type": "string", "maxLength": value_length}));
+}
+
+fn list_map(schema: &mut Schema, keys: &[&str]) {
+    schema.insert("x-kubernetes-list-type".into(), "map".into());
+    schema.insert("x-kubernetes-list-map-keys".into(), json!(keys));
+}
