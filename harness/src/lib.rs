@@ -1,1 +1,25 @@
-//! The harness.
+//! A real Kubernetes control plane on loopback for tests, benchmarks and the demo.
+//!
+//! Every process started here is tied to the life of the one that started it: whichever way a test ends, SIGKILL
+//! included, its servers die and its files go. `shared` gives the control plane that a whole test run has in common;
+//! `ControlPlane::start` one of its own to a test that takes the API server down.
+
+mod cluster;
+mod control_plane;
+mod error;
+mod operator;
+mod process;
+mod scratch;
+mod tools;
+mod wait;
+
+pub use cluster::{Cluster, Namespace};
+pub use control_plane::{ControlPlane, KUBECONFIG_VARIABLE, shared};
+pub use error::Error;
+pub use operator::Operator;
+pub use process::Process;
+pub use scratch::Scratch;
+pub use wait::wait_for;
+
+/// What a harness call gives.
+pub type Result<T> = std::result::Result<T, Error>;

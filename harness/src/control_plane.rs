@@ -1,0 +1,236 @@
+//! etcd, kube-apiserver and kube-controller-manager on loopback.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::{Api, Client};
+use tokio::sync::OnceCell;
+
+use crate::{
+    Cluster, Error, Process, Result, Scratch,
+    scratch::random,
+    tools::{Tools, free_port},
+    wait_for,
+};
+
+/// The environment variable that names the kubeconfig of a control plane that already runs, for `shared`.
+pub const KUBECONFIG_VARIABLE: &str = "CONTROL_PLANE_KUBECONFIG";
+
+const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds");
+/// Usually 3 s; a machine that compiles at the same time needs more.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// The control plane of this test run: that of `CONTROL_PLANE_KUBECONFIG`, else one that all tests of this process share,
+/// started by the first that asks and gone when the process ends. Tests keep apart by namespaces.
+///
+/// # Errors
+/// As `ControlPlane::start`.
+pub async fn shared() -> Result<Cluster> {
+    static STARTED: OnceCell<ControlPlane> = OnceCell::const_new();
+    if let Some(kubeconfig) = env::var_os(KUBECONFIG_VARIABLE) {
+        return Ok(Cluster::new(PathBuf::from(kubeconfig), Tools::find()?.path("kubectl")));
+    }
+    Ok(STARTED.get_or_try_init(ControlPlane::start).await?.cluster().clone())
+}
+
+/// A control plane of one's own, with the definitions of `crds/` installed. Dropping it kills its servers and removes
+/// its data.
+#[derive(Debug)]
+pub struct ControlPlane {
+    // Fields are dropped in this order: clients before servers, the folder last.
+    _controller_manager: Process,
+    apiserver: Process,
+    etcd: Process,
+    cluster: Cluster,
+    layout: Layout,
+}
+
+impl ControlPlane {
+    /// Starts it and waits until it serves: API server ready, definitions established, controllers at work.
+    ///
+    /// # Errors
+    /// If a binary cannot be built or found, a server ends (its log is in the error), or it is not ready within 120 s.
+    pub async fn start() -> Result<Self> {
+        let layout = Layout::new()?;
+        let mut etcd = layout.spawn("etcd", layout.etcd())?;
+        let apiserver = layout.serve(&mut etcd).await?;
+        let cluster = layout.cluster();
+        // Before the controllers start: their garbage collector looks for new kinds only every 30 s.
+        if has_files(Path::new(CRDS)) {
+            cluster.install_crds(Path::new(CRDS))?;
+        }
+        let controller_manager = layout.control().await?;
+        Ok(Self { _controller_manager: controller_manager, apiserver, etcd, cluster, layout })
+    }
+
+    /// How to reach it.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Kills the API server (SIGKILL). Its data stay, and its port is not given to anyone else.
+    pub fn stop_apiserver(&mut self) {
+        self.apiserver.kill();
+    }
+
+    /// Starts a stopped API server on the same port and data, and waits until it is ready.
+    ///
+    /// # Errors
+    /// If it ends, or is not ready within 120 s.
+    pub async fn start_apiserver(&mut self) -> Result<()> {
+        self.apiserver = self.layout.serve(&mut self.etcd).await?;
+        Ok(())
+    }
+}
+
+/// Where everything of one control plane lies, and the command lines that follow from it.
+#[derive(Debug)]
+struct Layout {
+    tools: Tools,
+    etcd_port: u16,
+    apiserver_port: u16,
+    token: String,
+    scratch: Scratch,
+}
+
+impl Layout {
+    fn new() -> Result<Self> {
+        let layout = Self {
+            tools: Tools::find()?,
+            etcd_port: free_port()?,
+            apiserver_port: free_port()?,
+            token: format!("{:016x}{:016x}", random(), random()),
+            scratch: Scratch::new()?,
+        };
+        layout.write("tokens.csv", &format!("{},admin,admin,system:masters\n", layout.token))?;
+        layout.write("kubeconfig", &layout.kubeconfig())?;
+        Ok(layout)
+    }
+
+    fn cluster(&self) -> Cluster {
+        Cluster::new(self.path("kubeconfig"), self.tools.path("kubectl"))
+    }
+
+    /// Starts the API server and waits until it is ready.
+    async fn serve(&self, etcd: &mut Process) -> Result<Process> {
+        let mut apiserver = self.spawn("kube-apiserver", self.apiserver())?;
+        let servers = &mut [etcd, &mut apiserver];
+        // It makes its certificate first thing; without it there can be no client.
+        let certificate = self.path("certificates/apiserver.crt");
+        wait_while_running("the API server's certificate", servers, async || certificate.exists()).await?;
+        let client = self.cluster().client().await?;
+        wait_while_running("the API server", servers, async || is_ready(&client).await).await?;
+        Ok(apiserver)
+    }
+
+    /// Starts the controllers and waits until they work: the default service account is made by one of them.
+    async fn control(&self) -> Result<Process> {
+        let mut controller_manager = self.spawn("kube-controller-manager", self.controller_manager())?;
+        let accounts = Api::<ServiceAccount>::namespaced(self.cluster().client().await?, "default");
+        let made = async || matches!(accounts.get_opt("default").await, Ok(Some(_)));
+        wait_while_running("the controllers", &mut [&mut controller_manager], made).await?;
+        Ok(controller_manager)
+    }
+
+    fn etcd(&self) -> Vec<String> {
+        // One member needs no peers, but wants an address for them: any free port will do.
+        let (client, peer) = (format!("http://127.0.0.1:{}", self.etcd_port), "http://127.0.0.1:0");
+        vec![
+            format!("--data-dir={}", self.show("etcd")),
+            format!("--listen-client-urls={client}"),
+            format!("--advertise-client-urls={client}"),
+            format!("--listen-peer-urls={peer}"),
+            format!("--initial-advertise-peer-urls={peer}"),
+            format!("--initial-cluster=default={peer}"),
+            "--unsafe-no-fsync".to_owned(),
+        ]
+    }
+
+    fn apiserver(&self) -> Vec<String> {
+        // The certificate's key, which the server makes for itself, signs service account tokens as well.
+        let key = self.show("certificates/apiserver.key");
+        vec![
+            format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port),
+            "--bind-address=127.0.0.1".to_owned(),
+            format!("--secure-port={}", self.apiserver_port),
+            format!("--cert-dir={}", self.show("certificates")),
+            format!("--service-account-key-file={key}"),
+            format!("--service-account-signing-key-file={key}"),
+            "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+            "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+            format!("--token-auth-file={}", self.show("tokens.csv")),
+            "--authorization-mode=RBAC".to_owned(),
+        ]
+    }
+
+    fn controller_manager(&self) -> Vec<String> {
+        vec![
+            format!("--kubeconfig={}", self.show("kubeconfig")),
+            format!("--service-account-private-key-file={}", self.show("certificates/apiserver.key")),
+            format!("--root-ca-file={}", self.show("certificates/apiserver.crt")),
+            "--use-service-account-credentials".to_owned(),
+            "--leader-elect=false".to_owned(),
+            "--secure-port=0".to_owned(),
+        ]
+    }
+
+    fn kubeconfig(&self) -> String {
+        format!(
+            "apiVersion: v1
+kind: Config
+current-context: test
+contexts: [{{name: test, context: {{cluster: test, user: admin}}}}]
+clusters: [{{name: test, cluster: {{server: 'https://127.0.0.1:{}', certificate-authority: '{}'}}}}]
+users: [{{name: admin, user: {{token: {}}}}}]
+",
+            self.apiserver_port,
+            self.show("certificates/apiserver.crt"),
+            self.token
+        )
+    }
+
+    fn spawn(&self, name: &str, arguments: Vec<String>) -> Result<Process> {
+        Process::spawn(Command::new(self.tools.path(name)).args(arguments), &self.path(&format!("{name}.log")))
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        fs::write(self.path(name), text).map_err(Error::io(format!("write {name}")))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    fn show(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+}
+
+async fn is_ready(client: &Client) -> bool {
+    let Ok(request) = http::Request::get("/readyz").body(Vec::new()) else { return false };
+    client.request_text(request).await.is_ok()
+}
+
+/// Waits for `condition`, for as long as the servers that it depends on run.
+async fn wait_while_running(
+    what: &str,
+    servers: &mut [&mut Process],
+    mut condition: impl AsyncFnMut() -> bool,
+) -> Result<()> {
+    wait_for(what, READY_WITHIN, async || {
+        if let Some(ended) = servers.iter_mut().find_map(|server| server.check_running().err()) {
+            return Some(Err(ended));
+        }
+        condition().await.then_some(Ok(()))
+    })
+    .await?
+}
+
+fn has_files(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+}
