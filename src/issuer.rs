@@ -5,8 +5,11 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use std::time::Duration;
 
+pub mod address;
 pub mod application;
+pub mod endpoint;
 pub mod http;
+pub mod transport;
 
 /// One question to the application issuer (`apptoken-refresh`).
 #[derive(Clone, Debug, PartialEq, Eq)]

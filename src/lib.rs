@@ -3,3 +3,5 @@
 pub mod api;
 pub mod issuer;
 pub mod redacted;
+pub mod settings;
+pub mod telemetry;

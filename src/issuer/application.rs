@@ -1,0 +1,280 @@
+//! The wire of `apptoken-refresh`: how a question is written and an answer read. No client required.
+
+use super::{Answer, Ask, Failure, FailureKind, Lifetime};
+use crate::redacted::Redacted;
+use jiff::Timestamp;
+use reqwest::Url;
+use serde_json::{Map, Number, Value};
+use std::time::Duration;
+
+/// A lifetime above this is reported by issuers that mean "never" (100 years of 365.25 days).
+const FOREVER_SECONDS: f64 = 3_155_760_000.0;
+
+/// What came back over HTTP.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The `Date` header.
+    pub date: Option<Timestamp>,
+    /// The `Retry-After` header, bounded.
+    pub retry_after: Option<Duration>,
+    /// The body, or why it could not be read.
+    pub body: Result<Body, Failure>,
+}
+
+/// A body that may hold a token: it cannot be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Body(pub Vec<u8>);
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{} bytes]", self.0.len())
+    }
+}
+
+/// Writes the question into the query of `endpoint`. From here on the URL is a secret: it is sent, and dropped.
+pub fn question(mut endpoint: Url, ask: &Ask) -> Url {
+    endpoint
+        .query_pairs_mut()
+        .append_pair("consumerkey", ask.consumer_key.expose())
+        .append_pair("consumersecret", ask.consumer_secret.expose())
+        .append_pair("oldtoken", ask.old_token.expose())
+        .append_pair("validity", &ask.validity_seconds.to_string());
+    endpoint
+}
+
+/// Reads the reply to a question in which `validity_seconds` were asked for.
+///
+/// Only the status is relied on, and whether the body is the API's own: its texts differ between the documents
+/// and the live service, and are never repeated.
+///
+/// # Errors
+/// Whatever is not HTTP 200 with a token, as [`FailureKind`] sorts it.
+pub fn answer(reply: &Reply, validity_seconds: u64) -> Result<Answer, Failure> {
+    let (kind, said) = match reply.status {
+        200 => return token(reply, validity_seconds),
+        300..=399 => (FailureKind::Rejected, ", a redirect, which is not followed: set the endpoint to its target"),
+        408 | 429 => (FailureKind::Unavailable, ": it asks to be called later"),
+        400..=499 if is_own_error(reply) => {
+            (FailureKind::Rejected, ": a credential, the old token or the validity is missing or malformed")
+        }
+        500 if is_own_error(reply) => (FailureKind::Refused, ": wrong credentials and an outage look alike"),
+        502..=504 => (FailureKind::Unavailable, ": it is not available at present"),
+        _ => (FailureKind::Unavailable, " with a body that is not the API's own"),
+    };
+    Err(failure(reply, kind, format!("the issuer answered HTTP {}{said}", reply.status)))
+}
+
+fn token(reply: &Reply, validity_seconds: u64) -> Result<Answer, Failure> {
+    let body = reply.body.as_ref().map_err(|failure| Failure { retry_after: reply.retry_after, ..failure.clone() })?;
+    read_token(&body.0, validity_seconds).map(|(token, lifetime)| Answer { token, lifetime, date: reply.date }).map_err(
+        |problem| {
+            let detail = format!("the issuer answered HTTP 200 with {problem} ({} bytes)", body.0.len());
+            failure(reply, FailureKind::Unavailable, detail)
+        },
+    )
+}
+
+fn failure(reply: &Reply, kind: FailureKind, detail: String) -> Failure {
+    Failure { kind, detail, retry_after: reply.retry_after }
+}
+
+/// True for the envelope of the API, which a gateway or a proxy in front of it does not write.
+fn is_own_error(reply: &Reply) -> bool {
+    let body = reply.body.as_ref().ok().and_then(|body| serde_json::from_slice::<Map<String, Value>>(&body.0).ok());
+    body.is_some_and(|fields| fields.contains_key("errorCode"))
+}
+
+/// Why a body gave no token. A parser's own text would show a part of the body, so none is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Unreadable {
+    #[error("a body that is not a JSON object, or is cut off at line {line}, column {column}")]
+    NotJson { line: usize, column: usize },
+    #[error("no accessToken")]
+    NoToken,
+    #[error("a validityTime that is not a number")]
+    NoNumber,
+}
+
+fn read_token(body: &[u8], validity_seconds: u64) -> Result<(Redacted, Lifetime), Unreadable> {
+    let fields: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|problem| Unreadable::NotJson { line: problem.line(), column: problem.column() })?;
+    let token = fields.get("accessToken").and_then(Value::as_str).filter(|token| !token.trim().is_empty());
+    let reported = reported_seconds(fields.get("validityTime"))?;
+    Ok((Redacted::new(token.ok_or(Unreadable::NoToken)?), lifetime(reported, validity_seconds)))
+}
+
+/// `None` when the issuer reported no time.
+fn reported_seconds(field: Option<&Value>) -> Result<Option<f64>, Unreadable> {
+    match field {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Number(number)) => Ok(number.as_f64()),
+        Some(Value::String(text)) => {
+            let number: Number = text.trim().parse().map_err(|_| Unreadable::NoNumber)?;
+            Ok(number.as_f64())
+        }
+        Some(_) => Err(Unreadable::NoNumber),
+    }
+}
+
+fn lifetime(reported: Option<f64>, validity_seconds: u64) -> Lifetime {
+    match reported {
+        Some(seconds) if validity_seconds > 0 && seconds <= FOREVER_SECONDS => Lifetime::Seconds(whole(seconds)),
+        _ => Lifetime::Never,
+    }
+}
+
+/// Rounded down; the cast takes every negative number to 0.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn whole(seconds: f64) -> u64 {
+    seconds as u64
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const OWN_ERROR: &str = r#"{"errorCode":1,"moreInfo":"CANARY","userMsg":"CANARY"}"#;
+
+    fn reply(status: u16, body: &str) -> Reply {
+        Reply { status, date: None, retry_after: None, body: Ok(Body(body.as_bytes().to_vec())) }
+    }
+
+    fn lifetime_of(validity_time: &str, asked: u64) -> Result<Lifetime, Failure> {
+        let body = format!(r#"{{"accessToken":"t","validityTime":{validity_time}}}"#);
+        answer(&reply(200, &body), asked).map(|answer| answer.lifetime)
+    }
+
+    fn kind_of(status: u16, body: &str) -> FailureKind {
+        let failure = answer(&reply(status, body), 60).unwrap_err();
+        assert!(failure.detail.contains(&status.to_string()), "{failure}");
+        assert!(!format!("{failure} {failure:?}").contains("CANARY"), "{failure}");
+        failure.kind
+    }
+
+    #[test]
+    fn a_question_carries_four_encoded_parameters() {
+        let ask = Ask {
+            endpoint: String::new(),
+            consumer_key: Redacted::new("k&=? #"),
+            consumer_secret: Redacted::new("s+/%ü"),
+            old_token: Redacted::new("o&validity=1"),
+            validity_seconds: 86_400,
+        };
+        let url = question(Url::parse("https://api.syniverse.com/a").unwrap(), &ask);
+        assert_eq!(
+            url.as_str(),
+            "https://api.syniverse.com/a?consumerkey=k%26%3D%3F+%23&consumersecret=s%2B%2F%25%C3%BC\
+             &oldtoken=o%26validity%3D1&validity=86400"
+        );
+    }
+
+    #[test]
+    fn every_form_of_a_finite_time_is_understood() {
+        for form in ["86011", "86011.0", "86011.9", r#""86011""#, r#"" 86011.0 ""#, "8.6011e4"] {
+            assert_eq!(lifetime_of(form, 86_400), Ok(Lifetime::Seconds(86_011)), "{form}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_over_is_zero_seconds() {
+        for form in ["0", "-1", "-0.5", r#""-300""#, "-9223372036854775808", "-1e300"] {
+            assert_eq!(lifetime_of(form, 60), Ok(Lifetime::Seconds(0)), "{form}");
+        }
+    }
+
+    #[test]
+    fn absent_null_and_absurd_times_mean_never() {
+        for form in ["null", "9223372036854775", "9223372036854775807", "18446744073709551615", "1e300", r#""1e300""#] {
+            assert_eq!(lifetime_of(form, 60), Ok(Lifetime::Never), "{form}");
+        }
+        let absent = answer(&reply(200, r#"{"accessToken":"t"}"#), 60).unwrap();
+        assert_eq!(absent.lifetime, Lifetime::Never);
+    }
+
+    #[test]
+    fn the_longest_finite_time_is_a_hundred_years() {
+        assert_eq!(lifetime_of("3155760000", 60), Ok(Lifetime::Seconds(3_155_760_000)));
+        assert_eq!(lifetime_of("3155760001", 60), Ok(Lifetime::Never));
+    }
+
+    #[test]
+    fn who_asks_for_a_token_without_end_gets_one() {
+        for form in ["0", "-1", "3600", "null"] {
+            assert_eq!(lifetime_of(form, 0), Ok(Lifetime::Never), "{form}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_no_number_is_a_failure() {
+        for form in [r#""soon""#, r#""""#, r#""inf""#, r#""NaN""#, "true", "[1]", "{}"] {
+            assert_eq!(lifetime_of(form, 60).unwrap_err().kind, FailureKind::Unavailable, "{form}");
+        }
+    }
+
+    #[test]
+    fn a_200_without_a_token_is_a_failure() {
+        for body in [
+            "{}",
+            r#"{"accessToken":""}"#,
+            r#"{"accessToken":"  "}"#,
+            r#"{"accessToken":null}"#,
+            r#"{"accessToken":7}"#,
+            r#"{"accessToken":["CANARY"]}"#,
+            OWN_ERROR,
+        ] {
+            assert_eq!(kind_of(200, body), FailureKind::Unavailable, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_200_that_is_not_json_is_a_failure_and_not_repeated() {
+        for body in ["", "CANARY", r#"{"accessToken":"CANARY"#, r#"["CANARY"]"#, "<html>CANARY</html>", "\u{feff}{}"] {
+            assert_eq!(kind_of(200, body), FailureKind::Unavailable, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_apis_own_errors_are_told_from_those_of_a_gateway() {
+        assert_eq!(kind_of(400, OWN_ERROR), FailureKind::Rejected);
+        assert_eq!(kind_of(404, OWN_ERROR), FailureKind::Rejected);
+        assert_eq!(kind_of(500, OWN_ERROR), FailureKind::Refused);
+        for foreign in ["", "<am:fault>CANARY</am:fault>", "<html>", r#"{"fault":{"code":900902}}"#, "[]"] {
+            for status in [400, 401, 404, 405, 500, 501] {
+                assert_eq!(kind_of(status, foreign), FailureKind::Unavailable, "{status} {foreign}");
+            }
+        }
+    }
+
+    #[test]
+    fn throttling_and_maintenance_are_the_endpoints_fault_whoever_says_so() {
+        for status in [408, 429, 502, 503, 504] {
+            assert_eq!(kind_of(status, OWN_ERROR), FailureKind::Unavailable, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_is_a_wrong_endpoint() {
+        for status in [301, 302, 303, 307, 308] {
+            assert_eq!(kind_of(status, "CANARY"), FailureKind::Rejected, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_nobody_promised_is_unavailable() {
+        for status in [201, 204, 206] {
+            assert_eq!(kind_of(status, r#"{"accessToken":"CANARY"}"#), FailureKind::Unavailable, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_wish_to_be_left_alone_is_passed_on() {
+        let wish = Some(Duration::from_secs(7));
+        for (status, body) in [(429, ""), (500, OWN_ERROR), (400, OWN_ERROR), (200, "")] {
+            let reply = Reply { retry_after: wish, ..reply(status, body) };
+            assert_eq!(answer(&reply, 60).unwrap_err().retry_after, wish, "{status}");
+        }
+    }
+}

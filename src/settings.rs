@@ -1,0 +1,293 @@
+//! What can be set on the command line or in the environment, parsed once into plain types.
+
+use crate::api::parse_duration;
+use crate::issuer::endpoint::{ANY_HOST, EndpointRules};
+use crate::issuer::transport::{CaBundle, IssuerSettings};
+use crate::redacted::Redacted;
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+use reqwest::Url;
+use std::path::PathBuf;
+use std::time::Duration;
+use tracing::level_filters::LevelFilter;
+
+/// Keeps a live Syniverse access token in a Kubernetes Secret.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator, with the in-cluster configuration or the current kubeconfig
+    Run(Box<RunArguments>),
+    /// Print the custom resource definition
+    Crd,
+}
+
+/// The flags of `run` as given. Each has an environment variable: the flag's name in capitals after
+/// `SYNIVERSE_TOKEN_OPERATOR_`; repeatable ones take a comma between values there.
+#[derive(Args)]
+pub struct RunArguments {
+    /// A host that endpoints may name besides api.syniverse.com; * allows all [repeatable]
+    #[arg(long, value_name = "HOST", env = "SYNIVERSE_TOKEN_OPERATOR_ENDPOINT_HOST", value_delimiter = ',',
+        value_parser = host)]
+    endpoint_host: Vec<String>,
+    /// A range of loopback, link-local, private or reserved addresses that may be called, over https [repeatable]
+    #[arg(long, value_name = "CIDR", env = "SYNIVERSE_TOKEN_OPERATOR_PRIVATE_ENDPOINTS", value_delimiter = ',',
+        value_parser = range)]
+    private_endpoints: Vec<IpNet>,
+    /// For development: allow http and every address of an allowed host
+    #[arg(long, env = "SYNIVERSE_TOKEN_OPERATOR_INSECURE_ENDPOINTS", value_parser = BoolishValueParser::new())]
+    insecure_endpoints: bool,
+    /// A namespace to work in [repeatable; default: all]
+    #[arg(long, value_name = "NS", env = "SYNIVERSE_TOKEN_OPERATOR_NAMESPACE", value_delimiter = ',',
+        value_parser = namespace)]
+    namespace: Vec<String>,
+    /// How long a call to an issuer may take, from connecting to the last byte
+    #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_CALL_TIMEOUT", default_value = "10s",
+        value_parser = duration)]
+    call_timeout: Duration,
+    /// How long connecting to an issuer may take, DNS and TLS included
+    #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_CONNECT_TIMEOUT", default_value = "5s",
+        value_parser = duration)]
+    connect_timeout: Duration,
+    /// The proxy for calls to issuers, such as http://proxy.example.com:3128; HTTPS_PROXY is not read
+    #[arg(long, value_name = "URL", env = "SYNIVERSE_TOKEN_OPERATOR_PROXY", hide_env_values = true)]
+    proxy: Option<String>,
+    /// A PEM file of CA certificates to trust besides those of the system
+    #[arg(long, value_name = "FILE", env = "SYNIVERSE_TOKEN_OPERATOR_CA_BUNDLE")]
+    ca_bundle: Option<PathBuf>,
+    /// How often a token with more than a day to live is checked
+    #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_DAILY_CHECK", default_value = "24h",
+        value_parser = duration)]
+    daily_check: Duration,
+    /// The least important lines to log: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", env = "SYNIVERSE_TOKEN_OPERATOR_LOG_LEVEL", default_value = "info")]
+    log_level: LevelFilter,
+    /// The form of log lines
+    #[arg(long, value_name = "FORMAT", env = "SYNIVERSE_TOKEN_OPERATOR_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+/// The proxy may hold a password, so the arguments cannot be printed.
+impl std::fmt::Debug for RunArguments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RunArguments")
+    }
+}
+
+/// Everything that can be set for `run`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How issuers are called.
+    pub issuer: IssuerSettings,
+    /// The namespaces to work in; empty = all.
+    pub namespaces: Vec<String>,
+    /// How often a token with more than a day to live is checked.
+    pub daily_check: Duration,
+    /// What is logged.
+    pub log: LogSettings,
+}
+
+/// What is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The least important lines.
+    pub level: LevelFilter,
+    /// Their form.
+    pub format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Flags that each can be read, but not used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A connection that may take longer than the call it is for.
+    #[error("--connect-timeout {connect:?} must not be longer than --call-timeout {call:?}")]
+    Timeouts {
+        /// As given.
+        connect: Duration,
+        /// As given.
+        call: Duration,
+    },
+    /// Its value may hold a password and is not shown.
+    #[error("the value of --proxy must be an http or https URL such as http://proxy.example.com:3128")]
+    Proxy,
+    /// The file cannot be read.
+    #[error("failed to read --ca-bundle {path}: {cause}")]
+    CaBundle {
+        /// As given.
+        path: String,
+        /// Why.
+        cause: std::io::Error,
+    },
+}
+
+impl RunArguments {
+    /// Checks what flags mean together, and reads the files they name.
+    ///
+    /// # Errors
+    /// The first flag that cannot be used, with its value unless that is secret.
+    pub fn settings(self) -> Result<Settings, SettingsError> {
+        if self.connect_timeout > self.call_timeout {
+            return Err(SettingsError::Timeouts { connect: self.connect_timeout, call: self.call_timeout });
+        }
+        let issuer = IssuerSettings {
+            endpoints: EndpointRules {
+                hosts: self.endpoint_host,
+                private: self.private_endpoints,
+                insecure: self.insecure_endpoints,
+            },
+            call_timeout: self.call_timeout,
+            connect_timeout: self.connect_timeout,
+            proxy: self.proxy.map(proxy).transpose()?,
+            ca_bundle: self.ca_bundle.map(ca_bundle).transpose()?,
+        };
+        let log = LogSettings { level: self.log_level, format: self.log_format };
+        Ok(Settings { issuer, namespaces: self.namespace, daily_check: self.daily_check, log })
+    }
+}
+
+fn proxy(text: String) -> Result<Redacted, SettingsError> {
+    let url = Url::parse(&text).map_err(|_| SettingsError::Proxy)?;
+    matches!(url.scheme(), "http" | "https").then(|| Redacted::new(text)).ok_or(SettingsError::Proxy)
+}
+
+fn ca_bundle(path: PathBuf) -> Result<CaBundle, SettingsError> {
+    let shown = path.display().to_string();
+    match std::fs::read(path) {
+        Ok(pem) => Ok(CaBundle { path: shown, pem }),
+        Err(cause) => Err(SettingsError::CaBundle { path: shown, cause }),
+    }
+}
+
+fn host(text: &str) -> Result<String, &'static str> {
+    let is_address = text.parse::<std::net::IpAddr>().is_ok();
+    let is_name = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
+    (text == ANY_HOST || is_address || is_name)
+        .then(|| text.to_owned())
+        .ok_or("a host without scheme, port or path, such as sma.example.com, or *")
+}
+
+fn range(text: &str) -> Result<IpNet, &'static str> {
+    text.parse().map_err(|_| "a range of addresses such as 10.1.0.0/16 or fd00::/8")
+}
+
+fn namespace(text: &str) -> Result<String, &'static str> {
+    let is_label = matches!(text.len(), 1..=63)
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    is_label.then(|| text.to_owned()).ok_or("the name of a namespace")
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    parse_duration(text).filter(|duration| !duration.is_zero()).ok_or("a duration above zero such as 10s, 90m or 24h")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn arguments(flags: &[&str]) -> Result<RunArguments, clap::Error> {
+        match CommandLine::try_parse_from(["operator", "run"].iter().chain(flags))?.command {
+            Command::Run(arguments) => Ok(*arguments),
+            Command::Crd => unreachable!(),
+        }
+    }
+
+    fn settings(flags: &[&str]) -> Settings {
+        arguments(flags).unwrap().settings().unwrap()
+    }
+
+    fn complaint(flags: &[&str]) -> String {
+        match arguments(flags) {
+            Err(error) => error.to_string(),
+            Ok(arguments) => arguments.settings().unwrap_err().to_string(),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let settings = settings(&[]);
+        assert_eq!(settings.issuer.endpoints, EndpointRules::default());
+        assert_eq!(settings.issuer.call_timeout, Duration::from_secs(10));
+        assert_eq!(settings.issuer.connect_timeout, Duration::from_secs(5));
+        assert_eq!((settings.issuer.proxy, settings.issuer.ca_bundle), (None, None));
+        assert_eq!(settings.daily_check, Duration::from_secs(86_400));
+        assert!(settings.namespaces.is_empty());
+        assert_eq!(settings.log, LogSettings { level: LevelFilter::INFO, format: LogFormat::Text });
+    }
+
+    #[test]
+    fn repeatable_flags_are_repeated_or_separated_by_commas() {
+        let settings = settings(&["--endpoint-host", "a.example", "--endpoint-host", "b.example,*", "--namespace=x,y"]);
+        assert_eq!(settings.issuer.endpoints.hosts, ["a.example", "b.example", "*"]);
+        assert_eq!(settings.namespaces, ["x", "y"]);
+    }
+
+    #[test]
+    fn every_flag_has_an_environment_variable_of_its_name() {
+        let command = CommandLine::command();
+        let run = command.find_subcommand("run").unwrap();
+        let flags: Vec<_> = run.get_arguments().filter_map(|flag| Some((flag.get_long()?, flag.get_env()))).collect();
+        assert!(flags.len() >= 11);
+        for (name, variable) in flags {
+            let expected = format!("SYNIVERSE_TOKEN_OPERATOR_{}", name.to_uppercase().replace('-', "_"));
+            assert_eq!(variable.unwrap(), expected.as_str());
+        }
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_flag() {
+        for (flag, value) in [
+            ("--endpoint-host", "https://sma.example.com"),
+            ("--endpoint-host", "sma.example.com:8443"),
+            ("--private-endpoints", "10.0.0.0/33"),
+            ("--namespace", "Not_A_Namespace"),
+            ("--call-timeout", "10"),
+            ("--call-timeout", "0s"),
+            ("--daily-check", "daily"),
+            ("--log-level", "loud"),
+            ("--log-format", "xml"),
+            ("--ca-bundle", "no/such/file.pem"),
+        ] {
+            let complaint = complaint(&[flag, value]);
+            assert!(complaint.contains(flag) && complaint.contains(value), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn a_connection_may_not_take_longer_than_its_call() {
+        let complaint = complaint(&["--connect-timeout", "11s"]);
+        assert!(complaint.contains("--connect-timeout 11s") && complaint.contains("--call-timeout 10s"), "{complaint}");
+    }
+
+    #[test]
+    fn the_password_of_a_proxy_is_never_shown() {
+        let settings = settings(&["--proxy", "http://user:canary@proxy.example.com:3128"]);
+        assert!(!format!("{settings:?}").contains("canary"));
+        let arguments = arguments(&["--proxy", "http://user:canary@proxy.example.com:3128"]).unwrap();
+        assert!(!format!("{arguments:?}").contains("canary"));
+        for bad in ["socks5://user:canary@proxy", "canary"] {
+            let complaint = complaint(&["--proxy", bad]);
+            assert!(complaint.contains("--proxy") && !complaint.contains("canary"), "{complaint}");
+        }
+    }
+}
