@@ -1,0 +1,68 @@
+//! How the issuers behave where the documents leave it open, and how their clocks go wrong.
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+/// Behaviour that holds for every call until it is changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Switches {
+    /// How a remaining time becomes whole seconds.
+    pub rounding: Rounding,
+    /// How an old token is met that the application never had.
+    pub unknown_old_token: UnknownOldToken,
+    /// For how long after its end an application's token still comes back, in milliseconds; it is dead all the same.
+    pub linger_millis: u64,
+    /// Seconds added to the remaining time reported for an existing token.
+    pub jump_seconds: i64,
+    /// Seconds added to the Date header.
+    pub date_skew_seconds: i64,
+    /// HTTP status of a failure of the session API; no document names one.
+    pub session_failure_status: u16,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            rounding: Rounding::Down,
+            unknown_old_token: UnknownOldToken::Accept,
+            linger_millis: 0,
+            jump_seconds: 0,
+            date_skew_seconds: 0,
+            session_failure_status: 200,
+        }
+    }
+}
+
+/// How a remaining time becomes whole seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Rounding {
+    /// 1.9 s left is reported as 1.
+    #[default]
+    Down,
+    /// 1.1 s left is reported as 2.
+    Up,
+}
+
+/// How an old token is met that the application never had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UnknownOldToken {
+    /// With 200, as if it were known: the consumer key names the application.
+    #[default]
+    Accept,
+    /// With 500.
+    Reject,
+}
+
+impl Rounding {
+    /// The whole seconds reported for a remaining time; negative after the end.
+    pub(crate) fn whole_seconds(self, remaining: SignedDuration) -> i64 {
+        let fraction = remaining.subsec_nanos();
+        match self {
+            Self::Down => remaining.as_secs() - i64::from(fraction < 0),
+            Self::Up => remaining.as_secs() + i64::from(fraction > 0),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Both APIs and every fault, seen from the other end of a real connection.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod application;
+mod caller;
+mod faults;
