@@ -64,7 +64,7 @@ impl HttpIssuer {
         } else {
             builder = builder.no_proxy().dns_resolver(GuardedResolver(Arc::new(settings.endpoints.clone())));
         }
-        let client = builder.build().map_err(|_| ClientError::Tls)?;
+        let client = builder.build().map_err(|_| unusable(settings.ca_bundle.as_ref()))?;
         Ok(Self { client, settings })
     }
 
@@ -134,7 +134,12 @@ fn extra_certificates(bundle: Option<&CaBundle>) -> Result<Vec<Certificate>, Cli
     Certificate::from_pem_bundle(&bundle.pem)
         .ok()
         .filter(|certificates| !certificates.is_empty())
-        .ok_or_else(|| ClientError::CaBundle { path: bundle.path.clone() })
+        .ok_or_else(|| unusable(Some(bundle)))
+}
+
+/// Building fails for want of CAs alone: those of the bundle must be certificates, and without one the system has some.
+fn unusable(bundle: Option<&CaBundle>) -> ClientError {
+    bundle.map_or(ClientError::Tls, |bundle| ClientError::CaBundle { path: bundle.path.clone() })
 }
 
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {

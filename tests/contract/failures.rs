@@ -1,0 +1,167 @@
+//! Answers that give no token, and calls without an answer.
+
+use crate::stage::*;
+use issuer_simulator::Simulator;
+use issuer_simulator::fault::{Action, FailBody, Fault, Form, Stage};
+use issuer_simulator::switches::UnknownOldToken;
+use serde_json::json;
+use std::time::Duration;
+use syniverse_token_operator::issuer::FailureKind::{Refused, Rejected, Unavailable};
+use syniverse_token_operator::issuer::transport::IssuerSettings;
+use syniverse_token_operator::issuer::{Ask, FailureKind};
+use syniverse_token_operator::redacted::Redacted;
+
+fn fail(status: u16, body: FailBody) -> Action {
+    Action::Fail { status, retry_after: None, body, at: Stage::BeforeWork }
+}
+
+async fn kind_after(issuer: &Simulator, action: Action, clause: &str) -> FailureKind {
+    issuer.fault(Fault::once(action));
+    kind_saying(clause, refresh(issuer).await)
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_refused() {
+    let issuer = issuer().await;
+    let wrong_secret = Ask { consumer_secret: Redacted::new("wrong"), ..ask(issuer.endpoint()) };
+    assert_eq!(kind_saying("HTTP 500", call(insecure(), &wrong_secret).await), Refused);
+    let wrong_key = Ask { consumer_key: Redacted::new("wrong"), ..ask(issuer.endpoint()) };
+    assert_eq!(kind_saying("HTTP 500", call(insecure(), &wrong_key).await), Refused);
+}
+
+#[tokio::test]
+async fn an_old_token_nobody_knows_is_refused_where_the_issuer_checks_it() {
+    let issuer = issuer().await;
+    issuer.switch(|switches| switches.unknown_old_token = UnknownOldToken::Reject);
+    let ask = Ask { old_token: Redacted::new("unheard of"), ..ask(issuer.endpoint()) };
+    assert_eq!(kind_saying("HTTP 500", call(insecure(), &ask).await), Refused);
+}
+
+#[tokio::test]
+async fn a_missing_parameter_is_rejected() {
+    let issuer = issuer().await;
+    let ask = Ask { old_token: Redacted::new(""), ..ask(issuer.endpoint()) };
+    assert_eq!(kind_saying("HTTP 400", call(insecure(), &ask).await), Rejected);
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_the_apis_is_the_endpoints_fault() {
+    let issuer = issuer().await;
+    assert_eq!(kind_saying("HTTP 404", call(insecure(), &ask(issuer.url("/nowhere"))).await), Unavailable);
+}
+
+#[tokio::test]
+async fn a_status_is_sorted_by_who_sent_it() {
+    let issuer = issuer().await;
+    for (status, own, foreign) in [
+        (400, Rejected, Unavailable),
+        (401, Rejected, Unavailable),
+        (404, Rejected, Unavailable),
+        (405, Rejected, Unavailable),
+        (408, Unavailable, Unavailable),
+        (429, Unavailable, Unavailable),
+        (500, Refused, Unavailable),
+        (502, Unavailable, Unavailable),
+        (503, Unavailable, Unavailable),
+        (504, Unavailable, Unavailable),
+    ] {
+        let clause = format!("HTTP {status}");
+        assert_eq!(kind_after(&issuer, fail(status, FailBody::Envelope), &clause).await, own, "{status}");
+        for body in [FailBody::Xml, FailBody::Html, FailBody::Empty, FailBody::Text("{}".to_owned())] {
+            assert_eq!(kind_after(&issuer, fail(status, body), &clause).await, foreign, "{status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_200_without_a_token_is_no_success() {
+    let issuer = issuer().await;
+    for body in [FailBody::Envelope, FailBody::Xml, FailBody::Html, FailBody::Empty, FailBody::Text("[]".to_owned())] {
+        assert_eq!(kind_after(&issuer, fail(200, body), "HTTP 200").await, Unavailable);
+    }
+    for action in [
+        Action::TokenField(None),
+        Action::TokenField(Some(String::new())),
+        Action::ValidityTime(Form::Value(json!("soon"))),
+        Action::ValidityTime(Form::Value(json!(true))),
+    ] {
+        assert_eq!(kind_after(&issuer, action, "HTTP 200").await, Unavailable);
+    }
+}
+
+#[tokio::test]
+async fn the_issuers_wish_for_a_pause_is_kept_within_an_hour() {
+    let issuer = issuer().await;
+    for (value, wish) in [
+        ("7", Some(7)),
+        ("0", Some(0)),
+        ("999999", Some(3600)),
+        ("Tue, 31 Dec 2999 23:59:59 GMT", Some(3600)),
+        ("Sat, 01 Jan 2000 00:00:00 GMT", Some(0)),
+        ("soon", None),
+    ] {
+        let retry_after = Some(value.to_owned());
+        issuer.fault(Fault::once(Action::Fail {
+            status: 429,
+            retry_after,
+            body: FailBody::Xml,
+            at: Stage::BeforeWork,
+        }));
+        let failure = refresh(&issuer).await.unwrap_err();
+        assert_eq!(failure.retry_after, wish.map(Duration::from_secs), "{value}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let (issuer, elsewhere) = (issuer().await, issuer().await);
+    for status in [301, 302, 303, 307, 308] {
+        let action = Action::Redirect { status, location: elsewhere.endpoint() };
+        assert_eq!(kind_after(&issuer, action, "a redirect").await, Rejected, "{status}");
+    }
+    assert!(elsewhere.journal().calls.is_empty());
+}
+
+#[tokio::test]
+async fn a_body_is_read_up_to_64_kib_and_no_further() {
+    let issuer = issuer().await;
+    issuer.fault(Fault::once(Action::Pad { bytes: 64 * 1024 }));
+    assert!(refresh(&issuer).await.is_ok());
+    for bytes in [64 * 1024 + 1, 8 * 1024 * 1024] {
+        assert_eq!(kind_after(&issuer, Action::Pad { bytes }, "64 KiB").await, Unavailable);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_no_answer() {
+    let issuer = issuer().await;
+    assert_eq!(kind_after(&issuer, Action::Truncate, "before the issuer's answer was complete").await, Unavailable);
+}
+
+#[tokio::test]
+async fn a_reset_is_reported_and_the_request_not_repeated() {
+    let issuer = issuer().await;
+    for at in [Stage::BeforeWork, Stage::AfterWork] {
+        assert_eq!(kind_after(&issuer, Action::Reset { at }, "the connection ended").await, Unavailable);
+    }
+    assert_eq!(issuer.journal().calls.len(), 2);
+}
+
+#[tokio::test]
+async fn a_call_ends_with_its_timeout() {
+    let issuer = issuer().await;
+    let settings = IssuerSettings { call_timeout: Duration::from_millis(200), ..insecure() };
+    issuer.fault(Fault::once(Action::Hang { at: Stage::AfterWork }));
+    let result = call(settings, &ask(issuer.endpoint())).await;
+    assert_eq!(kind_saying("no answer from the issuer within 200ms", result), Unavailable);
+    assert_eq!(issuer.journal().calls.len(), 1);
+}
+
+#[tokio::test]
+async fn a_closed_port_is_unavailable_and_an_open_one_works_again() {
+    let issuer = issuer().await;
+    issuer.down().await.unwrap();
+    assert_eq!(kind_saying("no connection to the issuer could be made", refresh(&issuer).await), Unavailable);
+    issuer.up().await.unwrap();
+    assert!(refresh(&issuer).await.is_ok());
+}

@@ -1,0 +1,10 @@
+//! The HTTP client against a simulated issuer: every answer, every failure, every guard, and silence throughout.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod answers;
+mod failures;
+mod network;
+mod proxy;
+mod silence;
+mod stage;

@@ -1,0 +1,102 @@
+//! What each test starts from: a simulator with one application, and a client that may call it.
+
+use issuer_simulator::application::NewApplication;
+use issuer_simulator::model::Life;
+use issuer_simulator::{Options, Simulator};
+use std::time::Duration;
+use syniverse_token_operator::issuer::endpoint::EndpointRules;
+use syniverse_token_operator::issuer::http::HttpIssuer;
+use syniverse_token_operator::issuer::transport::{CaBundle, IssuerSettings};
+use syniverse_token_operator::issuer::{Answer, Ask, Failure, FailureKind, Issuer};
+use syniverse_token_operator::redacted::Redacted;
+
+/// Needs encoding in a query, so that a wrong encoding fails every test.
+pub(crate) const KEY: &str = "key &=?#+%/ü";
+pub(crate) const SECRET: &str = "secret &=?#+%/ü";
+pub(crate) const PORTAL_TOKEN: &str = "portal &=?#+%/ü";
+pub(crate) const VALIDITY_SECONDS: u64 = 600;
+
+/// For tests in which nothing shall time out.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A simulator over http with an application whose portal token has expired.
+pub(crate) async fn issuer() -> Simulator {
+    start(Options::default()).await
+}
+
+/// The same over https.
+pub(crate) async fn tls_issuer() -> Simulator {
+    start(Options { tls: true, ..Options::default() }).await
+}
+
+pub(crate) async fn start(options: Options) -> Simulator {
+    let simulator = Simulator::start(options).await.unwrap();
+    simulator.add_application(NewApplication::expired(KEY, SECRET, PORTAL_TOKEN));
+    simulator
+}
+
+/// A simulator over http whose portal token still lives for `life`.
+pub(crate) async fn issuer_with_token(life: Life) -> Simulator {
+    let simulator = issuer().await;
+    simulator.add_application(NewApplication::expired(KEY, SECRET, PORTAL_TOKEN).living(life));
+    simulator
+}
+
+/// Settings for development: http, and loopback addresses.
+pub(crate) fn insecure() -> IssuerSettings {
+    let endpoints = EndpointRules { insecure: true, ..rules() };
+    IssuerSettings { endpoints, call_timeout: PATIENCE, connect_timeout: PATIENCE, proxy: None, ca_bundle: None }
+}
+
+/// Settings for https with every host allowed, and only public addresses.
+pub(crate) fn secure() -> IssuerSettings {
+    IssuerSettings { endpoints: rules(), ..insecure() }
+}
+
+/// Settings for a simulator over https: loopback is allowed and its authority trusted.
+pub(crate) fn trusting(simulator: &Simulator) -> IssuerSettings {
+    let private = ["127.0.0.0/8", "::1/128"].map(|range| range.parse().unwrap()).to_vec();
+    let pem = simulator.ca_pem().unwrap().as_bytes().to_vec();
+    IssuerSettings {
+        endpoints: EndpointRules { private, ..rules() },
+        ca_bundle: Some(CaBundle { path: "ca.pem".to_owned(), pem }),
+        ..secure()
+    }
+}
+
+fn rules() -> EndpointRules {
+    EndpointRules { hosts: vec!["*".to_owned()], ..EndpointRules::default() }
+}
+
+/// The question that the application of the simulator may ask.
+pub(crate) fn ask(endpoint: impl Into<String>) -> Ask {
+    Ask {
+        endpoint: endpoint.into(),
+        consumer_key: Redacted::new(KEY),
+        consumer_secret: Redacted::new(SECRET),
+        old_token: Redacted::new(PORTAL_TOKEN),
+        validity_seconds: VALIDITY_SECONDS,
+    }
+}
+
+/// One call with a client of its own.
+pub(crate) async fn call(settings: IssuerSettings, ask: &Ask) -> Result<Answer, Failure> {
+    HttpIssuer::new(settings).unwrap().refresh(ask).await
+}
+
+/// One call over http.
+pub(crate) async fn refresh(simulator: &Simulator) -> Result<Answer, Failure> {
+    call(insecure(), &ask(simulator.endpoint())).await
+}
+
+/// The kind of a failure whose text holds `clause`.
+pub(crate) fn kind_saying(clause: &str, result: Result<Answer, Failure>) -> FailureKind {
+    let failure = result.unwrap_err();
+    assert!(failure.detail.contains(clause), "{failure}");
+    failure.kind
+}
+
+/// The same endpoint, its host written in another way.
+pub(crate) fn endpoint_at(simulator: &Simulator, host: &str) -> String {
+    simulator.endpoint().replace("127.0.0.1", host)
+}
