@@ -6,11 +6,13 @@
 //!          application, session                           the two APIs, one owner each
 //!          switches  how the issuers behave                 request  what a call says
 //!          model     all owners, switches and faults: receive -> answer -> end, the instant is an argument
+//!          analysis  dead-token time, lateness and calls per rotation, from a journal
 //! sockets  issuers   the model with a clock               port     up, down and up again
 //!          server    HTTP over the model                  tls      a certificate authority of its own
 //!          control   the control endpoint                 simulator  all of it, started from a test
 //! ```
 
+pub mod analysis;
 pub mod application;
 mod control;
 pub mod fault;

@@ -4,4 +4,7 @@
 
 mod application;
 mod caller;
+mod control;
 mod faults;
+mod session;
+mod tls;
