@@ -1,0 +1,58 @@
+# Every target runs from a fresh checkout on a machine with Rust and Go. `make` alone lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+DENY_VERSION := 0.20.2
+DENY := .cache/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
+DENY_CHECKS := bans licenses sources
+CRD := crds/syniversetokens.syniverse.dev.yaml
+BINARIES := $(or $(CARGO_TARGET_DIR),target)/debug
+
+step = @printf '\n==> %s\n' '$(1)'
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: control-plane
+control-plane: ## Build kube-apiserver, kube-controller-manager, kubectl and etcd into the user's cache, once
+	$(call step,control plane binaries (6 minutes the first time on 2 cores))
+	@tools/control-plane/build
+
+.PHONY: crds
+crds: ## Write crds/ anew from the types
+	$(call step,$(CRD))
+	cargo run -q -- crd > $(CRD).new
+	mv $(CRD).new $(CRD)
+
+.PHONY: fmt
+fmt: ## Format the code
+	cargo fmt --all
+
+.PHONY: lint
+lint: ## Check format and lints, warnings being errors
+	$(call step,format)
+	cargo fmt --all --check
+	$(call step,lints)
+	cargo clippy --workspace --all-targets -- -D warnings
+
+.PHONY: deny
+deny: $(DENY) ## Check dependencies: banned crates, licences, sources (DENY_CHECKS=advisories needs the network)
+	$(call step,dependencies: $(DENY_CHECKS))
+	$(DENY) --all-features --locked check $(DENY_CHECKS)
+
+$(DENY):
+	$(call step,cargo-deny $(DENY_VERSION))
+	cargo install cargo-deny --version $(DENY_VERSION) --locked --root .cache/cargo-deny-$(DENY_VERSION)
+
+.PHONY: test
+test: lint control-plane ## Check format and lints, run every test, those on a real control plane included
+	$(call step,build the tests)
+	cargo test --workspace --no-run
+	$(call step,unit and contract tests and tests on one control plane that they share)
+	$(BINARIES)/control-plane exec cargo test --workspace
+
+.PHONY: clean
+clean: ## Remove what cargo built; the caches of control plane and tools stay
+	cargo clean
