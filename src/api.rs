@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 /// Which token is wanted, where it is kept, and when it is refreshed. Exactly one of application and session says
 /// who issues the token.
+#[allow(clippy::duplicated_attributes, reason = "each printcolumn has a type of its own")]
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "syniverse.dev",

@@ -38,9 +38,9 @@ pub enum PodPropagation {
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules::restart)]
 pub struct RestartPropagation {
-    /// Which workloads of the namespace are restarted. Off: none. Unaware: those whose Pods cannot see the change
-    /// of a Secret, because they use it in an environment variable or through a subPath. Listed: those in
-    /// workloads.
+    /// Which workloads of the namespace are restarted. Off: none; to be written in quotes, because YAML takes a bare
+    /// Off for false. Unaware: those whose Pods cannot see the change of a Secret, because they use it in an
+    /// environment variable or through a subPath. Listed: those in workloads.
     #[serde(default)]
     pub mode: RestartMode,
     /// The workloads that mode Listed restarts.

@@ -12,7 +12,10 @@ const OBJECT_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]
 /// A key of a Secret's data; the API server also refuses `.`, `..` and what begins with `..`.
 const DATA_KEY: &str = r"^\\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$";
 /// A key of a label or annotation: a name of at most 63 characters, perhaps after a DNS subdomain and a slash.
-const QUALIFIED_NAME: &str = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+const QUALIFIED_NAME: &str = concat!(
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?",
+    r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+);
 const LABEL_VALUE: &str = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
 
 /// The rules between the fields of the spec.
@@ -84,6 +87,12 @@ pub(super) fn endpoint(schema: &mut Schema) {
         "isURL(self) && url(self).getHostname() != '' && (url(self).getScheme() == 'https' \
          || url(self).getScheme() == 'http' && url(self).getHostname() in ['localhost', '127.0.0.1', '::1'])",
         "must be an https URL (http only for localhost, 127.0.0.1 and ::1)",
+    );
+    must(
+        schema,
+        "!isURL(self) || url(self).getPort() == '' \
+         || url(self).getPort().size() <= 5 && int(url(self).getPort()) <= 65535",
+        "must have a port of at most 65535",
     );
     must(
         schema,
@@ -198,9 +207,10 @@ pub(super) fn root() -> Vec<ValidationRule> {
             format!("!{name}.endsWith('{STATE_SECRET_SUFFIX}')"),
             "secret.name (by default the resource's own name) must not end with -syniverse-state",
         ),
+        // No name is '/', so what is absent equals none.
         of_secret_name(
             ["application.?credentials", "application.?standbyCredentials", "session.?credentials"]
-                .map(|credentials| format!("{name} != self.spec.?{credentials}.?secretRef.?name.orValue('')"))
+                .map(|credentials| format!("{name} != self.spec.?{credentials}.?secretRef.?name.orValue('/')"))
                 .join(" && "),
             "secret.name (by default the resource's own name) must not be a Secret that credentials are read from",
         ),
