@@ -1,7 +1,39 @@
 //! syniverse-token-operator: keeps a live Syniverse access token in a Kubernetes Secret.
+//!
+//! ```text
+//! watch event (resource, token Secret, state Secret, credentials Secret)    controller, index
+//!   -> observe    reads everything one decision needs         [client]      observe
+//!   -> plan       facts and the present -> one step           [pure]        plan, schedule, secrets, credentials
+//!   -> apply      does the step, chooses nothing              [client]      apply, issuer
+//!   -> ... until the plan says wait                                         reconcile
+//!   -> status     what to say, written only when it changed   [pure]        status, verdict, reason
+//!   -> report     one log line, perhaps an Event                            report
+//! ```
+//! What survives the process is in [`state`]; what does not is in [`memory`]; what resources know of each other is in
+//! [`fleet`].
 
 pub mod api;
+pub mod apply;
+pub mod clock;
+pub mod context;
+pub mod controller;
+pub mod credentials;
+pub mod fingerprint;
+pub mod fleet;
+pub mod index;
 pub mod issuer;
+pub mod memory;
+pub mod moment;
+pub mod observe;
+pub mod plan;
+pub mod reason;
+pub mod reconcile;
 pub mod redacted;
+pub mod report;
+pub mod schedule;
+pub mod secrets;
 pub mod settings;
+pub mod state;
+pub mod status;
 pub mod telemetry;
+pub mod verdict;

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use syniverse_token_operator::settings::{Command, CommandLine, Settings};
-use syniverse_token_operator::{api, telemetry};
+use syniverse_token_operator::{api, controller, telemetry};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -17,6 +17,5 @@ async fn main() -> anyhow::Result<()> {
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
     telemetry::start(settings.log)?;
-    // The controller takes the settings from here.
-    anyhow::bail!("this build has no controller")
+    Ok(controller::run(settings).await?)
 }

@@ -1,0 +1,120 @@
+//! What every pass is given: the two sides it talks to, the clock, and the memory of this process.
+
+use crate::clock::Clock;
+use crate::fleet::{Fleet, ObjectName};
+use crate::issuer::Issuer;
+use crate::memory::Memory;
+use crate::moment::Moment;
+use crate::report::Reporter;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// What every pass is given.
+pub struct Context {
+    /// The API server.
+    pub client: kube::Client,
+    /// The issuers.
+    pub issuer: Arc<dyn Issuer>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// Says what happened.
+    pub reporter: Reporter,
+    /// Between two looks after a long-lived token.
+    pub daily_check: Duration,
+    /// Wakes a resource from outside its own watch.
+    pub wake: UnboundedSender<ObjectName>,
+    fleet: Mutex<Fleet>,
+    desks: Mutex<HashMap<String, Arc<Desk>>>,
+    one_call_each: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    touched: Mutex<HashSet<ObjectName>>,
+    own_writes: Mutex<HashMap<ObjectName, String>>,
+}
+
+/// One resource's memory. A pass holds it for as long as it runs.
+pub type Desk = tokio::sync::Mutex<Memory>;
+
+impl Context {
+    /// A context in which nothing is known yet. `salt` keys the hashes that live no longer than the process.
+    pub fn new(
+        client: kube::Client,
+        issuer: Arc<dyn Issuer>,
+        clock: Arc<dyn Clock>,
+        (reporter, wake): (Reporter, UnboundedSender<ObjectName>),
+        (daily_check, salt): (Duration, String),
+    ) -> Self {
+        Self {
+            client,
+            issuer,
+            clock,
+            reporter,
+            daily_check,
+            wake,
+            fleet: Mutex::new(Fleet::new(salt)),
+            desks: Mutex::default(),
+            one_call_each: Mutex::default(),
+            touched: Mutex::default(),
+            own_writes: Mutex::default(),
+        }
+    }
+
+    /// What resources know of each other.
+    pub fn fleet(&self) -> MutexGuard<'_, Fleet> {
+        lock(&self.fleet)
+    }
+
+    /// The memory of the resource with this UID.
+    pub fn desk(&self, uid: &str, now: Moment) -> Arc<Desk> {
+        let mut desks = lock(&self.desks);
+        Arc::clone(desks.entry(uid.to_owned()).or_insert_with(|| Arc::new(Desk::new(Memory::new(now)))))
+    }
+
+    /// Held while an application is asked: one call at a time, whichever resource it is for.
+    pub fn one_call(&self, application: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = lock(&self.one_call_each);
+        locks.retain(|name, lock| name == application || Arc::strong_count(lock) > 1);
+        Arc::clone(locks.entry(application.to_owned()).or_default())
+    }
+
+    /// Forgets a resource that is gone.
+    pub fn forget(&self, member: &ObjectName, uid: Option<&str>) {
+        self.fleet().forget(member);
+        lock(&self.touched).remove(member);
+        if let Some(uid) = uid {
+            lock(&self.desks).remove(uid);
+        }
+    }
+
+    /// Notes that something about `member` changed: its next pass looks at everything.
+    pub fn touch(&self, member: &ObjectName) {
+        lock(&self.touched).insert(member.clone());
+    }
+
+    /// True once after each [`Context::touch`].
+    pub fn take_touch(&self, member: &ObjectName) -> bool {
+        lock(&self.touched).remove(member)
+    }
+
+    /// Notes the version of a Secret that we wrote ourselves.
+    pub fn wrote(&self, secret: ObjectName, resource_version: Option<String>) {
+        if let Some(version) = resource_version {
+            lock(&self.own_writes).insert(secret, version);
+        }
+    }
+
+    /// True of the event that tells us of our own last write.
+    pub fn is_echo(&self, secret: &ObjectName, resource_version: Option<&str>) -> bool {
+        lock(&self.own_writes).get(secret).map(String::as_str) == resource_version && resource_version.is_some()
+    }
+
+    /// Forgets a Secret that is gone.
+    pub fn forget_write(&self, secret: &ObjectName) {
+        lock(&self.own_writes).remove(secret);
+    }
+}
+
+/// A panic elsewhere leaves these maps whole: each change is a single insertion or removal.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

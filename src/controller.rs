@@ -1,0 +1,352 @@
+//! Wires watches to passes, and passes to the report.
+
+use crate::api::SyniverseToken;
+use crate::clock::SystemClock;
+use crate::context::Context;
+use crate::fleet::ObjectName;
+use crate::index::{Gone, Index};
+use crate::issuer::http::HttpIssuer;
+use crate::memory::Sleep;
+use crate::observe::{ObserveError, object_name, random_salt, said};
+use crate::reconcile::reconcile;
+use crate::report::Reporter;
+use crate::schedule::growing;
+use crate::settings::Settings;
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::{FutureExt, Stream, StreamExt};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::PartialObjectMeta;
+use kube::client::ClientBuilder;
+use kube::runtime::controller::{Action, Controller};
+use kube::runtime::predicates;
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::{PredicateConfig, WatchStreamExt};
+use kube::{Api, Client, Config, ResourceExt};
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// A pass that takes longer is given up: its answer, if it has one, is in memory. One call, the wait for another one of
+/// the same application, and a few requests to the API server fit in.
+const LONGEST_PASS: Duration = Duration::from_secs(60);
+/// Passes that cannot read the API server are tried again after at most this.
+const LONGEST_BLIND_RETRY: Duration = Duration::from_secs(4);
+/// What is left of the 30 s grace period of a Pod is kept for the end of the process itself.
+const LONGEST_SHUTDOWN: Duration = Duration::from_secs(25);
+/// For requests to the API server other than watches.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the filter of unchanged resources remembers one; longer than any resource lies still.
+const UNCHANGED_FOR: Duration = Duration::from_secs(400 * 86_400);
+
+/// Why the operator ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ControllerError {
+    /// Neither a cluster around us nor a kubeconfig that can be used.
+    #[error("failed to find a Kubernetes API server: {0}")]
+    NoCluster(#[from] kube::config::InferConfigError),
+    /// The client for the API server could not be made.
+    #[error("failed to make the client for the API server: {0}")]
+    Client(kube::Error),
+    /// The settings for issuers cannot be used.
+    #[error("failed to make the client for issuers: {0}")]
+    Issuer(#[from] crate::issuer::http::ClientError),
+    /// The system gave no random bits.
+    #[error("failed to get randomness from the system: {0}")]
+    Randomness(#[from] getrandom::Error),
+    /// Signals could not be listened for.
+    #[error("failed to listen for signals: {0}")]
+    Signals(std::io::Error),
+    /// Everything stopped without being told to.
+    #[error("the watches ended by themselves")]
+    Ended,
+}
+
+/// Runs the operator until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start, or ends without having been told to.
+pub async fn run(settings: Settings) -> Result<(), ControllerError> {
+    let config = Config::infer().await?;
+    let watches = Client::try_from(config.clone()).map_err(ControllerError::Client)?;
+    let client = request_client(config)?;
+    let (reporter, events) = Reporter::new(client.clone());
+    let (wake, woken) = tokio::sync::mpsc::unbounded_channel();
+    let issuer = Arc::new(HttpIssuer::new(settings.issuer.clone())?);
+    let clock = Arc::new(SystemClock::start());
+    let salt = random_salt()?;
+    let context = Context::new(client, issuer, clock, (reporter, wake), (settings.daily_check, salt));
+    tokio::spawn(events);
+    let stop = stop_signal()?;
+    let scopes = scopes(&settings.namespaces);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?settings.namespaces, "started");
+    run_scopes(Arc::new(context), &watches, scopes, woken, stop.clone()).await;
+    if *stop.borrow() { Ok(()) } else { Err(ControllerError::Ended) }
+}
+
+/// Requests are bounded in time and never repeated by the client: a pass that fails is a new pass.
+fn request_client(mut config: Config) -> Result<Client, ControllerError> {
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(REQUEST_TIMEOUT);
+    config.write_timeout = Some(REQUEST_TIMEOUT);
+    config.reset_reader_on_write = true;
+    config.default_retry = false;
+    Ok(ClientBuilder::try_from(config).map_err(ControllerError::Client)?.build())
+}
+
+fn stop_signal() -> Result<watch::Receiver<bool>, ControllerError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ControllerError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ControllerError::Signals)?;
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        tracing::info!("told to stop: calls in flight are finished and recorded");
+        stop.send_replace(true);
+        stop.closed().await;
+    });
+    Ok(stopped)
+}
+
+/// Where one controller works: a namespace, or all.
+#[derive(Clone, Debug)]
+struct Scope(Option<String>);
+
+fn scopes(namespaces: &[String]) -> Vec<Scope> {
+    if namespaces.is_empty() {
+        return vec![Scope(None)];
+    }
+    namespaces.iter().cloned().map(|namespace| Scope(Some(namespace))).collect()
+}
+
+impl Scope {
+    fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        match &self.0 {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        }
+    }
+}
+
+/// One controller per scope; what wakes a resource from elsewhere goes to the scope it is in.
+async fn run_scopes(
+    context: Arc<Context>,
+    client: &Client,
+    scopes: Vec<Scope>,
+    mut woken: tokio::sync::mpsc::UnboundedReceiver<ObjectName>,
+    stop: watch::Receiver<bool>,
+) {
+    let (mut doors, mut running) = (HashMap::new(), Vec::new());
+    for scope in scopes {
+        let (door, knocks) = unbounded();
+        doors.insert(scope.0.clone(), door.clone());
+        running.push(run_scope(Arc::clone(&context), client.clone(), scope, (door, knocks), stop.clone()));
+    }
+    let post = async {
+        while let Some(name) = woken.recv().await {
+            let door = doors.get(&Some(name.namespace.clone())).or_else(|| doors.get(&None));
+            door.into_iter().for_each(|door| knock(&context, door, name.clone()));
+        }
+    };
+    let all = futures::future::join_all(running);
+    let out_of_time = out_of_time(stop.clone());
+    tokio::select! { _ = all => {}, () = post => {}, () = out_of_time => tracing::warn!("stopped before all passes ended") }
+}
+
+async fn out_of_time(mut stop: watch::Receiver<bool>) {
+    stopped(&mut stop).await;
+    tokio::time::sleep(LONGEST_SHUTDOWN).await;
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, which ends us as well.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn knock(context: &Context, door: &UnboundedSender<ObjectRef<SyniverseToken>>, name: ObjectName) {
+    context.touch(&name);
+    // A closed door means that this scope has ended.
+    let _ = door.unbounded_send(ObjectRef::new(&name.name).within(&name.namespace));
+}
+
+type Knocks = UnboundedReceiver<ObjectRef<SyniverseToken>>;
+
+async fn run_scope(
+    context: Arc<Context>,
+    client: Client,
+    scope: Scope,
+    (door, knocks): (UnboundedSender<ObjectRef<SyniverseToken>>, Knocks),
+    mut stop: watch::Receiver<bool>,
+) {
+    let index = Arc::new(Mutex::new(Index::default()));
+    let (reader, writer) = reflector::store();
+    let resources = resources(Arc::clone(&context), scope.api(&client), Arc::clone(&index), writer);
+    let secrets = watch_secrets(Arc::clone(&context), scope.api(&client), index, door);
+    let passes = Controller::for_stream(resources, reader)
+        .reconcile_on(knocks)
+        .graceful_shutdown_on(async move { stopped(&mut stop).await })
+        .run(pass, retry, context)
+        .for_each(|_| futures::future::ready(()));
+    tokio::select! { () = passes => {}, () = secrets => {} }
+}
+
+/// The resources that have something new to say: a changed spec, annotation or UID. Errors are logged and dropped, so
+/// that no watch ever holds up the others.
+fn resources(
+    context: Arc<Context>,
+    api: Api<SyniverseToken>,
+    index: Arc<Mutex<Index>>,
+    writer: reflector::store::Writer<SyniverseToken>,
+) -> impl Stream<Item = Result<SyniverseToken, watcher::Error>> + Send {
+    let touching = Arc::clone(&context);
+    watcher(api, watcher::Config::default())
+        .default_backoff()
+        .modify(|resource| resource.managed_fields_mut().clear())
+        .inspect(move |event| {
+            if let Ok(event) = event {
+                follow(&context, &mut index.lock().unwrap_or_else(PoisonError::into_inner), event);
+            }
+        })
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(newness, PredicateConfig::default().ttl(UNCHANGED_FOR))
+        .filter_map(move |result| {
+            let result = result.inspect(|resource| touching.touch(&object_name(resource)));
+            futures::future::ready(result.inspect_err(|error| complain("SyniverseTokens", error)).ok().map(Ok))
+        })
+}
+
+fn newness(resource: &SyniverseToken) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    resource.metadata.uid.hash(&mut hasher);
+    predicates::generation(resource).hash(&mut hasher);
+    predicates::annotations(resource).hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+fn follow(context: &Context, index: &mut Index, event: &Event<SyniverseToken>) {
+    let gone: Vec<Gone> = match event {
+        Event::Init => {
+            index.list_begins();
+            Vec::new()
+        }
+        Event::InitDone => index.list_ends(),
+        Event::Apply(resource) | Event::InitApply(resource) => index.set(resource).into_iter().collect(),
+        Event::Delete(resource) => index.remove(&object_name(resource)).into_iter().collect(),
+    };
+    for gone in gone {
+        context.forget(&gone.name, gone.uid.as_deref());
+    }
+}
+
+/// Wakes the resources that a changed Secret matters to. Metadata only, nothing is kept, our own writes are passed over.
+async fn watch_secrets(
+    context: Arc<Context>,
+    api: Api<PartialObjectMeta<Secret>>,
+    index: Arc<Mutex<Index>>,
+    door: UnboundedSender<ObjectRef<SyniverseToken>>,
+) {
+    let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
+    while let Some(event) = events.next().await {
+        let (secret, deleted) = match event {
+            Ok(Event::Apply(secret) | Event::InitApply(secret)) => (secret, false),
+            Ok(Event::Delete(secret)) => (secret, true),
+            Ok(Event::Init | Event::InitDone) => continue,
+            Err(error) => {
+                complain("Secrets", &error);
+                continue;
+            }
+        };
+        let name = ObjectName { namespace: secret.namespace().unwrap_or_default(), name: secret.name_any() };
+        if deleted {
+            context.forget_write(&name);
+        } else if context.is_echo(&name, secret.metadata.resource_version.as_deref()) {
+            continue;
+        }
+        let users = index.lock().unwrap_or_else(PoisonError::into_inner).users(&name);
+        users.into_iter().for_each(|user| knock(&context, &door, user));
+    }
+}
+
+fn complain(what: &str, error: &watcher::Error) {
+    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
+    let said = match error {
+        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => said(error),
+        WatchError(status) => format!("HTTP {} {}", status.code, status.reason),
+        NoResourceVersion => "no resourceVersion in the answer".to_owned(),
+    };
+    tracing::warn!(
+        error = said,
+        "failed to watch {what}: trying again; check that the CRD is installed and the RBAC rules are there"
+    );
+}
+
+/// Why a pass came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum PassError {
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    #[error("the pass took longer than a minute")]
+    TimedOut,
+    #[error("the pass panicked")]
+    Panicked,
+}
+
+/// One wake of one resource. A timer alone only looks at the clocks; what changed makes a pass.
+async fn pass(resource: Arc<SyniverseToken>, context: Arc<Context>) -> Result<Action, Retry> {
+    let (name, uid) = (object_name(&resource), resource.uid().unwrap_or_default());
+    let now = context.clock.now();
+    let desk = context.desk(&uid, now.mono);
+    let mut memory = desk.lock().await;
+    let touched = context.take_touch(&name);
+    if let Some(sleep) = memory.sleep.filter(|sleep| !touched && !sleep.is_over(now)) {
+        return Ok(requeue(sleep, now));
+    }
+    memory.sleep = None;
+    let running = AssertUnwindSafe(reconcile(&context, Arc::clone(&resource), &mut memory)).catch_unwind();
+    let result = match tokio::time::timeout(LONGEST_PASS, running).await {
+        Ok(Ok(Ok(pass))) => Ok(pass),
+        Ok(Ok(Err(error))) => Err(PassError::Observe(error)),
+        Ok(Err(_)) => Err(PassError::Panicked),
+        Err(_) => Err(PassError::TimedOut),
+    };
+    let now = context.clock.now();
+    match result {
+        Ok(pass) => {
+            memory.blind = 0;
+            let sleep = Sleep::until(pass.wake, now);
+            memory.sleep = Some(sleep);
+            context.reporter.report(&resource, &pass, now.mono);
+            Ok(requeue(sleep, now))
+        }
+        Err(error) => {
+            memory.blind = memory.blind.saturating_add(1);
+            let ObjectName { namespace, name } = name;
+            tracing::warn!(namespace, name, %error, "the pass failed");
+            Err(Retry((growing(memory.blind, 0) / 4).min(LONGEST_BLIND_RETRY)))
+        }
+    }
+}
+
+fn requeue(sleep: Sleep, now: crate::moment::Now) -> Action {
+    sleep.left(now).map_or_else(Action::await_change, Action::requeue)
+}
+
+/// A failed pass is tried again after this.
+#[derive(Debug, thiserror::Error)]
+#[error("tried again in {0:?}")]
+struct Retry(Duration);
+
+#[allow(clippy::needless_pass_by_value)] // the controller's signature
+fn retry(_: Arc<SyniverseToken>, error: &Retry, _: Arc<Context>) -> Action {
+    Action::requeue(error.0)
+}

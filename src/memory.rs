@@ -1,0 +1,259 @@
+//! What the process knows of one resource beside its Secrets. Losing it costs a look, never a token.
+
+use crate::api::SyniverseTokenStatus;
+use crate::fingerprint::fingerprint;
+use crate::issuer::{Answer, Failure, FailureKind, Lifetime};
+use crate::moment::{Moment, Now, later};
+use crate::schedule::{Boundary, Deadline, FailedCall, Governor, Life, expiry_moves, growing, retry_at};
+use crate::state::{Held, Inputs, Issued, State};
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// Repairs of one resource's Secrets that are made without a pause.
+const REPAIRS_A_MINUTE: usize = 10;
+const MINUTE: Duration = Duration::from_secs(60);
+/// The longest delay between two attempts at a write: the API server is asked often, it is ours.
+const LONGEST_WRITE_RETRY: Duration = Duration::from_secs(5);
+
+/// What the process knows of one resource.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    /// An answer that is not yet in the state Secret.
+    pub held: Option<Held>,
+    /// The state as this process last read or wrote it.
+    pub state: Option<State>,
+    /// The token and generation that this process last brought into the token Secret.
+    pub delivered: Option<(String, i64)>,
+    /// The status as this process last wrote it: the cache may still show an older one.
+    pub status: Option<SyniverseTokenStatus>,
+    /// The life of the token, as this process' own answers tell it.
+    pub deadline: Option<Deadline>,
+    /// The asking around the token's end.
+    pub boundary: Option<Boundary>,
+    /// Calls that failed, until one succeeds.
+    pub failing: Option<Failing>,
+    /// Writes that failed, until one succeeds.
+    pub unwritten: Option<Unwritten>,
+    /// The bucket of calls.
+    pub governor: Governor,
+    /// When one of the Secrets was repaired.
+    pub repairs: Vec<Moment>,
+    /// What the last pass said about the next one; none = a pass is wanted.
+    pub sleep: Option<Sleep>,
+    /// Passes in a row that could not read the API server.
+    pub blind: u32,
+    /// The fingerprint of a token that another resource of the same application was given.
+    pub rotated_elsewhere: Option<String>,
+}
+
+/// How long nothing needs to be looked at, unless something changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sleep {
+    until: Option<(Moment, Timestamp)>,
+}
+
+impl Sleep {
+    /// Until `wake`, on whichever axis that comes first; none = until something changes.
+    pub fn until(wake: Option<Moment>, now: Now) -> Self {
+        Self { until: wake.map(|wake| (wake, later(now.wall, wake.until(now.mono)))) }
+    }
+
+    /// How much of it is left; none = until something changes. Never more than a minute: the wall clock may have
+    /// stepped, or the machine slept.
+    pub fn left(&self, now: Now) -> Option<Duration> {
+        let (moment, time) = self.until?;
+        Some(moment.until(now.mono).min(now.moment_of(time).until(now.mono)).min(MINUTE))
+    }
+
+    /// True when it is over.
+    pub fn is_over(&self, now: Now) -> bool {
+        self.left(now).is_some_and(|left| left.is_zero())
+    }
+}
+
+/// What a call is made with, beside the token: a change of it is worth a new attempt at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The hashes of the values.
+    pub inputs: Inputs,
+    /// The refresh annotation.
+    pub refresh: Option<String>,
+}
+
+/// A row of failed calls.
+#[derive(Clone, Debug)]
+pub struct Failing {
+    /// What the last one was.
+    pub kind: FailureKind,
+    /// What the first one of this kind said: kept, so that the status does not change with every retry.
+    pub detail: String,
+    /// What was tried.
+    pub attempt: Attempt,
+    /// How many in a row.
+    pub count: u32,
+    /// How many of them the issuer refused: chooses the next old token to try.
+    pub refused: u32,
+    /// No retry before this.
+    pub not_before: Moment,
+}
+
+/// A row of failed writes.
+#[derive(Clone, Debug)]
+pub struct Unwritten {
+    /// Which Secret, and what the API server said.
+    pub detail: String,
+    /// How many in a row.
+    pub count: u32,
+    /// No attempt before this.
+    pub not_before: Moment,
+}
+
+/// What a failure is judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// The endpoint counts as down.
+    pub endpoint_down: bool,
+    /// Makes jitter without randomness.
+    pub spread: u64,
+}
+
+impl Memory {
+    /// Nothing known yet.
+    pub fn new(now: Moment) -> Self {
+        Self {
+            held: None,
+            state: None,
+            delivered: None,
+            status: None,
+            deadline: None,
+            boundary: None,
+            failing: None,
+            unwritten: None,
+            governor: Governor::new(now),
+            repairs: Vec::new(),
+            sleep: None,
+            blind: 0,
+            rotated_elsewhere: None,
+        }
+    }
+
+    /// The life of `issued`, the earlier of what is stored and what this process saw.
+    pub fn life(&self, issued: &Issued, now: Now) -> Life {
+        Life::of(issued, &fingerprint(&issued.token), self.deadline.as_ref(), now)
+    }
+
+    /// Counts a call that is about to be sent.
+    pub fn called(&mut self, issued: Option<&Issued>, sent: Now) {
+        self.governor.called(sent.mono);
+        if issued.is_some_and(|issued| self.life(issued, sent).ends_by(sent.mono)) {
+            self.boundary.get_or_insert_default().called(sent.mono);
+        }
+    }
+
+    /// Takes in an answer to a call made while `issued` was the token of that application, and holds it.
+    pub fn answered(&mut self, issued: Option<&Issued>, held: Held) {
+        self.failing = None;
+        self.rotated_elsewhere = None;
+        match issued {
+            Some(issued) if issued.is_stale(&held.answer) => self.unchanged(issued, Lifetime::Seconds(0), held.sent),
+            Some(issued) if issued.token == held.answer.token => {
+                self.unchanged(issued, held.answer.lifetime, held.sent);
+                self.follow(issued, &held.answer, held.sent);
+            }
+            _ => self.rotated(&held.answer, held.sent.mono),
+        }
+        self.held = Some(held);
+    }
+
+    fn rotated(&mut self, answer: &Answer, sent: Moment) {
+        let expires = end_of(answer.lifetime, sent);
+        let fingerprint = fingerprint(&answer.token);
+        self.deadline = Some(Deadline { fingerprint, answered: sent, expires, first_expires: expires });
+        self.boundary = None;
+        self.governor.rotated(answer.lifetime);
+    }
+
+    fn unchanged(&mut self, issued: &Issued, left: Lifetime, sent: Now) {
+        let life = self.life(issued, sent);
+        if life.ends_by(sent.mono) {
+            self.boundary.get_or_insert_default().unchanged(sent.mono, left);
+        }
+        let first = Deadline {
+            fingerprint: fingerprint(&issued.token),
+            answered: sent.mono,
+            expires: life.expires,
+            first_expires: None,
+        };
+        let own = self.deadline.take().filter(|own| own.fingerprint == first.fingerprint).unwrap_or(first);
+        self.deadline = Some(Deadline { answered: sent.mono, ..own });
+    }
+
+    fn follow(&mut self, issued: &Issued, answer: &Answer, sent: Now) {
+        let doubted = issued.is_from_the_future(sent);
+        let Some(deadline) = &mut self.deadline else { return };
+        if doubted || expiry_moves(deadline.expires, sent.mono, answer.lifetime) {
+            deadline.expires = end_of(answer.lifetime, sent.mono);
+        }
+    }
+
+    /// Takes in a failure of a call that was sent at `sent`.
+    pub fn failed(
+        &mut self,
+        failure: &Failure,
+        attempt: Attempt,
+        life: Option<&Life>,
+        sent: Moment,
+        around: Circumstances,
+    ) {
+        let before = self.failing.take();
+        let count = before.as_ref().filter(|before| before.attempt == attempt).map_or(0, |before| before.count) + 1;
+        let refused =
+            before.as_ref().map_or(0, |before| before.refused) + u32::from(failure.kind == FailureKind::Refused);
+        let expires = life.and_then(|life| life.expires);
+        let pressing = life.is_none() || expires.is_some_and(|expires| expires <= sent + MINUTE);
+        let not_before = retry_at(FailedCall {
+            kind: failure.kind,
+            count,
+            sent,
+            retry_after: failure.retry_after,
+            expires,
+            pressing,
+            endpoint_down: around.endpoint_down,
+            spread: around.spread,
+        });
+        let detail = match before {
+            Some(before) if before.kind == failure.kind => before.detail,
+            _ => failure.detail.clone(),
+        };
+        self.failing = Some(Failing { kind: failure.kind, detail, attempt, count, refused, not_before });
+    }
+
+    /// Takes note of a write that the API server did not take.
+    pub fn write_failed(&mut self, detail: String, now: Moment, seed: u64) {
+        let count = self.unwritten.as_ref().map_or(0, |unwritten| unwritten.count) + 1;
+        let not_before = now + (growing(count, seed) / 4).min(LONGEST_WRITE_RETRY);
+        self.unwritten = Some(Unwritten { detail, count, not_before });
+    }
+
+    /// Takes note of a repair.
+    pub fn repaired(&mut self, now: Moment) {
+        self.repairs.retain(|repair| *repair + MINUTE > now);
+        self.repairs.push(now);
+    }
+
+    /// The earliest moment for a repair: ten a minute are made at once, then one a minute.
+    pub fn repair_at(&self, now: Moment) -> Moment {
+        let recent = self.repairs.iter().filter(|repair| **repair + MINUTE > now).count();
+        match self.repairs.last() {
+            Some(last) if recent >= REPAIRS_A_MINUTE => *last + MINUTE,
+            _ => now,
+        }
+    }
+}
+
+fn end_of(lifetime: Lifetime, sent: Moment) -> Option<Moment> {
+    match lifetime {
+        Lifetime::Never => None,
+        Lifetime::Seconds(seconds) => Some(sent + Duration::from_secs(seconds)),
+    }
+}

@@ -1,0 +1,113 @@
+//! Reads everything that one decision needs, from the API server itself and not from a cache.
+
+use crate::api::SyniverseToken;
+use crate::context::Context;
+use crate::credentials::Credentials;
+use crate::fleet::ObjectName;
+use crate::memory::Memory;
+use crate::plan::{Neighbours, Observed};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt};
+use std::sync::Arc;
+
+/// Why there are no facts.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    /// The API server did not give a Secret.
+    #[error("failed to read Secret {secret}: {reason}")]
+    Read {
+        /// Its name.
+        secret: String,
+        /// What the API server or the way to it said, without anything of the Secret.
+        reason: String,
+    },
+    /// The system gave no random bits for a salt.
+    #[error("failed to get randomness from the system: {0}")]
+    Randomness(#[from] getrandom::Error),
+}
+
+/// Where `resource` is.
+pub fn object_name(resource: &SyniverseToken) -> ObjectName {
+    ObjectName { namespace: resource.namespace().unwrap_or_default(), name: resource.name_any() }
+}
+
+/// The Secrets of the namespace of `resource`.
+pub fn secrets(context: &Context, resource: &SyniverseToken) -> Api<Secret> {
+    Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default())
+}
+
+/// Reads the Secrets of `resource`. What does not exist is a fact; what cannot be reached is an error.
+///
+/// # Errors
+/// When a Secret cannot be read.
+pub async fn observe(
+    context: &Context,
+    resource: Arc<SyniverseToken>,
+    memory: &mut Memory,
+) -> Result<Observed, ObserveError> {
+    let api = secrets(context, &resource);
+    let application = resource.spec.application.as_ref();
+    let credentials = application.map(|application| application.credentials.secret_ref.name.clone());
+    let state_name = resource.state_secret_name();
+    let (credentials, state, token) = tokio::try_join!(
+        async {
+            match &credentials {
+                Some(name) => read(&api, name).await,
+                None => Ok(None),
+            }
+        },
+        read(&api, &state_name),
+        read(&api, resource.secret_name()),
+    )?;
+    let mut observed = Observed {
+        neighbours: Neighbours::default(),
+        salt: random_salt()?,
+        daily_check: context.daily_check,
+        resource,
+        credentials,
+        state,
+        token,
+    };
+    look_around(context, &mut observed, memory);
+    Ok(observed)
+}
+
+async fn read(api: &Api<Secret>, name: &str) -> Result<Option<Secret>, ObserveError> {
+    let failed = |error: kube::Error| ObserveError::Read { secret: name.to_owned(), reason: said(&error) };
+    api.get_opt(name).await.map_err(failed)
+}
+
+/// Takes what the fleet knows: it may have changed by this resource's own call.
+pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memory) {
+    let Some(application) = &observed.resource.spec.application else { return };
+    let Ok(credentials) = Credentials::read(&application.credentials, observed.credentials.as_ref()) else { return };
+    let member = object_name(&observed.resource);
+    let mut fleet = context.fleet();
+    let id = fleet.application(&application.endpoint, credentials.consumer_key.expose());
+    fleet.joins(&member, &id);
+    if let Some(rotation) = fleet.take_rotation(&member) {
+        memory.rotated_elsewhere = Some(rotation);
+    }
+    observed.neighbours = fleet.neighbours(&member, &application.endpoint, &id, context.clock.now().mono);
+}
+
+/// What went wrong with a request to the API server, without the bodies that went either way.
+pub fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.is_forbidden() => status.message.clone(),
+        kube::Error::Api(status) => format!("HTTP {} {}", status.code, status.reason),
+        kube::Error::SerdeError(_) => "the answer is not what was asked for".to_owned(),
+        kube::Error::HyperError(_) | kube::Error::Service(_) => "the API server cannot be reached".to_owned(),
+        _ => "the request could not be made".to_owned(),
+    }
+}
+
+/// 128 random bits in hex.
+///
+/// # Errors
+/// When the system gives none.
+pub fn random_salt() -> Result<String, getrandom::Error> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,122 @@
+//! The closed vocabulary of reasons: for conditions, Events, metric labels and log fields alike.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident: $weight:ident,)*) => {
+        /// Why things are as they are.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason there is, in the order of the table.
+            pub const ALL: &'static [Reason] = &[$(Reason::$name,)*];
+
+            /// The word users see.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Reason::$name => stringify!($name),)* }
+            }
+
+            /// How much it asks of a person.
+            pub const fn weight(self) -> Weight {
+                match self { $(Reason::$name => Weight::$weight,)* }
+            }
+        }
+    };
+}
+
+/// How much a reason asks of a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// As it should be.
+    Normal,
+    /// Worth knowing; nothing is wrong.
+    Notice,
+    /// Something fails; the operator goes on by itself.
+    Trouble,
+    /// A person must act: the Stalled condition is True.
+    Stall,
+}
+
+reasons! {
+    /// A live token is in the token Secret.
+    Issued: Normal,
+    /// The first token is on its way.
+    Pending: Normal,
+    /// A new token took the old one's place.
+    Rotated: Normal,
+    /// A deleted or edited Secret was written again from state.
+    Repaired: Normal,
+    /// The trouble reported before is over.
+    Recovered: Normal,
+    /// Another resource uses the same application.
+    SharedApplication: Notice,
+    /// A finite validity was asked for, but the issuer's token never expires.
+    ValidityNotApplied: Notice,
+    /// A validity below 900 seconds, which Syniverse's specification does not promise.
+    ShortValidity: Notice,
+    /// The issuer's clock and ours differ by more than 30 seconds.
+    ClockSkew: Notice,
+    /// `spec.suspend` is true.
+    Suspended: Notice,
+    /// The governor holds calls back.
+    CallsLimited: Trouble,
+    /// The issuer still returns the old token after its end.
+    NotRotated: Trouble,
+    /// The token in the Secret is dead.
+    Expired: Trouble,
+    /// The issuer refused; with no neighbour to compare, the cause is open.
+    RefreshFailed: Trouble,
+    /// The issuer refuses this resource while it serves others.
+    CredentialsSuspect: Trouble,
+    /// The issuer's endpoint cannot be used.
+    IssuerUnavailable: Trouble,
+    /// The API server did not take a write.
+    WriteFailed: Trouble,
+    /// Somebody else keeps changing the token Secret.
+    SecretContested: Trouble,
+    /// The namespace is being deleted.
+    NamespaceTerminating: Notice,
+    /// The issuer says that the request is wrong.
+    RequestRejected: Stall,
+    /// The operator's settings do not allow the endpoint.
+    EndpointNotAllowed: Stall,
+    /// The credentials Secret does not exist.
+    CredentialsNotFound: Stall,
+    /// The credentials Secret lacks a value.
+    CredentialsIncomplete: Stall,
+    /// A value in the credentials Secret cannot be used.
+    CredentialsInvalid: Stall,
+    /// A Secret of the wanted name belongs to somebody else.
+    SecretNotOwned: Stall,
+    /// The token Secret is marked immutable.
+    SecretImmutable: Stall,
+    /// The token Secret exists with a type other than Opaque.
+    SecretWrongType: Stall,
+    /// The state Secret was written by a newer version of the operator.
+    StateTooNew: Stall,
+    /// The spec uses a field that this version does not implement.
+    NotSupported: Stall,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A reason and the sentence for people that goes with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The word.
+    pub reason: Reason,
+    /// The sentence: names the object, what failed and what to do; the same at every retry.
+    pub message: String,
+}
+
+impl Finding {
+    /// A finding.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}

@@ -1,0 +1,230 @@
+//! One pass over one resource: observe, plan, apply, until there is nothing to do now; then status, and when to wake.
+
+use crate::api::{SyniverseToken, SyniverseTokenStatus};
+use crate::apply::{self, Wrote};
+use crate::context::Context;
+use crate::issuer::{Answer, Failure};
+use crate::memory::Memory;
+use crate::moment::{Moment, Now};
+use crate::observe::{ObserveError, observe};
+use crate::plan::{Observed, Plan, Step, plan};
+use crate::reason::Finding;
+use crate::schedule::Cause;
+use crate::secrets::Write;
+use crate::state::State;
+use crate::status::{Standing, status};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
+use kube::{Api, ResourceExt};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Steps of one pass, at most: a first issue takes 4 (state, call, state, token Secret), each conflict one more.
+const STEPS: usize = 12;
+/// After a pass that ran out of steps, or whose status was not taken.
+const SOON: Duration = Duration::from_secs(1);
+
+/// What one pass did, for the report and for the next wake.
+#[derive(Debug)]
+pub struct Pass {
+    /// What was done, in order.
+    pub deeds: Vec<Deed>,
+    /// The status before and after.
+    pub before: Option<SyniverseTokenStatus>,
+    /// What should be said of the resource now; none when it is gone.
+    pub after: Option<SyniverseTokenStatus>,
+    /// When to look again; none = when something changes.
+    pub wake: Option<Moment>,
+}
+
+/// One thing that a pass did.
+#[derive(Debug)]
+pub enum Deed {
+    /// Asked the issuer.
+    Asked(Cause, Result<Answer, Failure>),
+    /// Wrote the state Secret.
+    WroteState,
+    /// Wrote the token Secret with a token, key or template that is new in it.
+    WroteToken,
+    /// Wrote again what somebody else had changed or deleted; the Secret's name.
+    Repaired(String),
+    /// The API server did not take a write; one clause for people.
+    FailedWrite(String),
+    /// Wrote the status.
+    WroteStatus,
+}
+
+/// One pass. `memory` is the resource's, held for as long as the pass runs.
+///
+/// # Errors
+/// When the API server cannot be read; nothing has been done then.
+pub async fn reconcile(
+    context: &Context,
+    resource: Arc<SyniverseToken>,
+    memory: &mut Memory,
+) -> Result<Pass, ObserveError> {
+    let observed = observe(context, Arc::clone(&resource), memory).await?;
+    let mut pass = Running { context, observed, memory, deeds: Vec::new(), asked: false };
+    pass.remember();
+    match pass.run().await? {
+        Some((findings, wake)) => Ok(pass.conclude(&findings, wake).await),
+        None => Ok(Pass { deeds: pass.deeds, before: None, after: None, wake: None }),
+    }
+}
+
+struct Running<'a> {
+    context: &'a Context,
+    observed: Observed,
+    memory: &'a mut Memory,
+    deeds: Vec<Deed>,
+    asked: bool,
+}
+
+impl Running<'_> {
+    /// Takes step after step until the plan says wait; none when the resource is gone. At most one call: the next ask
+    /// is a new pass, with everything read anew.
+    async fn run(&mut self) -> Result<Option<(Vec<Finding>, Option<Moment>)>, ObserveError> {
+        for _ in 0..STEPS {
+            let now = self.now();
+            let Plan { step, findings } = plan(&self.observed, self.memory, now);
+            let goes_on = match step {
+                Step::Wait(until) => return Ok(Some((findings, until))),
+                Step::Call(_) if self.asked => return Ok(Some((findings, Some(now.mono)))),
+                Step::Call(call) => {
+                    self.asked = true;
+                    let cause = call.cause;
+                    let result = apply::call(self.context, &mut self.observed, self.memory, *call).await;
+                    self.deeds.push(Deed::Asked(cause, result));
+                    true
+                }
+                Step::Release => {
+                    self.memory.held = None;
+                    true
+                }
+                Step::WriteState(state, write) => self.write_state(*state, write).await?,
+                Step::WriteToken(write) => self.write_token(write).await?,
+                Step::Repair(write) => self.repair(write).await?,
+            };
+            if !goes_on {
+                return Ok(None);
+            }
+        }
+        Ok(Some((Vec::new(), Some(self.now().mono + SOON))))
+    }
+
+    fn now(&self) -> Now {
+        self.context.clock.now()
+    }
+
+    /// What was read is remembered, unless this process knows something newer of the same state.
+    fn remember(&mut self) {
+        let Some(stored) = self.observed.stored_state() else { return };
+        if self.memory.state.as_ref().is_none_or(|known| !known.is_newer_than(&stored)) {
+            self.memory.state = Some(stored);
+        }
+    }
+
+    async fn write_state(&mut self, state: State, write: Write) -> Result<bool, ObserveError> {
+        self.put(&write, |pass, secret| {
+            if pass.memory.held.as_ref().is_some_and(|held| held.is_recorded_in(&state)) {
+                pass.memory.held = None;
+            }
+            pass.observed.state = Some(secret);
+            pass.memory.state = Some(state);
+            pass.deeds.push(Deed::WroteState);
+        })
+        .await
+    }
+
+    async fn write_token(&mut self, write: Write) -> Result<bool, ObserveError> {
+        self.put(&write, |pass, secret| {
+            pass.memory.delivered = pass.memory.state.as_ref().and_then(|state| pass.observed.delivery(state));
+            pass.observed.token = Some(secret);
+            pass.deeds.push(Deed::WroteToken);
+        })
+        .await
+    }
+
+    async fn repair(&mut self, write: Write) -> Result<bool, ObserveError> {
+        self.put(&write, |pass, secret| {
+            let name = secret.name_any();
+            let is_state = name == pass.observed.resource.state_secret_name();
+            *(if is_state { &mut pass.observed.state } else { &mut pass.observed.token }) = Some(secret);
+            let now = pass.now().mono;
+            pass.memory.repaired(now);
+            pass.deeds.push(Deed::Repaired(name));
+        })
+        .await
+    }
+
+    /// One write, and `then` what follows from it. What stands in its way is looked at anew, what fails is tried again
+    /// later; false when the resource is gone.
+    async fn put(&mut self, write: &Write, then: impl FnOnce(&mut Self, Secret)) -> Result<bool, ObserveError> {
+        match apply::write(self.context, &self.observed.resource, write).await {
+            Wrote::Done(secret) => {
+                self.memory.unwritten = None;
+                then(self, *secret);
+            }
+            Wrote::Gone => return Ok(false),
+            Wrote::Overtaken => {
+                self.observed = observe(self.context, Arc::clone(&self.observed.resource), self.memory).await?;
+                self.remember();
+            }
+            Wrote::Failed(detail) => {
+                let (now, seed) = (self.now().mono, self.observed.spread());
+                self.memory.write_failed(detail.clone(), now, seed);
+                self.deeds.push(Deed::FailedWrite(detail));
+            }
+        }
+        Ok(true)
+    }
+
+    async fn conclude(mut self, findings: &[Finding], wake: Option<Moment>) -> Pass {
+        let now = self.now();
+        let standing = Standing::of(&self.observed, self.memory, findings, now);
+        let before = self.memory.status.clone().or_else(|| self.observed.resource.status.clone());
+        let after = status(&self.observed, &standing, before.as_ref(), now);
+        let turns = standing.ready_until().filter(|until| *until > now.mono);
+        let mut wake = [wake, turns].into_iter().flatten().min();
+        if before.as_ref() != Some(&after) {
+            match self.write_status(after.clone()).await {
+                Ok(()) => self.deeds.push(Deed::WroteStatus),
+                Err(error) => {
+                    tracing::warn!(error = crate::observe::said(&error), "failed to write the status");
+                    wake = Some(wake.map_or(now.mono + SOON, |wake| wake.min(now.mono + SOON)));
+                }
+            }
+        }
+        Pass { deeds: self.deeds, before, after: Some(after), wake }
+    }
+
+    /// PUT of the status, with the version from the cache; that one being old is settled by reading it.
+    async fn write_status(&mut self, status: SyniverseTokenStatus) -> kube::Result<()> {
+        let resource = Arc::clone(&self.observed.resource);
+        let api: Api<SyniverseToken> =
+            Api::namespaced(self.context.client.clone(), &resource.namespace().unwrap_or_default());
+        let put = |on: SyniverseToken| {
+            let (api, name) = (api.clone(), resource.name_any());
+            let object = SyniverseToken { status: Some(status.clone()), ..on };
+            async move { api.replace_status(&name, &PostParams::default(), &object).await }
+        };
+        let result = match put((*resource).clone()).await {
+            Err(kube::Error::Api(refusal)) if refusal.is_conflict() => {
+                match apply::live(self.context, &resource).await? {
+                    Some(live) if live.metadata.generation == resource.metadata.generation => put(live).await,
+                    // A newer generation brings a pass of its own; a resource that is gone needs no status.
+                    _ => return Ok(()),
+                }
+            }
+            result => result,
+        };
+        match result {
+            Ok(_) => {
+                self.memory.status = Some(status);
+                Ok(())
+            }
+            Err(kube::Error::Api(refusal)) if refusal.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

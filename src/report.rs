@@ -1,0 +1,147 @@
+//! Says what a pass did: one log line, and Events for what changed.
+
+use crate::api::{SyniverseToken, SyniverseTokenStatus, parse_duration};
+use crate::moment::Moment;
+use crate::reason::{Finding, Reason, Weight};
+use crate::reconcile::{Deed, Pass};
+use crate::secrets::OPERATOR;
+use crate::status::READY;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Resource, ResourceExt};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Events that may wait to be sent; more are dropped, with a log line: no pass ever waits for an Event.
+const QUEUE: usize = 256;
+/// Below this Syniverse's specification does not promise a validity.
+const SHORTEST_PROMISED: Duration = Duration::from_secs(900);
+
+/// The end of the Event queue that passes hold.
+#[derive(Clone, Debug)]
+pub struct Reporter {
+    events: mpsc::Sender<(Event, k8s_openapi::api::core::v1::ObjectReference)>,
+}
+
+impl Reporter {
+    /// A reporter, and the task that sends its Events: it ends when the last reporter is dropped.
+    pub fn new(client: kube::Client) -> (Self, impl Future<Output = ()> + Send) {
+        let (events, queue) = mpsc::channel(QUEUE);
+        (Self { events }, send(client, queue))
+    }
+
+    /// Reports one pass over `resource`.
+    pub fn report(&self, resource: &SyniverseToken, pass: &Pass, now: Moment) {
+        log(resource, pass, now);
+        for finding in news(resource, pass) {
+            let type_ = if finding.reason.weight() >= Weight::Trouble { EventType::Warning } else { EventType::Normal };
+            let event = Event {
+                type_,
+                reason: finding.reason.to_string(),
+                note: Some(finding.message),
+                action: "Refresh".to_owned(),
+                secondary: None,
+            };
+            if self.events.try_send((event, resource.object_ref(&()))).is_err() {
+                tracing::warn!(reason = %finding.reason, "an Event was dropped: the queue is full");
+            }
+        }
+    }
+}
+
+async fn send(client: kube::Client, mut queue: mpsc::Receiver<(Event, k8s_openapi::api::core::v1::ObjectReference)>) {
+    let recorder = Recorder::new(client, OPERATOR.into());
+    while let Some((event, about)) = queue.recv().await {
+        if let Err(error) = recorder.publish(&event, &about).await {
+            tracing::warn!(error = crate::observe::said(&error), reason = event.reason, "failed to send an Event");
+        }
+    }
+}
+
+/// What is worth an Event: a new token, a repair, and every change of the reason that matters.
+fn news(resource: &SyniverseToken, pass: &Pass) -> Vec<Finding> {
+    let Some(after) = &pass.after else { return Vec::new() };
+    let before = pass.before.as_ref();
+    let mut news = Vec::new();
+    news.extend(new_token(resource, before, after, &pass.deeds));
+    news.extend(pass.deeds.iter().filter_map(|deed| match deed {
+        Deed::Repaired(name) => {
+            let message =
+                format!("Secret {name} was changed or deleted: it was written again, without asking the issuer");
+            Some(Finding::new(Reason::Repaired, message))
+        }
+        _ => None,
+    }));
+    news.extend(new_reason(before, after));
+    news
+}
+
+fn new_token(
+    resource: &SyniverseToken,
+    before: Option<&SyniverseTokenStatus>,
+    after: &SyniverseTokenStatus,
+    deeds: &[Deed],
+) -> Vec<Finding> {
+    let known = before.and_then(|before| before.fingerprint.as_ref());
+    let asked = deeds.iter().any(|deed| matches!(deed, Deed::Asked(_, Ok(_))));
+    let Some(token) = after.fingerprint.as_ref().filter(|token| asked && known != Some(token)) else {
+        return Vec::new();
+    };
+    let until = after.expiration_time.as_ref().map_or("never expires".to_owned(), |time| format!("expires at {time}"));
+    let secret = resource.secret_name();
+    let reason = if known.is_some() { Reason::Rotated } else { Reason::Issued };
+    let mut news = vec![Finding::new(reason, format!("token {token} is in Secret {secret} and {until}"))];
+    let validity = resource.spec.application.as_ref().and_then(|application| parse_duration(&application.validity));
+    if known.is_none() && validity.is_some_and(|validity| !validity.is_zero() && validity < SHORTEST_PROMISED) {
+        let message = "spec.application.validity is below 15m: Syniverse's specification does not promise that";
+        news.push(Finding::new(Reason::ShortValidity, message));
+    }
+    news
+}
+
+fn new_reason(before: Option<&SyniverseTokenStatus>, after: &SyniverseTokenStatus) -> Option<Finding> {
+    let (was, is) = (before.and_then(ready), ready(after)?);
+    let (was, reason) = (was.and_then(reason_of), reason_of(is)?);
+    let troubled = was.is_some_and(|was| was.weight() >= Weight::Trouble);
+    match reason.weight() {
+        _ if was == Some(reason) => None,
+        Weight::Normal if !troubled || is.status != "True" => None,
+        Weight::Normal => Some(Finding::new(Reason::Recovered, is.message.clone())),
+        _ => Some(Finding::new(reason, is.message.clone())),
+    }
+}
+
+fn ready(status: &SyniverseTokenStatus) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == READY)
+}
+
+fn reason_of(condition: &Condition) -> Option<Reason> {
+    Reason::ALL.iter().copied().find(|reason| reason.as_str() == condition.reason)
+}
+
+fn log(resource: &SyniverseToken, pass: &Pass, now: Moment) {
+    let ready = pass.after.as_ref().and_then(ready);
+    let deeds: Vec<_> = pass.deeds.iter().map(deed).collect();
+    let next = pass.wake.map(|wake| wake.until(now).as_secs_f64());
+    let namespace = resource.namespace();
+    let (name, token) = (resource.name_any(), pass.after.as_ref().and_then(|after| after.fingerprint.as_deref()));
+    let (status, reason) = (ready.map(|ready| ready.status.as_str()), ready.map(|ready| ready.reason.as_str()));
+    if deeds.is_empty() {
+        tracing::debug!(namespace, name, ready = status, reason, token, next_in_s = next, "pass");
+    } else {
+        let did = deeds.join(", ");
+        tracing::info!(namespace, name, did, ready = status, reason, token, next_in_s = next, "pass");
+    }
+}
+
+fn deed(deed: &Deed) -> String {
+    match deed {
+        Deed::Asked(cause, Ok(_)) => format!("asked ({})", cause.as_str()),
+        Deed::Asked(cause, Err(failure)) => format!("asked ({}) and failed: {failure}", cause.as_str()),
+        Deed::WroteState => "wrote state".to_owned(),
+        Deed::WroteToken => "wrote token".to_owned(),
+        Deed::Repaired(name) => format!("repaired {name}"),
+        Deed::FailedWrite(detail) => detail.clone(),
+        Deed::WroteStatus => "wrote status".to_owned(),
+    }
+}

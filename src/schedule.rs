@@ -1,0 +1,367 @@
+//! When the issuer is to be asked: leads, checks, boundaries, retries and the governor. Every rule of time is here.
+
+use crate::fingerprint::spread;
+use crate::issuer::{FailureKind, Lifetime};
+use crate::moment::{Moment, Now, later};
+use crate::state::Issued;
+use jiff::Timestamp;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Answers are whole seconds, rounded either way: a difference up to this is none.
+const ROUNDING: Duration = Duration::from_secs(2);
+/// The longest lead that is taken by default.
+const LONGEST_DEFAULT_LEAD: Duration = Duration::from_secs(300);
+/// The first step of a boundary; each further one is twice as long.
+const FIRST_STEP: Duration = Duration::from_millis(100);
+/// The longest step of a boundary in its first minute.
+const LONGEST_STEP: Duration = Duration::from_secs(5);
+/// How many calls a boundary may make in [`BOUNDARY_WINDOW`].
+const BOUNDARY_CALLS: usize = 20;
+const BOUNDARY_WINDOW: Duration = MINUTE;
+/// How long after an expiry Ready stays True while every answer is the same token.
+pub const GRACE: Duration = Duration::from_secs(10);
+/// Between two calls that the issuer calls wrong, or that our settings forbid.
+const SLOW_RETRY: Duration = Duration::from_secs(300);
+/// The longest delay between two retries while an endpoint is down and a token is dead or nearly so.
+const PRESSING_RETRY: Duration = Duration::from_secs(4);
+
+/// Why the issuer is asked. There is no other cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// There is no token yet.
+    FirstIssue,
+    /// A value that goes into the call changed; its name.
+    Changed(&'static str),
+    /// The refresh annotation has a new value.
+    Requested,
+    /// Another resource of the same application saw a rotation.
+    RotatedElsewhere,
+    /// The token is at its end.
+    Boundary,
+    /// The one look before the end.
+    Check,
+    /// The daily look after a long-lived token.
+    DailyCheck,
+    /// The wall clock stands before the issue time: it is not believed.
+    ClockDoubt,
+}
+
+impl Cause {
+    /// The word for logs and Events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstIssue => "first-issue",
+            Self::Changed(_) => "changed",
+            Self::Requested => "requested",
+            Self::RotatedElsewhere => "rotated-elsewhere",
+            Self::Boundary => "boundary",
+            Self::Check => "check",
+            Self::DailyCheck => "daily-check",
+            Self::ClockDoubt => "clock-doubt",
+        }
+    }
+}
+
+/// True when an answer for the same token, sent at `sent`, moves the expiry that was `known` (none = never).
+///
+/// An earlier expiry counts at once; a later one is followed, unless the answer is so short that it only says "at its
+/// end" (otherwise a token that is returned after its end would seem to live on from answer to answer).
+pub fn expiry_moves(known: Option<Moment>, sent: Moment, lifetime: Lifetime) -> bool {
+    match (known, lifetime) {
+        (None, Lifetime::Never) => false,
+        (None, Lifetime::Seconds(_)) | (Some(_), Lifetime::Never) => true,
+        (Some(known), Lifetime::Seconds(seconds)) => {
+            let reported = sent + Duration::from_secs(seconds);
+            reported + ROUNDING < known || (reported > known + ROUNDING && seconds >= ROUNDING.as_secs())
+        }
+    }
+}
+
+/// How long before its expiry a token is looked after.
+///
+/// `refresh_before` as the spec says, by default the smaller of 5 minutes and a tenth of the validity (of the reported
+/// lifetime where none was asked for); never more than half of the reported lifetime.
+pub fn lead(refresh_before: Option<Duration>, validity: Duration, lifetime: Duration) -> Duration {
+    let length = if validity.is_zero() { lifetime } else { validity };
+    refresh_before.unwrap_or(LONGEST_DEFAULT_LEAD.min(length / 10)).min(lifetime / 2)
+}
+
+/// This process' own knowledge of one token, on the monotonic axis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// The fingerprint of the token it speaks of.
+    pub fingerprint: String,
+    /// When the last request that was answered with this token was sent.
+    pub answered: Moment,
+    /// When it expires; none = never.
+    pub expires: Option<Moment>,
+    /// When it was to expire by its first answer in this process.
+    pub first_expires: Option<Moment>,
+}
+
+/// One token's life on the monotonic axis: the earlier of what is stored and what this process saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// When the last request that was answered with this token was sent.
+    pub answered: Moment,
+    /// When it expires; none = never.
+    pub expires: Option<Moment>,
+    first_expires: Option<Moment>,
+}
+
+impl Life {
+    /// The life of `issued`, with `deadline` where that speaks of the same token.
+    pub fn of(issued: &Issued, fingerprint: &str, deadline: Option<&Deadline>, now: Now) -> Self {
+        let stored = |time: Option<Timestamp>| time.map(|time| now.moment_of(time));
+        let own = deadline.filter(|deadline| deadline.fingerprint == fingerprint);
+        Self {
+            answered: own.map_or_else(|| now.moment_of(issued.issue_time), |own| own.answered),
+            expires: earlier_of(stored(issued.expiration_time), own.and_then(|own| own.expires)),
+            first_expires: earlier_of(stored(issued.first_expiration_time), own.and_then(|own| own.first_expires)),
+        }
+    }
+
+    /// True when the token is past its end.
+    pub fn is_dead(&self, now: Moment) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// The earliest end, known or first reported, that has not been asked at.
+    pub fn unasked_end(&self) -> Option<Moment> {
+        [self.first_expires, self.expires].into_iter().flatten().filter(|end| self.answered < *end).min()
+    }
+
+    /// True when an answer to a request sent at `sent` comes after an end of this token.
+    pub fn ends_by(&self, sent: Moment) -> bool {
+        [self.first_expires, self.expires].into_iter().flatten().any(|end| end <= sent)
+    }
+}
+
+fn earlier_of(a: Option<Moment>, b: Option<Moment>) -> Option<Moment> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// What the spec and the settings say about time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// `spec.refreshBefore`.
+    pub refresh_before: Option<Duration>,
+    /// `spec.application.validity`; zero = never expires.
+    pub validity: Duration,
+    /// Between two looks after a long-lived token.
+    pub daily_check: Duration,
+    /// Spreads moments of different resources: a function of the UID.
+    pub spread: u64,
+}
+
+/// A moment to ask at, and why. It may lie in the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Why.
+    pub cause: Cause,
+    /// When.
+    pub at: Moment,
+}
+
+impl Terms {
+    /// The next moment at which time alone calls for asking the issuer; none for a token that needs no looking after.
+    pub fn next_due(&self, issued: &Issued, life: &Life, boundary: Option<&Boundary>, now: Now) -> Option<Due> {
+        let stepped = boundary.and_then(|boundary| boundary.next);
+        let boundary = earlier_of(life.unasked_end(), stepped).map(|at| Due { cause: Cause::Boundary, at });
+        let check = self.check_at(issued, life).map(|at| Due { cause: Cause::Check, at });
+        let daily = self.daily_check_at(issued, life, now).map(|at| Due { cause: Cause::DailyCheck, at });
+        let doubt = issued.is_from_the_future(now).then_some(Due { cause: Cause::ClockDoubt, at: now.mono });
+        let all = [doubt, boundary, check, daily].into_iter().flatten();
+        all.clone().find(|due| due.at <= now.mono).or_else(|| all.min_by_key(|due| due.at))
+    }
+
+    /// Once per token, and not when its last answer is younger than the lead.
+    fn check_at(&self, issued: &Issued, life: &Life) -> Option<Moment> {
+        let (expires, lifetime) = (life.expires?, Duration::from_secs(issued.lifetime_seconds?));
+        let lead = lead(self.refresh_before, self.validity, lifetime);
+        let at = expires - lead;
+        (!issued.checked && life.answered + lead < at).then_some(at)
+    }
+
+    /// The first slot of this resource's daily grid after the last look, for a token with more than a day to live.
+    fn daily_check_at(&self, issued: &Issued, life: &Life, now: Now) -> Option<Moment> {
+        let looked = issued.daily_check_time.unwrap_or(issued.issue_time).max(issued.issue_time);
+        let at = now.moment_of(next_slot(looked, self.daily_check, self.spread));
+        life.expires.is_none_or(|expires| at + DAY < expires).then_some(at)
+    }
+
+    /// The next planned ask as status shows it: from what is stored alone, so that it is the same in every pass.
+    pub fn planned(&self, issued: &Issued) -> Option<Timestamp> {
+        let Some(expires) = issued.expiration_time else {
+            let looked = issued.daily_check_time.unwrap_or(issued.issue_time);
+            return Some(next_slot(looked, self.daily_check, self.spread));
+        };
+        let lifetime = Duration::from_secs(issued.lifetime_seconds.unwrap_or_default());
+        let lead = lead(self.refresh_before, self.validity, lifetime);
+        let check = crate::moment::earlier(expires, lead);
+        let end = issued.first_expiration_time.map_or(expires, |first| first.min(expires));
+        Some(if issued.checked || later(issued.issue_time, lead) >= check { end } else { check.min(end) })
+    }
+}
+
+/// The first point of the grid `offset + n * interval` that lies after `after`; the offset comes from `spread`.
+fn next_slot(after: Timestamp, interval: Duration, spread: u64) -> Timestamp {
+    let interval = interval.max(SECOND).as_secs();
+    let offset = spread % interval;
+    let seconds = u64::try_from(after.as_second()).unwrap_or_default();
+    let slots = seconds.saturating_sub(offset) / interval + 1;
+    later(Timestamp::UNIX_EPOCH, Duration::from_secs(slots.saturating_mul(interval).saturating_add(offset)))
+}
+
+/// The asking around one token's end, until a different token comes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Boundary {
+    /// When the calls of the last minute were sent.
+    calls: Vec<Moment>,
+    /// Answers in a row that said "the same token, at its end".
+    steps: u32,
+    /// When the first of those was sent.
+    since: Option<Moment>,
+    /// The next ask that the last answer calls for.
+    next: Option<Moment>,
+}
+
+impl Boundary {
+    /// Counts a call, whatever comes of it.
+    pub fn called(&mut self, sent: Moment) {
+        self.calls.retain(|call| *call + BOUNDARY_WINDOW > sent);
+        self.calls.push(sent);
+    }
+
+    /// Takes note of the same token once more; `left` is what the answer said, or zero for a stale one.
+    pub fn unchanged(&mut self, sent: Moment, left: Lifetime) {
+        let delay = match left {
+            Lifetime::Seconds(seconds) if seconds >= ROUNDING.as_secs() => {
+                (self.steps, self.since) = (0, None);
+                Duration::from_secs(seconds) - SECOND
+            }
+            // The daily check looks after a token that turned out never to expire.
+            Lifetime::Never => {
+                *self = Self::default();
+                return;
+            }
+            Lifetime::Seconds(_) => self.step(sent),
+        };
+        self.next = Some(sent + delay);
+    }
+
+    /// 0.1 s, doubling, up to 5 s; after a minute of it the ordinary delay, up to a minute.
+    fn step(&mut self, sent: Moment) -> Duration {
+        let since = *self.since.get_or_insert(sent);
+        let longest = if since + BOUNDARY_WINDOW > sent { LONGEST_STEP } else { MINUTE };
+        self.steps += 1;
+        FIRST_STEP.saturating_mul(1 << (self.steps - 1).min(12)).min(longest)
+    }
+
+    /// When the window has room for one more call.
+    pub fn room_at(&self, now: Moment) -> Moment {
+        let recent: Vec<_> = self.calls.iter().filter(|call| **call + BOUNDARY_WINDOW > now).collect();
+        match recent.len().checked_sub(BOUNDARY_CALLS) {
+            Some(beyond) => *recent[beyond] + BOUNDARY_WINDOW,
+            None => now,
+        }
+    }
+
+    /// True once a minute of asking brought no new token.
+    pub fn is_exhausted(&self, now: Moment) -> bool {
+        self.since.is_some_and(|since| since + BOUNDARY_WINDOW <= now) || self.room_at(now) > now
+    }
+}
+
+/// What a failed call looked like at the time: what a retry depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct FailedCall {
+    /// What kind of failure.
+    pub kind: FailureKind,
+    /// Which failure in a row, from 1.
+    pub count: u32,
+    /// When it was sent.
+    pub sent: Moment,
+    /// The issuer's wish.
+    pub retry_after: Option<Duration>,
+    /// When the token in the Secret expires; none where it never does.
+    pub expires: Option<Moment>,
+    /// There is no live token, or it has less than a minute to live.
+    pub pressing: bool,
+    /// The endpoint counts as down.
+    pub endpoint_down: bool,
+    /// Makes jitter without randomness.
+    pub spread: u64,
+}
+
+/// When to try again: growing with jitter from 1 s to 1 min, at most 4 s while it presses and the endpoint is down, at
+/// the expiry at the latest, and not before the issuer's own wish. What is wrong by configuration waits 5 minutes.
+pub fn retry_at(call: FailedCall) -> Moment {
+    let delay = match call.kind {
+        FailureKind::Rejected | FailureKind::EndpointNotAllowed => SLOW_RETRY,
+        FailureKind::Refused | FailureKind::Unavailable => {
+            let longest = if call.pressing && call.endpoint_down { PRESSING_RETRY } else { MINUTE };
+            growing(call.count, call.spread).min(longest)
+        }
+    };
+    let at = call.sent + delay;
+    let at = call.expires.filter(|expires| call.sent < *expires).map_or(at, |expires| at.min(expires));
+    at.max(call.sent + call.retry_after.unwrap_or_default())
+}
+
+/// 1 s, doubling, up to a minute, each 0.75 to 1.25 times that.
+pub fn growing(count: u32, seed: u64) -> Duration {
+    let base = SECOND.saturating_mul(1 << count.saturating_sub(1).min(6)).min(MINUTE);
+    let jitter = spread(&format!("{seed}/{count}")) % 501;
+    base.mul_f64(0.75 + jitter as f64 / 1000.0)
+}
+
+/// Below all schedules: a bucket of calls per resource, in memory only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Governor {
+    calls: f64,
+    counted: Moment,
+    refill: Duration,
+}
+
+impl Governor {
+    /// How many calls may come in a burst.
+    const BURST: f64 = 40.0;
+
+    /// A full bucket, refilled at one a minute until the first new token.
+    pub fn new(now: Moment) -> Self {
+        Self { calls: Self::BURST, counted: now, refill: MINUTE }
+    }
+
+    /// Takes note of a new token: one call per tenth of its life, at most one a second, at least one a minute.
+    pub fn rotated(&mut self, lifetime: Lifetime) {
+        self.refill = match lifetime {
+            Lifetime::Never => MINUTE,
+            Lifetime::Seconds(seconds) => Duration::from_secs(seconds / 10).clamp(SECOND, MINUTE),
+        };
+    }
+
+    /// Counts a call.
+    pub fn called(&mut self, now: Moment) {
+        self.calls = self.available(now) - 1.0;
+        self.counted = now;
+    }
+
+    /// The earliest moment for the next call.
+    pub fn ready_at(&self, now: Moment) -> Moment {
+        let missing = 1.0 - self.available(now);
+        if missing <= 0.0 { now } else { now + self.refill.mul_f64(missing) + Duration::from_millis(1) }
+    }
+
+    fn available(&self, now: Moment) -> f64 {
+        let passed = now.until(self.counted);
+        (self.calls + passed.as_secs_f64() / self.refill.as_secs_f64()).min(Self::BURST)
+    }
+}

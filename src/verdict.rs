@@ -1,0 +1,122 @@
+//! The sentences for people: one function for each thing that can be wrong, the same words at every retry.
+
+use crate::api::{ApplicationCredentials, ApplicationSpec, SyniverseTokenSpec};
+use crate::issuer::FailureKind;
+use crate::memory::Failing;
+use crate::plan::Neighbours;
+use crate::reason::{Finding, Reason};
+
+/// The part of the spec that this version implements.
+///
+/// # Errors
+/// A finding that names the field that it does not.
+pub fn supported(spec: &SyniverseTokenSpec) -> Result<&ApplicationSpec, Finding> {
+    let not_supported = |field: &str| {
+        let message = format!("spec.{field} is not supported by this version of the operator: remove it");
+        Err(Finding::new(Reason::NotSupported, message))
+    };
+    match &spec.application {
+        _ if spec.propagation.is_some() => not_supported("propagation"),
+        Some(application) if application.standby_credentials.is_some() => {
+            not_supported("application.standbyCredentials")
+        }
+        Some(application) => Ok(application),
+        None => not_supported("session"),
+    }
+}
+
+/// The issuer needs a token that the application has had, and there is none.
+pub fn no_old_token(credentials: &ApplicationCredentials) -> Finding {
+    Finding::new(
+        Reason::CredentialsIncomplete,
+        format!(
+            "Secret {} has no value under key {}: copy Access Token from the application's Auth Keys page into it",
+            credentials.secret_ref.name, credentials.keys.old_token
+        ),
+    )
+}
+
+/// `spec.suspend` is true.
+pub fn suspended() -> Finding {
+    Finding::new(Reason::Suspended, "spec.suspend is true: the issuer is not asked")
+}
+
+/// Somebody else keeps changing what we write.
+pub fn contested(secret: &str) -> Finding {
+    let message =
+        format!("somebody else keeps changing Secret {secret}: it is repaired once a minute; find the writer");
+    Finding::new(Reason::SecretContested, message)
+}
+
+/// A minute of asking past the end of the token brought no new one.
+pub fn not_rotated() -> Finding {
+    let message = "the issuer still returns the old token although its time is over: asked again at growing intervals";
+    Finding::new(Reason::NotRotated, message)
+}
+
+/// The governor holds calls back.
+pub fn calls_limited() -> Finding {
+    let message = "more calls are due than this resource may make: the next one follows as soon as it is allowed";
+    Finding::new(Reason::CallsLimited, message)
+}
+
+/// A finite validity was asked for, but the token never expires.
+pub fn validity_not_applied() -> Finding {
+    let message = "the issuer's token never expires, so spec.application.validity is not in force: \
+                   set a Token Expiration on the application's Auth Keys page and press Re-Generate";
+    Finding::new(Reason::ValidityNotApplied, message)
+}
+
+/// Other resources use the same application. Another namespace is never named.
+pub fn shared(neighbours: &Neighbours) -> Option<Finding> {
+    let here = neighbours.sharing_here.join(", ");
+    let who = match (here.is_empty(), neighbours.sharing_elsewhere) {
+        (true, false) => return None,
+        (true, true) => "another namespace".to_owned(),
+        (false, false) => format!("SyniverseToken {here}"),
+        (false, true) => format!("SyniverseToken {here} and another namespace"),
+    };
+    let message = format!("the same application is used by {who}: each asks the issuer for itself");
+    Some(Finding::new(Reason::SharedApplication, message))
+}
+
+/// Calls fail. Neighbours decide only the name of the reason.
+pub fn failed(failing: &Failing, neighbours: &Neighbours, secret: &str) -> Finding {
+    let detail = &failing.detail;
+    match failing.kind {
+        FailureKind::EndpointNotAllowed => Finding::new(Reason::EndpointNotAllowed, detail.clone()),
+        FailureKind::Rejected => Finding::new(
+            Reason::RequestRejected,
+            format!("{detail}: the request is wrong; check spec.application and the values in Secret {secret}"),
+        ),
+        FailureKind::Refused => refused(detail, neighbours, secret),
+        FailureKind::Unavailable => {
+            let down = neighbours.endpoint_down || neighbours.succeed == Some(false);
+            let reason = if down { Reason::IssuerUnavailable } else { Reason::RefreshFailed };
+            Finding::new(reason, format!("{detail}: the endpoint or the way to it is at fault; trying again"))
+        }
+    }
+}
+
+fn refused(detail: &str, neighbours: &Neighbours, secret: &str) -> Finding {
+    match neighbours.succeed {
+        Some(true) => Finding::new(
+            Reason::CredentialsSuspect,
+            format!(
+                "{detail}, while other resources are served: the values in Secret {secret} are probably wrong; compare \
+                 them with the application's Auth Keys page"
+            ),
+        ),
+        Some(false) => Finding::new(
+            Reason::IssuerUnavailable,
+            format!("{detail}, as it does to other resources: the issuer has an outage; trying again"),
+        ),
+        None => Finding::new(
+            Reason::RefreshFailed,
+            format!(
+                "{detail}, which stands for wrong credentials as well as for an outage: compare the values in Secret \
+                 {secret} with the application's Auth Keys page; trying again"
+            ),
+        ),
+    }
+}
