@@ -89,3 +89,21 @@ pub enum WorkloadKind {
     #[schemars(skip)]
     Unknown,
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_a_newer_version_stored_can_be_read() {
+        let stored =
+            json!({"pods": "Evict", "restart": {"mode": "Always", "workloads": [{"kind": "Rollout", "name": "a"}]}});
+        let read: PropagationSpec = serde_json::from_value(stored).unwrap();
+        let restart = read.restart.unwrap();
+        assert_eq!(read.pods, Some(PodPropagation::Unknown));
+        assert_eq!(restart.mode, RestartMode::Unknown);
+        assert_eq!(restart.workloads[0].kind, WorkloadKind::Unknown);
+    }
+}

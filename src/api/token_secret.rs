@@ -72,3 +72,25 @@ pub(super) fn known_or_retain<'de, D: Deserializer<'de>>(input: D) -> Result<Del
     let policy = String::deserialize(input)?;
     Ok(if policy == "Delete" { DeletionPolicy::Delete } else { DeletionPolicy::Retain })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::api::SyniverseTokenSpec;
+    use serde_json::json;
+
+    #[test]
+    fn a_deletion_policy_of_a_newer_version_keeps_the_secrets() {
+        for (policy, read) in
+            [("Delete", DeletionPolicy::Delete), ("Retain", DeletionPolicy::Retain), ("Orphan", DeletionPolicy::Retain)]
+        {
+            let spec: SyniverseTokenSpec = serde_json::from_value(json!({"deletionPolicy": policy})).unwrap();
+            assert_eq!(spec.deletion_policy, read);
+        }
+        assert_eq!(
+            serde_json::from_value::<SyniverseTokenSpec>(json!({})).unwrap().deletion_policy,
+            DeletionPolicy::Delete
+        );
+    }
+}

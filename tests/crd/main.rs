@@ -177,6 +177,40 @@ async fn what_the_simplest_resource_leaves_out_is_filled_in() {
 }
 
 #[tokio::test]
+async fn each_key_of_the_credentials_that_is_left_out_is_filled_in() {
+    let room = Room::open().await;
+    let by_default = json!({"consumerKey": "consumerKey", "consumerSecret": "consumerSecret", "oldToken": "oldToken"});
+    for given in ["null", "{}", "{consumerKey: other}", "{consumerSecret: other}", "{oldToken: other}"] {
+        let both = changed(&format!(
+            "{{spec: {{application: {{credentials: {{keys: {given}}}, \
+             standbyCredentials: {{secretRef: {{name: b}}, keys: {given}}}}}}}}}"
+        ));
+        let stored = room.try_to_create(&both).await.unwrap();
+        let mut expected = by_default.clone();
+        for (key, name) in serde_yaml_ng::from_str::<Value>(given).unwrap().as_object().into_iter().flatten() {
+            expected[key] = name.clone();
+        }
+        for credentials in ["credentials", "standbyCredentials"] {
+            assert_eq!(stored.data["spec"]["application"][credentials]["keys"], expected, "{credentials}: {given}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_operator_reads_exactly_the_durations_that_the_api_server_accepts() {
+    let room = Room::open().await;
+    for text in [
+        "24h", "0s", "1h30m", "30m1h", "1h1h1h", "00001s", "99999s", "", "h", "24", "0", "000001s", "1hh", "1h1h1h1h",
+        " 1h", "1h ", "1h\n", "\n1h", "1h 1m", "1H", "1d", "1.5h", "-1h", "+1h", "10ms", "1us", "٣s", "1h\u{0}", "1ｈ",
+    ] {
+        let mut object = simplest();
+        object["spec"]["application"]["validity"] = json!(text);
+        let accepted = room.try_to_create(&object).await.is_ok();
+        assert_eq!(api::parse_duration(text).is_some(), accepted, "{text:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_new_resource_is_in_progress_until_the_operator_has_seen_it() {
     let room = Room::open().await;
     room.create(&simplest()).await;
