@@ -249,6 +249,11 @@ mod tests {
     }
 
     #[test]
+    fn a_body_cannot_be_printed() {
+        assert!(!format!("{:?}", reply(200, "CANARY")).contains("CANARY"));
+    }
+
+    #[test]
     fn throttling_and_maintenance_are_the_endpoints_fault_whoever_says_so() {
         for status in [408, 429, 502, 503, 504] {
             assert_eq!(kind_of(status, OWN_ERROR), FailureKind::Unavailable, "{status}");

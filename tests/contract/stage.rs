@@ -79,9 +79,10 @@ pub(crate) fn ask(endpoint: impl Into<String>) -> Ask {
     }
 }
 
-/// One call with a client of its own.
+/// One call with a client of its own, which must end even if the client knew no timeout.
 pub(crate) async fn call(settings: IssuerSettings, ask: &Ask) -> Result<Answer, Failure> {
-    HttpIssuer::new(settings).unwrap().refresh(ask).await
+    let issuer = HttpIssuer::new(settings).unwrap();
+    tokio::time::timeout(2 * PATIENCE, issuer.refresh(ask)).await.expect("the call ends")
 }
 
 /// One call over http.
