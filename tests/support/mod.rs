@@ -1,0 +1,13 @@
+//! What a test of the whole operator starts from: a namespace of a real control plane, an issuer simulator of its own,
+//! and the built operator limited to that namespace.
+
+#![allow(dead_code, unused_imports, reason = "each test crate uses a part of it")]
+
+mod stage;
+mod writes;
+
+pub(crate) use stage::{
+    CONSUMER_KEY, CONSUMER_SECRET, CREDENTIALS, NAME, PATIENCE, PORTAL_TOKEN, Stage, annotation, condition, is_ready,
+    ready_reason, text,
+};
+pub(crate) use writes::Writes;
