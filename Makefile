@@ -17,7 +17,7 @@ help: ## List the targets
 
 .PHONY: control-plane
 control-plane: ## Build kube-apiserver, kube-controller-manager, kubectl and etcd into the user's cache, once
-	$(call step,control plane binaries (6 minutes the first time on 2 cores))
+	$(call step,control plane binaries (5 minutes the first time on 2 cores))
 	@tools/control-plane/build
 
 .PHONY: crds
