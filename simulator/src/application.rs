@@ -150,10 +150,10 @@ impl<'a> Refresh<'a> {
     }
 }
 
-/// If the token is the answer at `now`: it lives, or its end is younger than the linger time.
+/// If the last token is the answer at `now`: it lives, or its end is younger than the linger time.
 fn still_given(token: &Token, switches: &Switches, now: Timestamp) -> bool {
     let linger = SignedDuration::from_millis(i64::try_from(switches.linger_millis).unwrap_or(i64::MAX));
-    token.superseded.is_none() && token.expires.is_none_or(|end| now.duration_since(end) < linger)
+    token.expires.is_none_or(|end| now.duration_since(end) < linger)
 }
 
 fn reported_seconds(token: &Token, switches: &Switches, now: Timestamp) -> i64 {

@@ -99,8 +99,9 @@ fn a_regenerated_application_never_lingers_on_the_killed_token() {
 fn regenerating_after_the_end_leaves_the_old_death_as_it_was() {
     let mut model = with_application(Life::Millis(1000));
     model.regenerate("key", at(9 * SECOND)).unwrap();
-    let death = model.journal().token("first").unwrap().death().unwrap();
-    assert_eq!((death.at, death.cause), (at(SECOND), Cause::Expired));
+    let journal = model.journal();
+    let ended = journal.token("first").unwrap();
+    assert_eq!((ended.expires, ended.superseded), (Some(at(SECOND)), None));
 }
 
 #[test]
