@@ -14,7 +14,7 @@ use std::{
 
 use crate::{Error, Result, wait_for};
 
-const SUPERVISE: &str = include_str!("process/supervise.sh");
+const SUPERVISE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/process/supervise.sh");
 const LOG_TAIL: usize = 20;
 
 /// A running program whose output goes to a file. Dropping it kills it (SIGKILL) and waits for its end.
@@ -104,8 +104,7 @@ impl Drop for Process {
 /// whoever started it.
 fn supervised(command: &Command, log: &Path) -> Command {
     let mut supervised = Command::new("/bin/sh");
-    supervised.args(["-c", SUPERVISE, "supervise"]).arg(log);
-    supervised.arg(command.get_program()).args(command.get_args());
+    supervised.arg(SUPERVISE).arg(log).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => supervised.env(name, value),
