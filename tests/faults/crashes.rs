@@ -1,0 +1,199 @@
+//! The operator is killed or stopped, at any moment: no token is lost, and nothing is asked or written in vain.
+
+use crate::history::History;
+use crate::support::{CONSUMER_KEY, CONSUMER_SECRET, NAME, PATIENCE, PORTAL_TOKEN, Stage, Writes, text};
+use futures::{StreamExt, pin_mut};
+use harness::wait_for;
+use issuer_simulator::analysis::calls_per_rotation;
+use issuer_simulator::application::NewApplication;
+use issuer_simulator::fault::{Action, Fault, Stage as When};
+use issuer_simulator::journal::Journal;
+use issuer_simulator::model::Life;
+use jiff::Timestamp;
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::{Api, ResourceExt};
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+const STATE: &str = "messaging-syniverse-state";
+const KILLS: usize = 10;
+/// Calls that a boundary may make, which a restart begins anew.
+const BOUNDARY_CALLS: usize = 20;
+
+#[tokio::test]
+async fn a_restart_with_fresh_state_asks_nothing_and_writes_nothing() {
+    let mut stage = Stage::open().await;
+    stage.issued("1h").await;
+    let (calls, before) = (stage.calls(), versions(&stage).await);
+    let writes = Writes::of(&stage).await;
+    for _ in 0..3 {
+        stage.restart_operator(NAME).await;
+    }
+    assert_eq!((stage.calls(), versions(&stage).await), (calls, before));
+    assert_eq!(writes.names(&stage).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn kills_at_random_moments_lose_no_token() {
+    let mut dice = Dice::thrown();
+    let mut stage = Stage::dark().await;
+    let history = History::of(&stage);
+    stage.start_operator(&[]);
+    stage.issued("3s").await;
+    for _ in 0..KILLS {
+        tokio::time::sleep(Duration::from_millis(200 + dice.below(3000))).await;
+        stage.operator().restart().unwrap();
+    }
+    assert_healed(&stage, &history).await;
+}
+
+#[tokio::test]
+async fn a_kill_right_after_an_answer_loses_no_token() {
+    let mut stage = Stage::dark().await;
+    let history = History::of(&stage);
+    stage.start_operator(&[]);
+    stage.issued("3s").await;
+    for _ in 0..5 {
+        let known = stage.simulator.journal().tokens.len();
+        let answered = |journal: &Journal| journal.tokens.len() > known && nothing_in_flight(journal);
+        stage.simulator.until(answered).await;
+        stage.operator().restart().unwrap();
+    }
+    assert_healed(&stage, &history).await;
+}
+
+#[tokio::test]
+async fn a_kill_right_after_the_state_was_written_loses_no_token() {
+    let mut stage = Stage::dark().await;
+    let history = History::of(&stage);
+    stage.start_operator(&[]);
+    stage.issued("3s").await;
+    for _ in 0..5 {
+        until_state_is_written(&stage).await;
+        stage.operator().restart().unwrap();
+    }
+    assert_healed(&stage, &history).await;
+}
+
+#[tokio::test]
+async fn a_kill_during_the_call_that_brings_a_token_costs_one_more_call_for_the_same_token() {
+    let mut stage = Stage::dark().await;
+    let history = History::of(&stage);
+    lend_the_portal_token(&stage, Duration::from_secs(4));
+    stage.start_operator(&[]);
+    stage.issued("1h").await;
+    let answer_held_back = Action::Delay { millis: 60_000, at: When::AfterWork };
+    stage.simulator.fault(Fault::once(answer_held_back));
+    let fresh = until_issued(&stage).await;
+    let calls = stage.calls();
+
+    stage.operator().restart().unwrap();
+
+    assert_eq!(stage.until_rotated(PORTAL_TOKEN).await, fresh);
+    let journal = stage.simulator.journal();
+    assert_eq!((&journal.tokens.last().unwrap().value, journal.calls.len()), (&fresh, calls + 1));
+    history.assert_in_order_of(&journal);
+}
+
+#[tokio::test]
+async fn told_to_stop_it_records_the_answer_of_the_call_in_flight_and_ends_well() {
+    let mut stage = Stage::dark().await;
+    lend_the_portal_token(&stage, Duration::from_secs(4));
+    stage.start_operator(&[]);
+    stage.issued("1h").await;
+    stage.simulator.fault(Fault::once(Action::Delay { millis: 2000, at: When::AfterWork }));
+    let fresh = until_issued(&stage).await;
+
+    let told = Instant::now();
+    let status = stage.operator().stop(PATIENCE).await.unwrap();
+
+    assert_eq!(status.code(), Some(0));
+    assert!(told.elapsed() < Duration::from_secs(8), "{:?}", told.elapsed());
+    let state = text(&stage.secret(STATE).await, "state.json").unwrap();
+    assert!(state.contains(&fresh), "the state does not hold the token");
+    assert_eq!(stage.token().await, fresh);
+    let calls = stage.calls();
+    stage.restart_operator(NAME).await;
+    assert_eq!(stage.calls(), calls);
+}
+
+/// The application's first token lives on for a while, so that the first rotation is one of a running operator.
+fn lend_the_portal_token(stage: &Stage, life: Duration) {
+    let application = NewApplication::expired(CONSUMER_KEY, CONSUMER_SECRET, PORTAL_TOKEN);
+    stage.simulator.add_application(application.living(Life::of(life)));
+}
+
+/// Waits until the issuer makes a new token, whether or not its answer is on the way, and returns it.
+async fn until_issued(stage: &Stage) -> String {
+    let known = stage.simulator.journal().tokens.len();
+    stage.simulator.until(|journal| journal.tokens.len() > known).await;
+    stage.simulator.journal().tokens[known].value.clone()
+}
+
+fn nothing_in_flight(journal: &Journal) -> bool {
+    journal.calls.iter().all(|call| call.ended.is_some())
+}
+
+/// What every row of kills has to end with: the issuer's live token in the Secret, and no flood of calls.
+async fn assert_healed(stage: &Stage, history: &History) {
+    let is_live = async || {
+        let journal = stage.simulator.journal();
+        let newest = journal.tokens.last()?;
+        (stage.token().await == newest.value && newest.is_live(Timestamp::now())).then_some(())
+    };
+    wait_for("the issuer's live token in the Secret", PATIENCE, is_live).await.unwrap();
+    let journal = stage.simulator.journal();
+    history.assert_in_order_of(&journal);
+    let calls = calls_per_rotation(&journal);
+    println!("calls per rotation: {calls:?}; {} tokens seen in the Secret", history.tokens().len());
+    assert!(calls.iter().all(|calls| *calls <= BOUNDARY_CALLS), "{calls:?}");
+}
+
+async fn until_state_is_written(stage: &Stage) {
+    let version = stage.secrets.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
+    let only = WatchParams::default().fields(&format!("metadata.name={STATE}"));
+    let events = stage.secrets.watch(&only, &version).await.unwrap();
+    pin_mut!(events);
+    let written = async {
+        while let Some(event) = events.next().await {
+            if let WatchEvent::Added(_) | WatchEvent::Modified(_) = event.unwrap() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, written).await.expect("the state is written");
+}
+
+/// The versions of all objects of a stage.
+async fn versions(stage: &Stage) -> Vec<(String, Option<String>)> {
+    let mut all = versions_of(&stage.secrets).await;
+    all.extend(versions_of(&stage.tokens).await);
+    all
+}
+
+async fn versions_of<K>(api: &Api<K>) -> Vec<(String, Option<String>)>
+where
+    K: kube::Resource + Clone + serde::de::DeserializeOwned + Debug,
+{
+    let list = api.list(&ListParams::default()).await.unwrap();
+    list.items.iter().map(|object| (object.name_any(), object.resource_version())).collect()
+}
+
+/// Moments by chance, which can be had again.
+struct Dice(u64);
+
+impl Dice {
+    /// From the number in `SEED`, else from the clock; says which.
+    fn thrown() -> Self {
+        let given = std::env::var("SEED").ok().and_then(|text| text.parse().ok());
+        let seed = given.unwrap_or_else(|| Timestamp::now().as_microsecond().unsigned_abs());
+        println!("the same moments again: SEED={seed}");
+        Self(seed)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        // Knuth's multiplier; the high bits are the good ones.
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}

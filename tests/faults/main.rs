@@ -1,0 +1,11 @@
+//! Everything that can go wrong around the operator, on a real control plane: kills, outages, bad inputs, issuers that
+//! misbehave, rights that are missing; and that nothing secret shows whatever happens.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod crashes;
+mod history;
+mod hunt;
+mod outages;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,89 @@
+//! The issuer or the API server is away for a while, over an expiry: what is said meanwhile, and that it heals.
+
+use crate::history::History;
+use crate::support::{CONSUMER_KEY, CONSUMER_SECRET, NAME, PORTAL_TOKEN, Stage, condition, is_ready};
+use harness::ControlPlane;
+use issuer_simulator::application::NewApplication;
+use issuer_simulator::fault::{Action, Fault, Stage as When};
+use issuer_simulator::model::Life;
+use std::time::{Duration, Instant};
+
+/// How long after its return an outage may still be felt.
+const HEALED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long an outage lasts: as the issue asks with `FULL=1`, else long enough for the longest delay to be reached.
+fn outage() -> Duration {
+    let full = std::env::var_os("FULL").is_some();
+    Duration::from_secs(if full { 60 } else { 25 })
+}
+
+#[tokio::test]
+async fn an_issuer_that_was_away_over_an_expiry_is_asked_within_seconds_of_its_return() {
+    let mut stage = Stage::open().await;
+    stage.issued("10s").await;
+    let (last, process) = (stage.token().await, stage.operator().id());
+
+    let began = Instant::now();
+    stage.simulator.down().await.unwrap();
+    let dead = stage.until(NAME, "not Ready", |token| !is_ready(token)).await;
+    let ready = condition(&dead, "Ready").unwrap();
+    assert!(ready.message.contains("no connection to the issuer could be made"), "{}", ready.message);
+    assert_eq!(condition(&dead, "Stalled").unwrap().status, "False");
+    let down = stage.until_reason(NAME, "IssuerUnavailable").await;
+    tokio::time::sleep(outage().saturating_sub(began.elapsed())).await;
+    assert_eq!(stage.token().await, last);
+    let still = stage.tokens.get(NAME).await.unwrap();
+    assert_eq!(still.metadata.resource_version, down.metadata.resource_version, "retries are no news");
+
+    stage.simulator.up().await.unwrap();
+    let returned = Instant::now();
+    stage.until_rotated(&last).await;
+    println!("the issuer was away for {:?}; healed {:?} after its return", outage(), returned.elapsed());
+    assert!(returned.elapsed() < HEALED_WITHIN, "{:?}", returned.elapsed());
+    stage.until_reason(NAME, "Issued").await;
+    assert_eq!(stage.operator().id(), process);
+}
+
+#[tokio::test]
+async fn what_was_answered_while_the_api_server_was_away_is_written_after_it_and_nothing_is_asked_twice() {
+    let mut plane = ControlPlane::start().await.unwrap();
+    let (mut idle, mut answered) = (Stage::dark_in(plane.cluster()).await, Stage::dark_in(plane.cluster()).await);
+    let histories = [History::of(&idle), History::of(&answered)];
+    lend_the_portal_token(&idle, Duration::from_secs(12));
+    lend_the_portal_token(&answered, Duration::from_secs(6));
+    for stage in [&mut idle, &mut answered] {
+        stage.start_operator(&[]);
+        stage.issued("10m").await;
+    }
+    // The work is done at once, the answer is on its way for longer than the API server lives.
+    answered.simulator.fault(Fault::once(Action::Delay { millis: 3000, at: When::AfterWork }));
+    let known = answered.simulator.journal().tokens.len();
+    answered.simulator.until(|journal| journal.tokens.len() > known).await;
+    let fresh = answered.simulator.journal().tokens[known].value.clone();
+
+    let calls = [idle.calls(), answered.calls()];
+    plane.stop_apiserver();
+    tokio::time::sleep(outage()).await;
+    assert_eq!([idle.calls(), answered.calls()], calls, "who cannot write does not ask");
+    plane.start_apiserver().await.unwrap();
+    let returned = Instant::now();
+
+    assert_eq!(answered.until_rotated(PORTAL_TOKEN).await, fresh);
+    let rotated = idle.until_rotated(PORTAL_TOKEN).await;
+    println!("the API server was away for {:?}; healed {:?} after its return", outage(), returned.elapsed());
+    assert!(returned.elapsed() < 2 * HEALED_WITHIN, "{:?}", returned.elapsed());
+    for stage in [&idle, &answered] {
+        stage.until_reason(NAME, "Issued").await;
+    }
+    assert_eq!(rotated, idle.simulator.journal().tokens.last().unwrap().value);
+    assert_eq!(answered.calls(), calls[1], "the answer in hand was not asked for again");
+    assert_eq!(idle.calls(), calls[0] + 1);
+    histories[0].assert_in_order_of(&idle.simulator.journal());
+    histories[1].assert_in_order_of(&answered.simulator.journal());
+}
+
+/// The application's first token lives on for a while, so that the first rotation is one of a running operator.
+fn lend_the_portal_token(stage: &Stage, life: Duration) {
+    let application = NewApplication::expired(CONSUMER_KEY, CONSUMER_SECRET, PORTAL_TOKEN);
+    stage.simulator.add_application(application.living(Life::of(life)));
+}
