@@ -29,7 +29,8 @@ pub struct Ask {
 /// How long the issuer says a token still lives, counted from the moment the request was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// It does not expire: validity 0 was asked for, or `validityTime` was absent, null or above 100 years.
+    /// It does not expire: `validityTime` was absent, null or above 100 years, or no more than zero where validity 0 was
+    /// asked for.
     Never,
     /// Whole seconds; 0 when the issuer reported zero or less (the token is at its very end).
     Seconds(u64),

@@ -4,7 +4,7 @@ use crate::api::SyniverseTokenStatus;
 use crate::fingerprint::fingerprint;
 use crate::issuer::{Answer, Failure, FailureKind, Lifetime};
 use crate::moment::{Moment, Now, later};
-use crate::schedule::{Boundary, Deadline, FailedCall, Governor, Life, expiry_moves, growing, retry_at};
+use crate::schedule::{Boundary, Deadline, FailedCall, Governor, Life, expiry_moves, growing, refill, retry_at};
 use crate::state::{Held, Inputs, Issued, State};
 use jiff::Timestamp;
 use std::time::Duration;
@@ -22,8 +22,8 @@ pub struct Memory {
     pub held: Option<Held>,
     /// The state as this process last read or wrote it.
     pub state: Option<State>,
-    /// The token and generation that this process last brought into the token Secret.
-    pub delivered: Option<(String, i64)>,
+    /// What this process last brought into the token Secret: writing the same again is a repair.
+    pub delivered: Option<Delivery>,
     /// The status as this process last wrote it: the cache may still show an older one.
     pub status: Option<SyniverseTokenStatus>,
     /// The life of the token, as this process' own answers tell it.
@@ -44,6 +44,19 @@ pub struct Memory {
     pub blind: u32,
     /// The fingerprint of a token that another resource of the same application was given.
     pub rotated_elsewhere: Option<String>,
+}
+
+/// What a written token Secret is known by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Of the token.
+    pub fingerprint: String,
+    /// As its annotations say.
+    pub issue_time: Timestamp,
+    /// As its annotations say.
+    pub expiration_time: Option<Timestamp>,
+    /// Of the resource that shaped it.
+    pub generation: Option<i64>,
 }
 
 /// How long nothing needs to be looked at, unless something changes.
@@ -144,7 +157,7 @@ impl Memory {
 
     /// Counts a call that is about to be sent.
     pub fn called(&mut self, issued: Option<&Issued>, sent: Now) {
-        self.governor.called(sent.mono);
+        self.governor.called(sent.mono, refill(issued));
         if issued.is_some_and(|issued| self.life(issued, sent).ends_by(sent.mono)) {
             self.boundary.get_or_insert_default().called(sent.mono);
         }
@@ -160,17 +173,16 @@ impl Memory {
                 self.unchanged(issued, held.answer.lifetime, held.sent);
                 self.follow(issued, &held.answer, held.sent);
             }
-            _ => self.rotated(&held.answer, held.sent.mono),
+            _ => self.rotated(&held.answer, held.sent),
         }
         self.held = Some(held);
     }
 
-    fn rotated(&mut self, answer: &Answer, sent: Moment) {
-        let expires = end_of(answer.lifetime, sent);
+    fn rotated(&mut self, answer: &Answer, sent: Now) {
+        let expires = end_of(answer.lifetime, sent.mono);
         let fingerprint = fingerprint(&answer.token);
         self.deadline = Some(Deadline { fingerprint, answered: sent, expires, first_expires: expires });
         self.boundary = None;
-        self.governor.rotated(answer.lifetime);
     }
 
     fn unchanged(&mut self, issued: &Issued, left: Lifetime, sent: Now) {
@@ -180,12 +192,12 @@ impl Memory {
         }
         let first = Deadline {
             fingerprint: fingerprint(&issued.token),
-            answered: sent.mono,
+            answered: sent,
             expires: life.expires,
             first_expires: None,
         };
         let own = self.deadline.take().filter(|own| own.fingerprint == first.fingerprint).unwrap_or(first);
-        self.deadline = Some(Deadline { answered: sent.mono, ..own });
+        self.deadline = Some(Deadline { answered: sent, ..own });
     }
 
     fn follow(&mut self, issued: &Issued, answer: &Answer, sent: Now) {
@@ -205,6 +217,9 @@ impl Memory {
         sent: Moment,
         around: Circumstances,
     ) {
+        if failure.kind == FailureKind::Unavailable {
+            self.governor.reached_nobody();
+        }
         let before = self.failing.take();
         let count = before.as_ref().filter(|before| before.attempt == attempt).map_or(0, |before| before.count) + 1;
         let refused =

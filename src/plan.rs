@@ -4,11 +4,11 @@ use crate::api::{ApplicationSpec, REFRESH_ANNOTATION, SyniverseToken, parse_dura
 use crate::credentials::Credentials;
 use crate::fingerprint::{fingerprint, spread};
 use crate::issuer::Ask;
-use crate::memory::{Attempt, Failing, Memory};
+use crate::memory::{Attempt, Delivery, Failing, Memory};
 use crate::moment::{Moment, Now};
 use crate::reason::{Finding, Reason};
 use crate::redacted::Redacted;
-use crate::schedule::{Cause, Due, Terms};
+use crate::schedule::{Cause, Due, Terms, refill};
 use crate::secrets::{self, Owner, Write};
 use crate::state::{Inputs, Issued, State, Unreadable, Version};
 use crate::verdict;
@@ -113,10 +113,15 @@ impl Observed {
         }
     }
 
-    /// What a token Secret written for `state` is known by: its token, and the generation that shaped it.
-    pub fn delivery(&self, state: &State) -> Option<(String, i64)> {
-        let token = fingerprint(&state.active_token()?.token);
-        Some((token, self.resource.metadata.generation.unwrap_or_default()))
+    /// What a token Secret written for `state` is known by.
+    pub fn delivery(&self, state: &State) -> Option<Delivery> {
+        let issued = state.active_token()?;
+        Some(Delivery {
+            fingerprint: fingerprint(&issued.token),
+            issue_time: issued.issue_time,
+            expiration_time: issued.expiration_time,
+            generation: self.resource.metadata.generation,
+        })
     }
 
     /// The state as the API server has it; none when there is none that can be read.
@@ -353,9 +358,13 @@ impl<'a> Question<'a> {
         let (memory, now) = (self.desk.memory, self.desk.now.mono);
         let retry = self.failing().map(|failing| failing.not_before);
         let room = memory.boundary.as_ref().map(|boundary| boundary.room_at(now));
-        let governed = memory.governor.ready_at(now);
+        let governed = self.governed_at();
         let later_than_now = [room, Some(governed)].into_iter().flatten().filter(|at| *at > now);
         later_than_now.chain(retry).fold(due.at, Moment::max)
+    }
+
+    fn governed_at(&self) -> Moment {
+        self.desk.memory.governor.ready_at(self.desk.now.mono, refill(self.issued()))
     }
 
     /// The failed attempt, if it was made with what we would ask with now.
@@ -369,9 +378,9 @@ impl<'a> Question<'a> {
         let changed = self.attempt.inputs.differs(&self.state.inputs, "oldToken");
         let known = self.state.applications.get(&self.application).map(|issued| issued.token.clone());
         let key = self.desk.observed.resource.spec.key();
-        let kept = self.desk.observed.token.as_ref().and_then(|secret| secrets::token_in(secret, key));
+        let kept = self.desk.observed.token.as_ref().and_then(|secret| secrets::believed_token(secret, key));
         let mut candidates = Vec::new();
-        for candidate in [given.clone().filter(|_| changed), known, given, kept].into_iter().flatten() {
+        for candidate in [given.clone().filter(|_| changed), known, kept, given].into_iter().flatten() {
             if !candidates.contains(&candidate) {
                 candidates.push(candidate);
             }
@@ -411,7 +420,7 @@ impl<'a> Question<'a> {
         [
             failing.map(|failing| verdict::failed(failing, &desk.observed.neighbours, name)),
             exhausted.then(verdict::not_rotated),
-            (due_now && desk.memory.governor.ready_at(now) > now).then(verdict::calls_limited),
+            (due_now && self.governed_at() > now).then(verdict::calls_limited),
             (never_expires && !self.terms().validity.is_zero()).then(verdict::validity_not_applied),
             verdict::shared(&desk.observed.neighbours),
         ]

@@ -96,7 +96,7 @@ pub struct Deadline {
     /// The fingerprint of the token it speaks of.
     pub fingerprint: String,
     /// When the last request that was answered with this token was sent.
-    pub answered: Moment,
+    pub answered: Now,
     /// When it expires; none = never.
     pub expires: Option<Moment>,
     /// When it was to expire by its first answer in this process.
@@ -110,34 +110,38 @@ pub struct Life {
     pub answered: Moment,
     /// When it expires; none = never.
     pub expires: Option<Moment>,
-    first_expires: Option<Moment>,
+    /// Every end that was ever reported, and whether it has been asked at.
+    ends: Vec<(Moment, bool)>,
 }
 
 impl Life {
     /// The life of `issued`, with `deadline` where that speaks of the same token.
     pub fn of(issued: &Issued, fingerprint: &str, deadline: Option<&Deadline>, now: Now) -> Self {
-        let stored = |time: Option<Timestamp>| time.map(|time| now.moment_of(time));
         let own = deadline.filter(|deadline| deadline.fingerprint == fingerprint);
+        // Each axis is compared with itself: a wall clock that stepped since the last answer shifts all of its times.
+        let answered = own.map_or(issued.issue_time, |own| own.answered.wall);
+        let stored = [issued.first_expiration_time, issued.expiration_time].into_iter().flatten();
+        let stored = stored.map(|end| (now.moment_of(end), end <= answered));
+        let seen = own.into_iter().flat_map(|own| {
+            let ends = [own.first_expires, own.expires].into_iter().flatten();
+            ends.map(|end| (end, end <= own.answered.mono))
+        });
+        let expires = issued.expiration_time.map(|time| now.moment_of(time));
         Self {
-            answered: own.map_or_else(|| now.moment_of(issued.issue_time), |own| own.answered),
-            expires: earlier_of(stored(issued.expiration_time), own.and_then(|own| own.expires)),
-            first_expires: earlier_of(stored(issued.first_expiration_time), own.and_then(|own| own.first_expires)),
+            answered: own.map_or_else(|| now.moment_of(issued.issue_time), |own| own.answered.mono),
+            expires: earlier_of(expires, own.and_then(|own| own.expires)),
+            ends: stored.chain(seen).collect(),
         }
-    }
-
-    /// True when the token is past its end.
-    pub fn is_dead(&self, now: Moment) -> bool {
-        self.expires.is_some_and(|expires| expires <= now)
     }
 
     /// The earliest end, known or first reported, that has not been asked at.
     pub fn unasked_end(&self) -> Option<Moment> {
-        [self.first_expires, self.expires].into_iter().flatten().filter(|end| self.answered < *end).min()
+        self.ends.iter().filter(|(_, asked)| !asked).map(|(end, _)| *end).min()
     }
 
     /// True when an answer to a request sent at `sent` comes after an end of this token.
     pub fn ends_by(&self, sent: Moment) -> bool {
-        [self.first_expires, self.expires].into_iter().flatten().any(|end| end <= sent)
+        self.ends.iter().any(|(end, _)| *end <= sent)
     }
 }
 
@@ -328,40 +332,43 @@ pub fn growing(count: u32, seed: u64) -> Duration {
 pub struct Governor {
     calls: f64,
     counted: Moment,
-    refill: Duration,
+}
+
+/// How long it takes for one more call to be allowed: a tenth of the life that the last new token was given, at least a
+/// second and at most a minute; a minute before the first token.
+pub fn refill(issued: Option<&Issued>) -> Duration {
+    let lifetime = issued.and_then(|issued| issued.lifetime_seconds);
+    lifetime.map_or(MINUTE, |seconds| Duration::from_secs(seconds / 10).clamp(SECOND, MINUTE))
 }
 
 impl Governor {
     /// How many calls may come in a burst.
     const BURST: f64 = 40.0;
 
-    /// A full bucket, refilled at one a minute until the first new token.
+    /// A full bucket.
     pub fn new(now: Moment) -> Self {
-        Self { calls: Self::BURST, counted: now, refill: MINUTE }
-    }
-
-    /// Takes note of a new token: one call per tenth of its life, at most one a second, at least one a minute.
-    pub fn rotated(&mut self, lifetime: Lifetime) {
-        self.refill = match lifetime {
-            Lifetime::Never => MINUTE,
-            Lifetime::Seconds(seconds) => Duration::from_secs(seconds / 10).clamp(SECOND, MINUTE),
-        };
+        Self { calls: Self::BURST, counted: now }
     }
 
     /// Counts a call.
-    pub fn called(&mut self, now: Moment) {
-        self.calls = self.available(now) - 1.0;
+    pub fn called(&mut self, now: Moment, refill: Duration) {
+        self.calls = self.available(now, refill) - 1.0;
         self.counted = now;
     }
 
-    /// The earliest moment for the next call.
-    pub fn ready_at(&self, now: Moment) -> Moment {
-        let missing = 1.0 - self.available(now);
-        if missing <= 0.0 { now } else { now + self.refill.mul_f64(missing) + Duration::from_millis(1) }
+    /// Takes a count back: the call came to nobody who could mind. Its retry has a delay of its own.
+    pub fn reached_nobody(&mut self) {
+        self.calls = (self.calls + 1.0).min(Self::BURST);
     }
 
-    fn available(&self, now: Moment) -> f64 {
+    /// The earliest moment for the next call.
+    pub fn ready_at(&self, now: Moment, refill: Duration) -> Moment {
+        let missing = 1.0 - self.available(now, refill);
+        if missing <= 0.0 { now } else { now + refill.mul_f64(missing) + Duration::from_millis(1) }
+    }
+
+    fn available(&self, now: Moment, refill: Duration) -> f64 {
         let passed = now.until(self.counted);
-        (self.calls + passed.as_secs_f64() / self.refill.as_secs_f64()).min(Self::BURST)
+        (self.calls + passed.as_secs_f64() / refill.as_secs_f64()).min(Self::BURST)
     }
 }

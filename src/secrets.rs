@@ -291,6 +291,12 @@ pub fn token_in(secret: &Secret, key: &str) -> Option<Redacted> {
     (!text.is_empty()).then(|| Redacted::new(text))
 }
 
+/// The token that a token Secret holds, unless its annotations speak of another one: somebody has edited it then.
+pub fn believed_token(secret: &Secret, key: &str) -> Option<Redacted> {
+    let claimed = annotation(secret, FINGERPRINT);
+    token_in(secret, key).filter(|token| claimed.is_none_or(|claimed| *claimed == fingerprint(token)))
+}
+
 /// The state that a token Secret alone still tells, when the token in it is the one its annotations speak of.
 pub fn restore(secret: &Secret, key: &str, empty: State, application: String, inputs: Inputs) -> Option<State> {
     let token = token_in(secret, key).filter(|token| annotation(secret, FINGERPRINT) == Some(&fingerprint(token)))?;

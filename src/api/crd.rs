@@ -20,12 +20,7 @@ pub fn crd() -> CustomResourceDefinition {
 /// # Errors
 /// If the definition cannot be written as YAML, which no definition of this type does.
 pub fn crd_yaml() -> Result<String, serde_yaml_ng::Error> {
-    Ok(serde_yaml_ng::to_string(&crd())?.lines().map(quote_off).collect())
-}
-
-/// kubectl reads a bare `Off` as YAML 1.1 does: as the boolean false.
-fn quote_off(line: &str) -> String {
-    line.strip_suffix(" Off").map_or_else(|| format!("{line}\n"), |start| format!("{start} 'Off'\n"))
+    serde_yaml_ng::to_string(&crd())
 }
 
 /// Adds what stands at the root of the schema, and tidies the rest.

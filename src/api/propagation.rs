@@ -38,9 +38,8 @@ pub enum PodPropagation {
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules::restart)]
 pub struct RestartPropagation {
-    /// Which workloads of the namespace are restarted. Off: none; to be written in quotes, because YAML takes a bare
-    /// Off for false. Unaware: those whose Pods cannot see the change of a Secret, because they use it in an
-    /// environment variable or through a subPath. Listed: those in workloads.
+    /// Which workloads of the namespace are restarted. None; Unaware: those whose Pods cannot see the change of a
+    /// Secret, because they use it in an environment variable or through a subPath; Listed: those in workloads.
     #[serde(default)]
     pub mode: RestartMode,
     /// The workloads that mode Listed restarts.
@@ -54,7 +53,7 @@ pub struct RestartPropagation {
 pub enum RestartMode {
     /// None.
     #[default]
-    Off,
+    None,
     /// Those that cannot see the change.
     Unaware,
     /// Those listed.

@@ -62,7 +62,7 @@ pub(super) fn token_secret(schema: &mut Schema) {
 pub(super) fn restart(schema: &mut Schema) {
     must(
         schema,
-        "(self.mode == 'Listed') == (has(self.workloads) && size(self.workloads) > 0) || self.mode == 'Off'",
+        "(self.mode == 'Listed') == (has(self.workloads) && size(self.workloads) > 0) || self.mode == 'None'",
         "workloads must be given for mode Listed, and not for mode Unaware",
     );
 }

@@ -118,9 +118,12 @@ fn reported_seconds(field: Option<&Value>) -> Result<Option<f64>, Unreadable> {
     }
 }
 
+/// A token that is to live for ever may still be asked for while one with an end lives: its remaining time is believed,
+/// because a look too many is harmless and a dead token is not. Zero or less then means "never" all the same.
 fn lifetime(reported: Option<f64>, validity_seconds: u64) -> Lifetime {
     match reported {
-        Some(seconds) if validity_seconds > 0 && seconds <= FOREVER_SECONDS => Lifetime::Seconds(whole(seconds)),
+        Some(seconds) if seconds > FOREVER_SECONDS => Lifetime::Never,
+        Some(seconds) if validity_seconds > 0 || seconds >= 1.0 => Lifetime::Seconds(whole(seconds)),
         _ => Lifetime::Never,
     }
 }
@@ -201,10 +204,11 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_a_token_without_end_gets_one() {
-        for form in ["0", "-1", "3600", "null"] {
+    fn who_asks_for_a_token_without_end_is_believed_unless_a_finite_time_is_left() {
+        for form in ["0", "-1", "null", "9223372036854775807"] {
             assert_eq!(lifetime_of(form, 0), Ok(Lifetime::Never), "{form}");
         }
+        assert_eq!(lifetime_of("3600", 0), Ok(Lifetime::Seconds(3600)));
     }
 
     #[test]

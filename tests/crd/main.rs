@@ -171,7 +171,7 @@ async fn what_the_simplest_resource_leaves_out_is_filled_in() {
             "secret": {"key": "accessToken"},
             "deletionPolicy": "Delete",
             "suspend": false,
-            "propagation": {"restart": {"mode": "Off"}},
+            "propagation": {"restart": {"mode": "None"}},
         })
     );
 }

@@ -1,0 +1,19 @@
+//! The deciding rooms, from outside: facts and the present in, decisions out. No client, no clock, no waiting.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "pure/facts.rs"]
+mod facts;
+#[path = "pure/memory.rs"]
+mod memory;
+#[path = "pure/plan.rs"]
+mod plan;
+#[path = "pure/schedule.rs"]
+mod schedule;
+#[path = "pure/secrets.rs"]
+mod secrets;
+#[path = "pure/state.rs"]
+mod state;
+#[path = "pure/status.rs"]
+mod status;
+#[path = "pure/wall.rs"]
+mod wall;

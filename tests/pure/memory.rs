@@ -1,0 +1,57 @@
+//! What a process remembers, and what a clock that steps does to it.
+
+use crate::facts::{Cluster, now};
+use jiff::SignedDuration;
+use serde_json::json;
+use syniverse_token_operator::memory::Sleep;
+use syniverse_token_operator::moment::Now;
+use syniverse_token_operator::schedule::Cause;
+
+fn stepped(at: Now, seconds: i64) -> Now {
+    Now { wall: at.wall + SignedDuration::from_secs(seconds), ..at }
+}
+
+#[test]
+fn a_wall_clock_set_back_does_not_move_a_deadline_of_this_process() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.answer(now(540.0), "first", 60);
+    let back = |seconds: f64| stepped(now(seconds), -3600);
+    // It is not believed: one harmless look, which brings the stored times in line with it.
+    assert_eq!(cluster.call(back(550.0)).cause, Cause::ClockDoubt);
+    cluster.answer(back(550.0), "first", 50);
+    assert_eq!(cluster.rest(back(551.0)).0, Some(now(600.0).mono));
+    assert_eq!(cluster.call(back(600.0)).cause, Cause::Boundary);
+}
+
+#[test]
+fn a_wall_clock_set_forward_leads_to_one_harmless_look() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let forward = |seconds: f64| stepped(now(seconds), 3600);
+    assert_eq!(cluster.call(forward(10.0)).cause, Cause::Boundary);
+    cluster.answer(forward(10.0), "first", 590);
+    let (until, _) = cluster.rest(forward(11.0));
+    assert_eq!(until, Some(now(540.0).mono));
+}
+
+#[test]
+fn a_process_that_starts_with_a_clock_set_back_looks_once() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let back = |seconds: f64| stepped(now(seconds), -3600);
+    cluster.restart(back(10.0));
+    assert_eq!(cluster.call(back(10.0)).cause, Cause::ClockDoubt);
+    cluster.answer(back(10.0), "first", 590);
+    assert_eq!(cluster.rest(back(11.0)).0, Some(now(540.0).mono));
+    cluster.restart(back(20.0));
+    assert_eq!(cluster.rest(back(20.0)).0, Some(now(540.0).mono));
+}
+
+#[test]
+fn a_sleep_is_looked_at_every_minute_and_is_over_on_either_axis() {
+    let sleep = Sleep::until(Some(now(500.0).mono), now(0.0));
+    assert_eq!(sleep.left(now(0.0)).unwrap().as_secs(), 60);
+    assert_eq!(sleep.left(now(490.0)).unwrap().as_secs(), 10);
+    assert!(!sleep.is_over(now(499.9)) && sleep.is_over(now(500.0)));
+    assert!(sleep.is_over(stepped(now(100.0), 400)));
+    assert!(!sleep.is_over(stepped(now(100.0), 399)));
+    assert!(!Sleep::until(None, now(0.0)).is_over(now(1e6)));
+}

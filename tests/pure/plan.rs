@@ -1,0 +1,416 @@
+//! The order of the checks, and what each of them leads to.
+
+use crate::facts::{Cluster, credentials, now, secret};
+use serde_json::json;
+use std::sync::Arc;
+use syniverse_token_operator::issuer::{Failure, FailureKind};
+use syniverse_token_operator::memory::Circumstances;
+use syniverse_token_operator::plan::{Call, Neighbours};
+use syniverse_token_operator::reason::Reason;
+use syniverse_token_operator::schedule::Cause;
+
+const REFRESH: &str = "syniverse.dev/refresh";
+
+fn fail(cluster: &mut Cluster, call: &Call, kind: FailureKind, seconds: f64) {
+    let failure = Failure { kind, detail: "the issuer answered HTTP 500".into(), retry_after: None };
+    let at = now(seconds);
+    cluster.memory.called(call.issued.as_ref(), at);
+    let life = call.issued.as_ref().map(|issued| cluster.memory.life(issued, at));
+    let around = Circumstances { endpoint_down: false, spread: 1 };
+    cluster.memory.failed(&failure, call.attempt.clone(), life.as_ref(), at.mono, around);
+}
+
+#[test]
+fn a_first_issue_writes_an_empty_state_before_it_asks_and_the_answer_before_the_token() {
+    let mut cluster = Cluster::new(json!({}));
+    let call = cluster.call(now(0.0));
+    assert_eq!(cluster.steps, ["state"]);
+    assert_eq!((call.cause, call.ask.old_token.expose()), (Cause::FirstIssue, "old"));
+    assert_eq!(call.ask.validity_seconds, 600);
+    cluster.receive(&call, now(0.0), "first", 600);
+    cluster.rest(now(0.1));
+    assert_eq!(cluster.steps, ["state", "state", "token"]);
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("first"));
+}
+
+#[test]
+fn at_rest_there_is_nothing_to_do_until_the_check() {
+    let mut cluster = Cluster::with_token(json!({}));
+    assert_eq!(cluster.rest(now(1.0)), (Some(now(540.0).mono), vec![]));
+    assert!(cluster.steps.is_empty());
+}
+
+#[test]
+fn a_restart_with_fresh_state_asks_and_writes_nothing() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.restart(now(100.0));
+    assert_eq!(cluster.rest(now(100.0)), (Some(now(540.0).mono), vec![]));
+    assert!(cluster.steps.is_empty());
+}
+
+#[test]
+fn the_check_is_recorded_so_that_a_restart_does_not_repeat_it() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.answer(now(540.0), "first", 60);
+    assert_eq!(cluster.steps, ["state"]);
+    cluster.restart(now(541.0));
+    assert_eq!(cluster.rest(now(541.0)).0, Some(now(600.0).mono));
+}
+
+#[test]
+fn a_rotation_is_two_writes_and_an_answer_that_changes_nothing_none() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.answer(now(540.0), "first", 60);
+    cluster.steps.clear();
+    cluster.answer(now(600.0), "first", 0);
+    assert!(cluster.steps.is_empty());
+    assert_eq!(cluster.rest(now(600.05)).0, Some(now(600.1).mono));
+    cluster.answer(now(600.1), "second", 600);
+    assert_eq!(cluster.steps, ["state", "token"]);
+    assert_eq!(cluster.rest(now(601.0)).0, Some(now(1140.1).mono));
+}
+
+#[test]
+fn an_answer_equal_to_the_token_before_is_no_rotation() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.answer(now(540.0), "first", 60);
+    cluster.answer(now(600.0), "second", 600);
+    cluster.answer(now(1140.0), "second", 60);
+    cluster.steps.clear();
+    cluster.answer(now(1200.0), "first", 500);
+    assert!(cluster.steps.is_empty());
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
+    assert_eq!(cluster.rest(now(1200.0)).0, Some(now(1200.1).mono));
+}
+
+#[test]
+fn a_held_answer_is_recorded_without_asking_again() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let call = cluster.call(now(540.0));
+    cluster.receive(&call, now(540.0), "second", 600);
+    cluster.rest(now(545.0));
+    assert_eq!(cluster.steps, ["state", "token"]);
+    assert!(cluster.memory.held.is_none());
+}
+
+#[test]
+fn a_held_answer_is_dropped_when_somebody_recorded_another_one_meanwhile() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let call = cluster.call(now(540.0));
+    let mut other = Cluster::with_token(json!({}));
+    other.answer(now(540.0), "newer", 600);
+    cluster.receive(&call, now(540.0), "older", 600);
+    (cluster.observed.state, cluster.observed.token) = (other.observed.state, other.observed.token);
+    cluster.rest(now(541.0));
+    assert!(cluster.memory.held.is_none());
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("newer"));
+    assert!(cluster.steps.is_empty());
+}
+
+#[test]
+fn a_held_answer_survives_the_deletion_of_the_state_it_started_from() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let call = cluster.call(now(540.0));
+    cluster.observed.state = None;
+    cluster.receive(&call, now(540.0), "second", 600);
+    cluster.rest(now(541.0));
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
+    assert_eq!(cluster.state().active_token().unwrap().token.expose(), "second");
+}
+
+#[test]
+fn a_state_set_back_by_hand_is_brought_forward_again() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let old = cluster.observed.state.clone();
+    cluster.answer(now(540.0), "second", 600);
+    cluster.observed.state = old;
+    cluster.steps.clear();
+    cluster.rest(now(541.0));
+    assert_eq!(cluster.steps, ["repair"]);
+    assert_eq!(cluster.state().active_token().unwrap().token.expose(), "second");
+}
+
+#[test]
+fn a_deleted_or_edited_token_secret_is_written_again_without_a_call() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.observed.token = None;
+    cluster.rest(now(1.0));
+    let edited = cluster.observed.token.as_mut().unwrap();
+    edited.data.as_mut().unwrap().get_mut("accessToken").unwrap().0 = b"forged".to_vec();
+    cluster.rest(now(2.0));
+    assert_eq!(cluster.steps, ["repair", "repair"]);
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("first"));
+}
+
+#[test]
+fn after_ten_repairs_in_a_minute_there_is_one_a_minute_and_the_contest_is_named() {
+    let mut cluster = Cluster::with_token(json!({}));
+    for _ in 0..10 {
+        cluster.observed.token = None;
+        assert_eq!(cluster.rest(now(1.0)).1, []);
+    }
+    cluster.observed.token = None;
+    assert_eq!(cluster.rest(now(2.0)), (Some(now(61.0).mono), vec![Reason::SecretContested]));
+    assert_eq!(cluster.steps.len(), 10);
+    cluster.rest(now(61.0));
+    assert_eq!(cluster.steps.len(), 11);
+}
+
+#[test]
+fn a_lost_state_is_written_from_memory_and_after_a_restart_from_the_token_secret() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.observed.state = None;
+    assert_eq!(cluster.rest(now(1.0)).0, Some(now(540.0).mono));
+    cluster.observed.state = None;
+    cluster.restart(now(2.0));
+    let (until, findings) = cluster.rest(now(2.0));
+    assert_eq!((until, findings), (Some(now(540.0).mono), vec![]));
+    assert_eq!(cluster.state().active_token().unwrap().token.expose(), "first");
+}
+
+#[test]
+fn a_lost_state_is_not_believed_from_a_token_that_its_annotations_do_not_speak_of() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let edited = cluster.observed.token.as_mut().unwrap();
+    edited.data.as_mut().unwrap().get_mut("accessToken").unwrap().0 = b"forged".to_vec();
+    cluster.observed.state = None;
+    cluster.restart(now(2.0));
+    let call = cluster.call(now(2.0));
+    assert_eq!((call.cause, call.ask.old_token.expose()), (Cause::FirstIssue, "old"));
+}
+
+#[test]
+fn spoilt_state_is_replaced_and_state_of_a_newer_version_is_left_alone() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let spoil = |cluster: &mut Cluster, text: &str| {
+        let data = cluster.observed.state.as_mut().unwrap().data.as_mut().unwrap();
+        data.get_mut("state.json").unwrap().0 = text.as_bytes().to_vec();
+    };
+    spoil(&mut cluster, "{nonsense");
+    cluster.rest(now(1.0));
+    assert_eq!(cluster.state().active_token().unwrap().token.expose(), "first");
+    spoil(&mut cluster, r#"{"version":2,"other":1}"#);
+    cluster.steps.clear();
+    assert_eq!(cluster.rest(now(540.0)), (None, vec![Reason::StateTooNew]));
+    assert!(cluster.steps.is_empty());
+}
+
+#[test]
+fn a_foreign_secret_is_left_alone_and_nothing_is_asked_for_it() {
+    let mut cluster = Cluster::new(json!({}));
+    cluster.observed.token = Some(secret("messaging", &[("password", "theirs")]));
+    assert_eq!(cluster.rest(now(0.0)), (None, vec![Reason::SecretNotOwned]));
+    assert!(cluster.steps.is_empty());
+}
+
+#[test]
+fn a_secret_that_consents_is_filled_and_its_token_serves_as_old_token() {
+    let mut cluster = Cluster::new(json!({}));
+    cluster.observed.credentials = Some(credentials("secret", None));
+    let mut lent = secret("messaging", &[("accessToken", "theirs"), ("other", "kept")]);
+    lent.metadata.annotations = Some([("syniverse.dev/adopt".to_owned(), "messaging".to_owned())].into());
+    cluster.observed.token = Some(lent);
+    assert_eq!(cluster.call(now(0.0)).ask.old_token.expose(), "theirs");
+    cluster.answer(now(0.0), "first", 600);
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("first"));
+    assert_eq!(cluster.token("other").as_deref(), Some("kept"));
+    assert!(cluster.observed.token.as_ref().unwrap().metadata.owner_references.is_none());
+}
+
+#[test]
+fn without_any_old_token_nothing_is_asked_and_the_message_says_where_to_find_one() {
+    let mut cluster = Cluster::new(json!({}));
+    cluster.observed.credentials = Some(credentials("secret", None));
+    let plan = cluster.settle(now(0.0));
+    assert_eq!(plan.findings[0].reason, Reason::CredentialsIncomplete);
+    assert!(plan.findings[0].message.contains("Auth Keys"), "{}", plan.findings[0].message);
+}
+
+#[test]
+fn a_changed_value_is_a_cause_and_the_same_values_written_again_are_none() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.observed.credentials = Some(credentials("secret", Some("old")));
+    cluster.rest(now(1.0));
+    cluster.observed.credentials = Some(credentials("changed", Some("old")));
+    assert_eq!(cluster.call(now(1.0)).cause, Cause::Changed("consumerSecret"));
+    cluster.answer(now(1.0), "first", 599);
+    cluster.rest(now(2.0));
+    cluster.observed.credentials = Some(credentials("changed", Some("pasted")));
+    let call = cluster.call(now(3.0));
+    assert_eq!((call.cause, call.ask.old_token.expose()), (Cause::Changed("oldToken"), "pasted"));
+}
+
+#[test]
+fn a_changed_validity_waits_for_the_rotation() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.respec(json!({"application": {"validity": "1000s"}}));
+    let (until, _) = cluster.rest(now(1.0));
+    assert!(until.is_some_and(|until| until > now(400.0).mono));
+    assert_eq!(cluster.call(now(600.0)).ask.validity_seconds, 1000);
+}
+
+#[test]
+fn a_new_refresh_annotation_is_a_cause_once_and_one_present_at_creation_is_none() {
+    let mut cluster = Cluster::new(json!({}));
+    cluster.annotate(REFRESH, "1");
+    cluster.answer(now(0.0), "first", 600);
+    cluster.rest(now(1.0));
+    cluster.annotate(REFRESH, "2");
+    assert_eq!(cluster.call(now(1.0)).cause, Cause::Requested);
+    cluster.answer(now(1.0), "first", 599);
+    assert_eq!(cluster.state().refresh.as_deref(), Some("2"));
+    cluster.rest(now(2.0));
+}
+
+#[test]
+fn a_rotation_seen_by_another_is_a_cause_unless_it_is_ours_already() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.memory.rotated_elsewhere = Some(cluster.observed.delivery(&cluster.state()).unwrap().fingerprint);
+    cluster.rest(now(1.0));
+    cluster.memory.rotated_elsewhere = Some("5f2c9a01".into());
+    assert_eq!(cluster.call(now(1.0)).cause, Cause::RotatedElsewhere);
+    cluster.answer(now(1.0), "second", 600);
+    cluster.rest(now(2.0));
+}
+
+#[test]
+fn a_failed_attempt_waits_and_a_corrected_value_or_validity_does_not() {
+    let mut cluster = Cluster::new(json!({}));
+    let call = cluster.call(now(0.0));
+    fail(&mut cluster, &call, FailureKind::Rejected, 0.0);
+    assert_eq!(cluster.rest(now(1.0)), (Some(now(300.0).mono), vec![Reason::RequestRejected]));
+    cluster.respec(json!({"application": {"validity": "900s"}}));
+    cluster.call(now(1.0));
+    cluster.respec(json!({}));
+    cluster.observed.credentials = Some(credentials("corrected", Some("old")));
+    cluster.call(now(1.0));
+}
+
+#[test]
+fn a_bad_value_that_is_taken_back_leaves_no_trouble_behind() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.observed.credentials = Some(credentials("wrong", Some("old")));
+    let call = cluster.call(now(1.0));
+    fail(&mut cluster, &call, FailureKind::Refused, 1.0);
+    assert_eq!(cluster.rest(now(1.1)).1, [Reason::RefreshFailed]);
+    cluster.observed.credentials = Some(credentials("secret", Some("old")));
+    assert_eq!(cluster.rest(now(1.2)), (Some(now(540.0).mono), vec![]));
+}
+
+#[test]
+fn old_tokens_are_tried_one_per_refusal() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let mut tried = Vec::new();
+    let mut at = 600.0;
+    for _ in 0..3 {
+        let call = cluster.call(now(at));
+        tried.push(call.ask.old_token.expose().to_owned());
+        fail(&mut cluster, &call, FailureKind::Refused, at);
+        at += 100.0;
+    }
+    assert_eq!(tried, ["first", "old", "first"]);
+}
+
+#[test]
+fn neighbours_decide_only_the_name_of_a_refusal() {
+    let mut cluster = Cluster::new(json!({}));
+    let call = cluster.call(now(0.0));
+    fail(&mut cluster, &call, FailureKind::Refused, 0.0);
+    for (succeed, reason) in [
+        (None, Reason::RefreshFailed),
+        (Some(true), Reason::CredentialsSuspect),
+        (Some(false), Reason::IssuerUnavailable),
+    ] {
+        cluster.observed.neighbours = Neighbours { succeed, ..Neighbours::default() };
+        assert_eq!(cluster.rest(now(0.1)).1, [reason]);
+    }
+}
+
+#[test]
+fn a_suspended_resource_is_repaired_and_not_refreshed() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.respec(json!({"suspend": true}));
+    cluster.observed.token = None;
+    assert_eq!(cluster.rest(now(700.0)), (None, vec![Reason::Suspended]));
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("first"));
+}
+
+#[test]
+fn a_resource_that_is_being_deleted_is_neither_repaired_nor_refreshed() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.observed.token = None;
+    let resource = Arc::make_mut(&mut cluster.observed.resource);
+    resource.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now(0.0).wall));
+    assert_eq!(cluster.rest(now(700.0)), (None, vec![]));
+    assert!(cluster.steps.is_empty());
+}
+
+#[test]
+fn what_is_not_implemented_is_refused_by_name() {
+    let other = json!({"credentials": {"secretRef": {"name": "other"}}});
+    for (field, spec) in [
+        ("propagation", json!({"propagation": {"pods": "Annotate"}})),
+        ("application.standbyCredentials", json!({"application": {"standbyCredentials": other["credentials"]}})),
+        (
+            "session",
+            json!({"application": null, "session": {"endpoint": "https://e", "credentials": other["credentials"]}}),
+        ),
+    ] {
+        let plan = Cluster::new(spec).settle(now(0.0));
+        assert_eq!(plan.findings[0].reason, Reason::NotSupported);
+        assert!(plan.findings[0].message.contains(field), "{}", plan.findings[0].message);
+    }
+}
+
+#[test]
+fn a_write_that_failed_is_tried_again_later_and_nothing_is_asked_meanwhile() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let call = cluster.call(now(600.0));
+    cluster.receive(&call, now(600.0), "second", 600);
+    cluster.memory.write_failed("failed to write Secret x: HTTP 500".into(), now(600.0).mono, 1);
+    let (until, reasons) = cluster.rest(now(600.0));
+    assert_eq!(reasons, [Reason::WriteFailed]);
+    assert!(until.is_some_and(|until| until <= now(601.0).mono));
+    cluster.rest(now(602.0));
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
+}
+
+#[test]
+fn a_changed_key_takes_the_old_one_away_in_the_same_write() {
+    let mut cluster = Cluster::with_token(json!({"secret": {"template": {"header": "Bearer $(token)"}}}));
+    assert_eq!(cluster.token("header").as_deref(), Some("Bearer first"));
+    cluster.respec(json!({"secret": {"key": "bearer"}}));
+    cluster.rest(now(1.0));
+    assert_eq!(cluster.steps, ["state", "token"]);
+    let keys: Vec<_> = cluster.observed.token.as_ref().unwrap().data.as_ref().unwrap().keys().cloned().collect();
+    assert_eq!(keys, ["bearer", "expirationTime"]);
+    cluster.rest(now(2.0));
+    assert_eq!(cluster.steps.len(), 2);
+}
+
+#[test]
+fn a_changed_consumer_key_keeps_the_old_token_in_place_until_there_is_a_new_one() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.observed.credentials =
+        Some(secret("sdc", &[("consumerKey", "other"), ("consumerSecret", "s"), ("oldToken", "theirs")]));
+    let call = cluster.call(now(1.0));
+    assert_eq!((call.cause, call.ask.old_token.expose()), (Cause::FirstIssue, "theirs"));
+    fail(&mut cluster, &call, FailureKind::Refused, 1.0);
+    cluster.rest(now(1.1));
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("first"));
+    cluster.answer(now(100.0), "fresh", 600);
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("fresh"));
+}
+
+#[test]
+fn forty_requests_in_a_row_are_made_and_the_next_one_is_limited_and_named() {
+    let mut cluster = Cluster::with_token(json!({}));
+    for count in 0..39 {
+        cluster.annotate(REFRESH, &count.to_string());
+        cluster.answer(now(1.0), "first", 599);
+    }
+    cluster.annotate(REFRESH, "one too many");
+    let (until, reasons) = cluster.rest(now(1.0));
+    assert_eq!(reasons, [Reason::CallsLimited]);
+    assert!(until.is_some_and(|until| until > now(59.0).mono && until < now(62.0).mono));
+}

@@ -1,0 +1,296 @@
+//! Leads, checks, boundaries, retries and the governor.
+
+use jiff::Timestamp;
+use std::time::Duration;
+use syniverse_token_operator::issuer::{FailureKind, Lifetime};
+use syniverse_token_operator::moment::{Moment, Now, later};
+use syniverse_token_operator::redacted::Redacted;
+use syniverse_token_operator::schedule::{
+    Boundary, Cause, Deadline, FailedCall, Governor, Life, Terms, expiry_moves, growing, lead, refill, retry_at,
+};
+use syniverse_token_operator::state::Issued;
+
+fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn at(seconds: f64) -> Moment {
+    Moment::after_start(Duration::from_secs_f64(seconds))
+}
+
+const START: i64 = 1_790_000_000;
+
+/// The present, `seconds` after a start at which both axes stood together.
+fn now(seconds: u64) -> Now {
+    let wall = Timestamp::from_second(START + i64::try_from(seconds).unwrap()).unwrap();
+    Now { mono: Moment::after_start(s(seconds)), wall }
+}
+
+fn issued(lifetime: Option<u64>) -> Issued {
+    let expires = lifetime.map(|lifetime| now(lifetime).wall);
+    Issued {
+        token: Redacted::new("token"),
+        issue_time: now(0).wall,
+        expiration_time: expires,
+        first_expiration_time: expires,
+        lifetime_seconds: lifetime,
+        checked: false,
+        daily_check_time: None,
+        previous: None,
+    }
+}
+
+fn terms(validity: u64) -> Terms {
+    Terms { refresh_before: None, validity: s(validity), daily_check: s(86_400), spread: 7_000 }
+}
+
+fn due(terms: &Terms, issued: &Issued, boundary: Option<&Boundary>, now: Now) -> Option<(Cause, Moment)> {
+    let life = Life::of(issued, "f", None, now);
+    terms.next_due(issued, &life, boundary, now).map(|due| (due.cause, due.at))
+}
+
+#[test]
+fn the_default_lead_is_a_tenth_of_the_validity_and_at_most_five_minutes() {
+    assert_eq!(lead(None, s(600), s(600)), s(60));
+    assert_eq!(lead(None, s(86_400), s(86_400)), s(300));
+}
+
+#[test]
+fn the_lead_is_never_more_than_half_of_what_the_answer_reported() {
+    assert_eq!(lead(Some(s(300)), s(3600), s(3600)), s(300));
+    assert_eq!(lead(Some(s(300)), s(3600), s(100)), s(50));
+    assert_eq!(lead(None, s(600), s(20)), s(10));
+}
+
+#[test]
+fn the_lead_of_a_token_that_was_not_to_expire_follows_its_own_lifetime() {
+    assert_eq!(lead(None, s(0), s(1000)), s(100));
+}
+
+#[test]
+fn an_answer_for_the_same_token_moves_its_expiry_only_by_more_than_rounding() {
+    let known = Some(at(100.0));
+    let cases = [
+        (80.0, 20, false), // as known
+        (80.0, 22, false), // 2 s later is rounding
+        (80.0, 23, true),  // later
+        (80.0, 18, false), // 2 s earlier is rounding
+        (80.0, 17, true),  // earlier
+        (100.5, 1, false), // at its end
+        (300.0, 1, false), // still at its end: not a life of its own
+        (300.0, 0, false),
+        (300.0, 2, true), // it lives on
+        (50.0, 0, true),  // dead before its time
+    ];
+    for (sent, left, moves) in cases {
+        assert_eq!(expiry_moves(known, at(sent), Lifetime::Seconds(left)), moves, "sent {sent}, {left} s left");
+    }
+    assert!(expiry_moves(known, at(0.0), Lifetime::Never));
+    assert!(expiry_moves(None, at(0.0), Lifetime::Seconds(5)));
+    assert!(!expiry_moves(None, at(0.0), Lifetime::Never));
+}
+
+#[test]
+fn a_token_is_checked_once_before_its_expiry_and_asked_at_it() {
+    let terms = terms(600);
+    assert_eq!(due(&terms, &issued(Some(600)), None, now(1)), Some((Cause::Check, at(540.0))));
+    let checked = Issued { checked: true, ..issued(Some(600)) };
+    assert_eq!(due(&terms, &checked, None, now(550)), Some((Cause::Boundary, at(600.0))));
+}
+
+#[test]
+fn an_expiry_that_has_come_is_asked_at_even_if_the_check_was_missed() {
+    assert_eq!(due(&terms(600), &issued(Some(600)), None, now(601)), Some((Cause::Boundary, at(600.0))));
+}
+
+#[test]
+fn no_check_follows_an_answer_that_is_younger_than_the_lead() {
+    // Reported lifetime 1 s: the lead is half a second, the answer as old as that at the check.
+    assert_eq!(due(&terms(600), &issued(Some(1)), None, now(0)), Some((Cause::Boundary, at(1.0))));
+}
+
+#[test]
+fn the_first_expiry_is_asked_at_even_when_a_later_one_was_reported() {
+    let later = Issued { checked: true, expiration_time: Some(now(900).wall), ..issued(Some(600)) };
+    assert_eq!(due(&terms(600), &later, None, now(0)), Some((Cause::Boundary, at(600.0))));
+    let earlier = Issued { checked: true, expiration_time: Some(now(300).wall), ..issued(Some(600)) };
+    assert_eq!(due(&terms(600), &earlier, None, now(0)), Some((Cause::Boundary, at(300.0))));
+}
+
+#[test]
+fn a_long_lived_token_is_looked_after_once_a_day_at_its_own_moment() {
+    let (terms, never) = (terms(0), issued(None));
+    let (cause, first) = due(&terms, &never, None, now(0)).unwrap();
+    assert_eq!(cause, Cause::DailyCheck);
+    assert!(first > at(0.0) && first <= at(86_400.0));
+    let looked = Issued { daily_check_time: Some(now(90_000).wall), ..never.clone() };
+    assert_eq!(due(&terms, &looked, None, now(90_000)), Some((Cause::DailyCheck, first + s(86_400))));
+    let elsewhere = Terms { spread: 8_000, ..terms.clone() };
+    assert_ne!(due(&elsewhere, &never, None, now(0)), due(&terms, &never, None, now(0)));
+    let planned = terms.planned(&never).unwrap();
+    assert_eq!(now(0).moment_of(planned), first);
+}
+
+#[test]
+fn a_token_with_a_day_or_less_to_live_gets_no_daily_check() {
+    let checked = Issued { checked: true, ..issued(Some(86_400)) };
+    assert_eq!(due(&terms(86_400), &checked, None, now(0)), Some((Cause::Boundary, at(86_400.0))));
+}
+
+#[test]
+fn a_wall_clock_before_the_issue_time_is_not_believed() {
+    let early = Now { mono: at(10.0), wall: Timestamp::from_second(START - 61).unwrap() };
+    assert_eq!(due(&terms(600), &issued(Some(600)), None, early), Some((Cause::ClockDoubt, early.mono)));
+    let within = Now { mono: at(10.0), wall: Timestamp::from_second(START - 59).unwrap() };
+    assert_ne!(due(&terms(600), &issued(Some(600)), None, within).unwrap().0, Cause::ClockDoubt);
+}
+
+#[test]
+fn what_status_shows_is_the_check_and_then_the_expiry() {
+    assert_eq!(terms(600).planned(&issued(Some(600))), Some(now(540).wall));
+    let checked = Issued { checked: true, ..issued(Some(600)) };
+    assert_eq!(terms(600).planned(&checked), Some(now(600).wall));
+}
+
+/// The life of a token whose last answer was to a request sent at `sent`.
+fn answered(issued: &Issued, sent: Moment) -> Life {
+    let expires = issued.expiration_time.map(|time| now(0).moment_of(time));
+    let wall = later(now(0).wall, sent.until(at(0.0)));
+    let answered = Now { mono: sent, wall };
+    let own = Deadline { fingerprint: "f".into(), answered, expires, first_expires: expires };
+    Life::of(issued, "f", Some(&own), answered)
+}
+
+/// Asks at a boundary that never rotates, for `length`, and gives when.
+fn asks(left: u64, length: Duration) -> Vec<Moment> {
+    let (terms, issued) = (terms(600), Issued { checked: true, ..issued(Some(600)) });
+    let (mut boundary, mut asks) = (Boundary::default(), Vec::new());
+    let mut sent = at(600.0);
+    while sent < at(600.0) + length {
+        asks.push(sent);
+        boundary.called(sent);
+        boundary.unchanged(sent, Lifetime::Seconds(left));
+        let life = answered(&issued, sent);
+        let due = terms.next_due(&issued, &life, Some(&boundary), now(600)).unwrap();
+        assert_eq!(due.cause, Cause::Boundary);
+        sent = due.at.max(boundary.room_at(sent));
+    }
+    asks
+}
+
+#[test]
+fn a_boundary_asks_after_0_1_s_doubling_up_to_5_s() {
+    let asks = asks(0, s(12));
+    let steps: Vec<_> = asks.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
+    assert_eq!(steps, [100, 200, 400, 800, 1600, 3200, 5000]);
+}
+
+#[test]
+fn a_boundary_makes_17_calls_in_its_first_minute_and_then_one_a_minute() {
+    assert_eq!(asks(0, s(60)).len(), 17);
+    assert!(asks(0, s(600)).len() <= 17 + 10);
+}
+
+#[test]
+fn a_token_with_two_seconds_left_is_asked_for_one_second_before_that_end() {
+    let mut boundary = Boundary::default();
+    boundary.unchanged(at(600.0), Lifetime::Seconds(7));
+    let issued = Issued { checked: true, ..issued(Some(600)) };
+    let life = answered(&issued, at(600.0));
+    let due = terms(600).next_due(&issued, &life, Some(&boundary), now(600)).unwrap();
+    assert_eq!(due.at, at(606.0));
+}
+
+#[test]
+fn an_issuer_that_always_says_two_seconds_gets_at_most_20_calls_a_minute() {
+    let asks = asks(2, s(300));
+    for (index, first) in asks.iter().enumerate() {
+        let within = asks[index..].iter().filter(|ask| **ask < *first + s(60)).count();
+        assert!(within <= 20, "{within} calls in the minute from {first:?}");
+    }
+}
+
+fn failed(kind: FailureKind, count: u32) -> FailedCall {
+    FailedCall {
+        kind,
+        count,
+        sent: at(1000.0),
+        retry_after: None,
+        expires: None,
+        pressing: false,
+        endpoint_down: false,
+        spread: 42,
+    }
+}
+
+fn delay(call: FailedCall) -> Duration {
+    retry_at(call).until(call.sent)
+}
+
+#[test]
+fn retries_grow_from_a_second_to_a_minute_with_a_quarter_of_jitter() {
+    for (count, base) in [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (100, 60)] {
+        let delay = delay(failed(FailureKind::Refused, count));
+        assert!(delay >= s(base).mul_f64(0.75) && delay <= s(base).mul_f64(1.25).min(s(60)), "{count}: {delay:?}");
+    }
+    assert_ne!(growing(3, 1), growing(3, 2));
+}
+
+#[test]
+fn a_retry_that_presses_waits_at_most_4_s_while_the_endpoint_is_down() {
+    let pressing = FailedCall { pressing: true, endpoint_down: true, ..failed(FailureKind::Unavailable, 20) };
+    assert_eq!(delay(pressing), s(4));
+    assert!(delay(FailedCall { endpoint_down: false, ..pressing }) > s(40));
+}
+
+#[test]
+fn a_retry_comes_at_the_expiry_at_the_latest() {
+    let near = FailedCall { expires: Some(at(1010.0)), ..failed(FailureKind::Refused, 7) };
+    assert_eq!(retry_at(near), at(1010.0));
+    let passed = FailedCall { expires: Some(at(990.0)), ..near };
+    assert!(delay(passed) > s(40));
+}
+
+#[test]
+fn the_issuers_own_wish_is_honoured_beyond_every_cap() {
+    let wish = FailedCall {
+        retry_after: Some(s(90)),
+        expires: Some(at(1010.0)),
+        pressing: true,
+        endpoint_down: true,
+        ..failed(FailureKind::Unavailable, 1)
+    };
+    assert_eq!(delay(wish), s(90));
+}
+
+#[test]
+fn what_is_wrong_by_configuration_is_tried_every_five_minutes() {
+    for kind in [FailureKind::Rejected, FailureKind::EndpointNotAllowed] {
+        assert_eq!(delay(failed(kind, 1)), s(300));
+    }
+}
+
+#[test]
+fn the_governor_allows_forty_calls_in_a_burst_and_then_one_per_refill() {
+    let mut governor = Governor::new(at(0.0));
+    for call in 0..40 {
+        assert_eq!(governor.ready_at(at(1.0), s(60)), at(1.0), "call {call}");
+        governor.called(at(1.0), s(60));
+    }
+    let wait = governor.ready_at(at(1.0), s(60)).until(at(1.0));
+    assert!(wait > s(59) && wait <= s(60) + ms(2), "{wait:?}");
+    governor.reached_nobody();
+    assert_eq!(governor.ready_at(at(1.0), s(60)), at(1.0));
+}
+
+#[test]
+fn a_call_is_refilled_by_a_tenth_of_the_last_new_tokens_life() {
+    for (lifetime, expected) in [(Some(10), 1), (Some(100), 10), (Some(5), 1), (Some(86_400), 60), (None, 60)] {
+        assert_eq!(refill(Some(&issued(lifetime))), s(expected));
+    }
+    assert_eq!(refill(None), s(60));
+}
