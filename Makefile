@@ -20,6 +20,12 @@ control-plane: ## Build kube-apiserver, kube-controller-manager, kubectl and etc
 	$(call step,control plane binaries (5 minutes the first time on 2 cores))
 	@tools/control-plane/build
 
+.PHONY: demo
+demo: $(if $(filter current,$(CLUSTER)),,control-plane) ## Show a token rotate (VALIDITY=10s, DURATION=60, CLUSTER=current)
+	$(call step,operator and demo)
+	cargo build --bin syniverse-token-operator --example demo
+	@$(BINARIES)/examples/demo --operator $(BINARIES)/syniverse-token-operator
+
 .PHONY: crds
 crds: ## Write crds/ anew from the types
 	$(call step,$(CRD))
