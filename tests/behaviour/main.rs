@@ -2,6 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod causes;
+mod content;
+mod ending;
 mod first_issue;
+mod limited;
+mod ownership;
+mod repair;
+mod rotation;
+mod saying;
+mod sharing;
 #[path = "../support/mod.rs"]
 mod support;
+mod suspension;

@@ -6,8 +6,5 @@
 mod stage;
 mod writes;
 
-pub(crate) use stage::{
-    CONSUMER_KEY, CONSUMER_SECRET, CREDENTIALS, NAME, PATIENCE, PORTAL_TOKEN, Stage, annotation, condition, is_ready,
-    ready_reason, text,
-};
+pub(crate) use stage::*;
 pub(crate) use writes::Writes;

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use syniverse_token_operator::api::SyniverseToken;
 
 /// The name of the resource in a test that needs only one, and so of its token Secret.
 pub(crate) const NAME: &str = "messaging";
+/// The state Secret of that resource.
+pub(crate) const STATE: &str = "messaging-syniverse-state";
 /// The credentials Secret of a stage.
 pub(crate) const CREDENTIALS: &str = "sdc-application";
 /// The application of a stage, by its consumer key: values that could be mistaken for nothing else.
@@ -206,6 +209,23 @@ impl Stage {
         self.until_secret(secret, "restored", |_| true).await;
     }
 
+    /// Waits until the issuer was asked `calls` times.
+    pub(crate) async fn until_calls(&self, calls: usize) {
+        let asked = self.simulator.until(|journal| journal.calls.len() >= calls);
+        tokio::time::timeout(PATIENCE, asked).await.expect("the issuer is asked");
+    }
+
+    /// Runs kubectl in the namespace, beside the simulator.
+    pub(crate) async fn kubectl(&self, arguments: &[&str]) -> String {
+        let (cluster, namespace) = (self.cluster.clone(), self.namespace.name().to_owned());
+        let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let run = move || {
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            cluster.kubectl(&[&["--namespace", &namespace], arguments.as_slice()].concat())
+        };
+        tokio::task::spawn_blocking(run).await.unwrap().unwrap()
+    }
+
     /// How often the issuer was asked so far.
     pub(crate) fn calls(&self) -> usize {
         self.simulator.journal().calls.len()
@@ -234,6 +254,21 @@ pub(crate) fn is_ready(token: &SyniverseToken) -> bool {
 /// The reason of Ready; empty before the first pass.
 pub(crate) fn ready_reason(token: &SyniverseToken) -> &str {
     condition(token, "Ready").map_or("", |ready| ready.reason.as_str())
+}
+
+/// True when Stalled is True.
+pub(crate) fn is_stalled(token: &SyniverseToken) -> bool {
+    condition(token, "Stalled").is_some_and(|stalled| stalled.status == "True")
+}
+
+/// The message of Ready; empty before the first pass.
+pub(crate) fn ready_message(token: &SyniverseToken) -> &str {
+    condition(token, "Ready").map_or("", |ready| ready.message.as_str())
+}
+
+/// What status and annotations show of a token, computed anew: the first 8 hex digits of its SHA-256.
+pub(crate) fn fingerprint(token: &str) -> String {
+    Sha256::digest(token)[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The text under a key of a Secret.
