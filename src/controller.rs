@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tower::limit::ConcurrencyLimitLayer;
 
 /// A pass that takes longer is given up: its answer, if it has one, is in memory. One call, the wait for another one of
 /// the same application, and a few requests to the API server fit in.
@@ -42,6 +43,8 @@ const LONGEST_SHUTDOWN: Duration = Duration::from_secs(25);
 /// For requests to the API server other than watches.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// Requests to the API server at a time: a thousand resources that wake together do not open a thousand connections.
+const REQUESTS_IN_FLIGHT: usize = 32;
 /// How long the filter of unchanged resources remembers one; longer than any resource lies still.
 const UNCHANGED_FOR: Duration = Duration::from_secs(400 * 86_400);
 
@@ -97,7 +100,8 @@ fn request_client(mut config: Config) -> Result<Client, ControllerError> {
     config.write_timeout = Some(REQUEST_TIMEOUT);
     config.reset_reader_on_write = true;
     config.default_retry = false;
-    Ok(ClientBuilder::try_from(config).map_err(ControllerError::Client)?.build())
+    let builder = ClientBuilder::try_from(config).map_err(ControllerError::Client)?;
+    Ok(builder.with_layer(&ConcurrencyLimitLayer::new(REQUESTS_IN_FLIGHT)).build())
 }
 
 fn stop_signal() -> Result<watch::Receiver<bool>, ControllerError> {
@@ -210,7 +214,7 @@ fn resources(
     let touching = Arc::clone(&context);
     watcher(api, watcher::Config::default())
         .default_backoff()
-        .modify(|resource| resource.managed_fields_mut().clear())
+        .modify(prune)
         .inspect(move |event| {
             if let Ok(event) = event {
                 follow(&context, &mut index.lock().unwrap_or_else(PoisonError::into_inner), event);
@@ -223,6 +227,12 @@ fn resources(
             let result = result.inspect(|resource| touching.touch(&object_name(resource)));
             futures::future::ready(result.inspect_err(|error| complain("SyniverseTokens", error)).ok().map(Ok))
         })
+}
+
+/// Nobody here reads these, and they are most of what a resource weighs.
+fn prune(resource: &mut SyniverseToken) {
+    resource.metadata.managed_fields = None;
+    resource.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
 }
 
 fn newness(resource: &SyniverseToken) -> Option<u64> {

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// Repairs of one resource's Secrets that are made without a pause.
 const REPAIRS_A_MINUTE: usize = 10;
+/// How far the issuer's clock may be from ours before it is worth telling.
+const LARGEST_SKEW_SECONDS: i64 = 30;
 const MINUTE: Duration = Duration::from_secs(60);
 /// The longest delay between two attempts at a write: the API server is asked often, it is ours.
 const LONGEST_WRITE_RETRY: Duration = Duration::from_secs(5);
@@ -40,6 +42,8 @@ pub struct Memory {
     pub repairs: Vec<Moment>,
     /// What the last pass said about the next one; none = a pass is wanted.
     pub sleep: Option<Sleep>,
+    /// The issuer's clock was found to differ from ours, and that was said.
+    pub skewed: bool,
     /// Passes in a row that could not read the API server.
     pub blind: u32,
     /// The fingerprint of a token that another resource of the same application was given.
@@ -145,6 +149,7 @@ impl Memory {
             governor: Governor::new(now),
             repairs: Vec::new(),
             sleep: None,
+            skewed: false,
             blind: 0,
             rotated_elsewhere: None,
         }
@@ -206,6 +211,14 @@ impl Memory {
         if doubted || expiry_moves(deadline.expires, sent.mono, answer.lifetime) {
             deadline.expires = end_of(answer.lifetime, sent.mono);
         }
+    }
+
+    /// Takes note of how far the issuer's clock is ahead of ours; true when that is news worth telling. It is never used
+    /// in arithmetic: all times are relative.
+    pub fn saw_skew(&mut self, seconds: i64) -> bool {
+        let is_skewed = seconds.abs() > LARGEST_SKEW_SECONDS;
+        let was_skewed = std::mem::replace(&mut self.skewed, is_skewed);
+        is_skewed && !was_skewed
     }
 
     /// Takes in a failure of a call that was sent at `sent`.

@@ -94,7 +94,8 @@ pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memo
 /// What went wrong with a request to the API server, without the bodies that went either way.
 pub fn said(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) if status.is_forbidden() => status.message.clone(),
+        // These two are about names and sizes, never about the values in a Secret.
+        kube::Error::Api(status) if status.is_forbidden() || status.is_invalid() => status.message.clone(),
         kube::Error::Api(status) => format!("HTTP {} {}", status.code, status.reason),
         kube::Error::SerdeError(_) => "the answer is not what was asked for".to_owned(),
         kube::Error::HyperError(_) | kube::Error::Service(_) => "the API server cannot be reached".to_owned(),

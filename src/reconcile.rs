@@ -42,6 +42,8 @@ pub struct Pass {
 pub enum Deed {
     /// Asked the issuer.
     Asked(Cause, Result<Answer, Failure>),
+    /// Found the issuer's clock ahead of ours by so many seconds.
+    SawSkew(i64),
     /// Wrote the state Secret.
     WroteState,
     /// Wrote the token Secret with a token, key or template that is new in it.
@@ -94,6 +96,8 @@ impl Running<'_> {
                     self.asked = true;
                     let cause = call.cause;
                     let result = apply::call(self.context, &mut self.observed, self.memory, *call).await;
+                    let skew = result.as_ref().ok().and_then(|answer| self.skew(answer));
+                    self.deeds.extend(skew);
                     self.deeds.push(Deed::Asked(cause, result));
                     true
                 }
@@ -114,6 +118,11 @@ impl Running<'_> {
 
     fn now(&self) -> Now {
         self.context.clock.now()
+    }
+
+    fn skew(&mut self, answer: &Answer) -> Option<Deed> {
+        let ahead = answer.date?.as_second() - self.now().wall.as_second();
+        self.memory.saw_skew(ahead).then_some(Deed::SawSkew(ahead))
     }
 
     /// What was read is remembered, unless this process knows something newer of the same state.

@@ -70,6 +70,12 @@ fn news(resource: &SyniverseToken, pass: &Pass) -> Vec<Finding> {
                 format!("Secret {name} was changed or deleted: it was written again, without asking the issuer");
             Some(Finding::new(Reason::Repaired, message))
         }
+        Deed::SawSkew(ahead) => {
+            let message = format!(
+                "the issuer's clock is {ahead} s ahead of ours: one of them is wrong; expiries are not affected"
+            );
+            Some(Finding::new(Reason::ClockSkew, message))
+        }
         _ => None,
     }));
     news.extend(new_reason(before, after));
@@ -138,6 +144,7 @@ fn deed(deed: &Deed) -> String {
     match deed {
         Deed::Asked(cause, Ok(_)) => format!("asked ({})", cause.as_str()),
         Deed::Asked(cause, Err(failure)) => format!("asked ({}) and failed: {failure}", cause.as_str()),
+        Deed::SawSkew(ahead) => format!("found the issuer's clock {ahead} s ahead"),
         Deed::WroteState => "wrote state".to_owned(),
         Deed::WroteToken => "wrote token".to_owned(),
         Deed::Repaired(name) => format!("repaired {name}"),

@@ -55,3 +55,10 @@ fn a_sleep_is_looked_at_every_minute_and_is_over_on_either_axis() {
     assert!(!sleep.is_over(stepped(now(100.0), 399)));
     assert!(!Sleep::until(None, now(0.0)).is_over(now(1e6)));
 }
+
+#[test]
+fn a_skew_of_the_issuers_clock_is_told_once_until_it_has_been_gone() {
+    let mut memory = Cluster::new(json!({})).memory;
+    let told: Vec<_> = [30, 31, -400, 5, -31].into_iter().map(|seconds| memory.saw_skew(seconds)).collect();
+    assert_eq!(told, [false, true, false, false, true]);
+}
