@@ -1,7 +1,7 @@
 //! The operator is killed or stopped, at any moment: no token is lost, and nothing is asked or written in vain.
 
 use crate::history::History;
-use crate::support::{CONSUMER_KEY, CONSUMER_SECRET, NAME, PATIENCE, PORTAL_TOKEN, Stage, Writes, text};
+use crate::support::*;
 use futures::{StreamExt, pin_mut};
 use harness::wait_for;
 use issuer_simulator::analysis::calls_per_rotation;
@@ -15,7 +15,6 @@ use kube::{Api, ResourceExt};
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-const STATE: &str = "messaging-syniverse-state";
 const KILLS: usize = 10;
 /// Calls that a boundary may make, which a restart begins anew.
 const BOUNDARY_CALLS: usize = 20;
@@ -145,7 +144,7 @@ async fn assert_healed(stage: &Stage, history: &History) {
     let journal = stage.simulator.journal();
     history.assert_in_order_of(&journal);
     let calls = calls_per_rotation(&journal);
-    println!("calls per rotation: {calls:?}; {} tokens seen in the Secret", history.tokens().len());
+    println!("calls per rotation: {calls:?}; {} tokens seen in the Secret", history.held().len());
     assert!(calls.iter().all(|calls| *calls <= BOUNDARY_CALLS), "{calls:?}");
 }
 

@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod answers;
 mod crashes;
+mod endings;
+mod failures;
 mod history;
 mod hunt;
 mod outages;
