@@ -78,9 +78,14 @@ impl Stage {
 
     /// Starts the operator with another kubeconfig.
     pub(crate) fn start_operator_as(&mut self, kubeconfig: &Path, arguments: &[&str]) {
+        let usual = ["--insecure-endpoints", "--endpoint-host=*", "--log-level=debug"];
+        self.start_operator_with(kubeconfig, &[&usual, arguments].concat());
+    }
+
+    /// Starts the operator with another kubeconfig and with no other arguments than these and the namespace.
+    pub(crate) fn start_operator_with(&mut self, kubeconfig: &Path, arguments: &[&str]) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_syniverse-token-operator"));
-        command.args(["run", "--insecure-endpoints", "--endpoint-host=*", "--log-level=debug"]);
-        command.args(["--namespace", self.namespace.name()]).args(arguments).env("KUBECONFIG", kubeconfig);
+        command.args(["run", "--namespace", self.namespace.name()]).args(arguments).env("KUBECONFIG", kubeconfig);
         self.operator = Some(Operator::start(command).unwrap());
     }
 
