@@ -193,6 +193,9 @@ impl Memory {
     fn unchanged(&mut self, issued: &Issued, left: Lifetime, sent: Now) {
         let life = self.life(issued, sent);
         if life.ends_by(sent.mono) {
+            // Gateways report up to 300 s too much now and then: at an end, a long time left is believed only once that
+            // end is surely over.
+            let left = if life.is_barely_over(sent.mono) { Lifetime::Seconds(0) } else { left };
             self.boundary.get_or_insert_default().unchanged(sent.mono, left);
         }
         let first = Deadline {

@@ -4,7 +4,7 @@ use crate::fingerprint::spread;
 use crate::issuer::{FailureKind, Lifetime};
 use crate::moment::{Moment, Now, later};
 use crate::state::Issued;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -110,8 +110,15 @@ pub struct Life {
     pub answered: Moment,
     /// When it expires; none = never.
     pub expires: Option<Moment>,
-    /// Every end that was ever reported, and whether it has been asked at.
-    ends: Vec<(Moment, bool)>,
+    /// Every end that was ever reported.
+    ends: Vec<End>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct End {
+    at: Moment,
+    /// From the last answer to this end, on the axis that it was reported on; negative once it has been asked at.
+    since_answer: SignedDuration,
 }
 
 impl Life {
@@ -121,10 +128,10 @@ impl Life {
         // Each axis is compared with itself: a wall clock that stepped since the last answer shifts all of its times.
         let answered = own.map_or(issued.issue_time, |own| own.answered.wall);
         let stored = [issued.first_expiration_time, issued.expiration_time].into_iter().flatten();
-        let stored = stored.map(|end| (now.moment_of(end), end <= answered));
+        let stored = stored.map(|end| End { at: now.moment_of(end), since_answer: end.duration_since(answered) });
         let seen = own.into_iter().flat_map(|own| {
             let ends = [own.first_expires, own.expires].into_iter().flatten();
-            ends.map(|end| (end, end <= own.answered.mono))
+            ends.map(|end| End { at: end, since_answer: end - own.answered.mono })
         });
         let expires = issued.expiration_time.map(|time| now.moment_of(time));
         Self {
@@ -136,12 +143,19 @@ impl Life {
 
     /// The earliest end, known or first reported, that has not been asked at.
     pub fn unasked_end(&self) -> Option<Moment> {
-        self.ends.iter().filter(|(_, asked)| !asked).map(|(end, _)| *end).min()
+        let ahead = self.ends.iter().filter(|end| !end.since_answer.is_negative());
+        // An answer that said "no time left" is followed by another ask, but not in the same instant.
+        ahead.map(|end| if end.since_answer.is_zero() { end.at + FIRST_STEP } else { end.at }).min()
     }
 
     /// True when an answer to a request sent at `sent` comes after an end of this token.
     pub fn ends_by(&self, sent: Moment) -> bool {
-        self.ends.iter().any(|(end, _)| *end <= sent)
+        self.ends.iter().any(|end| end.at <= sent)
+    }
+
+    /// True while `sent` is so close after an end that the token may in truth live for the last bit of a second.
+    pub fn is_barely_over(&self, sent: Moment) -> bool {
+        self.ends.iter().any(|end| end.at <= sent && sent < end.at + ROUNDING)
     }
 }
 
@@ -244,7 +258,7 @@ impl Boundary {
         self.calls.push(sent);
     }
 
-    /// Takes note of the same token once more; `left` is what the answer said, or zero for a stale one.
+    /// Takes note of the same token once more; `left` is what the answer said, or zero for one that cannot be believed.
     pub fn unchanged(&mut self, sent: Moment, left: Lifetime) {
         let delay = match left {
             Lifetime::Seconds(seconds) if seconds >= ROUNDING.as_secs() => {

@@ -55,12 +55,9 @@ pub fn answer(reply: &Reply, validity_seconds: u64) -> Result<Answer, Failure> {
     let (kind, said) = match reply.status {
         200 => return token(reply, validity_seconds),
         300..=399 => (FailureKind::Rejected, ", a redirect, which is not followed: set the endpoint to its target"),
-        408 | 429 => (FailureKind::Unavailable, ": it asks to be called later"),
-        400..=499 if is_own_error(reply) => {
-            (FailureKind::Rejected, ": a credential, the old token or the validity is missing or malformed")
-        }
-        500 if is_own_error(reply) => (FailureKind::Refused, ": wrong credentials and an outage look alike"),
-        502..=504 => (FailureKind::Unavailable, ": it is not available at present"),
+        408 | 429 | 502..=504 => (FailureKind::Unavailable, ""),
+        400..=499 if is_own_error(reply) => (FailureKind::Rejected, ""),
+        500 if is_own_error(reply) => (FailureKind::Refused, ""),
         _ => (FailureKind::Unavailable, " with a body that is not the API's own"),
     };
     Err(failure(reply, kind, format!("the issuer answered HTTP {}{said}", reply.status)))

@@ -71,6 +71,23 @@ fn a_rotation_is_two_writes_and_an_answer_that_changes_nothing_none() {
 }
 
 #[test]
+fn five_minutes_too_much_reported_at_the_end_delay_no_rotation() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.answer(now(540.0), "first", 60);
+    let mut asked = Vec::new();
+    let mut at = 600.0;
+    while at < 602.0 {
+        asked.push(at);
+        cluster.answer(now(at), "first", 300);
+        at = cluster.rest(now(at)).0.unwrap().until(now(0.0).mono).as_secs_f64();
+    }
+    assert_eq!(asked, [600.0, 600.1, 600.3, 600.7, 601.5]);
+    // Now that the end is surely over, the time left is believed, but for its last second.
+    cluster.answer(now(at), "first", 300);
+    assert_eq!(cluster.rest(now(at)).0, Some(now(at + 299.0).mono));
+}
+
+#[test]
 fn an_answer_equal_to_the_token_before_is_no_rotation() {
     let mut cluster = Cluster::with_token(json!({}));
     cluster.answer(now(540.0), "first", 60);

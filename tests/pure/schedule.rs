@@ -198,11 +198,26 @@ fn a_boundary_makes_17_calls_in_its_first_minute_and_then_one_a_minute() {
 #[test]
 fn a_token_with_two_seconds_left_is_asked_for_one_second_before_that_end() {
     let mut boundary = Boundary::default();
-    boundary.unchanged(at(600.0), Lifetime::Seconds(7));
+    boundary.unchanged(at(602.5), Lifetime::Seconds(7));
     let issued = Issued { checked: true, ..issued(Some(600)) };
-    let life = answered(&issued, at(600.0));
+    let life = answered(&issued, at(602.5));
     let due = terms(600).next_due(&issued, &life, Some(&boundary), now(600)).unwrap();
-    assert_eq!(due.at, at(606.0));
+    assert_eq!(due.at, at(608.5));
+}
+
+#[test]
+fn an_answer_without_any_time_left_is_followed_by_another_ask_a_tenth_of_a_second_later() {
+    let dead_born = Issued { checked: true, ..issued(Some(0)) };
+    assert_eq!(due(&terms(600), &dead_born, None, now(0)), Some((Cause::Boundary, at(0.1))));
+}
+
+#[test]
+fn a_token_is_barely_over_for_two_seconds_after_each_of_its_ends() {
+    let later = Issued { expiration_time: Some(now(900).wall), ..issued(Some(600)) };
+    let life = Life::of(&later, "f", None, now(0));
+    for (sent, expected) in [(599.9, false), (600.0, true), (601.9, true), (602.0, false), (900.5, true)] {
+        assert_eq!(life.is_barely_over(at(sent)), expected, "{sent}");
+    }
 }
 
 #[test]
