@@ -9,7 +9,7 @@ use issuer_simulator::switches::{Rounding, UnknownOldToken};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::caller::{KEY, PORTAL_TOKEN, SECRET, refresh, refresh_with, send, url, with_application};
+use crate::caller::{KEY, PORTAL_TOKEN, SECRET, refresh, refresh_with, send, until, url, with_application};
 
 const MINUTE: Life = Life::Millis(60_000);
 const EVERYTHING: [(&str, &str); 4] =
@@ -195,7 +195,7 @@ async fn a_changed_secret_is_the_only_one_that_works() {
 async fn the_journal_holds_the_call_and_the_life_of_the_token_it_brought() {
     let simulator = with_application(Life::Expired).await;
     let token = refresh(&simulator, PORTAL_TOKEN, "60").await.token();
-    simulator.until(|journal| journal.calls[0].ended.is_some()).await;
+    until(&simulator, |journal| journal.calls[0].ended.is_some()).await;
     let journal = simulator.journal();
     let (call, record) = (&journal.calls[0], journal.token(&token).unwrap());
     assert_eq!((call.api, call.owner.as_deref(), call.status), (Some(Api::Application), Some(KEY), Some(200)));

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use issuer_simulator::application::NewApplication;
+use issuer_simulator::journal::Journal;
 use issuer_simulator::model::Life;
 use issuer_simulator::{Options, Simulator};
 use reqwest::{Client, Method, redirect};
@@ -95,4 +96,9 @@ pub(crate) fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
         source = error.source();
     }
     None
+}
+
+/// Waits for the journal, but not for ever: a test that waits in vain fails.
+pub(crate) async fn until(simulator: &Simulator, holds: impl Fn(&Journal) -> bool) {
+    tokio::time::timeout(Duration::from_secs(10), simulator.until(holds)).await.unwrap();
 }

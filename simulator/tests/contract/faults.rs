@@ -8,8 +8,9 @@ use issuer_simulator::fault::{Action, FailBody, Fault, Form, Stage};
 use issuer_simulator::journal::Api;
 use issuer_simulator::model::Life;
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
-use crate::caller::{Answer, KEY, PORTAL_TOKEN, io_kind, refresh, try_refresh, with_application};
+use crate::caller::{Answer, KEY, PORTAL_TOKEN, io_kind, refresh, try_refresh, until, with_application};
 
 async fn refresh_meeting(action: Action) -> (Simulator, reqwest::Result<Answer>) {
     let simulator = with_application(Life::Expired).await;
@@ -92,12 +93,12 @@ async fn a_hang_lasts_until_the_caller_gives_up() {
         let mut call = Box::pin(refresh(&simulator, PORTAL_TOKEN, "60"));
         tokio::select! {
             answer = &mut call => panic!("{answer:?}"),
-            () = simulator.until(|journal| journal.calls.iter().any(|call| call.fault.is_some())) => {}
+            () = until(&simulator, |journal| journal.calls.iter().any(|call| call.fault.is_some())) => {}
         }
         assert_eq!(simulator.journal().calls[0].ended, None);
-        simulator.until(|journal| journal.tokens.len() == born + 1).await;
+        until(&simulator, |journal| journal.tokens.len() == born + 1).await;
         drop(call);
-        simulator.until(|journal| journal.calls[0].ended.is_some()).await;
+        until(&simulator, |journal| journal.calls[0].ended.is_some()).await;
         assert_eq!(simulator.journal().calls[0].status, None);
     }
 }
@@ -223,11 +224,22 @@ async fn while_down_connections_are_refused_and_afterwards_the_same_port_answers
 }
 
 #[tokio::test]
+async fn while_down_the_port_stays_reserved() {
+    let simulator = with_application(Life::Expired).await;
+    let address = simulator.url("").trim_start_matches("http://").parse().unwrap();
+    for _ in 0..2 {
+        simulator.down().await.unwrap();
+        let taken = TcpSocket::new_v4().unwrap().bind(address).unwrap_err();
+        assert_eq!(taken.kind(), ErrorKind::AddrInUse);
+    }
+}
+
+#[tokio::test]
 async fn going_down_ends_the_calls_in_flight() {
     let simulator = with_application(Life::Expired).await;
     simulator.fault(Fault::once(Action::Hang { at: Stage::AfterWork }));
     let down = async {
-        simulator.until(|journal| !journal.calls.is_empty()).await;
+        until(&simulator, |journal| !journal.calls.is_empty()).await;
         simulator.down().await.unwrap();
     };
     let (answer, ()) = tokio::join!(try_refresh(&simulator, PORTAL_TOKEN, "60"), down);
