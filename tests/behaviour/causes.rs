@@ -3,6 +3,7 @@
 use crate::support::*;
 use issuer_simulator::application::NewApplication;
 use issuer_simulator::fault::{Action, Fault};
+use issuer_simulator::switches::UnknownOldToken;
 use serde_json::json;
 use std::time::Duration;
 
@@ -139,4 +140,29 @@ async fn a_changed_endpoint_is_asked_at_once_and_once() {
     stage.until_noticed(NAME).await;
     let calls = stage.simulator.journal().calls;
     assert_eq!((calls.len(), calls[1].path.as_str()), (2, "/apptoken-refresh"));
+}
+
+#[tokio::test]
+async fn a_deleted_credentials_secret_stalls_the_resource_while_its_token_lives() {
+    let stage = Stage::open().await;
+    stage.issued("1h").await;
+    stage.delete_secret(CREDENTIALS).await;
+    let resource = stage.until_reason(NAME, "CredentialsNotFound").await;
+    assert!(is_stalled(&resource) && is_ready(&resource), "{:?}", resource.status);
+    assert_eq!(resource.status.unwrap().next_refresh_time, None);
+    stage.until_noticed(NAME).await;
+    assert_eq!(stage.calls(), 1);
+}
+
+#[tokio::test]
+async fn an_old_token_that_the_issuer_does_not_know_gives_way_to_the_next_one() {
+    let stage = Stage::open().await;
+    stage.simulator.switch(|switches| switches.unknown_old_token = UnknownOldToken::Reject);
+    let consent = json!({"annotations": {"syniverse.dev/adopt": NAME}});
+    stage.put_secret(NAME, &[("accessToken", "never issued")]).await;
+    stage.change_secret(NAME, json!({"metadata": consent})).await;
+    stage.issued("1h").await;
+    let calls = stage.simulator.journal().calls;
+    let tried: Vec<_> = calls.iter().map(|call| call.parameters["oldtoken"].as_str()).collect();
+    assert_eq!(tried, ["never issued", PORTAL_TOKEN]);
 }

@@ -184,3 +184,19 @@ async fn switching_the_policy_changes_only_who_owns_the_secrets() {
     until_gone(&stage, NAME).await;
     until_gone(&stage, STATE).await;
 }
+
+#[tokio::test]
+#[ignore = "finding"]
+async fn a_refresh_annotation_present_at_creation_counts_as_handled_where_a_state_was_retained() {
+    let stage = Stage::open().await;
+    let mut object = json!({"spec": stage.spec("1h")});
+    object["spec"]["deletionPolicy"] = json!("Retain");
+    stage.apply_object(NAME, object.clone()).await;
+    stage.until_ready(NAME).await;
+    stage.delete(NAME).await;
+    object["metadata"] = json!({"annotations": {"syniverse.dev/refresh": "1"}});
+    stage.apply_object(NAME, object).await;
+    stage.until_ready(NAME).await;
+    stage.until_noticed(NAME).await;
+    assert_eq!(stage.calls(), 1);
+}

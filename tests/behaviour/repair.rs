@@ -129,3 +129,13 @@ async fn spoil(stage: &Stage) {
     let secret = stage.change_secret(NAME, json!({"stringData": {"accessToken": "mine"}})).await;
     assert_eq!(secret.data.unwrap()["accessToken"], ByteString(b"mine".to_vec()));
 }
+
+#[tokio::test]
+#[ignore = "finding"]
+async fn a_repair_is_reported_as_one_after_a_restart_too() {
+    let mut stage = Stage::open().await;
+    stage.issued("1h").await;
+    stage.restart_operator(NAME).await;
+    stage.until_noticed(NAME).await;
+    stage.operator().wait_for_log("repaired messaging", PATIENCE).await.unwrap();
+}

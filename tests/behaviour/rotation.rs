@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use issuer_simulator::journal::Journal;
+use jiff::Timestamp;
 use serde_json::json;
 use syniverse_token_operator::api::SyniverseToken;
 
@@ -76,6 +77,43 @@ async fn a_re_generate_pressed_by_a_human_is_found_when_a_refresh_is_asked_for()
     stage.change(NAME, json!({"metadata": {"annotations": {"syniverse.dev/refresh": "1"}}})).await;
     assert_eq!(stage.until_rotated(&old).await, pressed);
     assert_eq!(stage.calls(), 2);
+}
+
+#[tokio::test]
+async fn the_check_before_expiry_finds_dead_credentials_while_the_token_lives() {
+    let stage = Stage::open().await;
+    let mut spec = stage.spec("12s");
+    spec["refreshBefore"] = json!("5s");
+    stage.apply(NAME, spec).await;
+    stage.until_ready(NAME).await;
+    stage.simulator.change_secret(CONSUMER_KEY, "changed in the portal").unwrap();
+    let resource = stage.until_reason(NAME, "RefreshFailed").await;
+    assert!(is_ready(&resource), "{:?}", resource.status);
+}
+
+#[tokio::test]
+async fn a_corrected_expiry_is_said_and_sets_off_no_rollout() {
+    let stage = Stage::open().await;
+    let before = stage.issued("1h").await;
+    let (data, writes) = (stage.secret(NAME).await.data, Writes::of(&stage).await);
+    for (value, jump, token_writes) in [("near", -20, 0), ("far", -300, 1)] {
+        stage.simulator.switch(|switches| switches.jump_seconds = jump);
+        stage.change(NAME, json!({"metadata": {"annotations": {"syniverse.dev/refresh": value}}})).await;
+        let is_handled = |resource: &SyniverseToken| {
+            resource.status.as_ref().is_some_and(|status| status.last_handled_refresh.as_deref() == Some(value))
+        };
+        let after = stage.until(NAME, "handled", is_handled).await;
+        assert_eq!(writes.count(&stage, NAME).await, token_writes);
+        let moved = expiry(&before).duration_since(expiry(&after)).as_secs();
+        assert!(if jump == -20 { moved == 0 } else { (298..=302).contains(&moved) }, "{moved}");
+        let secret = stage.secret(NAME).await;
+        assert_eq!(annotation(&secret, "syniverse.dev/expiration-time"), Some(expiry(&after).to_string().as_str()));
+        assert_eq!(secret.data, data);
+    }
+}
+
+fn expiry(resource: &SyniverseToken) -> Timestamp {
+    resource.status.as_ref().unwrap().expiration_time.as_ref().unwrap().parse().unwrap()
 }
 
 /// How often the issuer was asked with this old token.

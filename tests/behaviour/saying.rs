@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use issuer_simulator::fault::{Action, Fault};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
@@ -52,6 +53,15 @@ async fn status_speaks_of_the_generation_it_has_seen_and_keeps_transition_times(
     let status = after.status.as_ref().unwrap();
     assert_eq!(status.secret_name.as_deref(), Some(NAME));
     assert_eq!(status.fingerprint, Some(fingerprint(&stage.token().await)));
+}
+
+#[tokio::test]
+async fn the_next_refresh_is_planned_a_lead_before_expiry() {
+    let stage = Stage::open().await;
+    let status = stage.issued("1h").await.status.unwrap();
+    let time = |text: Option<String>| text.unwrap().parse::<Timestamp>().unwrap();
+    let lead = time(status.expiration_time).duration_since(time(status.next_refresh_time));
+    assert_eq!(lead.as_secs(), 300);
 }
 
 #[tokio::test]

@@ -77,3 +77,15 @@ async fn of_two_resources_that_name_one_secret_the_first_has_it() {
     assert_eq!(taken.owner_references()[0].name, "second");
     assert_ne!(taken.uid(), secret.uid());
 }
+
+#[tokio::test]
+#[ignore = "finding"]
+async fn a_resource_that_no_longer_shares_its_application_no_longer_says_so() {
+    let stage = Stage::open().await;
+    for name in ["a", "b"] {
+        stage.apply(name, stage.spec("1h")).await;
+    }
+    stage.until_reason("a", "SharedApplication").await;
+    stage.delete("b").await;
+    stage.until_reason("a", "Issued").await;
+}
