@@ -1,10 +1,10 @@
 //! Answers that are odd but allowed: every form of a time, times that jump, either rounding, and stale tokens.
 
+use crate::cast::{cast, spec_of};
 use crate::history::History;
 use crate::support::*;
 use harness::wait_for;
 use issuer_simulator::analysis::calls_per_rotation;
-use issuer_simulator::application::NewApplication;
 use issuer_simulator::fault::{Action, Fault, Form};
 use issuer_simulator::switches::{Rounding, Switches};
 use jiff::SignedDuration;
@@ -86,13 +86,9 @@ async fn every_form_of_a_time_gives_a_token_and_the_truth_about_its_end() {
         ("zero", Form::Value(json!(0)), true),
         ("negative", Form::Value(json!(-300)), true),
     ] {
-        let (key, credentials_name) = (format!("canary-{name}"), format!("sdc-{name}"));
-        stage.simulator.add_application(NewApplication::expired(&key, CONSUMER_SECRET, PORTAL_TOKEN));
+        let key = cast(&stage, name).await;
         stage.simulator.fault(Fault::once(Action::ValidityTime(form)).only_for(&key));
-        stage.put_secret(&credentials_name, &credentials(&key, CONSUMER_SECRET, PORTAL_TOKEN)).await;
-        let mut spec = stage.spec("1h");
-        spec["application"]["credentials"]["secretRef"]["name"] = json!(credentials_name);
-        stage.apply(name, spec).await;
+        stage.apply(name, spec_of(&stage, name, "1h")).await;
         // A new token whose time is said to be over is asked about once more, and then has its true end.
         let reason = if ends { "Issued" } else { "ValidityNotApplied" };
         let ready = if ends {

@@ -1,5 +1,6 @@
 //! Calls that fail, from the first answer to the healing: what the user reads, and when the issuer is asked again.
 
+use crate::cast::{cast, spec_of};
 use crate::support::*;
 use harness::wait_for;
 use issuer_simulator::application::NewApplication;
@@ -110,28 +111,10 @@ async fn an_endpoint_that_is_down_is_asked_every_few_seconds_while_a_token_is_wa
 async fn every_failure_of_the_way_is_said_and_overcome() {
     let mut stage = Stage::dark().await;
     stage.start_operator(&["--call-timeout=1s", "--connect-timeout=1s"]);
-    let hang = Action::Hang { at: When::BeforeWork };
-    let reset = Action::Reset { at: When::BeforeWork };
-    let redirect = Action::Redirect { status: 302, location: "https://api.syniverse.com/elsewhere".to_owned() };
-    let page = |status, body| Action::Fail { status, retry_after: None, body, at: When::BeforeWork };
-    for (name, action, reason, says) in [
-        ("hang", hang, "RefreshFailed", "no answer from the issuer within 1s"),
-        ("reset", reset, "RefreshFailed", "the connection ended before"),
-        ("truncated", Action::Truncate, "RefreshFailed", "the connection ended before"),
-        ("xml", page(500, FailBody::Xml), "RefreshFailed", "HTTP 500 with a body that is not the API's own"),
-        ("html", page(200, FailBody::Html), "RefreshFailed", "HTTP 200 with a body that is not a JSON object"),
-        ("huge", Action::Pad { bytes: 1 << 20 }, "RefreshFailed", "larger than 64 KiB"),
-        ("redirect", redirect, "RequestRejected", "a redirect, which is not followed"),
-        ("tokenless", Action::TokenField(None), "RefreshFailed", "HTTP 200 with no accessToken"),
-        ("missing", page(404, FailBody::Html), "RefreshFailed", "HTTP 404 with a body that is not the API's own"),
-    ] {
-        let (key, secret) = (format!("canary-{name}"), format!("sdc-{name}"));
-        stage.simulator.add_application(NewApplication::expired(&key, CONSUMER_SECRET, PORTAL_TOKEN));
+    for Failure { name, action, reason, says } in failures_on_the_way() {
+        let key = cast(&stage, name).await;
         stage.simulator.fault(Fault::once(action).only_for(&key));
-        stage.put_secret(&secret, &credentials(&key, CONSUMER_SECRET, PORTAL_TOKEN)).await;
-        let mut spec = stage.spec("1h");
-        spec["application"]["credentials"]["secretRef"]["name"] = json!(secret);
-        stage.apply(name, spec).await;
+        stage.apply(name, spec_of(&stage, name, "1h")).await;
         let failed = stage.until(name, says, |token| ready_message(token).contains(says)).await;
         // One of its kind or two in a row: only the name of the reason may tell of neighbours.
         let reasons = [reason, "IssuerUnavailable"];
@@ -180,6 +163,34 @@ async fn each_retry_tries_one_old_token_the_one_in_the_token_secret_first() {
     stage.until_reason(NAME, "Issued").await;
     assert_eq!(old_tokens(&stage)[2..], ["canary-mistyped".to_owned(), issued]);
     assert_eq!(text(&stage.secret(NAME).await, "accessToken"), stage.simulator.journal().calls[3].token);
+}
+
+/// A failure that is not the issuer's own word.
+pub(crate) struct Failure {
+    /// A name for the resource that meets it.
+    pub(crate) name: &'static str,
+    pub(crate) action: Action,
+    reason: &'static str,
+    /// What the user reads of it.
+    pub(crate) says: &'static str,
+}
+
+pub(crate) fn failures_on_the_way() -> Vec<Failure> {
+    let failure = |name, action, reason, says| Failure { name, action, reason, says };
+    let page = |status, body| Action::Fail { status, retry_after: None, body, at: When::BeforeWork };
+    let redirect = Action::Redirect { status: 302, location: "https://api.syniverse.com/elsewhere".to_owned() };
+    let (hang, reset) = (Action::Hang { at: When::BeforeWork }, Action::Reset { at: When::BeforeWork });
+    vec![
+        failure("hang", hang, "RefreshFailed", "no answer from the issuer within 1s"),
+        failure("reset", reset, "RefreshFailed", "the connection ended before"),
+        failure("truncated", Action::Truncate, "RefreshFailed", "the connection ended before"),
+        failure("xml", page(500, FailBody::Xml), "RefreshFailed", "HTTP 500 with a body that is not the API's own"),
+        failure("html", page(200, FailBody::Html), "RefreshFailed", "HTTP 200 with a body that is not a JSON object"),
+        failure("huge", Action::Pad { bytes: 1 << 20 }, "RefreshFailed", "larger than 64 KiB"),
+        failure("redirect", redirect, "RequestRejected", "a redirect, which is not followed"),
+        failure("tokenless", Action::TokenField(None), "RefreshFailed", "HTTP 200 with no accessToken"),
+        failure("missing", page(404, FailBody::Html), "RefreshFailed", "HTTP 404 with a body that is not the API's own"),
+    ]
 }
 
 fn failing(status: u16, retry_after: Option<&str>) -> Action {

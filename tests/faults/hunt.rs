@@ -17,7 +17,6 @@ impl Evidence {
     }
 
     /// How much there is to search, in bytes.
-    #[allow(dead_code)]
     pub(crate) fn len(&self) -> usize {
         self.pieces.iter().map(|(_, text)| text.len()).sum()
     }

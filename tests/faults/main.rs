@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+mod cast;
 mod crashes;
 mod endings;
 mod failures;
 mod history;
 mod hunt;
+mod leaks;
 mod outages;
 #[path = "../support/mod.rs"]
 mod support;
