@@ -2,11 +2,12 @@
 
 use crate::api::SyniverseToken;
 use crate::context::Context;
+use crate::error::{is_namespace_ending, said};
 use crate::fingerprint::fingerprint;
 use crate::issuer::{Answer, Failure};
 use crate::memory::{Circumstances, Memory};
 use crate::moment::Now;
-use crate::observe::{look_around, object_name, said, secrets};
+use crate::observe::{look_around, object_name, secrets};
 use crate::plan::{Call, Observed};
 use crate::secrets::Write;
 use crate::state::Held;
@@ -72,15 +73,10 @@ pub async fn live(context: &Context, resource: &SyniverseToken) -> kube::Result<
 }
 
 fn failed_write(name: &str, error: &kube::Error) -> Wrote {
-    let kube::Error::Api(status) = error else {
-        return Wrote::Failed(format!("failed to write Secret {name}: {}", said(error)));
-    };
-    let terminating =
-        status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "NamespaceTerminating");
-    match status.code {
-        403 if terminating => Wrote::Gone,
-        404 | 409 => Wrote::Overtaken,
-        _ => Wrote::Failed(format!("failed to write Secret {name}: {}", said(error))),
+    match error {
+        error if is_namespace_ending(error) => Wrote::Gone,
+        kube::Error::Api(status) if status.is_not_found() || matches!(status.code, 409) => Wrote::Overtaken,
+        error => Wrote::Failed(format!("failed to write Secret {name}: {}", said(error))),
     }
 }
 
@@ -132,8 +128,5 @@ fn take_in(context: &Context, observed: &mut Observed, memory: &mut Memory, call
 fn tell_the_others(context: &Context, member: &crate::fleet::ObjectName, call: &Call, token: &str) {
     let mut fleet = context.fleet();
     let application = fleet.application(&call.ask.endpoint, call.ask.consumer_key.expose());
-    for other in fleet.rotated(member, &application, token) {
-        // The receiver lives as long as the controller; without one there is nobody to wake.
-        let _ = context.wake.send(other);
-    }
+    context.wake_all(fleet.rotated(member, &application, token));
 }

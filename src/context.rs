@@ -23,8 +23,7 @@ pub struct Context {
     pub reporter: Reporter,
     /// Between two looks after a long-lived token.
     pub daily_check: Duration,
-    /// Wakes a resource from outside its own watch.
-    pub wake: UnboundedSender<ObjectName>,
+    wake: UnboundedSender<ObjectName>,
     fleet: Mutex<Fleet>,
     desks: Mutex<HashMap<String, Arc<Desk>>>,
     one_call_each: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
@@ -77,9 +76,18 @@ impl Context {
         Arc::clone(locks.entry(application.to_owned()).or_default())
     }
 
+    /// Wakes these resources: what they should say, or their token, may have changed by what happened to another one.
+    pub fn wake_all(&self, names: Vec<ObjectName>) {
+        for name in names {
+            // The receiver lives as long as the controller; without one there is nobody to wake.
+            let _ = self.wake.send(name);
+        }
+    }
+
     /// Forgets a resource that is gone.
     pub fn forget(&self, member: &ObjectName, uid: Option<&str>) {
-        self.fleet().forget(member);
+        let left_behind = self.fleet().forget(member);
+        self.wake_all(left_behind);
         lock(&self.touched).remove(member);
         if let Some(uid) = uid {
             lock(&self.desks).remove(uid);

@@ -3,11 +3,12 @@
 use crate::api::SyniverseToken;
 use crate::clock::SystemClock;
 use crate::context::Context;
+use crate::error::said;
 use crate::fleet::ObjectName;
 use crate::index::{Gone, Index};
 use crate::issuer::http::HttpIssuer;
 use crate::memory::Sleep;
-use crate::observe::{ObserveError, object_name, random_salt, said};
+use crate::observe::{ObserveError, object_name, random_salt};
 use crate::reconcile::reconcile;
 use crate::report::Reporter;
 use crate::schedule::growing;

@@ -49,29 +49,37 @@ impl Fleet {
         keyed(&self.salt, endpoint, consumer_key)
     }
 
-    /// Notes that `member` uses `application`, and no other.
-    pub fn joins(&mut self, member: &ObjectName, application: &str) {
+    /// Notes that `member` uses `application`, and no other. Names those to whom that is news.
+    pub fn joins(&mut self, member: &ObjectName, application: &str) -> Vec<ObjectName> {
         if self.applications.get(application).is_some_and(|members| members.contains(member)) {
-            return;
+            return Vec::new();
         }
-        self.leaves(member);
-        self.applications.entry(application.to_owned()).or_default().insert(member.clone());
+        let mut concerned = self.leaves(member);
+        let members = self.applications.entry(application.to_owned()).or_default();
+        concerned.extend(members.iter().cloned());
+        members.insert(member.clone());
+        concerned
     }
 
-    /// Forgets a resource that is gone.
-    pub fn forget(&mut self, member: &ObjectName) {
-        self.leaves(member);
+    /// Forgets a resource that is gone. Names those to whom that is news.
+    pub fn forget(&mut self, member: &ObjectName) -> Vec<ObjectName> {
+        let left_behind = self.leaves(member);
         self.rotations.remove(member);
         self.endpoints.values_mut().for_each(|endpoint| {
             endpoint.last_calls.remove(member);
         });
+        left_behind
     }
 
-    fn leaves(&mut self, member: &ObjectName) {
+    fn leaves(&mut self, member: &ObjectName) -> Vec<ObjectName> {
+        let mut left_behind = Vec::new();
         self.applications.retain(|_, members| {
-            members.remove(member);
+            if members.remove(member) {
+                left_behind.extend(members.iter().cloned());
+            }
             !members.is_empty()
         });
+        left_behind
     }
 
     /// Notes how a call of `member` to an endpoint ended.
@@ -200,9 +208,10 @@ mod tests {
         let (mut fleet, a, b) = (Fleet::new("salt".into()), member("n", "a"), member("n", "b"));
         fleet.joins(&a, "x");
         fleet.joins(&b, "x");
-        fleet.joins(&b, "y");
+        assert_eq!(fleet.joins(&b, "y"), [a.clone()]);
         assert_eq!(fleet.rotated(&a, "x", "t"), []);
-        fleet.forget(&a);
+        assert_eq!(fleet.joins(&a, "y"), [b.clone()]);
+        assert_eq!(fleet.forget(&a), [b]);
         assert_eq!(fleet.applications.len(), 1);
     }
 }

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod context;
 pub mod controller;
 pub mod credentials;
+pub mod error;
 pub mod fingerprint;
 pub mod fleet;
 pub mod index;

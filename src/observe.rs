@@ -3,6 +3,7 @@
 use crate::api::SyniverseToken;
 use crate::context::Context;
 use crate::credentials::Credentials;
+use crate::error::said;
 use crate::fleet::ObjectName;
 use crate::memory::Memory;
 use crate::plan::{Neighbours, Observed};
@@ -84,23 +85,11 @@ pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memo
     let member = object_name(&observed.resource);
     let mut fleet = context.fleet();
     let id = fleet.application(&application.endpoint, credentials.consumer_key.expose());
-    fleet.joins(&member, &id);
+    context.wake_all(fleet.joins(&member, &id));
     if let Some(rotation) = fleet.take_rotation(&member) {
         memory.rotated_elsewhere = Some(rotation);
     }
     observed.neighbours = fleet.neighbours(&member, &application.endpoint, &id, context.clock.now().mono);
-}
-
-/// What went wrong with a request to the API server, without the bodies that went either way.
-pub fn said(error: &kube::Error) -> String {
-    match error {
-        // These two are about names and sizes, never about the values in a Secret.
-        kube::Error::Api(status) if status.is_forbidden() || status.is_invalid() => status.message.clone(),
-        kube::Error::Api(status) => format!("HTTP {} {}", status.code, status.reason),
-        kube::Error::SerdeError(_) => "the answer is not what was asked for".to_owned(),
-        kube::Error::HyperError(_) | kube::Error::Service(_) => "the API server cannot be reached".to_owned(),
-        _ => "the request could not be made".to_owned(),
-    }
 }
 
 /// 128 random bits in hex.

@@ -124,6 +124,13 @@ impl Observed {
         })
     }
 
+    /// True when the token Secret is as `state` and the spec want it.
+    pub fn is_delivered(&self, state: &State) -> bool {
+        let write = Owner::of(&self.resource)
+            .map(|owner| secrets::next_token(self.token.as_ref(), &self.resource, &owner, state).is_none());
+        write == Some(true)
+    }
+
     /// The state as the API server has it; none when there is none that can be read.
     pub fn stored_state(&self) -> Option<State> {
         secrets::read_state(self.state.as_ref()?).ok()
@@ -229,7 +236,10 @@ impl Desk<'_> {
 
     /// Both Secrets are brought to what the state says. No call is needed for that.
     fn repair(&self) -> Option<Plan> {
-        let state = self.known_state().or_else(|| self.state_in_token_secret())?;
+        let mut state = self.known_state().or_else(|| self.state_in_token_secret())?;
+        if !self.was_looked_at() {
+            state.refresh = self.observed.refresh().or(state.refresh);
+        }
         let listed = self.list_written(state.clone());
         let is_new = self.memory.state.as_ref() != Some(&listed);
         if let Some(Step::WriteState(state, write)) = self.write_state(listed) {
@@ -242,6 +252,13 @@ impl Desk<'_> {
         let write = secrets::next_token(token, &self.observed.resource, &self.owner, &state)?;
         let is_new = self.memory.delivered != self.observed.delivery(&state);
         Some(if is_new { Plan::only(Step::WriteToken(write)) } else { self.write_again(write) })
+    }
+
+    /// False for a resource that no pass has looked at yet: a refresh annotation that it was created with counts as
+    /// handled, also where a retained state carries on.
+    fn was_looked_at(&self) -> bool {
+        let status = self.memory.status.as_ref().or(self.observed.resource.status.as_ref());
+        status.and_then(|status| status.observed_generation).is_some_and(|generation| generation >= 0)
     }
 
     /// Somebody else changes what we write: repaired at once, but not for ever at once.

@@ -128,9 +128,13 @@ impl Running<'_> {
     /// What was read is remembered, unless this process knows something newer of the same state.
     fn remember(&mut self) {
         let Some(stored) = self.observed.stored_state() else { return };
-        if self.memory.state.as_ref().is_none_or(|known| !known.is_newer_than(&stored)) {
-            self.memory.state = Some(stored);
+        if self.memory.state.as_ref().is_some_and(|known| known.is_newer_than(&stored)) {
+            return;
         }
+        if self.observed.is_delivered(&stored) {
+            self.memory.delivered = self.observed.delivery(&stored);
+        }
+        self.memory.state = Some(stored);
     }
 
     async fn write_state(&mut self, state: State, write: Write) -> Result<bool, ObserveError> {
@@ -199,7 +203,7 @@ impl Running<'_> {
             match self.write_status(after.clone()).await {
                 Ok(()) => self.deeds.push(Deed::WroteStatus),
                 Err(error) => {
-                    tracing::warn!(error = crate::observe::said(&error), "failed to write the status");
+                    tracing::warn!(error = crate::error::said(&error), "failed to write the status");
                     wake = Some(wake.map_or(now.mono + SOON, |wake| wake.min(now.mono + SOON)));
                 }
             }

@@ -1,6 +1,7 @@
 //! Says what a pass did: one log line, and Events for what changed.
 
 use crate::api::{SyniverseToken, SyniverseTokenStatus, parse_duration};
+use crate::error::is_namespace_ending;
 use crate::moment::Moment;
 use crate::reason::{Finding, Reason, Weight};
 use crate::reconcile::{Deed, Pass};
@@ -52,8 +53,11 @@ impl Reporter {
 async fn send(client: kube::Client, mut queue: mpsc::Receiver<(Event, k8s_openapi::api::core::v1::ObjectReference)>) {
     let recorder = Recorder::new(client, OPERATOR.into());
     while let Some((event, about)) = queue.recv().await {
-        if let Err(error) = recorder.publish(&event, &about).await {
-            tracing::warn!(error = crate::observe::said(&error), reason = event.reason, "failed to send an Event");
+        let Err(error) = recorder.publish(&event, &about).await else { continue };
+        if is_namespace_ending(&error) {
+            tracing::debug!(reason = event.reason, "an Event was not sent: the namespace is being deleted");
+        } else {
+            tracing::warn!(error = crate::error::said(&error), reason = event.reason, "failed to send an Event");
         }
     }
 }

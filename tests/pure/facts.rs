@@ -150,6 +150,13 @@ impl Cluster {
         let call = self.call(at);
         self.receive(&call, at, token, seconds);
         self.settle(at);
+        self.look();
+    }
+
+    /// A pass has ended: the status says so.
+    pub(crate) fn look(&mut self) {
+        let resource = Arc::make_mut(&mut self.observed.resource);
+        resource.status.get_or_insert_default().observed_generation = resource.metadata.generation;
     }
 
     /// An answer comes in, and nothing is done with it yet.

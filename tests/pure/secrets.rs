@@ -89,10 +89,28 @@ fn under_retain_both_secrets_consent_instead_and_a_changed_policy_is_followed_bo
 #[test]
 fn a_re_created_resource_carries_on_with_what_was_retained() {
     let mut cluster = Cluster::with_token(json!({"deletionPolicy": "Retain"}));
-    Arc::make_mut(&mut cluster.observed.resource).metadata.uid = Some("uid-2".into());
-    cluster.restart(now(5.0));
+    re_create(&mut cluster);
     assert_eq!(cluster.rest(now(5.0)), (Some(now(540.0).mono), vec![]));
     assert!(cluster.steps.is_empty());
+}
+
+#[test]
+fn a_refresh_annotation_that_a_re_created_resource_brings_counts_as_handled() {
+    let mut cluster = Cluster::with_token(json!({"deletionPolicy": "Retain"}));
+    re_create(&mut cluster);
+    cluster.annotate("syniverse.dev/refresh", "1");
+    cluster.rest(now(5.0));
+    cluster.look();
+    cluster.rest(now(6.0));
+    assert_eq!(cluster.state().refresh.as_deref(), Some("1"));
+    cluster.annotate("syniverse.dev/refresh", "2");
+    cluster.call(now(7.0));
+}
+
+fn re_create(cluster: &mut Cluster) {
+    let resource = Arc::make_mut(&mut cluster.observed.resource);
+    (resource.metadata.uid, resource.status) = (Some("uid-2".into()), None);
+    cluster.restart(now(5.0));
 }
 
 #[test]
