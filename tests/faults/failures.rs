@@ -189,7 +189,12 @@ pub(crate) fn failures_on_the_way() -> Vec<Failure> {
         failure("huge", Action::Pad { bytes: 1 << 20 }, "RefreshFailed", "larger than 64 KiB"),
         failure("redirect", redirect, "RequestRejected", "a redirect, which is not followed"),
         failure("tokenless", Action::TokenField(None), "RefreshFailed", "HTTP 200 with no accessToken"),
-        failure("missing", page(404, FailBody::Html), "RefreshFailed", "HTTP 404 with a body that is not the API's own"),
+        failure(
+            "missing",
+            page(404, FailBody::Html),
+            "RefreshFailed",
+            "HTTP 404 with a body that is not the API's own",
+        ),
     ]
 }
 

@@ -4,6 +4,7 @@ use crate::cast::{cast, credentials_of, spec_of};
 use crate::failures::failures_on_the_way;
 use crate::hunt::Evidence;
 use crate::support::*;
+use harness::wait_for;
 use issuer_simulator::fault::{Action, FailBody, Fault, Stage as When};
 use issuer_simulator::{Options, Simulator};
 use k8s_openapi::ByteString;
@@ -49,7 +50,8 @@ async fn a_planted_secret_is_found_wherever_it_shows() {
     let annotation = |place: &str| json!({"metadata": {"annotations": {"example.com/planted": planted(place)}}});
     stage.change(NAME, annotation("resource")).await;
     stage.change_secret(NAME, annotation("secret")).await;
-    stage.kubectl(&["events", "--for=syniversetoken/messaging"]).await;
+    let sent = async || (!events(&stage).await.is_empty()).then_some(());
+    wait_for("an Event", PATIENCE, sent).await.unwrap();
     let evidence = gather(&mut stage).await;
     for place in ["resource", "secret"] {
         assert_eq!(evidence.leaks([planted(place).as_str()]).len(), 1, "{place}");
@@ -152,13 +154,16 @@ async fn until_said(stage: &Stage, name: &str, says: &str) {
     stage.until(name, says, |token| ready_message(token).contains(says)).await;
 }
 
+async fn events(stage: &Stage) -> Vec<Event> {
+    let events = Api::namespaced(stage.cluster.client().await.unwrap(), stage.namespace.name());
+    events.list(&ListParams::default()).await.unwrap().items
+}
+
 /// Logs, Events, resources, and everything of Secrets but their data.
 async fn gather(stage: &mut Stage) -> Evidence {
     let mut evidence = Evidence::default();
     evidence.add("log", stage.operator().log());
-    let namespace = stage.namespace.name();
-    let events: Api<Event> = Api::namespaced(stage.cluster.client().await.unwrap(), namespace);
-    for event in events.list(&ListParams::default()).await.unwrap() {
+    for event in events(stage).await {
         evidence.add(format!("Event {}", event.name_any()), json!(event).to_string());
     }
     for token in stage.tokens.list(&ListParams::default()).await.unwrap() {
