@@ -131,9 +131,20 @@ impl Observed {
         write == Some(true)
     }
 
-    /// The state as the API server has it; none when there is none that can be read.
+    /// The state as the API server has it; none when there is none that is ours and can be read.
     pub fn stored_state(&self) -> Option<State> {
-        secrets::read_state(self.state.as_ref()?).ok()
+        secrets::read_state(self.ours(self.state.as_ref())?).ok()
+    }
+
+    /// What the token Secret holds where the token belongs, if the Secret is ours: that of a former resource of this
+    /// name may go at any moment.
+    pub fn token_inside(&self) -> Option<Redacted> {
+        secrets::token_in(self.ours(self.token.as_ref())?, self.resource.spec.key())
+    }
+
+    fn ours<'a>(&self, secret: Option<&'a Secret>) -> Option<&'a Secret> {
+        let owner = Owner::of(&self.resource)?;
+        secret.filter(|secret| owner.may_write(secret))
     }
 }
 

@@ -45,7 +45,7 @@ impl Owner {
     }
 
     /// True when we created this Secret, or its maker consents to our writing it.
-    fn may_write(&self, secret: &Secret) -> bool {
+    pub fn may_write(&self, secret: &Secret) -> bool {
         match controller_of(secret) {
             Some(controller) => controller.uid == self.reference.uid,
             None => self.is_adopted(secret),

@@ -7,7 +7,7 @@ use crate::moment::{Moment, Now};
 use crate::plan::Observed;
 use crate::reason::{Finding, Reason, Weight};
 use crate::schedule::{GRACE, Life};
-use crate::secrets::{self, rfc3339, shown_expiry};
+use crate::secrets::{rfc3339, shown_expiry};
 use crate::state::Issued;
 use crate::verdict;
 use jiff::Timestamp;
@@ -35,8 +35,7 @@ impl Standing {
     pub fn of(observed: &Observed, memory: &Memory, findings: &[Finding], now: Now) -> Self {
         let state = observed.stored_state().or_else(|| memory.state.clone());
         let issued = state.and_then(|state| state.active_token().cloned());
-        let key = observed.resource.spec.key();
-        let inside = observed.token.as_ref().and_then(|secret| secrets::token_in(secret, key));
+        let inside = observed.token_inside();
         Self {
             delivered: inside.is_some() && inside == issued.as_ref().map(|issued| issued.token.clone()),
             life: issued.as_ref().map(|issued| memory.life(issued, now)),

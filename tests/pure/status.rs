@@ -119,6 +119,17 @@ fn a_token_secret_that_holds_something_else_is_not_ready() {
 }
 
 #[test]
+fn secrets_of_a_former_resource_of_this_name_do_not_count() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let resource = std::sync::Arc::make_mut(&mut cluster.observed.resource);
+    (resource.metadata.uid, resource.status) = (Some("uid-2".into()), None);
+    cluster.restart(now(1.0));
+    let said = said(&mut cluster, now(1.0));
+    assert_eq!(conditions(&said)[2], "Ready=False SecretNotOwned");
+    assert_eq!((said.fingerprint, said.expiration_time), (None, None));
+}
+
+#[test]
 fn a_message_is_the_same_at_every_retry() {
     let mut cluster = Cluster::new(json!({}));
     cluster.observed.credentials = Some(credentials("wrong", Some("old")));
