@@ -17,31 +17,31 @@ const LATEST: SignedDuration = SignedDuration::from_secs(3);
 /// A check, and a boundary that is felt for in steps.
 const MOST_CALLS: usize = 10;
 /// The state at the check; then the state and the token Secret.
-const WRITES_PER_ROTATION: usize = 3;
+const MOST_WRITES: usize = 3;
 
 #[tokio::test]
 async fn times_rounded_down_are_met() {
-    assert_rotates_in_time("4s", "1s", |switches| switches.rounding = Rounding::Down).await;
+    assert_rotates_in_time("4s", "1s", MOST_WRITES, |switches| switches.rounding = Rounding::Down).await;
 }
 
 #[tokio::test]
 async fn times_rounded_up_are_met() {
-    assert_rotates_in_time("4s", "1s", |switches| switches.rounding = Rounding::Up).await;
+    assert_rotates_in_time("4s", "1s", MOST_WRITES, |switches| switches.rounding = Rounding::Up).await;
 }
 
 #[tokio::test]
-#[ignore = "finding"]
 async fn a_time_that_jumps_five_minutes_ahead_delays_no_rotation() {
-    assert_rotates_in_time("6s", "2s", |switches| switches.jump_seconds = 300).await;
+    // The token Secret tells of the end that it is said to have.
+    assert_rotates_in_time("6s", "2s", MOST_WRITES + 1, |switches| switches.jump_seconds = 300).await;
 }
 
 #[tokio::test]
 async fn a_time_that_jumps_five_minutes_back_costs_a_few_calls_and_no_token() {
-    assert_rotates_in_time("12s", "5s", |switches| switches.jump_seconds = -300).await;
+    assert_rotates_in_time("12s", "5s", MOST_WRITES, |switches| switches.jump_seconds = -300).await;
 }
 
 /// Three rotations under these switches: each in time, with few calls and writes.
-async fn assert_rotates_in_time(validity: &str, lead: &str, change: impl FnOnce(&mut Switches)) {
+async fn assert_rotates_in_time(validity: &str, lead: &str, most_writes: usize, change: impl FnOnce(&mut Switches)) {
     const ROTATIONS: usize = 3;
     let stage = Stage::open().await;
     let history = History::of(&stage);
@@ -68,12 +68,11 @@ async fn assert_rotates_in_time(validity: &str, lead: &str, change: impl FnOnce(
     println!("{validity}, {lead} ahead: late {late:?}, calls {calls:?}, {written} writes, always ready: {ready}");
     assert!(late.len() >= ROTATIONS && late.iter().all(|late| *late < LATEST), "{late:?}");
     assert!(calls.iter().all(|calls| *calls <= MOST_CALLS), "{calls:?}");
-    assert!(written <= ROTATIONS * WRITES_PER_ROTATION, "{written} writes");
+    assert!(written <= ROTATIONS * most_writes, "{written} writes");
     assert!(ready, "Ready was not always True");
 }
 
 #[tokio::test]
-#[ignore = "finding"]
 async fn every_form_of_a_time_gives_a_token_and_the_truth_about_its_end() {
     let stage = Stage::open().await;
     for (name, form, ends) in [
@@ -103,7 +102,6 @@ async fn every_form_of_a_time_gives_a_token_and_the_truth_about_its_end() {
 }
 
 #[tokio::test]
-#[ignore = "finding"]
 async fn an_end_that_never_moves_on_is_asked_about_ever_less_often() {
     let stage = Stage::open().await;
     stage.simulator.fault(Fault::always(Action::ValidityTime(Form::Value(json!(-5)))));

@@ -13,5 +13,6 @@ mod history;
 mod hunt;
 mod leaks;
 mod outages;
+mod rights;
 #[path = "../support/mod.rs"]
 mod support;
