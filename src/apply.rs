@@ -3,14 +3,14 @@
 use crate::api::SyniverseToken;
 use crate::context::Context;
 use crate::error::{is_namespace_ending, said};
+use crate::facts::Observed;
 use crate::fingerprint::fingerprint;
 use crate::issuer::{Answer, Failure};
 use crate::memory::{Circumstances, Memory};
 use crate::moment::Now;
 use crate::observe::{look_around, object_name, secrets};
-use crate::plan::{Call, Observed};
+use crate::plan::Call;
 use crate::secrets::Write;
-use crate::state::Held;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
@@ -108,17 +108,8 @@ pub async fn call(
 }
 
 fn take_in(context: &Context, observed: &mut Observed, memory: &mut Memory, call: &Call, answer: &Answer, sent: Now) {
-    let held = Held {
-        answer: answer.clone(),
-        sent,
-        cause: call.cause,
-        base: call.base.clone(),
-        application: call.application.clone(),
-        inputs: call.attempt.inputs.clone(),
-        refresh: call.attempt.refresh.clone(),
-    };
     let is_new = call.issued.as_ref().is_none_or(|issued| issued.token != answer.token && !issued.is_stale(answer));
-    memory.answered(call.issued.as_ref(), held);
+    memory.answered(call.issued.as_ref(), call.answered(answer.clone(), sent));
     look_around(context, observed, memory);
     if is_new {
         tell_the_others(context, &object_name(&observed.resource), call, &fingerprint(&answer.token));

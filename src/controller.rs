@@ -3,32 +3,26 @@
 use crate::api::SyniverseToken;
 use crate::clock::SystemClock;
 use crate::context::Context;
-use crate::error::said;
 use crate::fleet::ObjectName;
-use crate::index::{Gone, Index};
+use crate::index::Index;
 use crate::issuer::http::HttpIssuer;
 use crate::memory::Sleep;
+use crate::moment::Now;
 use crate::observe::{ObserveError, object_name, random_salt};
 use crate::reconcile::reconcile;
 use crate::report::Reporter;
-use crate::schedule::growing;
+use crate::schedule::retry::growing;
 use crate::settings::Settings;
-use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use futures::{FutureExt, Stream, StreamExt};
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::PartialObjectMeta;
+use crate::watches::{self, Door, knock};
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use futures::{FutureExt, StreamExt};
 use kube::client::ClientBuilder;
 use kube::runtime::controller::{Action, Controller};
-use kube::runtime::predicates;
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{PredicateConfig, WatchStreamExt};
 use kube::{Api, Client, Config, ResourceExt};
 use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -46,9 +40,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Requests to the API server at a time: a thousand resources that wake together do not open a thousand connections.
 const REQUESTS_IN_FLIGHT: usize = 32;
-/// How long the filter of unchanged resources remembers one; longer than any resource lies still.
-const UNCHANGED_FOR: Duration = Duration::from_secs(400 * 86_400);
-
 /// Why the operator ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ControllerError {
@@ -177,128 +168,25 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-fn knock(context: &Context, door: &UnboundedSender<ObjectRef<SyniverseToken>>, name: ObjectName) {
-    context.touch(&name);
-    // A closed door means that this scope has ended.
-    let _ = door.unbounded_send(ObjectRef::new(&name.name).within(&name.namespace));
-}
-
 type Knocks = UnboundedReceiver<ObjectRef<SyniverseToken>>;
 
 async fn run_scope(
     context: Arc<Context>,
     client: Client,
     scope: Scope,
-    (door, knocks): (UnboundedSender<ObjectRef<SyniverseToken>>, Knocks),
+    (door, knocks): (Door, Knocks),
     mut stop: watch::Receiver<bool>,
 ) {
     let index = Arc::new(Mutex::new(Index::default()));
     let (reader, writer) = reflector::store();
-    let resources = resources(Arc::clone(&context), scope.api(&client), Arc::clone(&index), writer);
-    let secrets = watch_secrets(Arc::clone(&context), scope.api(&client), index, door);
+    let resources = watches::resources(Arc::clone(&context), scope.api(&client), Arc::clone(&index), writer);
+    let secrets = watches::secrets(Arc::clone(&context), scope.api(&client), index, door);
     let passes = Controller::for_stream(resources, reader)
         .reconcile_on(knocks)
         .graceful_shutdown_on(async move { stopped(&mut stop).await })
         .run(pass, retry, context)
         .for_each(|_| futures::future::ready(()));
     tokio::select! { () = passes => {}, () = secrets => {} }
-}
-
-/// The resources that have something new to say: a changed spec, annotation or UID. Errors are logged and dropped, so
-/// that no watch ever holds up the others.
-fn resources(
-    context: Arc<Context>,
-    api: Api<SyniverseToken>,
-    index: Arc<Mutex<Index>>,
-    writer: reflector::store::Writer<SyniverseToken>,
-) -> impl Stream<Item = Result<SyniverseToken, watcher::Error>> + Send {
-    let touching = Arc::clone(&context);
-    watcher(api, watcher::Config::default())
-        .default_backoff()
-        .modify(prune)
-        .inspect(move |event| {
-            if let Ok(event) = event {
-                follow(&context, &mut index.lock().unwrap_or_else(PoisonError::into_inner), event);
-            }
-        })
-        .reflect(writer)
-        .applied_objects()
-        .predicate_filter(newness, PredicateConfig::default().ttl(UNCHANGED_FOR))
-        .filter_map(move |result| {
-            let result = result.inspect(|resource| touching.touch(&object_name(resource)));
-            futures::future::ready(result.inspect_err(|error| complain("SyniverseTokens", error)).ok().map(Ok))
-        })
-}
-
-/// Nobody here reads these, and they are most of what a resource weighs.
-fn prune(resource: &mut SyniverseToken) {
-    resource.metadata.managed_fields = None;
-    resource.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
-}
-
-fn newness(resource: &SyniverseToken) -> Option<u64> {
-    let mut hasher = DefaultHasher::new();
-    resource.metadata.uid.hash(&mut hasher);
-    predicates::generation(resource).hash(&mut hasher);
-    predicates::annotations(resource).hash(&mut hasher);
-    Some(hasher.finish())
-}
-
-fn follow(context: &Context, index: &mut Index, event: &Event<SyniverseToken>) {
-    let gone: Vec<Gone> = match event {
-        Event::Init => {
-            index.list_begins();
-            Vec::new()
-        }
-        Event::InitDone => index.list_ends(),
-        Event::Apply(resource) | Event::InitApply(resource) => index.set(resource).into_iter().collect(),
-        Event::Delete(resource) => index.remove(&object_name(resource)).into_iter().collect(),
-    };
-    for gone in gone {
-        context.forget(&gone.name, gone.uid.as_deref());
-    }
-}
-
-/// Wakes the resources that a changed Secret matters to. Metadata only, nothing is kept, our own writes are passed over.
-async fn watch_secrets(
-    context: Arc<Context>,
-    api: Api<PartialObjectMeta<Secret>>,
-    index: Arc<Mutex<Index>>,
-    door: UnboundedSender<ObjectRef<SyniverseToken>>,
-) {
-    let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
-    while let Some(event) = events.next().await {
-        let (secret, deleted) = match event {
-            Ok(Event::Apply(secret) | Event::InitApply(secret)) => (secret, false),
-            Ok(Event::Delete(secret)) => (secret, true),
-            Ok(Event::Init | Event::InitDone) => continue,
-            Err(error) => {
-                complain("Secrets", &error);
-                continue;
-            }
-        };
-        let name = ObjectName { namespace: secret.namespace().unwrap_or_default(), name: secret.name_any() };
-        if deleted {
-            context.forget_write(&name);
-        } else if context.is_echo(&name, secret.metadata.resource_version.as_deref()) {
-            continue;
-        }
-        let users = index.lock().unwrap_or_else(PoisonError::into_inner).users(&name);
-        users.into_iter().for_each(|user| knock(&context, &door, user));
-    }
-}
-
-fn complain(what: &str, error: &watcher::Error) {
-    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
-    let said = match error {
-        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => said(error),
-        WatchError(status) => format!("HTTP {} {}", status.code, status.reason),
-        NoResourceVersion => "no resourceVersion in the answer".to_owned(),
-    };
-    tracing::warn!(
-        error = said,
-        "failed to watch {what}: trying again; check that the CRD is installed and the RBAC rules are there"
-    );
 }
 
 /// Why a pass came to nothing.
@@ -336,6 +224,9 @@ async fn pass(resource: Arc<SyniverseToken>, context: Arc<Context>) -> Result<Ac
             memory.blind = 0;
             let sleep = Sleep::until(pass.wake, now);
             memory.sleep = Some(sleep);
+            if pass.after.is_none() {
+                context.forget(&name, Some(&uid));
+            }
             context.reporter.report(&resource, &pass, now.mono);
             Ok(requeue(sleep, now))
         }
@@ -348,7 +239,7 @@ async fn pass(resource: Arc<SyniverseToken>, context: Arc<Context>) -> Result<Ac
     }
 }
 
-fn requeue(sleep: Sleep, now: crate::moment::Now) -> Action {
+fn requeue(sleep: Sleep, now: Now) -> Action {
     sleep.left(now).map_or_else(Action::await_change, Action::requeue)
 }
 

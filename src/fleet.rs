@@ -1,9 +1,9 @@
 //! What the resources know of each other: how an endpoint fares, and who shares an application.
 
+use crate::facts::Neighbours;
 use crate::fingerprint::keyed;
 use crate::issuer::{Ask, Failure, FailureKind};
 use crate::moment::Moment;
-use crate::plan::Neighbours;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! syniverse-token-operator: keeps a live Syniverse access token in a Kubernetes Secret.
 //!
 //! ```text
-//! watch event (resource, token Secret, state Secret, credentials Secret)    controller, index
+//! watch event (resource, token Secret, state Secret, credentials Secret)    controller, watches, index
 //!   -> observe    reads everything one decision needs         [client]      observe
 //!   -> plan       facts and the present -> one step           [pure]        plan, schedule, secrets, credentials
 //!   -> apply      does the step, chooses nothing              [client]      apply, issuer
@@ -19,6 +19,7 @@ pub mod context;
 pub mod controller;
 pub mod credentials;
 pub mod error;
+pub mod facts;
 pub mod fingerprint;
 pub mod fleet;
 pub mod index;
@@ -38,3 +39,4 @@ pub mod state;
 pub mod status;
 pub mod telemetry;
 pub mod verdict;
+pub mod watches;

@@ -4,7 +4,10 @@ use crate::api::SyniverseTokenStatus;
 use crate::fingerprint::fingerprint;
 use crate::issuer::{Answer, Failure, FailureKind, Lifetime};
 use crate::moment::{Moment, Now, later};
-use crate::schedule::{Boundary, Deadline, FailedCall, Governor, Life, expiry_moves, growing, refill, retry_at};
+use crate::schedule::boundary::Boundary;
+use crate::schedule::governor::{Governor, refill};
+use crate::schedule::retry::{FailedCall, growing, retry_at};
+use crate::schedule::{Deadline, Life, expiry_moves};
 use crate::state::{Held, Inputs, Issued, State};
 use jiff::Timestamp;
 use std::time::Duration;
@@ -196,7 +199,11 @@ impl Memory {
             // Gateways report up to 300 s too much now and then: at an end, a long time left is believed only once that
             // end is surely over.
             let left = if life.is_barely_over(sent.mono) { Lifetime::Seconds(0) } else { left };
-            self.boundary.get_or_insert_default().unchanged(sent.mono, left);
+            let boundary = self.boundary.get_or_insert_default();
+            if life.reaches_an_end(sent.mono) {
+                boundary.begin();
+            }
+            boundary.unchanged(sent.mono, left);
         }
         let first = Deadline {
             fingerprint: fingerprint(&issued.token),

@@ -4,9 +4,9 @@ use crate::api::SyniverseToken;
 use crate::context::Context;
 use crate::credentials::Credentials;
 use crate::error::said;
+use crate::facts::{Neighbours, Observed};
 use crate::fleet::ObjectName;
 use crate::memory::Memory;
-use crate::plan::{Neighbours, Observed};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use std::sync::Arc;
@@ -15,16 +15,23 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 pub enum ObserveError {
     /// The API server did not give a Secret.
-    #[error("failed to read Secret {secret}: {reason}")]
+    #[error("failed to read Secret {secret}: {}", said(source))]
     Read {
         /// Its name.
         secret: String,
-        /// What the API server or the way to it said, without anything of the Secret.
-        reason: String,
+        /// Whatever came instead.
+        source: kube::Error,
     },
     /// The system gave no random bits for a salt.
     #[error("failed to get randomness from the system: {0}")]
     Randomness(#[from] getrandom::Error),
+}
+
+impl ObserveError {
+    /// True when the API server could be asked and does not let us: rules are missing, which is a fact like others.
+    fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Read { source: kube::Error::Api(status), .. } if status.is_forbidden())
+    }
 }
 
 /// Where `resource` is.
@@ -46,20 +53,11 @@ pub async fn observe(
     resource: Arc<SyniverseToken>,
     memory: &mut Memory,
 ) -> Result<Observed, ObserveError> {
-    let api = secrets(context, &resource);
-    let application = resource.spec.application.as_ref();
-    let credentials = application.map(|application| application.credentials.secret_ref.name.clone());
-    let state_name = resource.state_secret_name();
-    let (credentials, state, token) = tokio::try_join!(
-        async {
-            match &credentials {
-                Some(name) => read(&api, name).await,
-                None => Ok(None),
-            }
-        },
-        read(&api, &state_name),
-        read(&api, resource.secret_name()),
-    )?;
+    let (forbidden, [credentials, state, token]) = match read_secrets(context, &resource).await {
+        Ok(secrets) => (None, secrets),
+        Err(error) if error.is_forbidden() => (Some(error.to_string()), [None, None, None]),
+        Err(error) => return Err(error),
+    };
     let mut observed = Observed {
         neighbours: Neighbours::default(),
         salt: random_salt()?,
@@ -68,14 +66,33 @@ pub async fn observe(
         credentials,
         state,
         token,
+        forbidden,
     };
     look_around(context, &mut observed, memory);
     Ok(observed)
 }
 
+/// The credentials Secret, the state Secret and the token Secret.
+async fn read_secrets(context: &Context, resource: &SyniverseToken) -> Result<[Option<Secret>; 3], ObserveError> {
+    let api = secrets(context, resource);
+    let application = resource.spec.application.as_ref();
+    let credentials = application.map(|application| application.credentials.secret_ref.name.as_str());
+    let state = resource.state_secret_name();
+    let (credentials, state, token) = tokio::try_join!(
+        async {
+            match credentials {
+                Some(name) => read(&api, name).await,
+                None => Ok(None),
+            }
+        },
+        read(&api, &state),
+        read(&api, resource.secret_name()),
+    )?;
+    Ok([credentials, state, token])
+}
+
 async fn read(api: &Api<Secret>, name: &str) -> Result<Option<Secret>, ObserveError> {
-    let failed = |error: kube::Error| ObserveError::Read { secret: name.to_owned(), reason: said(&error) };
-    api.get_opt(name).await.map_err(failed)
+    api.get_opt(name).await.map_err(|source| ObserveError::Read { secret: name.to_owned(), source })
 }
 
 /// Takes what the fleet knows: it may have changed by this resource's own call.

@@ -1,53 +1,24 @@
 //! Decides the next step for one resource from facts alone. It reads as the specification: one check a line, in order.
 
-use crate::api::{ApplicationSpec, REFRESH_ANNOTATION, SyniverseToken, parse_duration};
+use crate::api::ApplicationSpec;
 use crate::credentials::Credentials;
-use crate::fingerprint::{fingerprint, spread};
-use crate::issuer::Ask;
-use crate::memory::{Attempt, Delivery, Failing, Memory};
+use crate::facts::Observed;
+use crate::issuer::{Answer, Ask};
+use crate::memory::{Attempt, Memory};
 use crate::moment::{Moment, Now};
 use crate::reason::{Finding, Reason};
-use crate::redacted::Redacted;
-use crate::schedule::{Cause, Due, Terms, refill};
+use crate::schedule::Cause;
 use crate::secrets::{self, Owner, Write};
-use crate::state::{Inputs, Issued, State, Unreadable, Version};
+use crate::state::{Held, Inputs, Issued, State, Unreadable, Version};
 use crate::verdict;
-use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use std::sync::Arc;
+use question::Question;
 use std::time::Duration;
 
-/// What one decision needs to know of the cluster.
-#[derive(Clone, Debug)]
-pub struct Observed {
-    /// The resource.
-    pub resource: Arc<SyniverseToken>,
-    /// The credentials Secret; none when it does not exist.
-    pub credentials: Option<Secret>,
-    /// The state Secret.
-    pub state: Option<Secret>,
-    /// The token Secret.
-    pub token: Option<Secret>,
-    /// Who else uses the same endpoint and application.
-    pub neighbours: Neighbours,
-    /// A fresh salt, should a state have to be made.
-    pub salt: String,
-    /// Between two looks after a long-lived token.
-    pub daily_check: Duration,
-}
+mod question;
 
-/// How other resources fare.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Neighbours {
-    /// The endpoint counts as down.
-    pub endpoint_down: bool,
-    /// The last call of another resource to this endpoint succeeded; none without a recent neighbour.
-    pub succeed: Option<bool>,
-    /// Other resources of this namespace with the same consumer key, by name.
-    pub sharing_here: Vec<String>,
-    /// Resources of other namespaces with the same consumer key exist.
-    pub sharing_elsewhere: bool,
-}
+/// No event tells that a missing right was granted.
+const FORBIDDEN_RETRY: Duration = Duration::from_secs(15);
 
 /// One step, and what a person should know meanwhile, the most important thing first.
 #[derive(Clone, Debug)]
@@ -92,59 +63,18 @@ pub struct Call {
     pub attempt: Attempt,
 }
 
-impl Observed {
-    /// The value of the refresh annotation.
-    pub fn refresh(&self) -> Option<String> {
-        self.resource.annotations().get(REFRESH_ANNOTATION).cloned()
-    }
-
-    /// A number that is stable for this resource.
-    pub fn spread(&self) -> u64 {
-        spread(self.resource.metadata.uid.as_deref().unwrap_or_default())
-    }
-
-    /// What the spec and the settings say about time.
-    pub fn terms(&self, application: &ApplicationSpec) -> Terms {
-        Terms {
-            refresh_before: self.resource.spec.refresh_before.as_deref().and_then(parse_duration),
-            validity: parse_duration(&application.validity).unwrap_or_default(),
-            daily_check: self.daily_check,
-            spread: self.spread(),
+impl Call {
+    /// The answer to this call, with all that it will be recorded with.
+    pub fn answered(&self, answer: Answer, sent: Now) -> Held {
+        Held {
+            answer,
+            sent,
+            cause: self.cause,
+            base: self.base.clone(),
+            application: self.application.clone(),
+            inputs: self.attempt.inputs.clone(),
+            refresh: self.attempt.refresh.clone(),
         }
-    }
-
-    /// What a token Secret written for `state` is known by.
-    pub fn delivery(&self, state: &State) -> Option<Delivery> {
-        let issued = state.active_token()?;
-        Some(Delivery {
-            fingerprint: fingerprint(&issued.token),
-            issue_time: issued.issue_time,
-            expiration_time: issued.expiration_time,
-            generation: self.resource.metadata.generation,
-        })
-    }
-
-    /// True when the token Secret is as `state` and the spec want it.
-    pub fn is_delivered(&self, state: &State) -> bool {
-        let write = Owner::of(&self.resource)
-            .map(|owner| secrets::next_token(self.token.as_ref(), &self.resource, &owner, state).is_none());
-        write == Some(true)
-    }
-
-    /// The state as the API server has it; none when there is none that is ours and can be read.
-    pub fn stored_state(&self) -> Option<State> {
-        secrets::read_state(self.ours(self.state.as_ref())?).ok()
-    }
-
-    /// What the token Secret holds where the token belongs, if the Secret is ours: that of a former resource of this
-    /// name may go at any moment.
-    pub fn token_inside(&self) -> Option<Redacted> {
-        secrets::token_in(self.ours(self.token.as_ref())?, self.resource.spec.key())
-    }
-
-    fn ours<'a>(&self, secret: Option<&'a Secret>) -> Option<&'a Secret> {
-        let owner = Owner::of(&self.resource)?;
-        secret.filter(|secret| owner.may_write(secret))
     }
 }
 
@@ -159,6 +89,10 @@ pub fn plan(observed: &Observed, memory: &Memory, now: Now) -> Plan {
         Ok(application) => application,
         Err(finding) => return Plan::stop(finding),
     };
+    if let Some(detail) = &observed.forbidden {
+        let finding = Finding::new(Reason::ReadFailed, format!("{detail}: grant the operator's account this right"));
+        return Plan { step: Step::Wait(Some(now.mono + FORBIDDEN_RETRY)), findings: vec![finding] };
+    }
     if let Some(finding) = state_obstacle(observed, &owner) {
         return Plan::stop(finding);
     }
@@ -335,125 +269,5 @@ impl Desk<'_> {
         let empty = known.is_none().then(|| self.write_state(state.clone())).flatten();
         let step = empty.unwrap_or_else(|| Step::Call(Box::new(question.call(due.cause, old_token))));
         Plan { step, findings }
-    }
-}
-
-/// What the issuer would be asked, and when.
-struct Question<'a> {
-    desk: &'a Desk<'a>,
-    state: &'a State,
-    credentials: &'a Credentials,
-    application: String,
-    attempt: Attempt,
-}
-
-impl<'a> Question<'a> {
-    fn new(desk: &'a Desk<'a>, state: &'a State, credentials: &'a Credentials) -> Self {
-        let inputs = desk.inputs(&state.salt, credentials);
-        let attempt = Attempt { inputs, refresh: desk.observed.refresh() };
-        Self { desk, state, credentials, application: state.application_id(&credentials.consumer_key), attempt }
-    }
-
-    fn issued(&self) -> Option<&Issued> {
-        self.state.applications.get(&self.application).filter(|_| self.state.active.as_ref() == Some(&self.application))
-    }
-
-    /// The one list of causes, in order.
-    fn due(&self) -> Option<Due> {
-        let now = self.desk.now;
-        let at_once = |cause| Some(Due { cause, at: now.mono });
-        let Some(issued) = self.issued() else { return at_once(Cause::FirstIssue) };
-        if let Some(name) = self.attempt.inputs.change_since(&self.state.inputs) {
-            return at_once(Cause::Changed(name));
-        }
-        if self.attempt.refresh.is_some() && self.attempt.refresh != self.state.refresh {
-            return at_once(Cause::Requested);
-        }
-        let elsewhere = self.desk.memory.rotated_elsewhere.as_ref();
-        if elsewhere.is_some_and(|token| *token != fingerprint(&issued.token)) {
-            return at_once(Cause::RotatedElsewhere);
-        }
-        let life = self.desk.memory.life(issued, now);
-        self.terms().next_due(issued, &life, self.desk.memory.boundary.as_ref(), now)
-    }
-
-    fn terms(&self) -> Terms {
-        self.desk.observed.terms(self.desk.application)
-    }
-
-    /// Not before a failed attempt's delay has passed, the boundary has room and the governor allows it.
-    fn allowed_at(&self, due: Due) -> Moment {
-        let (memory, now) = (self.desk.memory, self.desk.now.mono);
-        let retry = self.failing().map(|failing| failing.not_before);
-        let room = memory.boundary.as_ref().map(|boundary| boundary.room_at(now));
-        let governed = self.governed_at();
-        let later_than_now = [room, Some(governed)].into_iter().flatten().filter(|at| *at > now);
-        later_than_now.chain(retry).fold(due.at, Moment::max)
-    }
-
-    fn governed_at(&self) -> Moment {
-        self.desk.memory.governor.ready_at(self.desk.now.mono, refill(self.issued()))
-    }
-
-    /// The failed attempt, if it was made with what we would ask with now.
-    fn failing(&self) -> Option<&Failing> {
-        self.desk.memory.failing.as_ref().filter(|failing| failing.attempt == self.attempt)
-    }
-
-    /// One old token per attempt: a changed `oldToken` first, then what we were given last, then what else there is.
-    fn old_token(&self) -> Option<Redacted> {
-        let given = self.credentials.old_token.clone();
-        let changed = self.attempt.inputs.differs(&self.state.inputs, "oldToken");
-        let known = self.state.applications.get(&self.application).map(|issued| issued.token.clone());
-        let key = self.desk.observed.resource.spec.key();
-        let kept = self.desk.observed.token.as_ref().and_then(|secret| secrets::believed_token(secret, key));
-        let mut candidates = Vec::new();
-        for candidate in [given.clone().filter(|_| changed), known, kept, given].into_iter().flatten() {
-            if !candidates.contains(&candidate) {
-                candidates.push(candidate);
-            }
-        }
-        let refused = self.failing().map_or(0, |failing| failing.refused as usize);
-        candidates.get(refused % candidates.len().max(1)).cloned()
-    }
-
-    fn call(&self, cause: Cause, old_token: Redacted) -> Call {
-        let application = self.desk.application;
-        let ask = Ask {
-            endpoint: application.endpoint.clone(),
-            consumer_key: self.credentials.consumer_key.clone(),
-            consumer_secret: self.credentials.consumer_secret.clone(),
-            old_token,
-            validity_seconds: self.terms().validity.as_secs(),
-        };
-        Call {
-            ask,
-            cause,
-            application: self.application.clone(),
-            issued: self.issued().cloned(),
-            base: self.state.version(),
-            attempt: self.attempt.clone(),
-        }
-    }
-
-    /// What a person should know, the most important thing first.
-    fn findings(&self) -> Vec<Finding> {
-        let desk = self.desk;
-        let now = desk.now.mono;
-        let due_now = self.due().is_some_and(|due| due.at <= now);
-        let failing = self.failing().filter(|_| due_now);
-        let name = &desk.application.credentials.secret_ref.name;
-        let exhausted = desk.memory.boundary.as_ref().is_some_and(|boundary| boundary.is_exhausted(now));
-        let never_expires = self.issued().is_some_and(|issued| issued.expiration_time.is_none());
-        [
-            failing.map(|failing| verdict::failed(failing, &desk.observed.neighbours, name)),
-            exhausted.then(verdict::not_rotated),
-            (due_now && self.governed_at() > now).then(verdict::calls_limited),
-            (never_expires && !self.terms().validity.is_zero()).then(verdict::validity_not_applied),
-            verdict::shared(&desk.observed.neighbours),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
     }
 }

@@ -71,6 +71,8 @@ reasons! {
     CredentialsSuspect: Trouble,
     /// The issuer's endpoint cannot be used.
     IssuerUnavailable: Trouble,
+    /// The API server does not let us read a Secret.
+    ReadFailed: Trouble,
     /// The API server did not take a write.
     WriteFailed: Trouble,
     /// Somebody else keeps changing the token Secret.

@@ -3,11 +3,12 @@
 use crate::api::{SyniverseToken, SyniverseTokenStatus};
 use crate::apply::{self, Wrote};
 use crate::context::Context;
+use crate::facts::Observed;
 use crate::issuer::{Answer, Failure};
 use crate::memory::Memory;
 use crate::moment::{Moment, Now};
 use crate::observe::{ObserveError, observe};
-use crate::plan::{Observed, Plan, Step, plan};
+use crate::plan::{Plan, Step, plan};
 use crate::reason::Finding;
 use crate::schedule::Cause;
 use crate::secrets::Write;

@@ -1,11 +1,15 @@
-//! When the issuer is to be asked: leads, checks, boundaries, retries and the governor. Every rule of time is here.
+//! When the issuer is to be asked. Every rule of time is in this room and in those under it.
 
-use crate::fingerprint::spread;
-use crate::issuer::{FailureKind, Lifetime};
+use crate::issuer::Lifetime;
 use crate::moment::{Moment, Now, later};
 use crate::state::Issued;
+use boundary::Boundary;
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
+
+pub mod boundary;
+pub mod governor;
+pub mod retry;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -17,17 +21,8 @@ const ROUNDING: Duration = Duration::from_secs(2);
 const LONGEST_DEFAULT_LEAD: Duration = Duration::from_secs(300);
 /// The first step of a boundary; each further one is twice as long.
 const FIRST_STEP: Duration = Duration::from_millis(100);
-/// The longest step of a boundary in its first minute.
-const LONGEST_STEP: Duration = Duration::from_secs(5);
-/// How many calls a boundary may make in [`BOUNDARY_WINDOW`].
-const BOUNDARY_CALLS: usize = 20;
-const BOUNDARY_WINDOW: Duration = MINUTE;
 /// How long after an expiry Ready stays True while every answer is the same token.
 pub const GRACE: Duration = Duration::from_secs(10);
-/// Between two calls that the issuer calls wrong, or that our settings forbid.
-const SLOW_RETRY: Duration = Duration::from_secs(300);
-/// The longest delay between two retries while an endpoint is down and a token is dead or nearly so.
-const PRESSING_RETRY: Duration = Duration::from_secs(4);
 
 /// Why the issuer is asked. There is no other cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +148,11 @@ impl Life {
         self.ends.iter().any(|end| end.at <= sent)
     }
 
+    /// True when a request sent at `sent` is the first one at or after one of its ends.
+    pub fn reaches_an_end(&self, sent: Moment) -> bool {
+        self.ends.iter().any(|end| end.at <= sent && !end.since_answer.is_negative())
+    }
+
     /// True while `sent` is so close after an end that the token may in truth live for the last bit of a second.
     pub fn is_barely_over(&self, sent: Moment) -> bool {
         self.ends.iter().any(|end| end.at <= sent && sent < end.at + ROUNDING)
@@ -236,153 +236,4 @@ fn next_slot(after: Timestamp, interval: Duration, spread: u64) -> Timestamp {
     let seconds = u64::try_from(after.as_second()).unwrap_or_default();
     let slots = seconds.saturating_sub(offset) / interval + 1;
     later(Timestamp::UNIX_EPOCH, Duration::from_secs(slots.saturating_mul(interval).saturating_add(offset)))
-}
-
-/// The asking around one token's end, until a different token comes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Boundary {
-    /// When the calls of the last minute were sent.
-    calls: Vec<Moment>,
-    /// Answers in a row that said "the same token, at its end".
-    steps: u32,
-    /// When the first of those was sent.
-    since: Option<Moment>,
-    /// The next ask that the last answer calls for.
-    next: Option<Moment>,
-}
-
-impl Boundary {
-    /// Counts a call, whatever comes of it.
-    pub fn called(&mut self, sent: Moment) {
-        self.calls.retain(|call| *call + BOUNDARY_WINDOW > sent);
-        self.calls.push(sent);
-    }
-
-    /// Takes note of the same token once more; `left` is what the answer said, or zero for one that cannot be believed.
-    pub fn unchanged(&mut self, sent: Moment, left: Lifetime) {
-        let delay = match left {
-            Lifetime::Seconds(seconds) if seconds >= ROUNDING.as_secs() => {
-                (self.steps, self.since) = (0, None);
-                Duration::from_secs(seconds) - SECOND
-            }
-            // The daily check looks after a token that turned out never to expire.
-            Lifetime::Never => {
-                *self = Self::default();
-                return;
-            }
-            Lifetime::Seconds(_) => self.step(sent),
-        };
-        self.next = Some(sent + delay);
-    }
-
-    /// 0.1 s, doubling, up to 5 s; after a minute of it the ordinary delay, up to a minute.
-    fn step(&mut self, sent: Moment) -> Duration {
-        let since = *self.since.get_or_insert(sent);
-        let longest = if since + BOUNDARY_WINDOW > sent { LONGEST_STEP } else { MINUTE };
-        self.steps += 1;
-        FIRST_STEP.saturating_mul(1 << (self.steps - 1).min(12)).min(longest)
-    }
-
-    /// When the window has room for one more call.
-    pub fn room_at(&self, now: Moment) -> Moment {
-        let recent: Vec<_> = self.calls.iter().filter(|call| **call + BOUNDARY_WINDOW > now).collect();
-        match recent.len().checked_sub(BOUNDARY_CALLS) {
-            Some(beyond) => *recent[beyond] + BOUNDARY_WINDOW,
-            None => now,
-        }
-    }
-
-    /// True once a minute of asking brought no new token.
-    pub fn is_exhausted(&self, now: Moment) -> bool {
-        self.since.is_some_and(|since| since + BOUNDARY_WINDOW <= now) || self.room_at(now) > now
-    }
-}
-
-/// What a failed call looked like at the time: what a retry depends on.
-#[derive(Clone, Copy, Debug)]
-pub struct FailedCall {
-    /// What kind of failure.
-    pub kind: FailureKind,
-    /// Which failure in a row, from 1.
-    pub count: u32,
-    /// When it was sent.
-    pub sent: Moment,
-    /// The issuer's wish.
-    pub retry_after: Option<Duration>,
-    /// When the token in the Secret expires; none where it never does.
-    pub expires: Option<Moment>,
-    /// There is no live token, or it has less than a minute to live.
-    pub pressing: bool,
-    /// The endpoint counts as down.
-    pub endpoint_down: bool,
-    /// Makes jitter without randomness.
-    pub spread: u64,
-}
-
-/// When to try again: growing with jitter from 1 s to 1 min, at most 4 s while it presses and the endpoint is down, at
-/// the expiry at the latest, and not before the issuer's own wish. What is wrong by configuration waits 5 minutes.
-pub fn retry_at(call: FailedCall) -> Moment {
-    let delay = match call.kind {
-        FailureKind::Rejected | FailureKind::EndpointNotAllowed => SLOW_RETRY,
-        FailureKind::Refused | FailureKind::Unavailable => {
-            let longest = if call.pressing && call.endpoint_down { PRESSING_RETRY } else { MINUTE };
-            growing(call.count, call.spread).min(longest)
-        }
-    };
-    let at = call.sent + delay;
-    let at = call.expires.filter(|expires| call.sent < *expires).map_or(at, |expires| at.min(expires));
-    at.max(call.sent + call.retry_after.unwrap_or_default())
-}
-
-/// 1 s, doubling, up to a minute, each 0.75 to 1.25 times that.
-pub fn growing(count: u32, seed: u64) -> Duration {
-    let base = SECOND.saturating_mul(1 << count.saturating_sub(1).min(6)).min(MINUTE);
-    let jitter = spread(&format!("{seed}/{count}")) % 501;
-    base.mul_f64(0.75 + jitter as f64 / 1000.0)
-}
-
-/// Below all schedules: a bucket of calls per resource, in memory only.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Governor {
-    calls: f64,
-    counted: Moment,
-}
-
-/// How long it takes for one more call to be allowed: a tenth of the life that the last new token was given, at least a
-/// second and at most a minute; a minute before the first token.
-pub fn refill(issued: Option<&Issued>) -> Duration {
-    let lifetime = issued.and_then(|issued| issued.lifetime_seconds);
-    lifetime.map_or(MINUTE, |seconds| Duration::from_secs(seconds / 10).clamp(SECOND, MINUTE))
-}
-
-impl Governor {
-    /// How many calls may come in a burst.
-    const BURST: f64 = 40.0;
-
-    /// A full bucket.
-    pub fn new(now: Moment) -> Self {
-        Self { calls: Self::BURST, counted: now }
-    }
-
-    /// Counts a call.
-    pub fn called(&mut self, now: Moment, refill: Duration) {
-        self.calls = self.available(now, refill) - 1.0;
-        self.counted = now;
-    }
-
-    /// Takes a count back: the call came to nobody who could mind. Its retry has a delay of its own.
-    pub fn reached_nobody(&mut self) {
-        self.calls = (self.calls + 1.0).min(Self::BURST);
-    }
-
-    /// The earliest moment for the next call.
-    pub fn ready_at(&self, now: Moment, refill: Duration) -> Moment {
-        let missing = 1.0 - self.available(now, refill);
-        if missing <= 0.0 { now } else { now + refill.mul_f64(missing) + Duration::from_millis(1) }
-    }
-
-    fn available(&self, now: Moment, refill: Duration) -> f64 {
-        let passed = now.until(self.counted);
-        (self.calls + passed.as_secs_f64() / refill.as_secs_f64()).min(Self::BURST)
-    }
 }

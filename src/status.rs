@@ -1,10 +1,10 @@
 //! What the resource says of itself: computed from what was really found and done, written only when it changed.
 
 use crate::api::{SyniverseToken, SyniverseTokenStatus};
+use crate::facts::Observed;
 use crate::fingerprint::fingerprint;
 use crate::memory::Memory;
 use crate::moment::{Moment, Now};
-use crate::plan::Observed;
 use crate::reason::{Finding, Reason, Weight};
 use crate::schedule::{GRACE, Life};
 use crate::secrets::{rfc3339, shown_expiry};

@@ -15,9 +15,11 @@ const OWN_TARGET: &str = "syniverse_token_operator";
 /// Libraries that see a credential or a token pass by, with the most detail they may log: below it they print
 /// URLs, headers or bodies. A target covers all that begins with it (`hyper` also `hyper_util`).
 /// `kube_client::client` prints a whole body, which can be a Secret, with a warning.
-const CAPPED_TARGETS: [(&str, LevelFilter); 8] = [
+const CAPPED_TARGETS: [(&str, LevelFilter); 9] = [
     ("kube_client::client", LevelFilter::ERROR),
     ("kube_client", LevelFilter::WARN),
+    // Every failure of a watch is told by our own line.
+    ("kube_runtime::watcher", LevelFilter::ERROR),
     // Its span around each pass would only repeat what our one line says.
     ("kube_runtime", LevelFilter::WARN),
     ("reqwest", LevelFilter::WARN),

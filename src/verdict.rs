@@ -1,9 +1,9 @@
 //! The sentences for people: one function for each thing that can be wrong, the same words at every retry.
 
 use crate::api::{ApplicationCredentials, ApplicationSpec, SyniverseTokenSpec};
+use crate::facts::Neighbours;
 use crate::issuer::FailureKind;
 use crate::memory::Failing;
-use crate::plan::Neighbours;
 use crate::reason::{Finding, Reason};
 
 /// The part of the spec that this version implements.

@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_operator::api::SyniverseToken;
+use syniverse_token_operator::facts::{Neighbours, Observed};
 use syniverse_token_operator::issuer::{Answer, Lifetime};
 use syniverse_token_operator::memory::Memory;
 use syniverse_token_operator::moment::{Moment, Now};
-use syniverse_token_operator::plan::{Call, Neighbours, Observed, Plan, Step, plan};
+use syniverse_token_operator::plan::{Call, Plan, Step, plan};
 use syniverse_token_operator::reason::Reason;
 use syniverse_token_operator::redacted::Redacted;
-use syniverse_token_operator::state::{Held, State};
+use syniverse_token_operator::state::State;
 
 pub(crate) const START: i64 = 1_790_000_000;
 
@@ -76,6 +77,7 @@ impl Cluster {
             credentials: Some(credentials("secret", Some("old"))),
             state: None,
             token: None,
+            forbidden: None,
             neighbours: Neighbours::default(),
             salt: "salt".into(),
             daily_check: Duration::from_secs(86_400),
@@ -162,16 +164,8 @@ impl Cluster {
     /// An answer comes in, and nothing is done with it yet.
     pub(crate) fn receive(&mut self, call: &Call, sent: Now, token: &str, seconds: u64) {
         self.memory.called(call.issued.as_ref(), sent);
-        let held = Held {
-            answer: Answer { token: Redacted::new(token), lifetime: Lifetime::Seconds(seconds), date: None },
-            sent,
-            cause: call.cause,
-            base: call.base.clone(),
-            application: call.application.clone(),
-            inputs: call.attempt.inputs.clone(),
-            refresh: call.attempt.refresh.clone(),
-        };
-        self.memory.answered(call.issued.as_ref(), held);
+        let answer = Answer { token: Redacted::new(token), lifetime: Lifetime::Seconds(seconds), date: None };
+        self.memory.answered(call.issued.as_ref(), call.answered(answer, sent));
     }
 
     /// The process dies and another one starts.

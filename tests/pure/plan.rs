@@ -3,9 +3,10 @@
 use crate::facts::{Cluster, credentials, now, secret};
 use serde_json::json;
 use std::sync::Arc;
+use syniverse_token_operator::facts::Neighbours;
 use syniverse_token_operator::issuer::{Failure, FailureKind};
 use syniverse_token_operator::memory::Circumstances;
-use syniverse_token_operator::plan::{Call, Neighbours};
+use syniverse_token_operator::plan::Call;
 use syniverse_token_operator::reason::Reason;
 use syniverse_token_operator::schedule::Cause;
 
@@ -75,16 +76,28 @@ fn five_minutes_too_much_reported_at_the_end_delay_no_rotation() {
     let mut cluster = Cluster::with_token(json!({}));
     cluster.answer(now(540.0), "first", 60);
     let mut asked = Vec::new();
-    let mut at = 600.0;
+    let mut at = 600.01;
     while at < 602.0 {
-        asked.push(at);
+        asked.push(format!("{at:.2}"));
         cluster.answer(now(at), "first", 300);
         at = cluster.rest(now(at)).0.unwrap().until(now(0.0).mono).as_secs_f64();
     }
-    assert_eq!(asked, [600.0, 600.1, 600.3, 600.7, 601.5]);
+    assert_eq!(asked, ["600.01", "600.11", "600.31", "600.71", "601.51"]);
     // Now that the end is surely over, the time left is believed, but for its last second.
     cluster.answer(now(at), "first", 300);
     assert_eq!(cluster.rest(now(at)).0, Some(now(at + 299.0).mono));
+}
+
+#[test]
+fn each_end_begins_its_steps_anew() {
+    let mut cluster = Cluster::with_token(json!({}));
+    // The check says five minutes less than there are: that earlier end is asked at, and so is the true one.
+    cluster.answer(now(540.0), "first", 0);
+    for at in [540.1, 540.2, 540.4, 540.8, 541.6, 543.2, 546.4] {
+        cluster.answer(now(at), "first", 0);
+    }
+    cluster.answer(now(600.01), "first", 0);
+    assert_eq!(cluster.rest(now(600.02)).0, Some(now(600.11).mono));
 }
 
 #[test]
@@ -377,6 +390,13 @@ fn what_is_not_implemented_is_refused_by_name() {
         assert_eq!(plan.findings[0].reason, Reason::NotSupported);
         assert!(plan.findings[0].message.contains(field), "{}", plan.findings[0].message);
     }
+}
+
+#[test]
+fn a_right_that_is_missing_is_named_and_asked_for_again_after_a_while() {
+    let mut cluster = Cluster::new(json!({}));
+    cluster.observed.forbidden = Some("failed to read Secret sdc: secrets \"sdc\" is forbidden".into());
+    assert_eq!(cluster.rest(now(1.0)), (Some(now(16.0).mono), vec![Reason::ReadFailed]));
 }
 
 #[test]

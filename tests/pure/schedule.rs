@@ -5,9 +5,10 @@ use std::time::Duration;
 use syniverse_token_operator::issuer::{FailureKind, Lifetime};
 use syniverse_token_operator::moment::{Moment, Now, later};
 use syniverse_token_operator::redacted::Redacted;
-use syniverse_token_operator::schedule::{
-    Boundary, Cause, Deadline, FailedCall, Governor, Life, Terms, expiry_moves, growing, lead, refill, retry_at,
-};
+use syniverse_token_operator::schedule::boundary::Boundary;
+use syniverse_token_operator::schedule::governor::{Governor, refill};
+use syniverse_token_operator::schedule::retry::{FailedCall, growing, retry_at};
+use syniverse_token_operator::schedule::{Cause, Deadline, Life, Terms, expiry_moves, lead};
 use syniverse_token_operator::state::Issued;
 
 fn s(seconds: u64) -> Duration {

@@ -1,0 +1,103 @@
+//! The facts that one decision is made from.
+
+use crate::api::{ApplicationSpec, REFRESH_ANNOTATION, SyniverseToken, parse_duration};
+use crate::fingerprint::{fingerprint, spread};
+use crate::memory::Delivery;
+use crate::redacted::Redacted;
+use crate::schedule::Terms;
+use crate::secrets::{self, Owner};
+use crate::state::State;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What one decision needs to know of the cluster.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The resource.
+    pub resource: Arc<SyniverseToken>,
+    /// The credentials Secret; none when it does not exist.
+    pub credentials: Option<Secret>,
+    /// The state Secret.
+    pub state: Option<Secret>,
+    /// The token Secret.
+    pub token: Option<Secret>,
+    /// Why none of these Secrets could be read, if the API server does not let us.
+    pub forbidden: Option<String>,
+    /// Who else uses the same endpoint and application.
+    pub neighbours: Neighbours,
+    /// A fresh salt, should a state have to be made.
+    pub salt: String,
+    /// Between two looks after a long-lived token.
+    pub daily_check: Duration,
+}
+
+/// How other resources fare.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Neighbours {
+    /// The endpoint counts as down.
+    pub endpoint_down: bool,
+    /// The last call of another resource to this endpoint succeeded; none without a recent neighbour.
+    pub succeed: Option<bool>,
+    /// Other resources of this namespace with the same consumer key, by name.
+    pub sharing_here: Vec<String>,
+    /// Resources of other namespaces with the same consumer key exist.
+    pub sharing_elsewhere: bool,
+}
+
+impl Observed {
+    /// The value of the refresh annotation.
+    pub fn refresh(&self) -> Option<String> {
+        self.resource.annotations().get(REFRESH_ANNOTATION).cloned()
+    }
+
+    /// A number that is stable for this resource.
+    pub fn spread(&self) -> u64 {
+        spread(self.resource.metadata.uid.as_deref().unwrap_or_default())
+    }
+
+    /// What the spec and the settings say about time.
+    pub fn terms(&self, application: &ApplicationSpec) -> Terms {
+        Terms {
+            refresh_before: self.resource.spec.refresh_before.as_deref().and_then(parse_duration),
+            validity: parse_duration(&application.validity).unwrap_or_default(),
+            daily_check: self.daily_check,
+            spread: self.spread(),
+        }
+    }
+
+    /// What a token Secret written for `state` is known by.
+    pub fn delivery(&self, state: &State) -> Option<Delivery> {
+        let issued = state.active_token()?;
+        Some(Delivery {
+            fingerprint: fingerprint(&issued.token),
+            issue_time: issued.issue_time,
+            expiration_time: issued.expiration_time,
+            generation: self.resource.metadata.generation,
+        })
+    }
+
+    /// True when the token Secret is as `state` and the spec want it.
+    pub fn is_delivered(&self, state: &State) -> bool {
+        let write = Owner::of(&self.resource)
+            .map(|owner| secrets::next_token(self.token.as_ref(), &self.resource, &owner, state).is_none());
+        write == Some(true)
+    }
+
+    /// The state as the API server has it; none when there is none that is ours and can be read.
+    pub fn stored_state(&self) -> Option<State> {
+        secrets::read_state(self.ours(self.state.as_ref())?).ok()
+    }
+
+    /// What the token Secret holds where the token belongs, if the Secret is ours: that of a former resource of this
+    /// name may go at any moment.
+    pub fn token_inside(&self) -> Option<Redacted> {
+        secrets::token_in(self.ours(self.token.as_ref())?, self.resource.spec.key())
+    }
+
+    fn ours<'a>(&self, secret: Option<&'a Secret>) -> Option<&'a Secret> {
+        let owner = Owner::of(&self.resource)?;
+        secret.filter(|secret| owner.may_write(secret))
+    }
+}

@@ -1,0 +1,55 @@
+//! When a failed call is tried again.
+
+use super::{MINUTE, SECOND};
+use crate::fingerprint::spread;
+use crate::issuer::FailureKind;
+use crate::moment::Moment;
+use std::time::Duration;
+
+/// Between two calls that the issuer calls wrong, or that our settings forbid.
+const SLOW_RETRY: Duration = Duration::from_secs(300);
+/// The longest delay between two retries while an endpoint is down and a token is dead or nearly so.
+const PRESSING_RETRY: Duration = Duration::from_secs(4);
+
+/// What a failed call looked like at the time: what a retry depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct FailedCall {
+    /// What kind of failure.
+    pub kind: FailureKind,
+    /// Which failure in a row, from 1.
+    pub count: u32,
+    /// When it was sent.
+    pub sent: Moment,
+    /// The issuer's wish.
+    pub retry_after: Option<Duration>,
+    /// When the token in the Secret expires; none where it never does.
+    pub expires: Option<Moment>,
+    /// There is no live token, or it has less than a minute to live.
+    pub pressing: bool,
+    /// The endpoint counts as down.
+    pub endpoint_down: bool,
+    /// Makes jitter without randomness.
+    pub spread: u64,
+}
+
+/// When to try again: growing with jitter from 1 s to 1 min, at most 4 s while it presses and the endpoint is down, at
+/// the expiry at the latest, and not before the issuer's own wish. What is wrong by configuration waits 5 minutes.
+pub fn retry_at(call: FailedCall) -> Moment {
+    let delay = match call.kind {
+        FailureKind::Rejected | FailureKind::EndpointNotAllowed => SLOW_RETRY,
+        FailureKind::Refused | FailureKind::Unavailable => {
+            let longest = if call.pressing && call.endpoint_down { PRESSING_RETRY } else { MINUTE };
+            growing(call.count, call.spread).min(longest)
+        }
+    };
+    let at = call.sent + delay;
+    let at = call.expires.filter(|expires| call.sent < *expires).map_or(at, |expires| at.min(expires));
+    at.max(call.sent + call.retry_after.unwrap_or_default())
+}
+
+/// 1 s, doubling, up to a minute, each 0.75 to 1.25 times that.
+pub fn growing(count: u32, seed: u64) -> Duration {
+    let base = SECOND.saturating_mul(1 << count.saturating_sub(1).min(6)).min(MINUTE);
+    let jitter = spread(&format!("{seed}/{count}")) % 501;
+    base.mul_f64(0.75 + jitter as f64 / 1000.0)
+}

@@ -1,0 +1,159 @@
+//! What is watched: the resources in full, and the Secrets by their metadata.
+
+use crate::api::SyniverseToken;
+use crate::context::Context;
+use crate::error::said;
+use crate::fleet::ObjectName;
+use crate::index::{Gone, Index};
+use crate::observe::object_name;
+use crate::schedule::retry::growing;
+use futures::channel::mpsc::UnboundedSender;
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::PartialObjectMeta;
+use kube::runtime::predicates;
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::{PredicateConfig, WatchStreamExt};
+use kube::{Api, ResourceExt};
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long the filter of unchanged resources remembers one; longer than any resource lies still.
+const UNCHANGED_FOR: Duration = Duration::from_secs(400 * 86_400);
+
+/// A watch that fails is tried again after at most this: a corrected credential acts soon after an outage, too.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(8);
+/// A watch that held for so long begins again with little patience.
+const PATIENCE_FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
+/// Where the names of resources to look at are handed in.
+pub type Door = UnboundedSender<ObjectRef<SyniverseToken>>;
+
+/// Wakes the resource of this name, whatever it sleeps for.
+pub fn knock(context: &Context, door: &Door, name: ObjectName) {
+    context.touch(&name);
+    // A closed door means that this scope has ended.
+    let _ = door.unbounded_send(ObjectRef::new(&name.name).within(&name.namespace));
+}
+
+/// The resources that have something new to say: a changed spec, annotation or UID. Errors are logged and dropped, so
+/// that no watch ever holds up the others.
+pub fn resources(
+    context: Arc<Context>,
+    api: Api<SyniverseToken>,
+    index: Arc<Mutex<Index>>,
+    writer: reflector::store::Writer<SyniverseToken>,
+) -> impl Stream<Item = Result<SyniverseToken, watcher::Error>> + Send {
+    let touching = Arc::clone(&context);
+    watcher(api, watcher::Config::default())
+        .backoff(Patience::default())
+        .modify(prune)
+        .inspect(move |event| {
+            if let Ok(event) = event {
+                follow(&context, &mut index.lock().unwrap_or_else(PoisonError::into_inner), event);
+            }
+        })
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(newness, PredicateConfig::default().ttl(UNCHANGED_FOR))
+        .filter_map(move |result| {
+            let result = result.inspect(|resource| touching.touch(&object_name(resource)));
+            futures::future::ready(result.inspect_err(|error| complain("SyniverseTokens", error)).ok().map(Ok))
+        })
+}
+
+/// Nobody here reads these, and they are most of what a resource weighs.
+fn prune(resource: &mut SyniverseToken) {
+    resource.metadata.managed_fields = None;
+    resource.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+}
+
+fn newness(resource: &SyniverseToken) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    resource.metadata.uid.hash(&mut hasher);
+    predicates::generation(resource).hash(&mut hasher);
+    predicates::annotations(resource).hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+fn follow(context: &Context, index: &mut Index, event: &Event<SyniverseToken>) {
+    let gone: Vec<Gone> = match event {
+        Event::Init => {
+            index.list_begins();
+            Vec::new()
+        }
+        Event::InitDone => index.list_ends(),
+        Event::Apply(resource) | Event::InitApply(resource) => index.set(resource).into_iter().collect(),
+        Event::Delete(resource) => index.remove(&object_name(resource)).into_iter().collect(),
+    };
+    for gone in gone {
+        context.forget(&gone.name, gone.uid.as_deref());
+    }
+}
+
+/// Wakes the resources that a changed Secret matters to. Metadata only, nothing is kept, our own writes are passed over.
+pub async fn secrets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>, index: Arc<Mutex<Index>>, door: Door) {
+    let mut events = watcher(api, watcher::Config::default()).backoff(Patience::default()).boxed();
+    while let Some(event) = events.next().await {
+        let (secret, deleted) = match event {
+            Ok(Event::Apply(secret) | Event::InitApply(secret)) => (secret, false),
+            Ok(Event::Delete(secret)) => (secret, true),
+            Ok(Event::Init | Event::InitDone) => continue,
+            Err(error) => {
+                complain("Secrets", &error);
+                continue;
+            }
+        };
+        let name = ObjectName { namespace: secret.namespace().unwrap_or_default(), name: secret.name_any() };
+        if deleted {
+            context.forget_write(&name);
+        } else if context.is_echo(&name, secret.metadata.resource_version.as_deref()) {
+            continue;
+        }
+        let users = index.lock().unwrap_or_else(PoisonError::into_inner).users(&name);
+        users.into_iter().for_each(|user| knock(&context, &door, user));
+    }
+}
+
+fn complain(what: &str, error: &watcher::Error) {
+    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
+    let said = match error {
+        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => said(error),
+        WatchError(status) => format!("HTTP {} {}", status.code, status.reason),
+        NoResourceVersion => "no resourceVersion in the answer".to_owned(),
+    };
+    tracing::warn!(
+        error = said,
+        "failed to watch {what}: trying again; check that the CRD is installed and the RBAC rules are there"
+    );
+}
+
+/// The delays of a failing watch: growing for as long as it fails. That a list begins does not count as a success, as it
+/// would for the stream itself.
+#[derive(Default)]
+struct Patience {
+    failures: u32,
+    last: Option<Instant>,
+}
+
+impl Iterator for Patience {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        if self.last.is_some_and(|last| last.elapsed() > PATIENCE_FORGOTTEN_AFTER) {
+            self.failures = 0;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.last = Some(Instant::now());
+        Some((growing(self.failures, 0) / 2).min(LONGEST_PATIENCE))
+    }
+}
+
+impl Backoff for Patience {
+    fn reset(&mut self) {}
+}
