@@ -7,7 +7,7 @@ use harness::wait_for;
 use issuer_simulator::analysis::calls_per_rotation;
 use issuer_simulator::fault::{Action, Fault, Form};
 use issuer_simulator::switches::{Rounding, Switches};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::time::Duration;
 use syniverse_token_operator::api::SyniverseToken;
@@ -137,12 +137,24 @@ async fn the_token_before_the_last_one_is_no_rotation() {
     history.assert_in_order_of(&stage.simulator.journal());
 }
 
+#[tokio::test]
+async fn a_clock_of_the_issuer_that_is_wrong_moves_no_end() {
+    let stage = Stage::open().await;
+    stage.simulator.switch(|switches| switches.date_skew_seconds = 7200);
+    let ready = stage.issued("1h").await;
+    let end: Timestamp = expires(&ready).unwrap().parse().unwrap();
+    let true_end = stage.simulator.journal().tokens.last().unwrap().expires.unwrap();
+    assert!(end.duration_since(true_end).abs() < SignedDuration::from_secs(2), "{end} instead of {true_end}");
+    let told = async || stage.kubectl(&["get", "events"]).await.contains("ClockSkew").then_some(());
+    wait_for("an Event about the clocks", PATIENCE, told).await.unwrap();
+}
+
 fn expires(token: &SyniverseToken) -> Option<&str> {
     token.status.as_ref()?.expiration_time.as_deref()
 }
 
 /// True when the status tells of at least so many minutes of life.
 fn lives_for(token: &SyniverseToken, minutes: i64) -> bool {
-    let end = expires(token).and_then(|time| time.parse::<jiff::Timestamp>().ok());
-    end.is_some_and(|end| end.duration_since(jiff::Timestamp::now()) > SignedDuration::from_mins(minutes))
+    let end = expires(token).and_then(|time| time.parse::<Timestamp>().ok());
+    end.is_some_and(|end| end.duration_since(Timestamp::now()) > SignedDuration::from_mins(minutes))
 }

@@ -95,6 +95,35 @@ async fn a_kill_during_the_call_that_brings_a_token_costs_one_more_call_for_the_
 }
 
 #[tokio::test]
+async fn a_kill_during_the_very_first_call_costs_one_more_call_for_the_same_token() {
+    let mut stage = Stage::open().await;
+    stage.simulator.fault(Fault::once(Action::Delay { millis: 60_000, at: When::AfterWork }));
+    stage.apply(NAME, stage.spec("1h")).await;
+    let fresh = until_issued(&stage).await;
+
+    stage.operator().restart().unwrap();
+
+    stage.until_ready(NAME).await;
+    assert_eq!((stage.token().await, stage.calls()), (fresh, 2));
+}
+
+#[tokio::test]
+async fn an_operator_that_was_frozen_over_an_expiry_asks_as_soon_as_it_goes_on() {
+    let mut stage = Stage::open().await;
+    stage.issued("4s").await;
+    let old = stage.token().await;
+    stage.operator().process().signal("STOP").unwrap();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!(stage.token().await, old);
+
+    stage.operator().process().signal("CONT").unwrap();
+
+    let goes_on = Instant::now();
+    stage.until_rotated(&old).await;
+    assert!(goes_on.elapsed() < Duration::from_secs(2), "{:?}", goes_on.elapsed());
+}
+
+#[tokio::test]
 async fn told_to_stop_it_records_the_answer_of_the_call_in_flight_and_ends_well() {
     let mut stage = Stage::dark().await;
     lend_the_portal_token(&stage, Duration::from_secs(4));
@@ -123,7 +152,7 @@ fn lend_the_portal_token(stage: &Stage, life: Duration) {
 }
 
 /// Waits until the issuer makes a new token, whether or not its answer is on the way, and returns it.
-async fn until_issued(stage: &Stage) -> String {
+pub(crate) async fn until_issued(stage: &Stage) -> String {
     let known = stage.simulator.journal().tokens.len();
     stage.simulator.until(|journal| journal.tokens.len() > known).await;
     stage.simulator.journal().tokens[known].value.clone()

@@ -14,5 +14,6 @@ mod hunt;
 mod leaks;
 mod outages;
 mod rights;
+mod rivals;
 #[path = "../support/mod.rs"]
 mod support;
