@@ -41,7 +41,6 @@ async fn a_resource_made_anew_at_once_waits_for_the_old_secrets_and_starts_from_
 }
 
 #[tokio::test]
-#[ignore = "finding"]
 async fn a_namespace_ends_quietly_and_nothing_is_made_anew_in_it() {
     let mut stage = Stage::open().await;
     for name in [NAME, "second", "third"] {

@@ -50,6 +50,17 @@ async fn a_secret_without_owner_or_consent_is_left_alone_until_it_is_gone() {
 }
 
 #[tokio::test]
+async fn a_foreign_secret_under_the_name_of_the_state_secret_is_left_alone_and_nobody_is_asked() {
+    let stage = Stage::open().await;
+    let secret = stage.put_secret(STATE, &[("theirs", "kept")]).await;
+    stage.apply(NAME, stage.spec("1h")).await;
+    let resource = stage.until_reason(NAME, "SecretNotOwned").await;
+    assert!(is_stalled(&resource) && ready_message(&resource).contains(STATE), "{}", ready_message(&resource));
+    assert_eq!((stage.secret(STATE).await, stage.calls()), (secret, 0));
+    assert_eq!(stage.secrets.get_opt(NAME).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn consent_to_another_resource_is_none() {
     let stage = Stage::open().await;
     let consent = json!({"annotations": {"syniverse.dev/adopt": "another"}});
@@ -186,7 +197,6 @@ async fn switching_the_policy_changes_only_who_owns_the_secrets() {
 }
 
 #[tokio::test]
-#[ignore = "finding"]
 async fn a_refresh_annotation_present_at_creation_counts_as_handled_where_a_state_was_retained() {
     let stage = Stage::open().await;
     let mut object = json!({"spec": stage.spec("1h")});

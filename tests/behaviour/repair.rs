@@ -131,7 +131,6 @@ async fn spoil(stage: &Stage) {
 }
 
 #[tokio::test]
-#[ignore = "finding"]
 async fn a_repair_is_reported_as_one_after_a_restart_too() {
     let mut stage = Stage::open().await;
     stage.issued("1h").await;

@@ -79,7 +79,6 @@ async fn of_two_resources_that_name_one_secret_the_first_has_it() {
 }
 
 #[tokio::test]
-#[ignore = "finding"]
 async fn a_resource_that_no_longer_shares_its_application_no_longer_says_so() {
     let stage = Stage::open().await;
     for name in ["a", "b"] {
