@@ -59,6 +59,11 @@ test: lint control-plane ## Check format and lints, run every test, those on a r
 	$(call step,unit and contract tests and tests on one control plane that they share)
 	$(BINARIES)/control-plane exec cargo test --workspace
 
+.PHONY: bench-rotation
+bench-rotation: control-plane ## Measure how late rotations are and what they cost (4 minutes)
+	$(call step,operator and benchmark as a release)
+	cargo bench --bench rotation
+
 .PHONY: clean
 clean: ## Remove what cargo built; the caches of control plane and tools stay
 	cargo clean

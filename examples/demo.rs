@@ -222,10 +222,10 @@ impl Scene<'_> {
         self.story.check_end();
         self.view.say("==> the end")?;
         self.story.summary(now).iter().try_for_each(|line| self.view.say(line))?;
-        let status = self.operator.stop(LONGEST_STOP).await?;
-        ensure!(status.success(), "the operator did not stop as it should ({status}):\n{}", self.operator.log());
         let broken = self.story.broken();
         ensure!(broken.is_empty(), "promised, but not kept: {}", broken.join("; "));
+        let status = self.operator.stop(LONGEST_STOP).await?;
+        ensure!(status.success(), "the operator did not stop as it should ({status}):\n{}", self.operator.log());
         Ok(())
     }
 }
