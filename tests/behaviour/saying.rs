@@ -44,6 +44,10 @@ async fn a_resource_is_in_progress_until_its_first_token_and_never_again() {
 async fn status_speaks_of_the_generation_it_has_seen_and_keeps_transition_times() {
     let stage = Stage::open().await;
     let before = stage.issued("1h").await;
+    // Times are whole seconds: a new one would not show within the same second.
+    let since = condition(&before, "Ready").unwrap().last_transition_time.0;
+    let later = async || (Timestamp::now().as_second() > since.as_second()).then_some(());
+    harness::wait_for("the next second", PATIENCE, later).await.unwrap();
     stage.change(NAME, json!({"spec": {"secret": {"labels": {"a": "b"}}}})).await;
     let after = stage.until_ready(NAME).await;
     assert_eq!(after.metadata.generation, Some(2));
