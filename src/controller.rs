@@ -6,33 +6,24 @@ use crate::context::Context;
 use crate::fleet::ObjectName;
 use crate::index::Index;
 use crate::issuer::http::HttpIssuer;
-use crate::memory::Sleep;
-use crate::moment::Now;
-use crate::observe::{ObserveError, object_name, random_salt};
-use crate::reconcile::reconcile;
+use crate::observe::random_salt;
 use crate::report::Reporter;
-use crate::schedule::retry::growing;
 use crate::settings::Settings;
+use crate::wake::wake;
 use crate::watches::{self, Door, knock};
+use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
-use futures::{FutureExt, StreamExt};
 use kube::client::ClientBuilder;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::{Api, Client, Config, ResourceExt};
+use kube::{Api, Client, Config};
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tower::limit::ConcurrencyLimitLayer;
 
-/// A pass that takes longer is given up: its answer, if it has one, is in memory. One call, the wait for another one of
-/// the same application, and a few requests to the API server fit in.
-const LONGEST_PASS: Duration = Duration::from_secs(60);
-/// Passes that cannot read the API server are tried again after at most this.
-const LONGEST_BLIND_RETRY: Duration = Duration::from_secs(4);
 /// What is left of the 30 s grace period of a Pod is kept for the end of the process itself.
 const LONGEST_SHUTDOWN: Duration = Duration::from_secs(25);
 /// For requests to the API server other than watches.
@@ -72,11 +63,11 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
     let watches = Client::try_from(config.clone()).map_err(ControllerError::Client)?;
     let client = request_client(config)?;
     let (reporter, events) = Reporter::new(client.clone());
-    let (wake, woken) = tokio::sync::mpsc::unbounded_channel();
+    let (waker, woken) = tokio::sync::mpsc::unbounded_channel();
     let issuer = Arc::new(HttpIssuer::new(settings.issuer.clone())?);
     let clock = Arc::new(SystemClock::start());
     let salt = random_salt()?;
-    let context = Context::new(client, issuer, clock, (reporter, wake), (settings.daily_check, salt));
+    let context = Context::new(client, issuer, clock, (reporter, waker), (settings.daily_check, salt));
     tokio::spawn(events);
     let stop = stop_signal()?;
     let scopes = scopes(&settings.namespaces);
@@ -189,58 +180,9 @@ async fn run_scope(
     tokio::select! { () = passes => {}, () = secrets => {} }
 }
 
-/// Why a pass came to nothing.
-#[derive(Debug, thiserror::Error)]
-enum PassError {
-    #[error(transparent)]
-    Observe(#[from] ObserveError),
-    #[error("the pass took longer than a minute")]
-    TimedOut,
-    #[error("the pass panicked")]
-    Panicked,
-}
-
-/// One wake of one resource. A timer alone only looks at the clocks; what changed makes a pass.
 async fn pass(resource: Arc<SyniverseToken>, context: Arc<Context>) -> Result<Action, Retry> {
-    let (name, uid) = (object_name(&resource), resource.uid().unwrap_or_default());
-    let now = context.clock.now();
-    let desk = context.desk(&uid, now.mono);
-    let mut memory = desk.lock().await;
-    let touched = context.take_touch(&name);
-    if let Some(sleep) = memory.sleep.filter(|sleep| !touched && !sleep.is_over(now)) {
-        return Ok(requeue(sleep, now));
-    }
-    memory.sleep = None;
-    let running = AssertUnwindSafe(reconcile(&context, Arc::clone(&resource), &mut memory)).catch_unwind();
-    let result = match tokio::time::timeout(LONGEST_PASS, running).await {
-        Ok(Ok(Ok(pass))) => Ok(pass),
-        Ok(Ok(Err(error))) => Err(PassError::Observe(error)),
-        Ok(Err(_)) => Err(PassError::Panicked),
-        Err(_) => Err(PassError::TimedOut),
-    };
-    let now = context.clock.now();
-    match result {
-        Ok(pass) => {
-            memory.blind = 0;
-            let sleep = Sleep::until(pass.wake, now);
-            memory.sleep = Some(sleep);
-            if pass.after.is_none() {
-                context.forget(&name, Some(&uid));
-            }
-            context.reporter.report(&resource, &pass, now.mono);
-            Ok(requeue(sleep, now))
-        }
-        Err(error) => {
-            memory.blind = memory.blind.saturating_add(1);
-            let ObjectName { namespace, name } = name;
-            tracing::warn!(namespace, name, %error, "the pass failed");
-            Err(Retry((growing(memory.blind, 0) / 4).min(LONGEST_BLIND_RETRY)))
-        }
-    }
-}
-
-fn requeue(sleep: Sleep, now: Now) -> Action {
-    sleep.left(now).map_or_else(Action::await_change, Action::requeue)
+    let left = wake(&context, resource).await.map_err(Retry)?;
+    Ok(left.map_or_else(Action::await_change, Action::requeue))
 }
 
 /// A failed pass is tried again after this.

@@ -82,6 +82,7 @@ impl Values<'_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::api::{ApplicationKeys, SecretReference};

@@ -78,6 +78,13 @@ impl Index {
         Some(Gone { name: name.clone(), uid: entry.uid })
     }
 
+    /// The resources to which a Secret matters that is not among `listed`.
+    pub fn users_of_others(&self, listed: &HashSet<ObjectName>) -> Vec<ObjectName> {
+        let others = self.by_secret.iter().filter(|(secret, _)| !listed.contains(*secret));
+        let users: HashSet<_> = others.flat_map(|(_, users)| users).collect();
+        users.into_iter().cloned().collect()
+    }
+
     /// The resources that a Secret matters to.
     pub fn users(&self, secret: &ObjectName) -> Vec<ObjectName> {
         self.by_secret.get(secret).into_iter().flatten().cloned().collect()
@@ -85,6 +92,7 @@ impl Index {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use serde_json::json;
@@ -111,6 +119,15 @@ mod tests {
         }
         assert_eq!(index.users(&name("other")), []);
         assert_eq!(index.users(&ObjectName { namespace: "m".into(), name: "creds".into() }), []);
+    }
+
+    #[test]
+    fn who_misses_a_secret_after_a_list_is_found_once() {
+        let mut index = Index::default();
+        index.set(&resource("a", "1", "creds"));
+        assert_eq!(index.users_of_others(&HashSet::new()), [name("a")]);
+        assert_eq!(index.users_of_others(&[name("a"), name("creds")].into()), [name("a")]);
+        assert_eq!(index.users_of_others(&[name("a"), name("creds"), name("a-syniverse-state")].into()), []);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! syniverse-token-operator: keeps a live Syniverse access token in a Kubernetes Secret.
 //!
 //! ```text
-//! watch event (resource, token Secret, state Secret, credentials Secret)    controller, watches, index
+//! watch event (resource, token Secret, state Secret, credentials Secret)    controller, watches, index, wake
 //!   -> observe    reads everything one decision needs         [client]      observe
 //!   -> plan       facts and the present -> one step           [pure]        plan, schedule, secrets, credentials
 //!   -> apply      does the step, chooses nothing              [client]      apply, issuer
@@ -39,4 +39,5 @@ pub mod state;
 pub mod status;
 pub mod telemetry;
 pub mod verdict;
+pub mod wake;
 pub mod watches;

@@ -72,6 +72,7 @@ fn signed(duration: Duration) -> SignedDuration {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

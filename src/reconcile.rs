@@ -225,6 +225,7 @@ impl Running<'_> {
         let result = match put((*resource).clone()).await {
             Err(kube::Error::Api(refusal)) if refusal.is_conflict() => {
                 match apply::live(self.context, &resource).await? {
+                    Some(live) if live.status.as_ref() == Some(&status) => Ok(live),
                     Some(live) if live.metadata.generation == resource.metadata.generation => put(live).await,
                     // A newer generation brings a pass of its own; a resource that is gone needs no status.
                     _ => return Ok(()),

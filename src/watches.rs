@@ -17,6 +17,7 @@ use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{PredicateConfig, WatchStreamExt};
 use kube::{Api, ResourceExt};
+use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,7 +74,8 @@ fn prune(resource: &mut SyniverseToken) {
     resource.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
 }
 
-fn newness(resource: &SyniverseToken) -> Option<u64> {
+/// What of a resource makes a pass when it changes.
+pub fn newness(resource: &SyniverseToken) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     resource.metadata.uid.hash(&mut hasher);
     predicates::generation(resource).hash(&mut hasher);
@@ -81,7 +83,8 @@ fn newness(resource: &SyniverseToken) -> Option<u64> {
     Some(hasher.finish())
 }
 
-fn follow(context: &Context, index: &mut Index, event: &Event<SyniverseToken>) {
+/// Keeps the index in step with the resources.
+pub fn follow(context: &Context, index: &mut Index, event: &Event<SyniverseToken>) {
     let gone: Vec<Gone> = match event {
         Event::Init => {
             index.list_begins();
@@ -96,28 +99,57 @@ fn follow(context: &Context, index: &mut Index, event: &Event<SyniverseToken>) {
     }
 }
 
-/// Wakes the resources that a changed Secret matters to. Metadata only, nothing is kept, our own writes are passed over.
+/// Wakes the resources that a changed Secret matters to. Metadata only, and nothing is kept.
 pub async fn secrets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>, index: Arc<Mutex<Index>>, door: Door) {
     let mut events = watcher(api, watcher::Config::default()).backoff(Patience::default()).boxed();
+    let mut listed = HashSet::new();
     while let Some(event) = events.next().await {
-        let (secret, deleted) = match event {
-            Ok(Event::Apply(secret) | Event::InitApply(secret)) => (secret, false),
-            Ok(Event::Delete(secret)) => (secret, true),
-            Ok(Event::Init | Event::InitDone) => continue,
-            Err(error) => {
-                complain("Secrets", &error);
-                continue;
+        match event {
+            Ok(event) => {
+                let index = index.lock().unwrap_or_else(PoisonError::into_inner);
+                concerned(&context, &index, &mut listed, &event)
+                    .into_iter()
+                    .for_each(|name| knock(&context, &door, name));
             }
-        };
-        let name = ObjectName { namespace: secret.namespace().unwrap_or_default(), name: secret.name_any() };
-        if deleted {
-            context.forget_write(&name);
-        } else if context.is_echo(&name, secret.metadata.resource_version.as_deref()) {
-            continue;
+            Err(error) => complain("Secrets", &error),
         }
-        let users = index.lock().unwrap_or_else(PoisonError::into_inner).users(&name);
-        users.into_iter().for_each(|user| knock(&context, &door, user));
     }
+}
+
+/// The resources that an event of a Secret matters to. Our own writes are passed over; a Secret that a list does not show
+/// may have been deleted while nobody watched. `listed` is what the list in progress has shown.
+pub fn concerned(
+    context: &Context,
+    index: &Index,
+    listed: &mut HashSet<ObjectName>,
+    event: &Event<PartialObjectMeta<Secret>>,
+) -> Vec<ObjectName> {
+    match event {
+        Event::Init => {
+            listed.clear();
+            Vec::new()
+        }
+        Event::InitDone => index.users_of_others(&std::mem::take(listed)),
+        Event::InitApply(secret) => {
+            listed.insert(named(secret));
+            changed(context, index, secret)
+        }
+        Event::Apply(secret) => changed(context, index, secret),
+        Event::Delete(secret) => {
+            context.forget_write(&named(secret));
+            index.users(&named(secret))
+        }
+    }
+}
+
+fn changed(context: &Context, index: &Index, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectName> {
+    let name = named(secret);
+    let is_echo = context.is_echo(&name, secret.metadata.resource_version.as_deref());
+    if is_echo { Vec::new() } else { index.users(&name) }
+}
+
+fn named(secret: &PartialObjectMeta<Secret>) -> ObjectName {
+    ObjectName { namespace: secret.namespace().unwrap_or_default(), name: secret.name_any() }
 }
 
 fn complain(what: &str, error: &watcher::Error) {

@@ -1,0 +1,81 @@
+//! One wake of one resource: a timer alone only looks at the clocks; what changed makes a pass.
+
+use crate::api::SyniverseToken;
+use crate::context::Context;
+use crate::fleet::ObjectName;
+use crate::memory::{Memory, Sleep};
+use crate::observe::{ObserveError, object_name};
+use crate::reconcile::{Pass, reconcile};
+use crate::schedule::retry::growing;
+use futures::FutureExt;
+use kube::ResourceExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A pass that takes longer is given up: its answer, if it has one, is in memory. One call, the wait for another one of
+/// the same application, and a few requests to the API server fit in.
+const LONGEST_PASS: Duration = Duration::from_secs(60);
+/// Passes that cannot read the API server are tried again after at most this.
+const LONGEST_BLIND_RETRY: Duration = Duration::from_secs(4);
+
+/// Why a pass came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum PassError {
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    #[error("the pass took longer than a minute")]
+    TimedOut,
+    #[error("the pass panicked")]
+    Panicked,
+}
+
+/// Wakes `resource`, and gives the time until it wants to be woken again; none = when something changes.
+///
+/// # Errors
+/// With the time after which to try again, when the pass came to nothing.
+pub async fn wake(context: &Context, resource: Arc<SyniverseToken>) -> Result<Option<Duration>, Duration> {
+    let (name, uid) = (object_name(&resource), resource.uid().unwrap_or_default());
+    let now = context.clock.now();
+    let desk = context.desk(&uid, now.mono);
+    let mut memory = desk.lock().await;
+    let touched = context.take_touch(&name);
+    if let Some(sleep) = memory.sleep.filter(|sleep| !touched && !sleep.is_over(now)) {
+        return Ok(sleep.left(now));
+    }
+    memory.sleep = None;
+    match guarded_pass(context, Arc::clone(&resource), &mut memory).await {
+        Ok(pass) => Ok(conclude(context, &resource, &mut memory, &pass)),
+        Err(error) => {
+            memory.blind = memory.blind.saturating_add(1);
+            let ObjectName { namespace, name } = name;
+            tracing::warn!(namespace, name, %error, "the pass failed");
+            Err((growing(memory.blind, 0) / 4).min(LONGEST_BLIND_RETRY))
+        }
+    }
+}
+
+/// A pass that hangs or panics ends this wake, not the process, and what it learnt is in memory.
+async fn guarded_pass(
+    context: &Context,
+    resource: Arc<SyniverseToken>,
+    memory: &mut Memory,
+) -> Result<Pass, PassError> {
+    let running = AssertUnwindSafe(reconcile(context, resource, memory)).catch_unwind();
+    match tokio::time::timeout(LONGEST_PASS, running).await {
+        Ok(Ok(result)) => Ok(result?),
+        Ok(Err(_)) => Err(PassError::Panicked),
+        Err(_) => Err(PassError::TimedOut),
+    }
+}
+
+fn conclude(context: &Context, resource: &SyniverseToken, memory: &mut Memory, pass: &Pass) -> Option<Duration> {
+    let now = context.clock.now();
+    let sleep = Sleep::until(pass.wake, now);
+    (memory.blind, memory.sleep) = (0, Some(sleep));
+    if pass.after.is_none() {
+        context.forget(&object_name(resource), resource.uid().as_deref());
+    }
+    context.reporter.report(resource, pass, now.mono);
+    sleep.left(now)
+}
