@@ -1,0 +1,71 @@
+//! Every point at which a process can die or an answer can be lost, tried: the real passes against models of the API
+//! server and the issuer, on one thread, in paused time. The promises are judged by one function, `check::check`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "explore/api_server.rs"]
+mod api_server;
+#[path = "explore/calls.rs"]
+mod calls;
+#[path = "explore/check.rs"]
+mod check;
+#[path = "explore/dead_time.rs"]
+mod dead_time;
+#[path = "explore/door.rs"]
+mod door;
+#[path = "explore/ending.rs"]
+mod ending;
+#[path = "explore/exploration.rs"]
+mod exploration;
+#[path = "explore/fault.rs"]
+mod fault;
+#[path = "explore/history.rs"]
+mod history;
+#[path = "explore/issuer.rs"]
+mod issuer;
+#[path = "explore/planted.rs"]
+mod planted;
+#[path = "explore/process.rs"]
+mod process;
+#[path = "explore/scenarios.rs"]
+mod scenarios;
+#[path = "explore/stage.rs"]
+mod stage;
+#[path = "explore/watch.rs"]
+mod watch;
+#[path = "explore/world.rs"]
+mod world;
+#[path = "explore/writes.rs"]
+mod writes;
+
+use check::check;
+use exploration::{Plot, double_faults, explore, single_faults, told, undisturbed};
+use planted::Planted;
+use std::env;
+
+#[test]
+fn what_is_not_disturbed_keeps_every_promise() {
+    explore("no fault", &undisturbed());
+}
+
+#[test]
+fn no_single_fault_breaks_a_promise() {
+    explore("single faults", &single_faults(|| Planted::Nothing));
+}
+
+/// `DOUBLES` says how many, `SEED` repeats a sample.
+#[test]
+fn no_pair_of_faults_breaks_a_promise() {
+    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let count = number("DOUBLES").unwrap_or(100);
+    let seed = number("SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    explore(&format!("double faults, SEED={seed}"), &double_faults(usize::try_from(count).unwrap(), seed));
+}
+
+/// `REPLAY` names a run, as an exploration told it.
+#[test]
+#[ignore = "tells one run, named by REPLAY"]
+fn replay() {
+    let plot = Plot::parse(&env::var("REPLAY").unwrap()).expect("a scenario, and faults at points of it");
+    println!("{}", told(&plot, &check(&plot.play(Planted::Nothing).history)));
+}

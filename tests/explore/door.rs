@@ -1,0 +1,103 @@
+//! The way from the operator's client to the model API server: a tower service in place of a connection.
+
+use crate::api_server::{Key, Kind, Verb};
+use crate::world::{Inside, Trip, World};
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use kube::client::Body;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tower::Service;
+
+/// One way, in the same rack.
+const WAY: Duration = Duration::from_millis(2);
+/// As the operator's client is set.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) world: Arc<World>,
+    pub(crate) process: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is gone")]
+pub(crate) struct Gone;
+
+/// What a request asks for; none = an Event, which is taken and forgotten.
+type Target = Option<(Verb, Key)>;
+
+impl Service<http::Request<Body>> for Door {
+    type Response = http::Response<Body>;
+    type Error = Gone;
+    type Future = BoxFuture<'static, Result<Self::Response, Gone>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let door = self.clone();
+        Box::pin(async move {
+            let target = target(request.method().as_str(), request.uri().path());
+            let request_name = match &target {
+                Some((verb, key)) => format!("{verb:?} {:?} {}", key.kind, key.name),
+                None => "Event".to_owned(),
+            };
+            let bytes = request.into_body().collect_bytes().await.map_err(|_| Gone)?;
+            let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            let target = target.map(|(verb, key)| (verb, named(key, &body)));
+            let trip = Trip { process: door.process.clone(), request: request_name, way: WAY, patience: PATIENCE };
+            let process = door.process;
+            let work = move |inside: &mut Inside, now: Timestamp| serve(inside, now, &process, target, body);
+            door.world.travel(trip, work).await.ok_or(Gone)
+        })
+    }
+}
+
+fn serve(inside: &mut Inside, now: Timestamp, process: &str, target: Target, body: Value) -> http::Response<Body> {
+    let (code, body) = match target {
+        Some((verb, key)) => {
+            let reply = inside.request(now, Some(process), verb, key, body);
+            (reply.code, reply.body)
+        }
+        None => (201, with_name(body)),
+    };
+    let bytes = serde_json::to_vec(&body).unwrap();
+    http::Response::builder().status(code).body(Body::from(bytes)).unwrap()
+}
+
+fn with_name(mut event: Value) -> Value {
+    event["metadata"]["name"] = json!("event");
+    event
+}
+
+fn named(mut key: Key, body: &Value) -> Key {
+    if key.name.is_empty() {
+        key.name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    }
+    key
+}
+
+fn target(method: &str, path: &str) -> Target {
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let at = parts.iter().position(|part| *part == "namespaces").expect("every request is about a namespace");
+    let kind = match parts[at + 2] {
+        "secrets" => Kind::Secret,
+        "syniversetokens" => Kind::SyniverseToken,
+        "events" => return None,
+        other => panic!("the operator has no business with {other}"),
+    };
+    let name = parts.get(at + 3).copied().unwrap_or_default().to_owned();
+    let verb = match (method, parts.get(at + 4).copied()) {
+        ("GET", None) => Verb::Get,
+        ("POST", None) => Verb::Create,
+        ("PUT", None) => Verb::Replace,
+        ("PUT", Some("status")) => Verb::ReplaceStatus,
+        ("DELETE", None) => Verb::Delete,
+        other => panic!("the operator has no right to {other:?}"),
+    };
+    Some((verb, Key { kind, namespace: parts[at + 1].to_owned(), name }))
+}

@@ -1,0 +1,82 @@
+//! Bugs to be caught: worlds in which the operator looks as if it had them. None of them touches the operator itself.
+
+use crate::api_server::{Key, Kind, Reply, Verb};
+use crate::history::{NAME, STATE, stored_token};
+use crate::world::Inside;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+/// How long a stale read is served.
+const STALE_FOR: SignedDuration = SignedDuration::from_secs(5);
+
+#[derive(Debug, Default)]
+pub(crate) enum Planted {
+    #[default]
+    Nothing,
+    /// A new token reaches the state Secret only after the token Secret: here is the write that waits.
+    StateAfterToken(Option<(Key, Value)>),
+    /// An answer in hand is dropped when a pass ends: a failed write becomes another call.
+    AnswersForgotten,
+    /// The state Secret is read as it was before its last change.
+    StaleReads(Option<(Timestamp, Value)>),
+}
+
+impl Planted {
+    /// Serves a request as the planted bug would have it.
+    pub(crate) fn request(inside: &mut Inside, now: Timestamp, verb: Verb, key: Key, body: Value) -> Reply {
+        match std::mem::take(&mut inside.planted) {
+            Self::StateAfterToken(waiting) => {
+                let (reply, waiting) = reorder(inside, now, (verb, key, body), waiting);
+                inside.planted = Self::StateAfterToken(waiting);
+                reply
+            }
+            Self::StaleReads(before) => {
+                let (reply, before) = serve_stale(inside, now, (verb, key, body), before);
+                inside.planted = Self::StaleReads(before);
+                reply
+            }
+            planted => {
+                inside.planted = planted;
+                inside.api.handle(verb, key, body, now)
+            }
+        }
+    }
+}
+
+type Asked = (Verb, Key, Value);
+
+fn reorder(
+    inside: &mut Inside,
+    now: Timestamp,
+    (verb, key, body): Asked,
+    waiting: Option<(Key, Value)>,
+) -> (Reply, Option<(Key, Value)>) {
+    let is_write = matches!(verb, Verb::Create | Verb::Replace);
+    if is_write && key.name == STATE && stored_token(STATE, &body).is_some() {
+        return (Reply { code: 200, body: body.clone(), change: None }, Some((key, body)));
+    }
+    let is_token = is_write && key.kind == Kind::Secret && key.name == NAME;
+    let reply = inside.api.handle(verb, key, body, now);
+    let Some((key, mut body)) = waiting.filter(|_| is_token) else { return (reply, None) };
+    body["metadata"]["resourceVersion"] = Value::Null;
+    let late = inside.api.handle(Verb::Replace, key, body, now);
+    late.change.into_iter().for_each(|change| inside.changed(now, None, change));
+    (reply, None)
+}
+
+fn serve_stale(
+    inside: &mut Inside,
+    now: Timestamp,
+    (verb, key, body): Asked,
+    before: Option<(Timestamp, Value)>,
+) -> (Reply, Option<(Timestamp, Value)>) {
+    let is_state = key.name == STATE;
+    if let Some((_, stale)) =
+        before.as_ref().filter(|(changed, _)| is_state && verb == Verb::Get && now.duration_since(*changed) < STALE_FOR)
+    {
+        return (Reply { code: 200, body: stale.clone(), change: None }, before);
+    }
+    let reply = inside.api.handle(verb, key, body, now);
+    let was = reply.change.as_ref().filter(|_| is_state).and_then(|change| change.was.clone());
+    (reply, was.map(|was| (now, was)).or(before))
+}

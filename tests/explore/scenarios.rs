@@ -1,0 +1,241 @@
+//! The scenarios: what users and fate do while the operator works. Faults are put into each at every point.
+
+use crate::history::{CREDENTIALS, NAME, STATE, What};
+use crate::stage::{KEY, PORTAL_TOKEN, Stage, base64, resource, secret};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use issuer_simulator::fault::{Action, Fault, Stage as When};
+use jiff::SignedDuration;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) script: fn(Arc<Stage>) -> BoxFuture<'static, ()>,
+    /// How long all goes well before the run is judged: several rotations.
+    pub(crate) tail: Duration,
+}
+
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        /// All of them, for the application issuer.
+        pub(crate) const SCENARIOS: &[Scenario] = &[$(Scenario {
+            name: stringify!($name),
+            script: |stage| async move { $name(&stage).await }.boxed(),
+            tail: Duration::from_secs(45),
+        }),*];
+    };
+}
+
+scenarios![
+    first_issue,
+    rotation,
+    restart,
+    credentials_changed,
+    credentials_spoilt_and_mended,
+    token_deleted_in_rotation,
+    two_operators,
+    deposed_operator,
+    refresh_annotation,
+    adoption,
+    retained_and_made_anew,
+    deleted_in_call,
+    deleted_and_made_anew,
+    state_deleted,
+    state_deleted_while_down,
+    state_labelled_in_call,
+    key_changed,
+    never_expiring,
+    wall_clock_ahead,
+    wall_clock_behind,
+];
+
+/// A resource with its first token, 8 s old.
+async fn settled(stage: &Arc<Stage>) {
+    stage.credentials();
+    stage.put_resource(json!({}));
+    stage.start("A");
+    stage.pause(8.0).await;
+    stage.explore();
+}
+
+/// The moment at which the operator has sent its next question.
+async fn asked(stage: &Arc<Stage>) {
+    stage.until(|what| matches!(what, What::Asked { .. })).await;
+}
+
+async fn first_issue(stage: &Arc<Stage>) {
+    stage.explore();
+    stage.start("A");
+    stage.pause(1.0).await;
+    stage.put_resource(json!({}));
+    stage.pause(1.0).await;
+    stage.credentials();
+    stage.pause(4.0).await;
+}
+
+async fn rotation(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.pause(20.0).await;
+}
+
+async fn restart(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.stop("A").await;
+    stage.start("A");
+    stage.pause(4.0).await;
+}
+
+async fn credentials_changed(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.world.inside().issuers.change_secret(KEY, "another secret").unwrap();
+    stage.user("changes the consumer secret", true);
+    stage.put_credentials("another secret");
+    stage.pause(5.0).await;
+}
+
+async fn credentials_spoilt_and_mended(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.user("spoils the consumer secret", true);
+    stage.put_credentials("a wrong secret");
+    stage.pause(4.0).await;
+    stage.user("mends the consumer secret", true);
+    stage.put_credentials(crate::stage::SECRET);
+    stage.pause(5.0).await;
+}
+
+async fn token_deleted_in_rotation(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.pause(8.0).await;
+    asked(stage).await;
+    stage.user("deletes the token Secret", false);
+    stage.delete(secret(NAME));
+    stage.pause(5.0).await;
+}
+
+async fn two_operators(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.start("B");
+    stage.pause(18.0).await;
+    stage.stop("A").await;
+    stage.pause(2.0).await;
+}
+
+/// A's answer takes 8 s; B has taken over meanwhile, and A goes on for a while.
+async fn deposed_operator(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.pause(9.0).await;
+    let slow = Action::Delay { millis: 8_000, at: When::AfterWork };
+    stage.world.inside().issuers.faults().push(Fault::once(slow));
+    asked(stage).await;
+    stage.start("B");
+    stage.pause(12.0).await;
+    stage.stop("A").await;
+    stage.pause(3.0).await;
+}
+
+async fn refresh_annotation(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.user("asks for a refresh", true);
+    stage.put_resource(json!({"metadata": {"annotations": {"syniverse.dev/refresh": "1"}}}));
+    stage.pause(5.0).await;
+}
+
+async fn adoption(stage: &Arc<Stage>) {
+    stage.credentials();
+    stage.put_secret(CREDENTIALS, json!({"data": {"oldToken": null}}));
+    let metadata = json!({"annotations": {"syniverse.dev/adopt": NAME}, "labels": {"mine": "stays"}});
+    stage.put_secret(NAME, json!({"metadata": metadata, "data": {"accessToken": base64(PORTAL_TOKEN)}}));
+    stage.put_resource(json!({}));
+    stage.explore();
+    stage.start("A");
+    stage.pause(5.0).await;
+}
+
+async fn retained_and_made_anew(stage: &Arc<Stage>) {
+    stage.credentials();
+    stage.put_resource(json!({"spec": {"deletionPolicy": "Retain"}}));
+    stage.start("A");
+    stage.pause(8.0).await;
+    stage.explore();
+    stage.user("deletes the resource", false);
+    stage.delete(resource());
+    stage.pause(2.0).await;
+    stage.user("makes it anew", false);
+    stage.put_resource(json!({"spec": {"deletionPolicy": "Retain"}}));
+    stage.pause(5.0).await;
+}
+
+async fn deleted_in_call(stage: &Arc<Stage>) {
+    settled(stage).await;
+    asked(stage).await;
+    stage.user("deletes the resource", false);
+    stage.delete(resource());
+    stage.pause(5.0).await;
+}
+
+async fn deleted_and_made_anew(stage: &Arc<Stage>) {
+    settled(stage).await;
+    asked(stage).await;
+    stage.user("deletes the resource", false);
+    stage.delete(resource());
+    stage.pause(0.1).await;
+    stage.user("makes it anew", false);
+    stage.put_resource(json!({}));
+    stage.pause(5.0).await;
+}
+
+async fn state_deleted(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.user("deletes the state Secret", false);
+    stage.delete(secret(STATE));
+    stage.pause(5.0).await;
+}
+
+async fn state_deleted_while_down(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.stop("A").await;
+    stage.user("deletes the state Secret", false);
+    stage.delete(secret(STATE));
+    stage.start("A");
+    stage.pause(5.0).await;
+}
+
+async fn state_labelled_in_call(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.pause(8.0).await;
+    asked(stage).await;
+    stage.user("labels the state Secret", false);
+    stage.put_secret(STATE, json!({"metadata": {"labels": {"mine": "stays"}}}));
+    stage.pause(5.0).await;
+}
+
+async fn key_changed(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.user("changes the key", false);
+    stage.put_resource(json!({"spec": {"secret": {"key": "token"}}}));
+    stage.pause(5.0).await;
+}
+
+async fn never_expiring(stage: &Arc<Stage>) {
+    stage.credentials();
+    stage.put_resource(json!({"spec": {"application": {"validity": "0s"}, "refreshBefore": null}}));
+    stage.explore();
+    stage.start("A");
+    stage.pause(10.0).await;
+}
+
+async fn wall_clock_ahead(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.user("sets the wall clock ahead by an hour", true);
+    stage.world.step_wall_clock(SignedDuration::from_hours(1));
+    stage.pause(20.0).await;
+}
+
+async fn wall_clock_behind(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.user("sets the wall clock back by an hour", true);
+    stage.world.step_wall_clock(SignedDuration::from_hours(-1));
+    stage.pause(20.0).await;
+}

@@ -1,0 +1,272 @@
+//! Everything outside of the operator, under one lock and one paused clock: what it talks to, and what goes wrong.
+
+use crate::api_server::{ApiServer, Change, Key, Kind, Reply, Verb};
+use crate::fault::{Fault, LANDING};
+use crate::history::{Entry, History, What};
+use crate::planted::Planted;
+use crate::watch::Feed;
+use issuer_simulator::model::Model;
+use issuer_simulator::switches::Switches;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use syniverse_token_operator::clock::Clock;
+use syniverse_token_operator::moment::{Moment, Now};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep};
+
+/// One request, or one watch event, at which a fault can strike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Point {
+    pub(crate) request: String,
+    pub(crate) is_event: bool,
+}
+
+impl Point {
+    pub(crate) fn faults(&self) -> &'static [Fault] {
+        if self.is_event { &Fault::OF_EVENTS } else { &Fault::OF_REQUESTS }
+    }
+}
+
+/// A request on its way: whose, how far, and how long its sender waits for an answer.
+pub(crate) struct Trip {
+    pub(crate) process: String,
+    pub(crate) request: String,
+    pub(crate) way: Duration,
+    pub(crate) patience: Duration,
+}
+
+pub(crate) struct World {
+    inside: Mutex<Inside>,
+    start: Instant,
+    length: watch::Sender<usize>,
+}
+
+pub(crate) struct Inside {
+    pub(crate) api: ApiServer,
+    pub(crate) issuers: Model,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) feeds: Vec<Feed>,
+    pub(crate) planted: Planted,
+    pub(crate) points: Vec<Point>,
+    pub(crate) is_counting: bool,
+    faults: BTreeMap<usize, Fault>,
+    deaths: mpsc::UnboundedSender<String>,
+    step: SignedDuration,
+}
+
+impl World {
+    /// A world in which these faults strike; tells the processes that die of them.
+    pub(crate) fn new(
+        faults: BTreeMap<usize, Fault>,
+        planted: Planted,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<String>) {
+        let (deaths, dead) = mpsc::unbounded_channel();
+        let inside = Inside {
+            api: ApiServer::default(),
+            issuers: Model::new(Switches::default(), 1),
+            entries: Vec::new(),
+            feeds: Vec::new(),
+            planted,
+            points: Vec::new(),
+            is_counting: false,
+            faults,
+            deaths,
+            step: SignedDuration::ZERO,
+        };
+        let world = Self { inside: Mutex::new(inside), start: Instant::now(), length: watch::Sender::new(0) };
+        (Arc::new(world), dead)
+    }
+
+    /// The true time.
+    pub(crate) fn now(&self) -> Timestamp {
+        let epoch: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        epoch + SignedDuration::try_from(self.start.elapsed()).unwrap()
+    }
+
+    pub(crate) fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap()
+    }
+
+    pub(crate) fn say(&self, process: Option<&str>, what: What) {
+        self.inside().say(self.now(), process, what);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let length = self.inside().entries.len();
+        self.length.send_replace(length);
+    }
+
+    /// What happens after now.
+    pub(crate) fn follow(&self) -> (usize, watch::Receiver<usize>) {
+        (self.inside().entries.len(), self.length.subscribe())
+    }
+
+    pub(crate) fn step_wall_clock(&self, by: SignedDuration) {
+        self.inside().step += by;
+    }
+
+    /// From here on nothing is a point any more, and no fault strikes.
+    pub(crate) fn heal(&self) {
+        self.inside().is_counting = false;
+        self.say(None, What::Healed);
+    }
+
+    pub(crate) fn history(&self) -> History {
+        let inside = self.inside();
+        History { entries: inside.entries.clone(), journal: inside.issuers.journal() }
+    }
+
+    /// A request of somebody else than the operator: it always works.
+    pub(crate) fn by_hand(&self, verb: Verb, key: Key, body: Value) -> Reply {
+        let now = self.now();
+        let reply = self.inside().request(now, None, verb, key, body);
+        self.tell();
+        reply
+    }
+
+    /// Deletes what has no owner any more.
+    pub(crate) fn collect_garbage(&self) {
+        loop {
+            let Some(change) = self.inside().api.collect() else { break };
+            self.inside().changed(self.now(), None, change);
+        }
+        self.tell();
+    }
+
+    /// Takes a request to where `work` is done and its answer back; none when the sender is left without one.
+    pub(crate) async fn travel<T: Send + 'static>(
+        self: &Arc<Self>,
+        trip: Trip,
+        work: impl FnOnce(&mut Inside, Timestamp) -> T + Send + 'static,
+    ) -> Option<T> {
+        let fault = self.inside().arrives(self.now(), &trip);
+        let world = Arc::clone(self);
+        let mut work = Some(move || {
+            let done = work(&mut world.inside(), world.now());
+            world.tell();
+            done
+        });
+        match fault {
+            Some(Fault::Fails) => {
+                sleep(trip.way).await;
+                return None;
+            }
+            Some(Fault::Hangs) => {
+                sleep(trip.patience).await;
+                return None;
+            }
+            Some(Fault::DiesBefore) => self.dies(&trip.process).await,
+            Some(Fault::LandsLater | Fault::DiesAndLandsLater) => {
+                let work = work.take();
+                tokio::spawn(async move {
+                    sleep(LANDING).await;
+                    work.map(|work| work());
+                });
+                if fault == Some(Fault::DiesAndLandsLater) {
+                    self.dies(&trip.process).await;
+                }
+                sleep(trip.way).await;
+                return None;
+            }
+            _ => sleep(trip.way).await,
+        }
+        let answer = work.take().map(|work| work());
+        match fault {
+            Some(Fault::AnswerLost) => return None,
+            Some(Fault::AnswerHangs) => {
+                sleep(trip.patience).await;
+                return None;
+            }
+            Some(Fault::DiesAfter) => self.dies(&trip.process).await,
+            _ => sleep(trip.way).await,
+        }
+        answer
+    }
+
+    /// Never returns: the caller is dropped.
+    async fn dies(&self, process: &str) {
+        self.inside().deaths.send(process.to_owned()).unwrap();
+        std::future::pending().await
+    }
+
+    /// The clocks of a machine in this world.
+    pub(crate) fn clock(self: &Arc<Self>) -> WorldClock {
+        WorldClock { world: Arc::clone(self), start: Instant::now() }
+    }
+}
+
+impl Inside {
+    pub(crate) fn say(&mut self, at: Timestamp, process: Option<&str>, what: What) {
+        self.entries.push(Entry { at, process: process.map(str::to_owned), what });
+    }
+
+    /// Counts a point, and tells the fault that strikes there.
+    pub(crate) fn point(&mut self, now: Timestamp, process: &str, point: Point, patience: Duration) -> Option<Fault> {
+        if !self.is_counting {
+            return None;
+        }
+        self.points.push(point.clone());
+        let number = self.points.len() - 1;
+        let fault = self.faults.get(&number).copied().filter(|fault| point.faults().contains(fault))?;
+        let until = now + SignedDuration::try_from(fault.lasts(patience)).unwrap();
+        let what = What::Fault { point: number, fault, request: point.request, until };
+        self.say(now, Some(process), what);
+        Some(fault)
+    }
+
+    fn arrives(&mut self, now: Timestamp, trip: &Trip) -> Option<Fault> {
+        let point = Point { request: trip.request.clone(), is_event: false };
+        self.point(now, &trip.process, point, trip.patience)
+    }
+
+    /// One request to the API server, from its effect to what the watches tell of it.
+    pub(crate) fn request(
+        &mut self,
+        now: Timestamp,
+        process: Option<&str>,
+        verb: Verb,
+        key: Key,
+        body: Value,
+    ) -> Reply {
+        let request = format!("{verb:?} {:?} {}", key.kind, key.name);
+        let reply = Planted::request(self, now, verb, key, body);
+        if process.is_some() {
+            self.say(now, process, What::Requested { request: request.clone(), code: reply.code });
+        }
+        match reply.change.clone() {
+            Some(change) => self.changed(now, process, change),
+            None if reply.code == 200 && verb != Verb::Get => self.say(now, process, What::Needless { request }),
+            None => {}
+        }
+        reply
+    }
+
+    pub(crate) fn changed(&mut self, now: Timestamp, process: Option<&str>, change: Change) {
+        self.say(now, process, What::Changed(Box::new(change.clone())));
+        let mut feeds = std::mem::take(&mut self.feeds);
+        feeds.retain_mut(|feed| feed.tell(self, now, &change));
+        self.feeds = feeds;
+    }
+
+    /// What a list shows.
+    pub(crate) fn list(&self, kind: Kind) -> Vec<Value> {
+        self.api.all(kind).map(|(_, object)| object.clone()).collect()
+    }
+}
+
+/// The monotonic axis starts with the process, the wall clock can be stepped.
+pub(crate) struct WorldClock {
+    world: Arc<World>,
+    start: Instant,
+}
+
+impl Clock for WorldClock {
+    fn now(&self) -> Now {
+        let step = self.world.inside().step;
+        Now { mono: Moment::after_start(self.start.elapsed()), wall: self.world.now() + step }
+    }
+}
