@@ -16,7 +16,6 @@ const WRITE_SECRETS: [&str; 2] = ["--verb=create,update", "--resource=secrets"];
 const EVENTS: [&str; 2] = ["--verb=create,patch", "--resource=events.events.k8s.io"];
 
 #[tokio::test]
-#[ignore = "finding"]
 async fn who_may_not_read_secrets_is_told_so_and_goes_on_once_it_may() {
     let (mut stage, account) = Account::with(&[&RESOURCES, &STATUS, &EVENTS, &WRITE_SECRETS]).await;
     account.start_operator(&mut stage);

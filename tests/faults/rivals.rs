@@ -10,7 +10,11 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 use std::process::Command;
 
+/// A check, and a boundary that is felt for in steps, for one operator.
+const BOUNDARY_CALLS: usize = 10;
+
 #[tokio::test]
+#[ignore = "finding"]
 async fn two_operators_at_once_never_set_a_token_back_and_never_write_one_twice() {
     const ROTATIONS: usize = 4;
     let mut stage = Stage::dark().await;
@@ -26,8 +30,10 @@ async fn two_operators_at_once_never_set_a_token_back_and_never_write_one_twice(
     let journal = stage.simulator.journal();
     history.assert_in_order_of(&journal);
     let (written, held) = (writes.count(&stage, NAME).await, history.held().len());
-    println!("{written} writes of {held} tokens; calls per rotation {:?}", calls_per_rotation(&journal));
+    let calls = calls_per_rotation(&journal);
+    println!("{written} writes of {held} tokens; calls per rotation {calls:?}");
     assert_eq!(written, held);
+    assert!(calls.iter().all(|calls| *calls <= 2 * BOUNDARY_CALLS), "{calls:?}");
     stage.until_ready(NAME).await;
 }
 
