@@ -138,6 +138,20 @@ async fn the_token_before_the_last_one_is_no_rotation() {
 }
 
 #[tokio::test]
+async fn a_token_is_kept_and_returned_letter_by_letter() {
+    let stage = Stage::open().await;
+    let odd = " two words\t\"quoted\" \\ &=?#+% $(token) \u{fc}\r\n";
+    stage.simulator.fault(Fault::once(Action::TokenField(Some(odd.to_owned()))));
+    stage.issued("1h").await;
+    assert_eq!(stage.token().await, odd);
+    stage.change(NAME, json!({"metadata": {"annotations": {"syniverse.dev/refresh": "1"}}})).await;
+    let whole = stage.until_rotated(odd).await;
+    let journal = stage.simulator.journal();
+    assert_eq!(journal.calls[1].parameters["oldtoken"], odd);
+    assert_eq!(whole, journal.tokens.last().unwrap().value);
+}
+
+#[tokio::test]
 async fn a_clock_of_the_issuer_that_is_wrong_moves_no_end() {
     let stage = Stage::open().await;
     stage.simulator.switch(|switches| switches.date_skew_seconds = 7200);
