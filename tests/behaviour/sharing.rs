@@ -1,6 +1,7 @@
 //! Two resources that want the same thing.
 
 use crate::support::*;
+use issuer_simulator::fault::{Action, Fault};
 use kube::ResourceExt;
 use serde_json::json;
 
@@ -87,4 +88,23 @@ async fn a_resource_that_no_longer_shares_its_application_no_longer_says_so() {
     stage.until_reason("a", "SharedApplication").await;
     stage.delete("b").await;
     stage.until_reason("a", "Issued").await;
+}
+
+#[tokio::test]
+#[ignore = "finding"]
+async fn a_resource_deleted_during_its_call_is_not_counted_any_more() {
+    let stage = Stage::open().await;
+    for name in ["a", "b"] {
+        stage.apply(name, stage.spec("1h")).await;
+        stage.until_ready(name).await;
+    }
+    stage.until_reason("a", "SharedApplication").await;
+    stage.simulator.fault(Fault::once(Action::Delay { millis: 1000, at: Default::default() }));
+    stage.change("b", json!({"metadata": {"annotations": {"syniverse.dev/refresh": "1"}}})).await;
+    stage.until_calls(3).await;
+    stage.delete("b").await;
+    stage.until_reason("a", "Issued").await;
+    stage.simulator.until(|journal| journal.calls.iter().all(|call| call.ended.is_some())).await;
+    stage.until_noticed("a").await;
+    assert_eq!(ready_reason(&stage.tokens.get("a").await.unwrap()), "Issued");
 }
