@@ -5,12 +5,13 @@ use crate::context::Context;
 use crate::error::{is_namespace_ending, said};
 use crate::facts::Observed;
 use crate::fingerprint::fingerprint;
+use crate::fleet::ObjectName;
 use crate::issuer::{Answer, Failure};
 use crate::memory::{Circumstances, Memory};
-use crate::moment::Now;
-use crate::observe::{look_around, object_name, secrets};
+use crate::observe::look_around;
 use crate::plan::Call;
 use crate::secrets::Write;
+use crate::state::Brought;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
@@ -30,12 +31,12 @@ pub enum Wrote {
 
 /// Writes one Secret of the observed resource, under the fence: the version that was read, or creation only.
 pub async fn write(context: &Context, resource: &SyniverseToken, write: &Write) -> Wrote {
-    let api = secrets(context, resource);
+    let api: Api<Secret> = context.api(resource);
     let name = write.secret().name_any();
     let result = match write {
         Write::Create(secret) => {
-            if let Some(verdict) = refuse_creation(context, resource).await {
-                return verdict;
+            if let Some(outcome) = refuse_creation(context, resource).await {
+                return outcome;
             }
             api.create(&PostParams::default(), secret).await
         }
@@ -43,8 +44,7 @@ pub async fn write(context: &Context, resource: &SyniverseToken, write: &Write) 
     };
     match result {
         Ok(secret) => {
-            let object = crate::fleet::ObjectName { namespace: secret.namespace().unwrap_or_default(), name };
-            context.wrote(object, secret.resource_version());
+            context.wrote(ObjectName::of(&secret), secret.resource_version());
             Wrote::Done(Box::new(secret))
         }
         Err(error) => failed_write(&name, &error),
@@ -67,7 +67,7 @@ async fn refuse_creation(context: &Context, resource: &SyniverseToken) -> Option
 /// # Errors
 /// When the API server cannot tell.
 pub async fn live(context: &Context, resource: &SyniverseToken) -> kube::Result<Option<SyniverseToken>> {
-    let api: Api<SyniverseToken> = Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
+    let api: Api<SyniverseToken> = context.api(resource);
     let found = api.get_opt(&resource.name_any()).await?;
     Ok(found.filter(|found| found.uid() == resource.uid() && found.metadata.deletion_timestamp.is_none()))
 }
@@ -75,7 +75,9 @@ pub async fn live(context: &Context, resource: &SyniverseToken) -> kube::Result<
 fn failed_write(name: &str, error: &kube::Error) -> Wrote {
     match error {
         error if is_namespace_ending(error) => Wrote::Gone,
-        kube::Error::Api(status) if status.is_not_found() || matches!(status.code, 409) => Wrote::Overtaken,
+        kube::Error::Api(status) if status.is_not_found() || status.is_conflict() || status.is_already_exists() => {
+            Wrote::Overtaken
+        }
         error => Wrote::Failed(format!("failed to write Secret {name}: {}", said(error))),
     }
 }
@@ -87,16 +89,24 @@ pub async fn call(
     memory: &mut Memory,
     call: Call,
 ) -> Result<Answer, Failure> {
-    let member = object_name(&observed.resource);
-    let application = context.fleet().application(&call.ask.endpoint, call.ask.consumer_key.expose());
-    let one_call = context.one_call(&application);
+    let member = ObjectName::of(&*observed.resource);
+    let call_key = context.fleet().call_key(&call.ask.endpoint, call.ask.consumer_key.expose());
+    let one_call = context.one_call(&call_key);
     let _one_at_a_time = one_call.lock().await;
     let sent = context.clock.now();
     memory.called(call.issued.as_ref(), sent);
     let result = context.issuer.refresh(&call.ask).await;
     context.fleet().called(&member, &call.ask, result.as_ref().err(), context.clock.now().mono);
     match &result {
-        Ok(answer) => take_in(context, observed, memory, &call, answer, sent),
+        Ok(answer) => {
+            let is_new = matches!(Brought::by(answer, call.issued.as_ref()), Brought::New);
+            memory.answered(call.issued.as_ref(), call.answered(answer.clone(), sent));
+            look_around(context, observed, memory);
+            if is_new {
+                let others = context.fleet().rotated(&member, &call_key, &fingerprint(&answer.token));
+                context.wake_all(others);
+            }
+        }
         Err(failure) => {
             look_around(context, observed, memory);
             let around = Circumstances { endpoint_down: observed.neighbours.endpoint_down, spread: observed.spread() };
@@ -105,19 +115,4 @@ pub async fn call(
         }
     }
     result
-}
-
-fn take_in(context: &Context, observed: &mut Observed, memory: &mut Memory, call: &Call, answer: &Answer, sent: Now) {
-    let is_new = call.issued.as_ref().is_none_or(|issued| issued.token != answer.token && !issued.is_stale(answer));
-    memory.answered(call.issued.as_ref(), call.answered(answer.clone(), sent));
-    look_around(context, observed, memory);
-    if is_new {
-        tell_the_others(context, &object_name(&observed.resource), call, &fingerprint(&answer.token));
-    }
-}
-
-fn tell_the_others(context: &Context, member: &crate::fleet::ObjectName, call: &Call, token: &str) {
-    let mut fleet = context.fleet();
-    let application = fleet.application(&call.ask.endpoint, call.ask.consumer_key.expose());
-    context.wake_all(fleet.rotated(member, &application, token));
 }

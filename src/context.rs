@@ -1,11 +1,13 @@
 //! What every pass is given: the two sides it talks to, the clock, and the memory of this process.
 
+use crate::api::SyniverseToken;
 use crate::clock::Clock;
 use crate::fleet::{Fleet, ObjectName};
 use crate::issuer::Issuer;
 use crate::memory::Memory;
 use crate::moment::Moment;
 use crate::report::Reporter;
+use kube::{Api, ResourceExt};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +15,27 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// What every pass is given.
 pub struct Context {
+    client: kube::Client,
+    /// The issuers.
+    pub issuer: Arc<dyn Issuer>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// Says what happened.
+    pub reporter: Reporter,
+    /// Between two daily checks of a long-lived token.
+    pub daily_check: Duration,
+    wake: UnboundedSender<ObjectName>,
+    fleet: Mutex<Fleet>,
+    memories: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
+    /// The UIDs of the resources that the watch has shown and not taken back.
+    living: Mutex<HashSet<String>>,
+    one_call_each: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    touched: Mutex<HashSet<ObjectName>>,
+    own_writes: Mutex<HashMap<ObjectName, String>>,
+}
+
+/// What a [`Context`] is made of.
+pub struct Parts {
     /// The API server.
     pub client: kube::Client,
     /// The issuers.
@@ -21,41 +44,40 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Says what happened.
     pub reporter: Reporter,
-    /// Between two looks after a long-lived token.
+    /// Wakes a resource from outside its own watch.
+    pub wake: UnboundedSender<ObjectName>,
+    /// Between two daily checks of a long-lived token.
     pub daily_check: Duration,
-    wake: UnboundedSender<ObjectName>,
-    fleet: Mutex<Fleet>,
-    desks: Mutex<HashMap<String, Arc<Desk>>>,
-    one_call_each: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    touched: Mutex<HashSet<ObjectName>>,
-    own_writes: Mutex<HashMap<ObjectName, String>>,
+    /// Keys the hashes that live no longer than the process.
+    pub salt: String,
 }
 
-/// One resource's memory. A pass holds it for as long as it runs.
-pub type Desk = tokio::sync::Mutex<Memory>;
-
 impl Context {
-    /// A context in which nothing is known yet. `salt` keys the hashes that live no longer than the process.
-    pub fn new(
-        client: kube::Client,
-        issuer: Arc<dyn Issuer>,
-        clock: Arc<dyn Clock>,
-        (reporter, wake): (Reporter, UnboundedSender<ObjectName>),
-        (daily_check, salt): (Duration, String),
-    ) -> Self {
+    /// A context in which nothing is known yet.
+    pub fn new(parts: Parts) -> Self {
         Self {
-            client,
-            issuer,
-            clock,
-            reporter,
-            daily_check,
-            wake,
-            fleet: Mutex::new(Fleet::new(salt)),
-            desks: Mutex::default(),
+            client: parts.client,
+            issuer: parts.issuer,
+            clock: parts.clock,
+            reporter: parts.reporter,
+            daily_check: parts.daily_check,
+            wake: parts.wake,
+            fleet: Mutex::new(Fleet::new(parts.salt)),
+            memories: Mutex::default(),
+            living: Mutex::default(),
             one_call_each: Mutex::default(),
             touched: Mutex::default(),
             own_writes: Mutex::default(),
         }
+    }
+
+    /// Resources or Secrets in the namespace of `resource`.
+    pub fn api<K>(&self, resource: &SyniverseToken) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &resource.namespace().unwrap_or_default())
     }
 
     /// What resources know of each other.
@@ -63,10 +85,11 @@ impl Context {
         lock(&self.fleet)
     }
 
-    /// The memory of the resource with this UID.
-    pub fn desk(&self, uid: &str, now: Moment) -> Arc<Desk> {
-        let mut desks = lock(&self.desks);
-        Arc::clone(desks.entry(uid.to_owned()).or_insert_with(|| Arc::new(Desk::new(Memory::new(now)))))
+    /// The memory of the resource with this UID. A pass holds it for as long as it runs.
+    pub fn memory(&self, uid: &str, now: Moment) -> Arc<tokio::sync::Mutex<Memory>> {
+        let mut memories = lock(&self.memories);
+        let memory = memories.entry(uid.to_owned());
+        Arc::clone(memory.or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Memory::new(now)))))
     }
 
     /// Held while an application is asked: one call at a time, whichever resource it is for.
@@ -84,13 +107,24 @@ impl Context {
         }
     }
 
+    /// The watch shows this resource.
+    pub fn lives(&self, uid: String) {
+        lock(&self.living).insert(uid);
+    }
+
+    /// True until the watch has taken it back.
+    pub fn is_living(&self, uid: &str) -> bool {
+        lock(&self.living).contains(uid)
+    }
+
     /// Forgets a resource that is gone.
     pub fn forget(&self, member: &ObjectName, uid: Option<&str>) {
         let left_behind = self.fleet().forget(member);
         self.wake_all(left_behind);
         lock(&self.touched).remove(member);
         if let Some(uid) = uid {
-            lock(&self.desks).remove(uid);
+            lock(&self.living).remove(uid);
+            lock(&self.memories).remove(uid);
         }
     }
 

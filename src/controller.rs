@@ -2,7 +2,7 @@
 
 use crate::api::SyniverseToken;
 use crate::clock::SystemClock;
-use crate::context::Context;
+use crate::context::{Context, Parts};
 use crate::fleet::ObjectName;
 use crate::index::Index;
 use crate::issuer::http::HttpIssuer;
@@ -67,7 +67,8 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
     let issuer = Arc::new(HttpIssuer::new(settings.issuer.clone())?);
     let clock = Arc::new(SystemClock::start());
     let salt = random_salt()?;
-    let context = Context::new(client, issuer, clock, (reporter, waker), (settings.daily_check, salt));
+    let daily_check = settings.daily_check;
+    let context = Context::new(Parts { client, issuer, clock, reporter, wake: waker, daily_check, salt });
     tokio::spawn(events);
     let stop = stop_signal()?;
     let scopes = scopes(&settings.namespaces);

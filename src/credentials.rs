@@ -31,8 +31,9 @@ impl Credentials {
             return Err(Finding::new(
                 Reason::CredentialsNotFound,
                 format!(
-                    "Secret {name} does not exist: create it with the keys {} and {}",
-                    wanted.keys.consumer_key, wanted.keys.consumer_secret
+                    "Secret {name} does not exist: create it with the keys {}, {} and {} from the application's Auth \
+                     Keys page",
+                    wanted.keys.consumer_key, wanted.keys.consumer_secret, wanted.keys.old_token
                 ),
             ));
         };
@@ -65,7 +66,7 @@ impl Values<'_> {
         let Some(bytes) = self.secret.data.as_ref().and_then(|data| data.get(key)) else { return Ok(None) };
         let text = std::str::from_utf8(&bytes.0).map_err(|_| self.invalid(key, "is not UTF-8 text"))?.trim();
         if text.len() > LONGEST_VALUE {
-            return Err(self.invalid(key, "is longer than 4096 bytes"));
+            return Err(self.invalid(key, &format!("is longer than {LONGEST_VALUE} bytes")));
         }
         if text.chars().any(char::is_control) {
             return Err(self.invalid(key, "holds a line break or another control character"));

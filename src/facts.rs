@@ -29,7 +29,7 @@ pub struct Observed {
     pub neighbours: Neighbours,
     /// A fresh salt, should a state have to be made.
     pub salt: String,
-    /// Between two looks after a long-lived token.
+    /// Between two daily checks of a long-lived token.
     pub daily_check: Duration,
 }
 
@@ -80,9 +80,8 @@ impl Observed {
 
     /// True when the token Secret is as `state` and the spec want it.
     pub fn is_delivered(&self, state: &State) -> bool {
-        let write = Owner::of(&self.resource)
-            .map(|owner| secrets::next_token(self.token.as_ref(), &self.resource, &owner, state).is_none());
-        write == Some(true)
+        let next = |owner: Owner| secrets::next_token(self.token.as_ref(), &self.resource, &owner, state);
+        Owner::of(&self.resource).is_some_and(|owner| next(owner).is_none())
     }
 
     /// The state as the API server has it; none when there is none that is ours and can be read.

@@ -4,6 +4,7 @@ use crate::facts::Neighbours;
 use crate::fingerprint::keyed;
 use crate::issuer::{Ask, Failure, FailureKind};
 use crate::moment::Moment;
+use kube::ResourceExt;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
@@ -19,6 +20,13 @@ pub struct ObjectName {
     pub namespace: String,
     /// Its name.
     pub name: String,
+}
+
+impl ObjectName {
+    /// Where `object` is.
+    pub fn of(object: &impl ResourceExt) -> Self {
+        Self { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+    }
 }
 
 /// Everything that resources know of each other.
@@ -45,7 +53,7 @@ impl Fleet {
     }
 
     /// The name under which an application is known here: calls to it are made one at a time.
-    pub fn application(&self, endpoint: &str, consumer_key: &str) -> String {
+    pub fn call_key(&self, endpoint: &str, consumer_key: &str) -> String {
         keyed(&self.salt, endpoint, consumer_key)
     }
 

@@ -2,7 +2,6 @@
 
 use crate::api::SyniverseToken;
 use crate::fleet::ObjectName;
-use crate::observe::object_name;
 use kube::ResourceExt;
 use std::collections::{HashMap, HashSet};
 
@@ -45,7 +44,7 @@ impl Index {
 
     /// A resource is there. Tells the one it replaced, if that had another UID.
     pub fn set(&mut self, resource: &SyniverseToken) -> Option<Gone> {
-        let name = object_name(resource);
+        let name = ObjectName::of(resource);
         if let Some(listed) = &mut self.listed {
             listed.insert(name.clone());
         }

@@ -1,5 +1,6 @@
 //! What we ask of an issuer, and what it can answer: the nouns that the pure rooms and the HTTP client share.
 
+use crate::moment::Moment;
 use crate::redacted::Redacted;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -10,6 +11,46 @@ pub mod application;
 pub mod endpoint;
 pub mod http;
 pub mod transport;
+
+/// Answers are whole seconds, rounded either way: a difference up to this is none.
+pub const ROUNDING: Duration = Duration::from_secs(2);
+
+/// Why the issuer is asked. There is no other cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// There is no token yet.
+    FirstIssue,
+    /// A value that goes into the call changed; its name.
+    Changed(&'static str),
+    /// The refresh annotation has a new value.
+    Requested,
+    /// Another resource of the same application saw a rotation.
+    RotatedElsewhere,
+    /// The token is at its end.
+    Boundary,
+    /// The check before the end.
+    Check,
+    /// The daily check of a long-lived token.
+    DailyCheck,
+    /// The wall clock stands before the issue time: it is not believed.
+    ClockDoubt,
+}
+
+impl Cause {
+    /// The word for logs and Events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstIssue => "first-issue",
+            Self::Changed(_) => "changed",
+            Self::Requested => "requested",
+            Self::RotatedElsewhere => "rotated-elsewhere",
+            Self::Boundary => "boundary",
+            Self::Check => "check",
+            Self::DailyCheck => "daily-check",
+            Self::ClockDoubt => "clock-doubt",
+        }
+    }
+}
 
 /// One question to the application issuer (`apptoken-refresh`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +77,16 @@ pub enum Lifetime {
     Seconds(u64),
 }
 
+impl Lifetime {
+    /// None = for ever.
+    pub fn duration(self) -> Option<Duration> {
+        match self {
+            Self::Never => None,
+            Self::Seconds(seconds) => Some(Duration::from_secs(seconds)),
+        }
+    }
+}
+
 /// A token as the issuer gave it: the one that lives, or a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -45,6 +96,21 @@ pub struct Answer {
     pub lifetime: Lifetime,
     /// The issuer's `Date` header: for measuring clock skew, never for arithmetic on expiries.
     pub date: Option<Timestamp>,
+}
+
+/// True when an answer for the same token, sent at `sent`, moves the expiry that was `known` (none = never).
+///
+/// An earlier expiry counts at once; a later one is followed, unless the answer is so short that it only says "at its
+/// end" (otherwise a token that is returned after its end would seem to live on from answer to answer).
+pub fn expiry_moves(known: Option<Moment>, sent: Moment, lifetime: Lifetime) -> bool {
+    match (known, lifetime) {
+        (None, Lifetime::Never) => false,
+        (None, Lifetime::Seconds(_)) | (Some(_), Lifetime::Never) => true,
+        (Some(known), Lifetime::Seconds(seconds)) => {
+            let reported = sent + Duration::from_secs(seconds);
+            reported + ROUNDING < known || (reported > known + ROUNDING && seconds >= ROUNDING.as_secs())
+        }
+    }
 }
 
 /// What kind of failure it was: decides the reason, the retry, and whether the endpoint is to blame.

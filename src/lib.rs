@@ -27,6 +27,7 @@ pub mod issuer;
 pub mod memory;
 pub mod moment;
 pub mod observe;
+pub mod pass;
 pub mod plan;
 pub mod reason;
 pub mod reconcile;

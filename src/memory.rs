@@ -2,13 +2,13 @@
 
 use crate::api::SyniverseTokenStatus;
 use crate::fingerprint::fingerprint;
-use crate::issuer::{Answer, Failure, FailureKind, Lifetime};
+use crate::issuer::{Answer, Failure, FailureKind, Lifetime, expiry_moves};
 use crate::moment::{Moment, Now, later};
 use crate::schedule::boundary::Boundary;
 use crate::schedule::governor::{Governor, refill};
-use crate::schedule::retry::{FailedCall, growing, retry_at};
-use crate::schedule::{Deadline, Life, expiry_moves};
-use crate::state::{Held, Inputs, Issued, State};
+use crate::schedule::retry::{Delays, FailedCall, retry_at};
+use crate::schedule::{Deadline, Life};
+use crate::state::{Brought, Held, Inputs, Issued, State};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ const REPAIRS_A_MINUTE: usize = 10;
 /// How far the issuer's clock may be from ours before it is worth telling.
 const LARGEST_SKEW_SECONDS: i64 = 30;
 const MINUTE: Duration = Duration::from_secs(60);
-/// The longest delay between two attempts at a write: the API server is asked often, it is ours.
-const LONGEST_WRITE_RETRY: Duration = Duration::from_secs(5);
+/// Between two attempts at a write: the API server is asked often, it is ours.
+const WRITE_RETRY: Delays = Delays { first: Duration::from_millis(250), longest: Duration::from_secs(5) };
 
 /// What the process knows of one resource.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub struct Memory {
     /// The life of the token, as this process' own answers tell it.
     pub deadline: Option<Deadline>,
     /// The asking around the token's end.
-    pub boundary: Option<Boundary>,
+    boundary: Option<Boundary>,
     /// Calls that failed, until one succeeds.
     pub failing: Option<Failing>,
     /// Writes that failed, until one succeeds.
@@ -47,8 +47,8 @@ pub struct Memory {
     pub sleep: Option<Sleep>,
     /// The issuer's clock was found to differ from ours, and that was said.
     pub skewed: bool,
-    /// Passes in a row that could not read the API server.
-    pub blind: u32,
+    /// Passes in a row that came to nothing.
+    pub failed_passes: u32,
     /// The fingerprint of a token that another resource of the same application was given.
     pub rotated_elsewhere: Option<String>,
 }
@@ -153,7 +153,7 @@ impl Memory {
             repairs: Vec::new(),
             sleep: None,
             skewed: false,
-            blind: 0,
+            failed_passes: 0,
             rotated_elsewhere: None,
         }
     }
@@ -163,11 +163,22 @@ impl Memory {
         Life::of(issued, &fingerprint(&issued.token), self.deadline.as_ref(), now)
     }
 
+    /// The asking around the end of `issued`.
+    pub fn boundary(&self, issued: &Issued) -> Option<&Boundary> {
+        self.boundary.as_ref().filter(|boundary| boundary.is_of(&fingerprint(&issued.token)))
+    }
+
+    fn boundary_mut(&mut self, issued: &Issued) -> &mut Boundary {
+        let token = fingerprint(&issued.token);
+        self.boundary.take_if(|boundary| !boundary.is_of(&token));
+        self.boundary.get_or_insert_with(|| Boundary::of(token))
+    }
+
     /// Counts a call that is about to be sent.
     pub fn called(&mut self, issued: Option<&Issued>, sent: Now) {
         self.governor.called(sent.mono, refill(issued));
-        if issued.is_some_and(|issued| self.life(issued, sent).ends_by(sent.mono)) {
-            self.boundary.get_or_insert_default().called(sent.mono);
+        if let Some(issued) = issued.filter(|issued| self.life(issued, sent).ends_by(sent.mono)) {
+            self.boundary_mut(issued).called(sent.mono);
         }
     }
 
@@ -175,13 +186,13 @@ impl Memory {
     pub fn answered(&mut self, issued: Option<&Issued>, held: Held) {
         self.failing = None;
         self.rotated_elsewhere = None;
-        match issued {
-            Some(issued) if issued.is_stale(&held.answer) => self.unchanged(issued, Lifetime::Seconds(0), held.sent),
-            Some(issued) if issued.token == held.answer.token => {
+        match Brought::by(&held.answer, issued) {
+            Brought::Previous(issued) => self.unchanged(issued, Lifetime::Seconds(0), held.sent),
+            Brought::Same(issued) => {
                 self.unchanged(issued, held.answer.lifetime, held.sent);
                 self.follow(issued, &held.answer, held.sent);
             }
-            _ => self.rotated(&held.answer, held.sent),
+            Brought::New => self.rotated(&held.answer, held.sent),
         }
         self.held = Some(held);
     }
@@ -199,7 +210,7 @@ impl Memory {
             // Gateways report up to 300 s too much now and then: at an end, a long time left is believed only once that
             // end is surely over.
             let left = if life.is_barely_over(sent.mono) { Lifetime::Seconds(0) } else { left };
-            let boundary = self.boundary.get_or_insert_default();
+            let boundary = self.boundary_mut(issued);
             if life.reaches_an_end(sent.mono) {
                 boundary.begin();
             }
@@ -231,13 +242,13 @@ impl Memory {
         is_skewed && !was_skewed
     }
 
-    /// Takes in a failure of a call that was sent at `sent`.
+    /// Takes in a failure of a call that came at `failed_at`.
     pub fn failed(
         &mut self,
         failure: &Failure,
         attempt: Attempt,
         life: Option<&Life>,
-        sent: Moment,
+        failed_at: Moment,
         around: Circumstances,
     ) {
         if failure.kind == FailureKind::Unavailable {
@@ -248,11 +259,11 @@ impl Memory {
         let refused =
             before.as_ref().map_or(0, |before| before.refused) + u32::from(failure.kind == FailureKind::Refused);
         let expires = life.and_then(|life| life.expires);
-        let pressing = life.is_none() || expires.is_some_and(|expires| expires <= sent + MINUTE);
+        let pressing = life.is_none() || expires.is_some_and(|expires| expires <= failed_at + MINUTE);
         let not_before = retry_at(FailedCall {
             kind: failure.kind,
             count,
-            sent,
+            failed_at,
             retry_after: failure.retry_after,
             expires,
             pressing,
@@ -267,9 +278,9 @@ impl Memory {
     }
 
     /// Takes note of a write that the API server did not take.
-    pub fn write_failed(&mut self, detail: String, now: Moment, seed: u64) {
+    pub fn write_failed(&mut self, detail: String, now: Moment, spread: u64) {
         let count = self.unwritten.as_ref().map_or(0, |unwritten| unwritten.count) + 1;
-        let not_before = now + (growing(count, seed) / 4).min(LONGEST_WRITE_RETRY);
+        let not_before = now + WRITE_RETRY.after(count, spread);
         self.unwritten = Some(Unwritten { detail, count, not_before });
     }
 
@@ -290,8 +301,5 @@ impl Memory {
 }
 
 fn end_of(lifetime: Lifetime, sent: Moment) -> Option<Moment> {
-    match lifetime {
-        Lifetime::Never => None,
-        Lifetime::Seconds(seconds) => Some(sent + Duration::from_secs(seconds)),
-    }
+    lifetime.duration().map(|life| sent + life)
 }

@@ -8,7 +8,7 @@ use crate::facts::{Neighbours, Observed};
 use crate::fleet::ObjectName;
 use crate::memory::Memory;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, ResourceExt};
+use kube::Api;
 use std::sync::Arc;
 
 /// Why there are no facts.
@@ -32,16 +32,6 @@ impl ObserveError {
     fn is_forbidden(&self) -> bool {
         matches!(self, Self::Read { source: kube::Error::Api(status), .. } if status.is_forbidden())
     }
-}
-
-/// Where `resource` is.
-pub fn object_name(resource: &SyniverseToken) -> ObjectName {
-    ObjectName { namespace: resource.namespace().unwrap_or_default(), name: resource.name_any() }
-}
-
-/// The Secrets of the namespace of `resource`.
-pub fn secrets(context: &Context, resource: &SyniverseToken) -> Api<Secret> {
-    Api::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default())
 }
 
 /// Reads the Secrets of `resource`. What does not exist is a fact; what cannot be reached is an error.
@@ -74,7 +64,7 @@ pub async fn observe(
 
 /// The credentials Secret, the state Secret and the token Secret.
 async fn read_secrets(context: &Context, resource: &SyniverseToken) -> Result<[Option<Secret>; 3], ObserveError> {
-    let api = secrets(context, resource);
+    let api = context.api(resource);
     let application = resource.spec.application.as_ref();
     let credentials = application.map(|application| application.credentials.secret_ref.name.as_str());
     let state = resource.state_secret_name();
@@ -99,9 +89,9 @@ async fn read(api: &Api<Secret>, name: &str) -> Result<Option<Secret>, ObserveEr
 pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memory) {
     let Some(application) = &observed.resource.spec.application else { return };
     let Ok(credentials) = Credentials::read(&application.credentials, observed.credentials.as_ref()) else { return };
-    let member = object_name(&observed.resource);
+    let member = ObjectName::of(&*observed.resource);
     let mut fleet = context.fleet();
-    let id = fleet.application(&application.endpoint, credentials.consumer_key.expose());
+    let id = fleet.call_key(&application.endpoint, credentials.consumer_key.expose());
     context.wake_all(fleet.joins(&member, &id));
     if let Some(rotation) = fleet.take_rotation(&member) {
         memory.rotated_elsewhere = Some(rotation);

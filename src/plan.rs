@@ -3,11 +3,10 @@
 use crate::api::ApplicationSpec;
 use crate::credentials::Credentials;
 use crate::facts::Observed;
-use crate::issuer::{Answer, Ask};
+use crate::issuer::{Answer, Ask, Cause};
 use crate::memory::{Attempt, Memory};
 use crate::moment::{Moment, Now};
 use crate::reason::{Finding, Reason};
-use crate::schedule::Cause;
 use crate::secrets::{self, Owner, Write};
 use crate::state::{Held, Inputs, Issued, State, Unreadable, Version};
 use crate::verdict;
@@ -81,24 +80,25 @@ impl Call {
 /// The next step for one resource.
 pub fn plan(observed: &Observed, memory: &Memory, now: Now) -> Plan {
     let resource = &observed.resource;
-    let Some(owner) = Owner::of(resource) else { return Plan::rest() };
+    let Some(owner) = Owner::of(resource) else { return Plan::wait(None, Vec::new()) };
     if resource.metadata.deletion_timestamp.is_some() {
-        return Plan::rest();
+        return Plan::wait(None, Vec::new());
     }
     let application = match verdict::supported(&resource.spec) {
         Ok(application) => application,
         Err(finding) => return Plan::stop(finding),
     };
     if let Some(detail) = &observed.forbidden {
-        let finding = Finding::new(Reason::ReadFailed, format!("{detail}: grant the operator's account this right"));
-        return Plan { step: Step::Wait(Some(now.mono + FORBIDDEN_RETRY)), findings: vec![finding] };
+        return Plan::wait(Some(now.mono + FORBIDDEN_RETRY), vec![verdict::read_failed(detail)]);
     }
     if let Some(finding) = state_obstacle(observed, &owner) {
         return Plan::stop(finding);
     }
     if let Some(unwritten) = memory.unwritten.as_ref().filter(|unwritten| unwritten.not_before > now.mono) {
-        let finding = Finding::new(Reason::WriteFailed, unwritten.detail.clone());
-        return Plan { step: Step::Wait(Some(unwritten.not_before)), findings: vec![finding] };
+        return Plan::wait(
+            Some(unwritten.not_before),
+            vec![Finding::new(Reason::WriteFailed, unwritten.detail.clone())],
+        );
     }
     let desk = Desk { observed, memory, now, owner, application };
     desk.record().or_else(|| desk.repair()).unwrap_or_else(|| desk.ask())
@@ -110,28 +110,23 @@ fn state_obstacle(observed: &Observed, owner: &Owner) -> Option<Finding> {
         return Some(finding);
     }
     match secrets::read_state(secret?) {
-        Err(Unreadable::TooNew(format)) => Some(Finding::new(
-            Reason::StateTooNew,
-            format!(
-                "Secret {} has the format {format}, written by a newer version of the operator: run that version",
-                observed.resource.state_secret_name()
-            ),
-        )),
+        Err(Unreadable::TooNew(format)) => Some(verdict::state_too_new(&observed.resource.state_secret_name(), format)),
         _ => None,
     }
 }
 
 impl Plan {
-    fn rest() -> Self {
-        Self { step: Step::Wait(None), findings: Vec::new() }
-    }
-
-    fn stop(finding: Finding) -> Self {
-        Self { step: Step::Wait(None), findings: vec![finding] }
-    }
-
-    fn only(step: Step) -> Self {
+    fn now(step: Step) -> Self {
         Self { step, findings: Vec::new() }
+    }
+
+    fn wait(until: Option<Moment>, findings: Vec<Finding>) -> Self {
+        Self { step: Step::Wait(until), findings }
+    }
+
+    /// Nothing more until something changes.
+    fn stop(finding: Finding) -> Self {
+        Self::wait(None, vec![finding])
     }
 }
 
@@ -150,7 +145,7 @@ impl Desk<'_> {
         let held = self.memory.held.as_ref()?;
         let known = self.known_state().filter(|state| state.version() == held.base);
         let next = known.and_then(|state| state.record(held)).map(|next| self.list_written(next));
-        Some(Plan::only(next.map_or(Step::Release, |next| self.write_state(next).unwrap_or(Step::Release))))
+        Some(Plan::now(next.map_or(Step::Release, |next| self.write_state(next).unwrap_or(Step::Release))))
     }
 
     /// What is stored, or what this process remembers of it when it was deleted, spoilt or set back.
@@ -188,7 +183,7 @@ impl Desk<'_> {
         let listed = self.list_written(state.clone());
         let is_new = self.memory.state.as_ref() != Some(&listed);
         if let Some(Step::WriteState(state, write)) = self.write_state(listed) {
-            return Some(if is_new { Plan::only(Step::WriteState(state, write)) } else { self.write_again(write) });
+            return Some(if is_new { Plan::now(Step::WriteState(state, write)) } else { self.write_again(write) });
         }
         let token = self.observed.token.as_ref();
         if let Some(finding) = secrets::obstacle(&self.owner, token) {
@@ -196,7 +191,7 @@ impl Desk<'_> {
         }
         let write = secrets::next_token(token, &self.observed.resource, &self.owner, &state)?;
         let is_new = self.memory.delivered != self.observed.delivery(&state);
-        Some(if is_new { Plan::only(Step::WriteToken(write)) } else { self.write_again(write) })
+        Some(if is_new { Plan::now(Step::WriteToken(write)) } else { self.write_again(write) })
     }
 
     /// False for a resource that no pass has looked at yet: a refresh annotation that it was created with counts as
@@ -210,10 +205,9 @@ impl Desk<'_> {
     fn write_again(&self, write: Write) -> Plan {
         let at = self.memory.repair_at(self.now.mono);
         if at <= self.now.mono {
-            return Plan::only(Step::Repair(write));
+            return Plan::now(Step::Repair(write));
         }
-        let finding = verdict::contested(&write.secret().name_any());
-        Plan { step: Step::Wait(Some(at)), findings: vec![finding] }
+        Plan::wait(Some(at), vec![verdict::contested(&write.secret().name_any())])
     }
 
     /// A lost state, as far as the token Secret still tells it.
@@ -259,11 +253,12 @@ impl Desk<'_> {
         let Some(old_token) = question.old_token() else {
             return Plan::stop(verdict::no_old_token(&self.application.credentials));
         };
-        let findings = question.findings();
-        let Some(due) = question.due() else { return Plan { step: Step::Wait(None), findings } };
+        let due = question.due();
+        let findings = question.findings(due);
+        let Some(due) = due else { return Plan::wait(None, findings) };
         let at = question.allowed_at(due);
         if at > self.now.mono {
-            return Plan { step: Step::Wait(Some(at)), findings };
+            return Plan::wait(Some(at), findings);
         }
         // If we cannot write, we do not ask: the first issue begins with an empty state.
         let empty = known.is_none().then(|| self.write_state(state.clone())).flatten();

@@ -41,7 +41,7 @@ pub enum Weight {
 reasons! {
     /// A live token is in the token Secret.
     Issued: Normal,
-    /// The first token is on its way.
+    /// A token is on its way into the Secret.
     Pending: Normal,
     /// A new token took the old one's place.
     Rotated: Normal,
@@ -65,7 +65,7 @@ reasons! {
     NotRotated: Trouble,
     /// The token in the Secret is dead.
     Expired: Trouble,
-    /// The issuer refused; with no neighbour to compare, the cause is open.
+    /// Calls fail; with no neighbour to compare, the cause is open.
     RefreshFailed: Trouble,
     /// The issuer refuses this resource while it serves others.
     CredentialsSuspect: Trouble,
@@ -75,10 +75,8 @@ reasons! {
     ReadFailed: Trouble,
     /// The API server did not take a write.
     WriteFailed: Trouble,
-    /// Somebody else keeps changing the token Secret.
+    /// Somebody else keeps changing a Secret that we write.
     SecretContested: Trouble,
-    /// The namespace is being deleted.
-    NamespaceTerminating: Notice,
     /// The issuer says that the request is wrong.
     RequestRejected: Stall,
     /// The operator's settings do not allow the endpoint.
@@ -91,9 +89,9 @@ reasons! {
     CredentialsInvalid: Stall,
     /// A Secret of the wanted name belongs to somebody else.
     SecretNotOwned: Stall,
-    /// The token Secret is marked immutable.
+    /// A Secret that we write is marked immutable.
     SecretImmutable: Stall,
-    /// The token Secret exists with a type other than Opaque.
+    /// A Secret that we write exists with a type other than Opaque.
     SecretWrongType: Stall,
     /// The state Secret was written by a newer version of the operator.
     StateTooNew: Stall,

@@ -4,13 +4,13 @@ use crate::api::{SyniverseToken, SyniverseTokenStatus};
 use crate::apply::{self, Wrote};
 use crate::context::Context;
 use crate::facts::Observed;
-use crate::issuer::{Answer, Failure};
+use crate::issuer::Answer;
 use crate::memory::Memory;
 use crate::moment::{Moment, Now};
 use crate::observe::{ObserveError, observe};
-use crate::plan::{Plan, Step, plan};
+use crate::pass::{Deed, Pass};
+use crate::plan::{Call, Plan, Step, plan};
 use crate::reason::Finding;
-use crate::schedule::Cause;
 use crate::secrets::Write;
 use crate::state::State;
 use crate::status::{Standing, status};
@@ -25,38 +25,6 @@ const STEPS: usize = 12;
 /// After a pass that ran out of steps, or whose status was not taken.
 const SOON: Duration = Duration::from_secs(1);
 
-/// What one pass did, for the report and for the next wake.
-#[derive(Debug)]
-pub struct Pass {
-    /// What was done, in order.
-    pub deeds: Vec<Deed>,
-    /// The status before and after.
-    pub before: Option<SyniverseTokenStatus>,
-    /// What should be said of the resource now; none when it is gone.
-    pub after: Option<SyniverseTokenStatus>,
-    /// When to look again; none = when something changes.
-    pub wake: Option<Moment>,
-}
-
-/// One thing that a pass did.
-#[derive(Debug)]
-pub enum Deed {
-    /// Asked the issuer.
-    Asked(Cause, Result<Answer, Failure>),
-    /// Found the issuer's clock ahead of ours by so many seconds.
-    SawSkew(i64),
-    /// Wrote the state Secret.
-    WroteState,
-    /// Wrote the token Secret with a token, key or template that is new in it.
-    WroteToken,
-    /// Wrote again what somebody else had changed or deleted; the Secret's name.
-    Repaired(String),
-    /// The API server did not take a write; one clause for people.
-    FailedWrite(String),
-    /// Wrote the status.
-    WroteStatus,
-}
-
 /// One pass. `memory` is the resource's, held for as long as the pass runs.
 ///
 /// # Errors
@@ -67,10 +35,10 @@ pub async fn reconcile(
     memory: &mut Memory,
 ) -> Result<Pass, ObserveError> {
     let observed = observe(context, Arc::clone(&resource), memory).await?;
-    let mut pass = Running { context, observed, memory, deeds: Vec::new(), asked: false };
+    let mut pass = Running { context, observed, memory, deeds: Vec::new() };
     pass.remember();
     match pass.run().await? {
-        Some((findings, wake)) => Ok(pass.conclude(&findings, wake).await),
+        Some(rest) => Ok(pass.conclude(rest).await),
         None => Ok(Pass { deeds: pass.deeds, before: None, after: None, wake: None }),
     }
 }
@@ -80,41 +48,57 @@ struct Running<'a> {
     observed: Observed,
     memory: &'a mut Memory,
     deeds: Vec<Deed>,
-    asked: bool,
+}
+
+/// Nothing more to do now.
+struct Rest {
+    findings: Vec<Finding>,
+    until: Option<Moment>,
 }
 
 impl Running<'_> {
     /// Takes step after step until the plan says wait; none when the resource is gone. At most one call: the next ask
     /// is a new pass, with everything read anew.
-    async fn run(&mut self) -> Result<Option<(Vec<Finding>, Option<Moment>)>, ObserveError> {
+    async fn run(&mut self) -> Result<Option<Rest>, ObserveError> {
         for _ in 0..STEPS {
             let now = self.now();
             let Plan { step, findings } = plan(&self.observed, self.memory, now);
-            let goes_on = match step {
-                Step::Wait(until) => return Ok(Some((findings, until))),
-                Step::Call(_) if self.asked => return Ok(Some((findings, Some(now.mono)))),
-                Step::Call(call) => {
-                    self.asked = true;
-                    let cause = call.cause;
-                    let result = apply::call(self.context, &mut self.observed, self.memory, *call).await;
-                    let skew = result.as_ref().ok().and_then(|answer| self.skew(answer));
-                    self.deeds.extend(skew);
-                    self.deeds.push(Deed::Asked(cause, result));
-                    true
+            match step {
+                Step::Wait(until) => return Ok(Some(Rest { findings, until })),
+                Step::Call(_) if self.has_asked() => return Ok(Some(Rest { findings, until: Some(now.mono) })),
+                step => {
+                    if !self.take(step).await? {
+                        return Ok(None);
+                    }
                 }
-                Step::Release => {
-                    self.memory.held = None;
-                    true
-                }
-                Step::WriteState(state, write) => self.write_state(*state, write).await?,
-                Step::WriteToken(write) => self.write_token(write).await?,
-                Step::Repair(write) => self.repair(write).await?,
-            };
-            if !goes_on {
-                return Ok(None);
             }
         }
-        Ok(Some((Vec::new(), Some(self.now().mono + SOON))))
+        Ok(Some(Rest { findings: Vec::new(), until: Some(self.now().mono + SOON) }))
+    }
+
+    /// One step; false when the resource is gone.
+    async fn take(&mut self, step: Step) -> Result<bool, ObserveError> {
+        match step {
+            Step::WriteState(state, write) => return self.write_state(*state, write).await,
+            Step::WriteToken(write) => return self.write_token(write).await,
+            Step::Repair(write) => return self.repair(write).await,
+            Step::Call(call) => self.ask(*call).await,
+            Step::Release => self.memory.held = None,
+            Step::Wait(_) => {}
+        }
+        Ok(true)
+    }
+
+    fn has_asked(&self) -> bool {
+        self.deeds.iter().any(|deed| matches!(deed, Deed::Asked(..)))
+    }
+
+    async fn ask(&mut self, call: Call) {
+        let cause = call.cause;
+        let result = apply::call(self.context, &mut self.observed, self.memory, call).await;
+        let skew = result.as_ref().ok().and_then(|answer| self.skew(answer));
+        self.deeds.extend(skew);
+        self.deeds.push(Deed::Asked(cause, result));
     }
 
     fn now(&self) -> Now {
@@ -185,26 +169,27 @@ impl Running<'_> {
                 self.remember();
             }
             Wrote::Failed(detail) => {
-                let (now, seed) = (self.now().mono, self.observed.spread());
-                self.memory.write_failed(detail.clone(), now, seed);
+                let (now, spread) = (self.now().mono, self.observed.spread());
+                self.memory.write_failed(detail.clone(), now, spread);
                 self.deeds.push(Deed::FailedWrite(detail));
             }
         }
         Ok(true)
     }
 
-    async fn conclude(mut self, findings: &[Finding], wake: Option<Moment>) -> Pass {
+    async fn conclude(mut self, rest: Rest) -> Pass {
         let now = self.now();
-        let standing = Standing::of(&self.observed, self.memory, findings, now);
+        let standing = Standing::of(&self.observed, self.memory, &rest.findings, now);
         let before = self.memory.status.clone().or_else(|| self.observed.resource.status.clone());
         let after = status(&self.observed, &standing, before.as_ref(), now);
         let turns = standing.ready_until().filter(|until| *until > now.mono);
-        let mut wake = [wake, turns].into_iter().flatten().min();
+        let mut wake = [rest.until, turns].into_iter().flatten().min();
         if before.as_ref() != Some(&after) {
             match self.write_status(after.clone()).await {
                 Ok(()) => self.deeds.push(Deed::WroteStatus),
                 Err(error) => {
-                    tracing::warn!(error = crate::error::said(&error), "failed to write the status");
+                    let (namespace, name) = (self.observed.resource.namespace(), self.observed.resource.name_any());
+                    tracing::warn!(namespace, name, error = crate::error::said(&error), "failed to write the status");
                     wake = Some(wake.map_or(now.mono + SOON, |wake| wake.min(now.mono + SOON)));
                 }
             }
@@ -215,8 +200,7 @@ impl Running<'_> {
     /// PUT of the status, with the version from the cache; that one being old is settled by reading it.
     async fn write_status(&mut self, status: SyniverseTokenStatus) -> kube::Result<()> {
         let resource = Arc::clone(&self.observed.resource);
-        let api: Api<SyniverseToken> =
-            Api::namespaced(self.context.client.clone(), &resource.namespace().unwrap_or_default());
+        let api: Api<SyniverseToken> = self.context.api(&resource);
         let put = |on: SyniverseToken| {
             let (api, name) = (api.clone(), resource.name_any());
             let object = SyniverseToken { status: Some(status.clone()), ..on };

@@ -3,8 +3,8 @@
 use crate::api::{SyniverseToken, SyniverseTokenStatus, parse_duration};
 use crate::error::is_namespace_ending;
 use crate::moment::Moment;
+use crate::pass::{Deed, Pass};
 use crate::reason::{Finding, Reason, Weight};
-use crate::reconcile::{Deed, Pass};
 use crate::secrets::OPERATOR;
 use crate::status::READY;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -44,7 +44,8 @@ impl Reporter {
                 secondary: None,
             };
             if self.events.try_send((event, resource.object_ref(&()))).is_err() {
-                tracing::warn!(reason = %finding.reason, "an Event was dropped: the queue is full");
+                let (namespace, name) = (resource.namespace(), resource.name_any());
+                tracing::warn!(namespace, name, reason = %finding.reason, "an Event was dropped: the queue is full");
             }
         }
     }
@@ -75,15 +76,18 @@ fn news(resource: &SyniverseToken, pass: &Pass) -> Vec<Finding> {
             Some(Finding::new(Reason::Repaired, message))
         }
         Deed::SawSkew(ahead) => {
-            let message = format!(
-                "the issuer's clock is {ahead} s ahead of ours: one of them is wrong; expiries are not affected"
-            );
+            let message = format!("{}: one of them is wrong; expiries are not affected", skew(*ahead));
             Some(Finding::new(Reason::ClockSkew, message))
         }
         _ => None,
     }));
     news.extend(new_reason(before, after));
     news
+}
+
+fn skew(ahead: i64) -> String {
+    let side = if ahead < 0 { "behind" } else { "ahead of" };
+    format!("the issuer's clock is {} s {side} ours", ahead.unsigned_abs())
 }
 
 fn new_token(
@@ -148,9 +152,9 @@ fn deed(deed: &Deed) -> String {
     match deed {
         Deed::Asked(cause, Ok(_)) => format!("asked ({})", cause.as_str()),
         Deed::Asked(cause, Err(failure)) => format!("asked ({}) and failed: {failure}", cause.as_str()),
-        Deed::SawSkew(ahead) => format!("found the issuer's clock {ahead} s ahead"),
-        Deed::WroteState => "wrote state".to_owned(),
-        Deed::WroteToken => "wrote token".to_owned(),
+        Deed::SawSkew(ahead) => format!("found that {}", skew(*ahead)),
+        Deed::WroteState => "wrote state Secret".to_owned(),
+        Deed::WroteToken => "wrote token Secret".to_owned(),
         Deed::Repaired(name) => format!("repaired {name}"),
         Deed::FailedWrite(detail) => detail.clone(),
         Deed::WroteStatus => "wrote status".to_owned(),

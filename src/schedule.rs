@@ -1,6 +1,6 @@
 //! When the issuer is to be asked. Every rule of time is in this room and in those under it.
 
-use crate::issuer::Lifetime;
+use crate::issuer::{Cause, ROUNDING};
 use crate::moment::{Moment, Now, later};
 use crate::state::Issued;
 use boundary::Boundary;
@@ -15,66 +15,12 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Answers are whole seconds, rounded either way: a difference up to this is none.
-const ROUNDING: Duration = Duration::from_secs(2);
 /// The longest lead that is taken by default.
 const LONGEST_DEFAULT_LEAD: Duration = Duration::from_secs(300);
 /// The first step of a boundary; each further one is twice as long.
 const FIRST_STEP: Duration = Duration::from_millis(100);
 /// How long after an expiry Ready stays True while every answer is the same token.
 pub const GRACE: Duration = Duration::from_secs(10);
-
-/// Why the issuer is asked. There is no other cause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// There is no token yet.
-    FirstIssue,
-    /// A value that goes into the call changed; its name.
-    Changed(&'static str),
-    /// The refresh annotation has a new value.
-    Requested,
-    /// Another resource of the same application saw a rotation.
-    RotatedElsewhere,
-    /// The token is at its end.
-    Boundary,
-    /// The one look before the end.
-    Check,
-    /// The daily look after a long-lived token.
-    DailyCheck,
-    /// The wall clock stands before the issue time: it is not believed.
-    ClockDoubt,
-}
-
-impl Cause {
-    /// The word for logs and Events.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::FirstIssue => "first-issue",
-            Self::Changed(_) => "changed",
-            Self::Requested => "requested",
-            Self::RotatedElsewhere => "rotated-elsewhere",
-            Self::Boundary => "boundary",
-            Self::Check => "check",
-            Self::DailyCheck => "daily-check",
-            Self::ClockDoubt => "clock-doubt",
-        }
-    }
-}
-
-/// True when an answer for the same token, sent at `sent`, moves the expiry that was `known` (none = never).
-///
-/// An earlier expiry counts at once; a later one is followed, unless the answer is so short that it only says "at its
-/// end" (otherwise a token that is returned after its end would seem to live on from answer to answer).
-pub fn expiry_moves(known: Option<Moment>, sent: Moment, lifetime: Lifetime) -> bool {
-    match (known, lifetime) {
-        (None, Lifetime::Never) => false,
-        (None, Lifetime::Seconds(_)) | (Some(_), Lifetime::Never) => true,
-        (Some(known), Lifetime::Seconds(seconds)) => {
-            let reported = sent + Duration::from_secs(seconds);
-            reported + ROUNDING < known || (reported > known + ROUNDING && seconds >= ROUNDING.as_secs())
-        }
-    }
-}
 
 /// How long before its expiry a token is looked after.
 ///
@@ -173,7 +119,7 @@ pub struct Terms {
     pub refresh_before: Option<Duration>,
     /// `spec.application.validity`; zero = never expires.
     pub validity: Duration,
-    /// Between two looks after a long-lived token.
+    /// Between two daily checks of a long-lived token.
     pub daily_check: Duration,
     /// Spreads moments of different resources: a function of the UID.
     pub spread: u64,

@@ -13,20 +13,20 @@ use kube::{Resource, ResourceExt};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Marks a Secret that we created under the policy Retain: only such a one gets an owner when the policy changes.
-pub const CREATED_BY: &str = "syniverse.dev/created-by";
+const CREATED_BY: &str = "syniverse.dev/created-by";
 /// The fingerprint of the token in a token Secret.
-pub const FINGERPRINT: &str = "syniverse.dev/fingerprint";
+const FINGERPRINT: &str = "syniverse.dev/fingerprint";
 /// When that token was issued, RFC 3339.
-pub const ISSUE_TIME: &str = "syniverse.dev/issue-time";
+const ISSUE_TIME: &str = "syniverse.dev/issue-time";
 /// When it expires, RFC 3339; absent when never.
-pub const EXPIRATION_TIME: &str = "syniverse.dev/expiration-time";
+const EXPIRATION_TIME: &str = "syniverse.dev/expiration-time";
 /// The data key of a state Secret.
-pub const STATE_KEY: &str = "state.json";
+const STATE_KEY: &str = "state.json";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Our name, as label value, field manager and Event source.
 pub const OPERATOR: &str = "syniverse-token-operator";
 /// Expiries of the same token that differ by less than this many seconds are the same.
-pub const SAME_EXPIRY_SECONDS: i64 = 30;
+const SAME_EXPIRY_SECONDS: i64 = 30;
 
 /// The resource that a Secret belongs to.
 #[derive(Clone, Debug)]
@@ -109,12 +109,13 @@ pub fn obstacle(owner: &Owner, secret: Option<&Secret>) -> Option<Finding> {
         return Some(Finding::new(Reason::SecretNotOwned, not_owned(&name, owner, secret)));
     }
     if secret.immutable == Some(true) {
-        let message = format!("Secret {name} is immutable: delete it, or name another Secret in a new resource");
+        let message =
+            format!("Secret {name} is immutable: delete it, or make a SyniverseToken whose Secrets have other names");
         return Some(Finding::new(Reason::SecretImmutable, message));
     }
     let kind = secret.type_.as_deref().unwrap_or("Opaque");
     (kind != "Opaque").then(|| {
-        let message = format!("Secret {name} has the type {kind}, not Opaque: delete it, or name another Secret");
+        let message = format!("Secret {name} has the type {kind}, not Opaque: delete it, or make a SyniverseToken whose Secrets have other names");
         Finding::new(Reason::SecretWrongType, message)
     })
 }
@@ -122,7 +123,10 @@ pub fn obstacle(owner: &Owner, secret: Option<&Secret>) -> Option<Finding> {
 fn not_owned(name: &str, owner: &Owner, secret: &Secret) -> String {
     match controller_of(secret) {
         Some(other) => {
-            format!("Secret {name} belongs to {} {}: name another Secret, or delete it there", other.kind, other.name)
+            format!(
+                "Secret {name} belongs to {} {}: delete it there, or make a SyniverseToken whose Secrets have other names",
+                other.kind, other.name
+            )
         }
         None => format!(
             "Secret {name} exists and is not ours: delete it, or consent with the annotation {ADOPT}: {}",
@@ -187,12 +191,16 @@ pub fn wanted_names(resource: &SyniverseToken, issued: &Issued) -> Written {
 
 /// The names of all that is in `secret` now.
 pub fn present_names(secret: Option<&Secret>) -> Written {
-    let names = |map: &BTreeMap<String, String>| map.keys().cloned().collect();
+    let Some(secret) = secret else { return Written::default() };
     Written {
-        keys: secret.and_then(|s| s.data.as_ref()).map(|data| data.keys().cloned().collect()).unwrap_or_default(),
-        labels: secret.map(|s| names(s.labels())).unwrap_or_default(),
-        annotations: secret.map(|s| names(s.annotations())).unwrap_or_default(),
+        keys: secret.data.as_ref().map(names).unwrap_or_default(),
+        labels: names(secret.labels()),
+        annotations: names(secret.annotations()),
     }
+}
+
+fn names<V>(map: &BTreeMap<String, V>) -> BTreeSet<String> {
+    map.keys().cloned().collect()
 }
 
 /// All that we put into a token Secret beside the marks of ownership.
@@ -219,11 +227,7 @@ impl Content {
     }
 
     fn names(&self) -> Written {
-        Written {
-            keys: self.data.keys().cloned().collect(),
-            labels: self.labels.keys().cloned().collect(),
-            annotations: self.annotations.keys().cloned().collect(),
-        }
+        Written { keys: names(&self.data), labels: names(&self.labels), annotations: names(&self.annotations) }
     }
 
     /// Replaces what we wrote before by what is wanted now; what others put there stays.

@@ -2,10 +2,9 @@
 
 use crate::credentials::Credentials;
 use crate::fingerprint::{fingerprint, keyed};
-use crate::issuer::{Answer, Lifetime};
+use crate::issuer::{Answer, Cause, expiry_moves};
 use crate::moment::{Now, later};
 use crate::redacted::{self, Redacted};
-use crate::schedule::{Cause, expiry_moves};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,14 +15,15 @@ pub const FORMAT: u32 = 1;
 /// Applications kept beside the active one, so that swapping references back and forth loses nothing.
 const APPLICATIONS_KEPT: usize = 4;
 /// How far in the future a stored issue time may lie before the wall clock is no longer believed.
-pub const CLOCK_DOUBT: Duration = Duration::from_secs(60);
+const CLOCK_DOUBT: Duration = Duration::from_secs(60);
 
 /// The contents of a state Secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
     /// The format of this document.
-    pub version: u32,
+    #[serde(rename = "version")]
+    pub format: u32,
     /// One higher for each recorded answer: the fence between an answer and a newer one.
     pub serial: u64,
     /// Keys the hashes below; a state made anew has a new one, so that serials of two lives are never confused.
@@ -66,12 +66,34 @@ pub struct Issued {
     /// The check before its expiry has been made.
     #[serde(default)]
     pub checked: bool,
-    /// When a long-lived token was last looked after.
+    /// When a long-lived token had its last daily check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daily_check_time: Option<Timestamp>,
     /// The fingerprint of the token before it: an answer equal to it is a stale cache, no rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
+}
+
+/// Which token an answer brought.
+#[derive(Clone, Copy, Debug)]
+pub enum Brought<'a> {
+    /// The known one.
+    Same(&'a Issued),
+    /// The one before it: a stale cache.
+    Previous(&'a Issued),
+    /// One that is new to us.
+    New,
+}
+
+impl<'a> Brought<'a> {
+    /// By `answer`, while `known` was the token.
+    pub fn by(answer: &Answer, known: Option<&'a Issued>) -> Self {
+        match known {
+            Some(known) if answer.token == known.token => Self::Same(known),
+            Some(known) if known.previous.as_ref() == Some(&fingerprint(&answer.token)) => Self::Previous(known),
+            _ => Self::New,
+        }
+    }
 }
 
 /// One keyed hash per value that went into a call; an empty text stands for an absent value.
@@ -144,7 +166,7 @@ impl State {
     /// A state that knows nothing yet. `refresh` is the annotation present now: it counts as handled.
     pub fn new(salt: String, refresh: Option<String>) -> Self {
         Self {
-            version: FORMAT,
+            format: FORMAT,
             serial: 0,
             salt,
             active: None,
@@ -200,10 +222,10 @@ impl State {
     pub fn record(&self, held: &Held) -> Option<State> {
         let mut next = self.clone();
         let known = self.applications.get(&held.application);
-        let issued = match known {
-            Some(known) if known.is_stale(&held.answer) => known.looked_after(held),
-            Some(known) if known.token == held.answer.token => known.corrected(held),
-            known => Issued::fresh(held, known),
+        let issued = match Brought::by(&held.answer, known) {
+            Brought::Previous(known) => known.checked_by(held),
+            Brought::Same(known) => known.corrected(held),
+            Brought::New => Issued::fresh(held, known),
         };
         next.applications.insert(held.application.clone(), issued);
         next.active = Some(held.application.clone());
@@ -246,10 +268,7 @@ impl Issued {
             issue_time: held.sent.wall,
             expiration_time: expires,
             first_expiration_time: expires,
-            lifetime_seconds: match held.answer.lifetime {
-                Lifetime::Never => None,
-                Lifetime::Seconds(seconds) => Some(seconds),
-            },
+            lifetime_seconds: held.answer.lifetime.duration().map(|life| life.as_secs()),
             checked: false,
             daily_check_time: None,
             previous: known.map(|known| fingerprint(&known.token)),
@@ -258,7 +277,7 @@ impl Issued {
 
     /// The same token, with what the answer says about its end.
     fn corrected(&self, held: &Held) -> Self {
-        let mut next = self.looked_after(held);
+        let mut next = self.checked_by(held);
         let known = self.expiration_time.map(|time| held.sent.moment_of(time));
         if expiry_moves(known, held.sent.mono, held.answer.lifetime) {
             next.expiration_time = expiration(&held.answer, held.sent);
@@ -269,18 +288,13 @@ impl Issued {
         next
     }
 
-    fn looked_after(&self, held: &Held) -> Self {
+    fn checked_by(&self, held: &Held) -> Self {
         let mut next = self.clone();
         next.checked |= held.cause == Cause::Check;
         if held.cause == Cause::DailyCheck {
             next.daily_check_time = Some(held.sent.wall);
         }
         next
-    }
-
-    /// True of an answer that repeats the token before this one.
-    pub fn is_stale(&self, answer: &Answer) -> bool {
-        answer.token != self.token && self.previous.as_ref() == Some(&fingerprint(&answer.token))
     }
 
     /// True when the wall clock stands before the stored issue time by more than [`CLOCK_DOUBT`].
@@ -291,10 +305,7 @@ impl Issued {
 
 /// The instant before the request was sent, plus the lifetime reported.
 fn expiration(answer: &Answer, sent: Now) -> Option<Timestamp> {
-    match answer.lifetime {
-        Lifetime::Never => None,
-        Lifetime::Seconds(seconds) => Some(later(sent.wall, Duration::from_secs(seconds))),
-    }
+    answer.lifetime.duration().map(|life| later(sent.wall, life))
 }
 
 impl Inputs {

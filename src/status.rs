@@ -16,9 +16,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 /// The condition that says whether a live token is in the token Secret.
 pub const READY: &str = "Ready";
 /// The condition that is True until the first token exists.
-pub const RECONCILING: &str = "Reconciling";
+const RECONCILING: &str = "Reconciling";
 /// The condition that is True where a person must act.
-pub const STALLED: &str = "Stalled";
+const STALLED: &str = "Stalled";
 
 /// How things stand with the token, as status tells it.
 #[derive(Clone, Debug)]

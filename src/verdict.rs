@@ -1,4 +1,4 @@
-//! The sentences for people: one function for each thing that can be wrong, the same words at every retry.
+//! The sentences for people that need more than one room's knowledge: the same words at every retry.
 
 use crate::api::{ApplicationCredentials, ApplicationSpec, SyniverseTokenSpec};
 use crate::facts::Neighbours;
@@ -23,6 +23,19 @@ pub fn supported(spec: &SyniverseTokenSpec) -> Result<&ApplicationSpec, Finding>
         Some(application) => Ok(application),
         None => not_supported("session"),
     }
+}
+
+/// The API server does not let us read a Secret.
+pub fn read_failed(detail: &str) -> Finding {
+    Finding::new(Reason::ReadFailed, format!("{detail}: grant the operator's account this right"))
+}
+
+/// The state Secret was written by a newer version.
+pub fn state_too_new(secret: &str, format: u32) -> Finding {
+    let message = format!(
+        "Secret {secret} has the format {format}, written by a newer version of the operator: run that version"
+    );
+    Finding::new(Reason::StateTooNew, message)
 }
 
 /// The issuer needs a token that the application has had, and there is none.
@@ -93,7 +106,7 @@ pub fn failed(failing: &Failing, neighbours: &Neighbours, secret: &str) -> Findi
         FailureKind::Unavailable => {
             let down = neighbours.endpoint_down || neighbours.succeed == Some(false);
             let reason = if down { Reason::IssuerUnavailable } else { Reason::RefreshFailed };
-            Finding::new(reason, format!("{detail}: the endpoint or the way to it is at fault; trying again"))
+            Finding::new(reason, format!("{detail}; trying again"))
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use crate::api::SyniverseToken;
 use crate::context::Context;
+use crate::fingerprint::spread;
 use crate::fleet::ObjectName;
 use crate::memory::{Memory, Sleep};
-use crate::observe::{ObserveError, object_name};
-use crate::reconcile::{Pass, reconcile};
-use crate::schedule::retry::growing;
+use crate::observe::ObserveError;
+use crate::pass::Pass;
+use crate::reconcile::reconcile;
+use crate::schedule::retry::Delays;
 use futures::FutureExt;
 use kube::ResourceExt;
 use std::panic::AssertUnwindSafe;
@@ -16,15 +18,15 @@ use std::time::Duration;
 /// A pass that takes longer is given up: its answer, if it has one, is in memory. One call, the wait for another one of
 /// the same application, and a few requests to the API server fit in.
 const LONGEST_PASS: Duration = Duration::from_secs(60);
-/// Passes that cannot read the API server are tried again after at most this.
-const LONGEST_BLIND_RETRY: Duration = Duration::from_secs(4);
+/// Between two passes that came to nothing.
+const PASS_RETRY: Delays = Delays { first: Duration::from_millis(250), longest: Duration::from_secs(4) };
 
 /// Why a pass came to nothing.
 #[derive(Debug, thiserror::Error)]
 enum PassError {
     #[error(transparent)]
     Observe(#[from] ObserveError),
-    #[error("the pass took longer than a minute")]
+    #[error("the pass took longer than {LONGEST_PASS:?}")]
     TimedOut,
     #[error("the pass panicked")]
     Panicked,
@@ -35,11 +37,25 @@ enum PassError {
 /// # Errors
 /// With the time after which to try again, when the pass came to nothing.
 pub async fn wake(context: &Context, resource: Arc<SyniverseToken>) -> Result<Option<Duration>, Duration> {
-    let (name, uid) = (object_name(&resource), resource.uid().unwrap_or_default());
+    let (name, uid) = (ObjectName::of(&*resource), resource.uid().unwrap_or_default());
+    let result = look(context, resource, &name, &uid).await;
+    if !context.is_living(&uid) {
+        // It went while it was looked at: what that pass left behind is forgotten as well.
+        context.forget(&name, Some(&uid));
+    }
+    result
+}
+
+async fn look(
+    context: &Context,
+    resource: Arc<SyniverseToken>,
+    name: &ObjectName,
+    uid: &str,
+) -> Result<Option<Duration>, Duration> {
     let now = context.clock.now();
-    let desk = context.desk(&uid, now.mono);
-    let mut memory = desk.lock().await;
-    let touched = context.take_touch(&name);
+    let memory = context.memory(uid, now.mono);
+    let mut memory = memory.lock().await;
+    let touched = context.take_touch(name);
     if let Some(sleep) = memory.sleep.filter(|sleep| !touched && !sleep.is_over(now)) {
         return Ok(sleep.left(now));
     }
@@ -47,10 +63,10 @@ pub async fn wake(context: &Context, resource: Arc<SyniverseToken>) -> Result<Op
     match guarded_pass(context, Arc::clone(&resource), &mut memory).await {
         Ok(pass) => Ok(conclude(context, &resource, &mut memory, &pass)),
         Err(error) => {
-            memory.blind = memory.blind.saturating_add(1);
+            memory.failed_passes = memory.failed_passes.saturating_add(1);
             let ObjectName { namespace, name } = name;
             tracing::warn!(namespace, name, %error, "the pass failed");
-            Err((growing(memory.blind, 0) / 4).min(LONGEST_BLIND_RETRY))
+            Err(PASS_RETRY.after(memory.failed_passes, spread(uid)))
         }
     }
 }
@@ -72,10 +88,7 @@ async fn guarded_pass(
 fn conclude(context: &Context, resource: &SyniverseToken, memory: &mut Memory, pass: &Pass) -> Option<Duration> {
     let now = context.clock.now();
     let sleep = Sleep::until(pass.wake, now);
-    (memory.blind, memory.sleep) = (0, Some(sleep));
-    if pass.after.is_none() {
-        context.forget(&object_name(resource), resource.uid().as_deref());
-    }
+    (memory.failed_passes, memory.sleep) = (0, Some(sleep));
     context.reporter.report(resource, pass, now.mono);
     sleep.left(now)
 }

@@ -5,8 +5,7 @@ use crate::context::Context;
 use crate::error::said;
 use crate::fleet::ObjectName;
 use crate::index::{Gone, Index};
-use crate::observe::object_name;
-use crate::schedule::retry::growing;
+use crate::schedule::retry::Delays;
 use futures::channel::mpsc::UnboundedSender;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
@@ -27,8 +26,8 @@ use tokio::time::Instant;
 /// How long the filter of unchanged resources remembers one; longer than any resource lies still.
 const UNCHANGED_FOR: Duration = Duration::from_secs(400 * 86_400);
 
-/// A watch that fails is tried again after at most this: a corrected credential acts soon after an outage, too.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(8);
+/// A watch that fails is tried again soon: a corrected credential acts soon after an outage, too.
+const WATCH_RETRY: Delays = Delays { first: Duration::from_millis(500), longest: Duration::from_secs(8) };
 /// A watch that held for so long begins again with little patience.
 const PATIENCE_FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
@@ -63,7 +62,7 @@ pub fn resources(
         .applied_objects()
         .predicate_filter(newness, PredicateConfig::default().ttl(UNCHANGED_FOR))
         .filter_map(move |result| {
-            let result = result.inspect(|resource| touching.touch(&object_name(resource)));
+            let result = result.inspect(|resource| touching.touch(&ObjectName::of(resource)));
             futures::future::ready(result.inspect_err(|error| complain("SyniverseTokens", error)).ok().map(Ok))
         })
 }
@@ -91,8 +90,11 @@ pub fn follow(context: &Context, index: &mut Index, event: &Event<SyniverseToken
             Vec::new()
         }
         Event::InitDone => index.list_ends(),
-        Event::Apply(resource) | Event::InitApply(resource) => index.set(resource).into_iter().collect(),
-        Event::Delete(resource) => index.remove(&object_name(resource)).into_iter().collect(),
+        Event::Apply(resource) | Event::InitApply(resource) => {
+            context.lives(resource.uid().unwrap_or_default());
+            index.set(resource).into_iter().collect()
+        }
+        Event::Delete(resource) => index.remove(&ObjectName::of(resource)).into_iter().collect(),
     };
     for gone in gone {
         context.forget(&gone.name, gone.uid.as_deref());
@@ -131,36 +133,32 @@ pub fn concerned(
         }
         Event::InitDone => index.users_of_others(&std::mem::take(listed)),
         Event::InitApply(secret) => {
-            listed.insert(named(secret));
+            listed.insert(ObjectName::of(secret));
             changed(context, index, secret)
         }
         Event::Apply(secret) => changed(context, index, secret),
         Event::Delete(secret) => {
-            context.forget_write(&named(secret));
-            index.users(&named(secret))
+            context.forget_write(&ObjectName::of(secret));
+            index.users(&ObjectName::of(secret))
         }
     }
 }
 
 fn changed(context: &Context, index: &Index, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectName> {
-    let name = named(secret);
+    let name = ObjectName::of(secret);
     let is_echo = context.is_echo(&name, secret.metadata.resource_version.as_deref());
     if is_echo { Vec::new() } else { index.users(&name) }
 }
 
-fn named(secret: &PartialObjectMeta<Secret>) -> ObjectName {
-    ObjectName { namespace: secret.namespace().unwrap_or_default(), name: secret.name_any() }
-}
-
 fn complain(what: &str, error: &watcher::Error) {
     use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
-    let said = match error {
+    let cause = match error {
         InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => said(error),
-        WatchError(status) => format!("HTTP {} {}", status.code, status.reason),
+        WatchError(status) => said(&kube::Error::Api(status.clone())),
         NoResourceVersion => "no resourceVersion in the answer".to_owned(),
     };
     tracing::warn!(
-        error = said,
+        error = cause,
         "failed to watch {what}: trying again; check that the CRD is installed and the RBAC rules are there"
     );
 }
@@ -182,7 +180,7 @@ impl Iterator for Patience {
         }
         self.failures = self.failures.saturating_add(1);
         self.last = Some(Instant::now());
-        Some((growing(self.failures, 0) / 2).min(LONGEST_PATIENCE))
+        Some(WATCH_RETRY.after(self.failures, 0))
     }
 }
 

@@ -12,9 +12,8 @@ pub struct SyniverseTokenStatus {
     /// The generation of the resource that this status speaks of; -1 until the operator has seen the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready: whether a live token is in the Secret. Reconciling: whether the first token, or a change of the spec,
-    /// is still being worked on. Stalled: whether a person must act. The reason and message of Ready say the most
-    /// important thing to know.
+    /// Ready: whether a live token is in the Secret. Reconciling: whether the first token is still on its way. Stalled:
+    /// whether a person must act. The reason and message of Ready say the most important thing to know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = rules::conditions)]
     pub conditions: Vec<Condition>,

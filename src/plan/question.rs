@@ -3,13 +3,14 @@
 use super::{Call, Desk};
 use crate::credentials::Credentials;
 use crate::fingerprint::fingerprint;
-use crate::issuer::Ask;
+use crate::issuer::{Ask, Cause};
 use crate::memory::{Attempt, Failing};
 use crate::moment::Moment;
 use crate::reason::Finding;
 use crate::redacted::Redacted;
+use crate::schedule::boundary::Boundary;
 use crate::schedule::governor::refill;
-use crate::schedule::{Cause, Due, Terms};
+use crate::schedule::{Due, Terms};
 use crate::secrets;
 use crate::state::{Issued, State};
 use crate::verdict;
@@ -50,7 +51,7 @@ impl<'a> Question<'a> {
             return at_once(Cause::RotatedElsewhere);
         }
         let life = self.desk.memory.life(issued, now);
-        self.terms().next_due(issued, &life, self.desk.memory.boundary.as_ref(), now)
+        self.terms().next_due(issued, &life, self.boundary(), now)
     }
 
     fn terms(&self) -> Terms {
@@ -59,12 +60,16 @@ impl<'a> Question<'a> {
 
     /// Not before a failed attempt's delay has passed, the boundary has room and the governor allows it.
     pub(super) fn allowed_at(&self, due: Due) -> Moment {
-        let (memory, now) = (self.desk.memory, self.desk.now.mono);
+        let now = self.desk.now.mono;
         let retry = self.failing().map(|failing| failing.not_before);
-        let room = memory.boundary.as_ref().map(|boundary| boundary.room_at(now));
+        let room = self.boundary().map(|boundary| boundary.room_at(now));
         let governed = self.governed_at();
         let later_than_now = [room, Some(governed)].into_iter().flatten().filter(|at| *at > now);
         later_than_now.chain(retry).fold(due.at, Moment::max)
+    }
+
+    fn boundary(&self) -> Option<&Boundary> {
+        self.desk.memory.boundary(self.issued()?)
     }
 
     fn governed_at(&self) -> Moment {
@@ -113,13 +118,13 @@ impl<'a> Question<'a> {
     }
 
     /// What a person should know, the most important thing first.
-    pub(super) fn findings(&self) -> Vec<Finding> {
+    pub(super) fn findings(&self, due: Option<Due>) -> Vec<Finding> {
         let desk = self.desk;
         let now = desk.now.mono;
-        let due_now = self.due().is_some_and(|due| due.at <= now);
+        let due_now = due.is_some_and(|due| due.at <= now);
         let failing = self.failing().filter(|_| due_now);
         let name = &desk.application.credentials.secret_ref.name;
-        let exhausted = desk.memory.boundary.as_ref().is_some_and(|boundary| boundary.is_exhausted(now));
+        let exhausted = self.boundary().is_some_and(|boundary| boundary.is_exhausted(now));
         let never_expires = self.issued().is_some_and(|issued| issued.expiration_time.is_none());
         [
             failing.map(|failing| verdict::failed(failing, &desk.observed.neighbours, name)),

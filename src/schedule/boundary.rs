@@ -1,7 +1,7 @@
 //! The asking around one token's end.
 
-use super::{FIRST_STEP, MINUTE, ROUNDING, SECOND};
-use crate::issuer::Lifetime;
+use super::{FIRST_STEP, MINUTE, SECOND};
+use crate::issuer::{Lifetime, ROUNDING};
 use crate::moment::Moment;
 use std::time::Duration;
 
@@ -12,8 +12,10 @@ const BOUNDARY_CALLS: usize = 20;
 const BOUNDARY_WINDOW: Duration = MINUTE;
 
 /// The asking around one token's end, until a different token comes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Boundary {
+    /// The fingerprint of the token whose end it is: a boundary ends with the first different one.
+    fingerprint: String,
     /// When the calls of the last minute were sent.
     calls: Vec<Moment>,
     /// Answers in a row that said "the same token, at its end".
@@ -25,6 +27,16 @@ pub struct Boundary {
 }
 
 impl Boundary {
+    /// Nothing asked yet.
+    pub fn of(fingerprint: String) -> Self {
+        Self { fingerprint, calls: Vec::new(), steps: 0, since: None, next: None }
+    }
+
+    /// True when it is the end of this token.
+    pub fn is_of(&self, fingerprint: &str) -> bool {
+        self.fingerprint == fingerprint
+    }
+
     /// Counts a call, whatever comes of it.
     pub fn called(&mut self, sent: Moment) {
         self.calls.retain(|call| *call + BOUNDARY_WINDOW > sent);
@@ -45,7 +57,7 @@ impl Boundary {
             }
             // The daily check looks after a token that turned out never to expire.
             Lifetime::Never => {
-                *self = Self::default();
+                *self = Self::of(std::mem::take(&mut self.fingerprint));
                 return;
             }
             Lifetime::Seconds(_) => self.step(sent),

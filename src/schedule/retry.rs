@@ -1,4 +1,4 @@
-//! When a failed call is tried again.
+//! When something that failed is tried again.
 
 use super::{MINUTE, SECOND};
 use crate::fingerprint::spread;
@@ -18,8 +18,8 @@ pub struct FailedCall {
     pub kind: FailureKind,
     /// Which failure in a row, from 1.
     pub count: u32,
-    /// When it was sent.
-    pub sent: Moment,
+    /// When it failed: delays count from here.
+    pub failed_at: Moment,
     /// The issuer's wish.
     pub retry_after: Option<Duration>,
     /// When the token in the Secret expires; none where it never does.
@@ -39,17 +39,29 @@ pub fn retry_at(call: FailedCall) -> Moment {
         FailureKind::Rejected | FailureKind::EndpointNotAllowed => SLOW_RETRY,
         FailureKind::Refused | FailureKind::Unavailable => {
             let longest = if call.pressing && call.endpoint_down { PRESSING_RETRY } else { MINUTE };
-            growing(call.count, call.spread).min(longest)
+            Delays { first: SECOND, longest }.after(call.count, call.spread)
         }
     };
-    let at = call.sent + delay;
-    let at = call.expires.filter(|expires| call.sent < *expires).map_or(at, |expires| at.min(expires));
-    at.max(call.sent + call.retry_after.unwrap_or_default())
+    let at = call.failed_at + delay;
+    let at = call.expires.filter(|expires| call.failed_at < *expires).map_or(at, |expires| at.min(expires));
+    at.max(call.failed_at + call.retry_after.unwrap_or_default())
 }
 
-/// 1 s, doubling, up to a minute, each 0.75 to 1.25 times that.
-pub fn growing(count: u32, seed: u64) -> Duration {
-    let base = SECOND.saturating_mul(1 << count.saturating_sub(1).min(6)).min(MINUTE);
-    let jitter = spread(&format!("{seed}/{count}")) % 501;
-    base.mul_f64(0.75 + jitter as f64 / 1000.0)
+/// The delays of attempts that fail one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Delays {
+    /// After the first failure.
+    pub first: Duration,
+    /// Never more than this.
+    pub longest: Duration,
+}
+
+impl Delays {
+    /// `first`, doubling up to `longest`, each up to a quarter shorter or longer: a function of `count` (from 1) and of
+    /// `spread_by`, so that different resources do not move in step.
+    pub fn after(self, count: u32, spread_by: u64) -> Duration {
+        let base = self.first.saturating_mul(1 << count.saturating_sub(1).min(16)).min(self.longest);
+        let jitter = spread(&format!("{spread_by}/{count}")) % 501;
+        base.mul_f64(0.75 + jitter as f64 / 1000.0).min(self.longest)
+    }
 }

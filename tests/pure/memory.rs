@@ -3,9 +3,9 @@
 use crate::facts::{Cluster, now};
 use jiff::SignedDuration;
 use serde_json::json;
+use syniverse_token_operator::issuer::Cause;
 use syniverse_token_operator::memory::Sleep;
 use syniverse_token_operator::moment::Now;
-use syniverse_token_operator::schedule::Cause;
 
 fn stepped(at: Now, seconds: i64) -> Now {
     Now { wall: at.wall + SignedDuration::from_secs(seconds), ..at }

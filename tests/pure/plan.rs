@@ -4,11 +4,10 @@ use crate::facts::{Cluster, credentials, now, secret};
 use serde_json::json;
 use std::sync::Arc;
 use syniverse_token_operator::facts::Neighbours;
-use syniverse_token_operator::issuer::{Failure, FailureKind};
+use syniverse_token_operator::issuer::{Cause, Failure, FailureKind};
 use syniverse_token_operator::memory::Circumstances;
 use syniverse_token_operator::plan::Call;
 use syniverse_token_operator::reason::Reason;
-use syniverse_token_operator::schedule::Cause;
 
 const REFRESH: &str = "syniverse.dev/refresh";
 
@@ -98,6 +97,17 @@ fn each_end_begins_its_steps_anew() {
     }
     cluster.answer(now(600.01), "first", 0);
     assert_eq!(cluster.rest(now(600.02)).0, Some(now(600.11).mono));
+}
+
+#[test]
+fn a_boundary_ends_with_a_token_that_somebody_else_recorded() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.answer(now(600.01), "first", 0);
+    let mut other = Cluster::with_token(json!({}));
+    other.answer(now(600.1), "second", 600);
+    (cluster.observed.state, cluster.observed.token) = (other.observed.state, other.observed.token);
+    cluster.memory.state = None;
+    assert_eq!(cluster.rest(now(601.0)).0, Some(now(1140.1).mono));
 }
 
 #[test]

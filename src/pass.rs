@@ -1,0 +1,37 @@
+//! What one pass did.
+
+use crate::api::SyniverseTokenStatus;
+use crate::issuer::{Answer, Cause, Failure};
+use crate::moment::Moment;
+
+/// What one pass did, for the report and for the next wake.
+#[derive(Debug)]
+pub struct Pass {
+    /// What was done, in order.
+    pub deeds: Vec<Deed>,
+    /// The status before and after.
+    pub before: Option<SyniverseTokenStatus>,
+    /// What should be said of the resource now; none when it is gone.
+    pub after: Option<SyniverseTokenStatus>,
+    /// When to look again; none = when something changes.
+    pub wake: Option<Moment>,
+}
+
+/// One thing that a pass did.
+#[derive(Debug)]
+pub enum Deed {
+    /// Asked the issuer.
+    Asked(Cause, Result<Answer, Failure>),
+    /// Found the issuer's clock ahead of ours by so many seconds.
+    SawSkew(i64),
+    /// Wrote the state Secret.
+    WroteState,
+    /// Wrote the token Secret with a token, key or template that is new in it.
+    WroteToken,
+    /// Wrote again what somebody else had changed or deleted; the Secret's name.
+    Repaired(String),
+    /// The API server did not take a write; one clause for people.
+    FailedWrite(String),
+    /// Wrote the status.
+    WroteStatus,
+}
