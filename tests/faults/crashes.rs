@@ -12,6 +12,7 @@ use issuer_simulator::model::Life;
 use jiff::Timestamp;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::{Api, ResourceExt};
+use serde_json::json;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
@@ -55,7 +56,7 @@ async fn a_kill_right_after_an_answer_loses_no_token() {
     for _ in 0..5 {
         let known = stage.simulator.journal().tokens.len();
         let answered = |journal: &Journal| journal.tokens.len() > known && nothing_in_flight(journal);
-        stage.simulator.until(answered).await;
+        until_journal(&stage, answered).await;
         stage.operator().restart().unwrap();
     }
     assert_healed(&stage, &history).await;
@@ -78,12 +79,10 @@ async fn a_kill_right_after_the_state_was_written_loses_no_token() {
 async fn a_kill_during_the_call_that_brings_a_token_costs_one_more_call_for_the_same_token() {
     let mut stage = Stage::dark().await;
     let history = History::of(&stage);
-    lend_the_portal_token(&stage, Duration::from_secs(4));
+    lend_the_portal_token(&stage);
     stage.start_operator(&[]);
     stage.issued("1h").await;
-    let answer_held_back = Action::Delay { millis: 60_000, at: When::AfterWork };
-    stage.simulator.fault(Fault::once(answer_held_back));
-    let fresh = until_issued(&stage).await;
+    let fresh = hold_back_a_new_token(&stage, Duration::from_secs(60)).await;
     let calls = stage.calls();
 
     stage.operator().restart().unwrap();
@@ -99,7 +98,7 @@ async fn a_kill_during_the_very_first_call_costs_one_more_call_for_the_same_toke
     let mut stage = Stage::open().await;
     stage.simulator.fault(Fault::once(Action::Delay { millis: 60_000, at: When::AfterWork }));
     stage.apply(NAME, stage.spec("1h")).await;
-    let fresh = until_issued(&stage).await;
+    let fresh = until_issued(&stage, 0).await;
 
     stage.operator().restart().unwrap();
 
@@ -126,11 +125,10 @@ async fn an_operator_that_was_frozen_over_an_expiry_asks_as_soon_as_it_goes_on()
 #[tokio::test]
 async fn told_to_stop_it_records_the_answer_of_the_call_in_flight_and_ends_well() {
     let mut stage = Stage::dark().await;
-    lend_the_portal_token(&stage, Duration::from_secs(4));
+    lend_the_portal_token(&stage);
     stage.start_operator(&[]);
     stage.issued("1h").await;
-    stage.simulator.fault(Fault::once(Action::Delay { millis: 2000, at: When::AfterWork }));
-    let fresh = until_issued(&stage).await;
+    let fresh = hold_back_a_new_token(&stage, Duration::from_secs(2)).await;
 
     let told = Instant::now();
     let status = stage.operator().stop(PATIENCE).await.unwrap();
@@ -145,17 +143,31 @@ async fn told_to_stop_it_records_the_answer_of_the_call_in_flight_and_ends_well(
     assert_eq!(stage.calls(), calls);
 }
 
-/// The application's first token lives on for a while, so that the first rotation is one of a running operator.
-fn lend_the_portal_token(stage: &Stage, life: Duration) {
+/// The application's first token lives on, so that it is the first answer.
+pub(crate) fn lend_the_portal_token(stage: &Stage) {
     let application = NewApplication::expired(CONSUMER_KEY, CONSUMER_SECRET, PORTAL_TOKEN);
-    stage.simulator.add_application(application.living(Life::of(life)));
+    stage.simulator.add_application(application.living(Life::of(Duration::from_secs(3600))));
 }
 
-/// Waits until the issuer makes a new token, whether or not its answer is on the way, and returns it.
-pub(crate) async fn until_issued(stage: &Stage) -> String {
-    let known = stage.simulator.journal().tokens.len();
-    stage.simulator.until(|journal| journal.tokens.len() > known).await;
-    stage.simulator.journal().tokens[known].value.clone()
+/// Ends the live token, has the issuer asked, and returns the new token, whose answer is on its way for so long.
+pub(crate) async fn hold_back_a_new_token(stage: &Stage, time: Duration) -> String {
+    let (known, millis) = (stage.calls(), u64::try_from(time.as_millis()).unwrap());
+    stage.simulator.fault(Fault::once(Action::Delay { millis, at: When::AfterWork }));
+    stage.simulator.expire(CONSUMER_KEY).unwrap();
+    stage.change(NAME, json!({"metadata": {"annotations": {"syniverse.dev/refresh": "1"}}})).await;
+    until_issued(stage, known).await
+}
+
+/// Waits until the issuer, asked `known` times before, has made a new token, and returns it; its answer may still be on
+/// the way.
+pub(crate) async fn until_issued(stage: &Stage, known: usize) -> String {
+    let issued = |journal: &Journal| journal.calls[known..].iter().find_map(|call| call.token.clone());
+    until_journal(stage, |journal| issued(journal).is_some()).await;
+    issued(&stage.simulator.journal()).unwrap()
+}
+
+async fn until_journal(stage: &Stage, holds: impl Fn(&Journal) -> bool) {
+    tokio::time::timeout(PATIENCE, stage.simulator.until(holds)).await.expect("the issuer is asked");
 }
 
 fn nothing_in_flight(journal: &Journal) -> bool {

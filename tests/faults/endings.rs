@@ -65,7 +65,7 @@ async fn a_token_that_never_goes_is_told_after_a_minute_and_asked_about_ever_les
 /// Has the application's first token, with little of its life left, in the Secret, and returns its end.
 async fn lent(stage: &Stage) -> Timestamp {
     let application = NewApplication::expired(CONSUMER_KEY, CONSUMER_SECRET, PORTAL_TOKEN);
-    stage.simulator.add_application(application.living(Life::Millis(4000)));
+    stage.simulator.add_application(application.living(Life::Millis(8000)));
     stage.issued("1h").await;
     assert_eq!(stage.token().await, PORTAL_TOKEN);
     stage.simulator.journal().tokens.last().unwrap().expires.unwrap()

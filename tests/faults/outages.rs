@@ -1,10 +1,10 @@
 //! The issuer or the API server is away for a while, over an expiry: what is said meanwhile, and that it heals.
 
+use crate::crashes::{hold_back_a_new_token, lend_the_portal_token};
 use crate::history::History;
 use crate::support::*;
 use harness::ControlPlane;
 use issuer_simulator::application::NewApplication;
-use issuer_simulator::fault::{Action, Fault, Stage as When};
 use issuer_simulator::model::Life;
 use std::time::{Duration, Instant};
 
@@ -48,17 +48,16 @@ async fn what_was_answered_while_the_api_server_was_away_is_written_after_it_and
     let mut plane = ControlPlane::start().await.unwrap();
     let (mut idle, mut answered) = (Stage::dark_in(plane.cluster()).await, Stage::dark_in(plane.cluster()).await);
     let histories = [History::of(&idle), History::of(&answered)];
-    lend_the_portal_token(&idle, Duration::from_secs(12));
-    lend_the_portal_token(&answered, Duration::from_secs(6));
+    // Its end lies in the outage.
+    let application = NewApplication::expired(CONSUMER_KEY, CONSUMER_SECRET, PORTAL_TOKEN);
+    idle.simulator.add_application(application.living(Life::of(Duration::from_secs(20))));
+    lend_the_portal_token(&answered);
     for stage in [&mut idle, &mut answered] {
         stage.start_operator(&[]);
         stage.issued("10m").await;
     }
     // The work is done at once, the answer is on its way for longer than the API server lives.
-    answered.simulator.fault(Fault::once(Action::Delay { millis: 3000, at: When::AfterWork }));
-    let known = answered.simulator.journal().tokens.len();
-    answered.simulator.until(|journal| journal.tokens.len() > known).await;
-    let fresh = answered.simulator.journal().tokens[known].value.clone();
+    let fresh = hold_back_a_new_token(&answered, Duration::from_secs(3)).await;
 
     let calls = [idle.calls(), answered.calls()];
     plane.stop_apiserver();
@@ -79,10 +78,4 @@ async fn what_was_answered_while_the_api_server_was_away_is_written_after_it_and
     assert_eq!(idle.calls(), calls[0] + 1);
     histories[0].assert_in_order_of(&idle.simulator.journal());
     histories[1].assert_in_order_of(&answered.simulator.journal());
-}
-
-/// The application's first token lives on for a while, so that the first rotation is one of a running operator.
-fn lend_the_portal_token(stage: &Stage, life: Duration) {
-    let application = NewApplication::expired(CONSUMER_KEY, CONSUMER_SECRET, PORTAL_TOKEN);
-    stage.simulator.add_application(application.living(Life::of(life)));
 }

@@ -87,7 +87,7 @@ async fn a_kill_between_state_and_token_secret_costs_no_call() {
     let rights: [&[&str]; 6] = [&RESOURCES, &STATUS, &EVENTS, &READ_SECRETS, &create, &state_only];
     let (mut stage, account) = Account::with(&rights).await;
     let application = NewApplication::expired(CONSUMER_KEY, CONSUMER_SECRET, PORTAL_TOKEN);
-    stage.simulator.add_application(application.living(Life::Millis(3000)));
+    stage.simulator.add_application(application.living(Life::Millis(8000)));
     account.start_operator(&mut stage);
     stage.issued("1h").await;
     let told = stage.until_reason(NAME, "WriteFailed").await;

@@ -42,7 +42,7 @@ async fn a_resource_deleted_during_its_call_leaves_nothing_behind() {
     let mut stage = Stage::open().await;
     stage.simulator.fault(Fault::once(Action::Delay { millis: 2000, at: When::AfterWork }));
     stage.apply(NAME, stage.spec("1h")).await;
-    until_issued(&stage).await;
+    until_issued(&stage, 0).await;
 
     stage.delete(NAME).await;
 
