@@ -7,8 +7,12 @@
 mod api_server;
 #[path = "explore/calls.rs"]
 mod calls;
+#[path = "explore/caught.rs"]
+mod caught;
 #[path = "explore/check.rs"]
 mod check;
+#[path = "explore/conformance.rs"]
+mod conformance;
 #[path = "explore/dead_time.rs"]
 mod dead_time;
 #[path = "explore/door.rs"]
@@ -41,6 +45,7 @@ mod writes;
 use check::check;
 use exploration::{Plot, double_faults, explore, single_faults, told, undisturbed};
 use planted::Planted;
+use scenarios::SCENARIOS;
 use std::env;
 
 #[test]
@@ -50,7 +55,8 @@ fn what_is_not_disturbed_keeps_every_promise() {
 
 #[test]
 fn no_single_fault_breaks_a_promise() {
-    explore("single faults", &single_faults(|| Planted::Nothing));
+    let every: Vec<_> = (0..SCENARIOS.len()).collect();
+    explore("single faults", &single_faults(|| Planted::Nothing, &every));
 }
 
 /// `DOUBLES` says how many, `SEED` repeats a sample.

@@ -113,7 +113,8 @@ impl ApiServer {
     fn delete(&mut self, key: Key, was: Value) -> Reply {
         self.version += 1;
         self.objects.remove(&key);
-        Reply { code: 200, body: was.clone(), change: Some(Change { key, was: Some(was), is: None }) }
+        let body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
+        Reply { code: 200, body, change: Some(Change { key, was: Some(was), is: None }) }
     }
 
     fn replace(&mut self, key: Key, was: Value, mut next: Value) -> Reply {

@@ -14,6 +14,7 @@ const LEAD: SignedDuration = SignedDuration::from_secs(5);
 /// Calls around one token when nothing goes wrong, and how many more a fault or a deed is good for.
 const CALLS: usize = 6;
 const CALLS_MORE: usize = 6;
+const STEPS: usize = 8;
 
 #[derive(Default)]
 pub(crate) struct Calls {
@@ -51,6 +52,11 @@ impl Calls {
             What::User { is_cause, .. } => {
                 self.is_wanted |= is_cause;
                 self.allowance += CALLS_MORE;
+            }
+            // The steps of a boundary, or a retry every 4 s while it lasts.
+            What::Trouble { until, .. } => {
+                let seconds = usize::try_from(until.duration_since(entry.at).as_secs()).unwrap_or_default();
+                self.allowance += self.running.len() * (STEPS + seconds / 4);
             }
             What::Fault { fault, until, .. } => {
                 self.allowance += CALLS_MORE;

@@ -10,6 +10,8 @@ const SLACK: SignedDuration = SignedDuration::from_millis(1_200);
 const BEFORE: SignedDuration = SignedDuration::from_secs(20);
 /// The delay after the first failure in a row, at most; each further one is twice as long, up to a minute.
 const FIRST_DELAY_MILLIS: i64 = 1_250;
+/// The longest delay while a token is dead and the endpoint down, or of a step around an end.
+const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(5);
 
 /// The times during which a live token was wanted and the token Secret held none, longer than promised.
 pub(crate) fn too_long_dead(history: &History) -> Vec<String> {
@@ -24,7 +26,10 @@ fn promised(history: &History, from: Timestamp, to: Timestamp) -> SignedDuration
     let near = history.faults().filter(|(entry, until)| entry.at <= to && *until + BEFORE >= from);
     let mut promised = SLACK;
     for (count, (entry, until)) in near.enumerate() {
-        let delay = SignedDuration::from_millis((FIRST_DELAY_MILLIS << count.min(6)).min(75_000));
+        let delay = match entry.what {
+            What::Trouble { .. } => LONGEST_DELAY,
+            _ => SignedDuration::from_millis((FIRST_DELAY_MILLIS << count.min(6)).min(75_000)),
+        };
         promised += until.duration_since(entry.at) + delay;
     }
     promised

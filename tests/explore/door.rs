@@ -1,7 +1,7 @@
 //! The way from the operator's client to the model API server: a tower service in place of a connection.
 
 use crate::api_server::{Key, Kind, Verb};
-use crate::world::{Inside, Trip, World};
+use crate::world::{Inside, To, Trip, World};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::client::Body;
@@ -49,7 +49,8 @@ impl Service<http::Request<Body>> for Door {
             let bytes = request.into_body().collect_bytes().await.map_err(|_| Gone)?;
             let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
             let target = target.map(|(verb, key)| (verb, named(key, &body)));
-            let trip = Trip { process: door.process.clone(), request: request_name, way: WAY, patience: PATIENCE };
+            let (process, to) = (door.process.clone(), To::ApiServer);
+            let trip = Trip { process, to, request: request_name, way: WAY, patience: PATIENCE };
             let process = door.process;
             let work = move |inside: &mut Inside, now: Timestamp| serve(inside, now, &process, target, body);
             door.world.travel(trip, work).await.ok_or(Gone)

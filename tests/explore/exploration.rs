@@ -54,16 +54,17 @@ pub(crate) fn undisturbed() -> Vec<Plot> {
     (0..SCENARIOS.len()).map(|scenario| Plot { scenario, faults: BTreeMap::new() }).collect()
 }
 
-/// One plot for every fault at every point.
-pub(crate) fn single_faults(planted: fn() -> Planted) -> Vec<Plot> {
-    let of_scenario = |plot: Plot| {
+/// One plot for every fault at every point of these scenarios.
+pub(crate) fn single_faults(planted: fn() -> Planted, scenarios: &[usize]) -> Vec<Plot> {
+    let of_scenario = |scenario: &usize| {
+        let plot = Plot { scenario: *scenario, faults: BTreeMap::new() };
         let points = plot.play(planted()).points.into_iter().enumerate();
         points.flat_map(move |(number, point)| {
             let faults = point.faults().iter();
             faults.map(move |fault| Plot { scenario: plot.scenario, faults: BTreeMap::from([(number, *fault)]) })
         })
     };
-    undisturbed().into_iter().flat_map(of_scenario).collect()
+    scenarios.iter().flat_map(of_scenario).collect()
 }
 
 /// So many pairs of faults; the same seed makes the same pairs.

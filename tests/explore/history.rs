@@ -39,6 +39,11 @@ pub(crate) enum What {
         deed: String,
         is_cause: bool,
     },
+    /// Something is down, or odd, until then.
+    Trouble {
+        with: &'static str,
+        until: Timestamp,
+    },
     /// A fault struck, and was over at this time.
     Fault {
         point: usize,
@@ -67,6 +72,8 @@ pub(crate) enum What {
     },
     /// Every fault is over, and the script has been played.
     Healed,
+    /// The run is over.
+    Ended,
 }
 
 impl History {
@@ -76,9 +83,10 @@ impl History {
         place.map_or_else(|| format!("{value:?}"), |place| format!("T{place}"))
     }
 
+    /// What went wrong, and until when.
     pub(crate) fn faults(&self) -> impl Iterator<Item = (&Entry, Timestamp)> {
         self.entries.iter().filter_map(|entry| match &entry.what {
-            What::Fault { until, .. } => Some((entry, *until)),
+            What::Fault { until, .. } | What::Trouble { until, .. } => Some((entry, *until)),
             _ => None,
         })
     }
@@ -88,6 +96,7 @@ impl History {
             What::Started => "starts".to_owned(),
             What::Died => "DIES".to_owned(),
             What::User { deed, .. } => format!("somebody {deed}"),
+            What::Trouble { with, .. } => format!("TROUBLE: {with}"),
             What::Fault { point, fault, request, .. } => format!("FAULT at point {point}: {request} {fault}"),
             What::Requested { request, code } => format!("{request} -> {code}"),
             What::Needless { request } => format!("{request} changes nothing"),
@@ -95,6 +104,7 @@ impl History {
             What::Asked { old_token } => format!("asks the issuer with {}", self.token_name(old_token)),
             What::Answered { token: Some(token) } => format!("is given {}", self.token_name(token)),
             What::Answered { token: None } => "is given no token".to_owned(),
+            What::Ended => "---- the end ----".to_owned(),
             What::Healed => "---- all is well from here on ----".to_owned(),
         }
     }

@@ -1,7 +1,7 @@
 //! The issuer side of the operator, with the simulator's model in place of a network.
 
 use crate::history::What;
-use crate::world::{Trip, World};
+use crate::world::{To, Trip, World};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use issuer_simulator::fault::Delivery;
@@ -48,7 +48,8 @@ impl ModelIssuer {
         let old_token = ask.old_token.expose();
         let request = Request::refresh(ask.consumer_key.expose(), ask.consumer_secret.expose(), old_token, &validity);
         self.world.say(Some(&self.process), What::Asked { old_token: old_token.to_owned() });
-        let trip = Trip { process: self.process.clone(), request: "ask".to_owned(), way: WAY, patience: PATIENCE };
+        let (process, to) = (self.process.clone(), To::Issuer);
+        let trip = Trip { process, to, request: "ask".to_owned(), way: WAY, patience: PATIENCE };
         let answered = self.world.travel(trip, move |inside, now| {
             let arrival = inside.issuers.receive(request, now);
             (arrival, inside.issuers.answer(arrival.call, now))

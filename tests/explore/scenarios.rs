@@ -34,6 +34,8 @@ scenarios![
     restart,
     credentials_changed,
     credentials_spoilt_and_mended,
+    token_deleted,
+    token_edited,
     token_deleted_in_rotation,
     two_operators,
     deposed_operator,
@@ -49,6 +51,10 @@ scenarios![
     never_expiring,
     wall_clock_ahead,
     wall_clock_behind,
+    issuer_down,
+    api_server_down,
+    lingering_token,
+    lingering_token_and_two_operators,
 ];
 
 /// A resource with its first token, 8 s old.
@@ -102,6 +108,20 @@ async fn credentials_spoilt_and_mended(stage: &Arc<Stage>) {
     stage.pause(4.0).await;
     stage.user("mends the consumer secret", true);
     stage.put_credentials(crate::stage::SECRET);
+    stage.pause(5.0).await;
+}
+
+async fn token_deleted(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.user("deletes the token Secret", false);
+    stage.delete(secret(NAME));
+    stage.pause(5.0).await;
+}
+
+async fn token_edited(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.user("edits the token Secret", false);
+    stage.put_secret(NAME, json!({"data": {"accessToken": base64("nonsense")}}));
     stage.pause(5.0).await;
 }
 
@@ -238,4 +258,45 @@ async fn wall_clock_behind(stage: &Arc<Stage>) {
     stage.user("sets the wall clock back by an hour", true);
     stage.world.step_wall_clock(SignedDuration::from_hours(-1));
     stage.pause(20.0).await;
+}
+
+/// Nobody answers for half a minute, an end of the token included.
+async fn issuer_down(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.pause(10.0).await;
+    stage.trouble("the issuer is down", 30);
+    stage.world.inside().issuers.faults().push(Fault::always(Action::Reset { at: When::BeforeWork }));
+    stage.pause(30.0).await;
+    stage.world.inside().issuers.faults().clear();
+    stage.pause(5.0).await;
+}
+
+async fn api_server_down(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.pause(10.0).await;
+    stage.trouble("the API server is down", 30);
+    stage.world.take_api_down(Duration::from_secs(30));
+    stage.pause(35.0).await;
+}
+
+/// The issuer goes on giving a token for 3 s after its end.
+async fn linger(stage: &Arc<Stage>) {
+    stage.pause(10.0).await;
+    stage.trouble("the token lingers", 5);
+    stage.world.inside().issuers.switches().linger_millis = 3_000;
+    stage.pause(5.0).await;
+    stage.world.inside().issuers.switches().linger_millis = 0;
+    stage.pause(5.0).await;
+}
+
+async fn lingering_token(stage: &Arc<Stage>) {
+    settled(stage).await;
+    linger(stage).await;
+}
+
+async fn lingering_token_and_two_operators(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.start("B");
+    linger(stage).await;
+    stage.stop("A").await;
 }

@@ -8,7 +8,7 @@ use crate::process::operate;
 use crate::scenarios::Scenario;
 use crate::world::{Point, World};
 use issuer_simulator::application::NewApplication;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -45,6 +45,7 @@ pub(crate) fn play(scenario: &Scenario, faults: BTreeMap<usize, Fault>, planted:
         (scenario.script)(Arc::clone(&stage)).await;
         stage.world.heal();
         sleep(scenario.tail).await;
+        stage.world.say(None, What::Ended);
         let points = stage.world.inside().points.clone();
         Run { points, history: stage.world.history() }
     })
@@ -112,6 +113,10 @@ impl Stage {
 
     pub(crate) fn user(&self, deed: &str, is_cause: bool) {
         self.world.say(None, What::User { deed: deed.to_owned(), is_cause });
+    }
+
+    pub(crate) fn trouble(&self, with: &'static str, seconds: i64) {
+        self.world.say(None, What::Trouble { with, until: self.now() + SignedDuration::from_secs(seconds) });
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -48,6 +48,14 @@ impl Watch {
 }
 
 impl Feed {
+    /// Nothing is heard for a while, and then a list.
+    pub(crate) fn breaks(&mut self, silence: Duration) {
+        let until = Instant::now() + silence;
+        self.broken_until = Some(until);
+        // A closed watch is dropped with the next change.
+        let _ = self.sender.send((until, Told::ListAgain));
+    }
+
     /// Tells of a change; false when nobody listens any more.
     pub(crate) fn tell(&mut self, inside: &mut Inside, now: Timestamp, change: &Change) -> bool {
         if self.sender.is_closed() {
@@ -68,8 +76,8 @@ impl Feed {
             Some(Fault::EventLate) => vec![(at + LATE, told)],
             Some(Fault::EventTwice) => vec![(at, told.clone()), (at, told)],
             Some(Fault::WatchBreaks) => {
-                self.broken_until = Some(at + BROKEN);
-                vec![(at + BROKEN, Told::ListAgain)]
+                self.breaks(BROKEN);
+                Vec::new()
             }
             _ => vec![(at, told)],
         };

@@ -30,9 +30,16 @@ impl Point {
     }
 }
 
-/// A request on its way: whose, how far, and how long its sender waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum To {
+    ApiServer,
+    Issuer,
+}
+
+/// A request on its way: whose, where to, how far, and how long its sender waits for an answer.
 pub(crate) struct Trip {
     pub(crate) process: String,
+    pub(crate) to: To,
     pub(crate) request: String,
     pub(crate) way: Duration,
     pub(crate) patience: Duration,
@@ -55,6 +62,8 @@ pub(crate) struct Inside {
     faults: BTreeMap<usize, Fault>,
     deaths: mpsc::UnboundedSender<String>,
     step: SignedDuration,
+    /// Nobody reaches the API server before this.
+    api_down_until: Timestamp,
 }
 
 impl World {
@@ -75,6 +84,7 @@ impl World {
             faults,
             deaths,
             step: SignedDuration::ZERO,
+            api_down_until: Timestamp::MIN,
         };
         let world = Self { inside: Mutex::new(inside), start: Instant::now(), length: watch::Sender::new(0) };
         (Arc::new(world), dead)
@@ -107,6 +117,13 @@ impl World {
 
     pub(crate) fn step_wall_clock(&self, by: SignedDuration) {
         self.inside().step += by;
+    }
+
+    /// Takes the API server away for a while; the watches begin anew when it is back.
+    pub(crate) fn take_api_down(&self, outage: Duration) {
+        let mut inside = self.inside();
+        inside.api_down_until = self.now() + SignedDuration::try_from(outage).unwrap();
+        inside.feeds.iter_mut().for_each(|feed| feed.breaks(outage));
     }
 
     /// From here on nothing is a point any more, and no fault strikes.
@@ -143,7 +160,11 @@ impl World {
         trip: Trip,
         work: impl FnOnce(&mut Inside, Timestamp) -> T + Send + 'static,
     ) -> Option<T> {
-        let fault = self.inside().arrives(self.now(), &trip);
+        let (fault, is_down) = self.inside().arrives(self.now(), &trip);
+        if is_down {
+            sleep(trip.way).await;
+            return None;
+        }
         let world = Arc::clone(self);
         let mut work = Some(move || {
             let done = work(&mut world.inside(), world.now());
@@ -218,9 +239,11 @@ impl Inside {
         Some(fault)
     }
 
-    fn arrives(&mut self, now: Timestamp, trip: &Trip) -> Option<Fault> {
+    /// The fault that a request meets, and whether nobody is there to take it.
+    fn arrives(&mut self, now: Timestamp, trip: &Trip) -> (Option<Fault>, bool) {
         let point = Point { request: trip.request.clone(), is_event: false };
-        self.point(now, &trip.process, point, trip.patience)
+        let is_down = trip.to == To::ApiServer && now < self.api_down_until;
+        (self.point(now, &trip.process, point, trip.patience), is_down)
     }
 
     /// One request to the API server, from its effect to what the watches tell of it.

@@ -31,7 +31,7 @@ pub(crate) struct Writes {
 impl Writes {
     pub(crate) fn see(&mut self, history: &History, entry: &Entry) -> Vec<String> {
         match &entry.what {
-            What::Fault { .. } | What::User { .. } => self.allowance += 1,
+            What::Fault { .. } | What::Trouble { .. } | What::User { .. } => self.allowance += 1,
             What::Started => self.running += 1,
             What::Died => self.running -= 1,
             // Two at a time may say the same thing twice.

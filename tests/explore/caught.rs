@@ -1,0 +1,144 @@
+//! The harness itself on trial: planted bugs are caught, and no rule of the judge is blind.
+
+use crate::api_server::{Change, Kind};
+use crate::check::check;
+use crate::exploration::{Plot, single_faults, violations};
+use crate::history::{CREDENTIALS, Entry, History, NAME, What, stored_token};
+use crate::planted::Planted;
+use crate::stage::{resource, secret};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+fn is_caught(scenario: &str, planted: fn() -> Planted, promise: &str) {
+    let Plot { scenario, .. } = Plot::parse(scenario).unwrap();
+    let plots: Vec<_> = single_faults(planted, &[scenario]);
+    let violations = violations(&plots, planted);
+    let caught = violations.iter().flat_map(|(_, broken)| broken).any(|broken| broken.contains(promise));
+    assert!(caught, "nobody noticed: {violations:#?}");
+}
+
+#[test]
+fn a_state_written_after_the_token_secret_is_caught() {
+    is_caught("first_issue", || Planted::StateAfterToken(None), "before the state Secret had it");
+}
+
+#[test]
+fn a_call_made_to_cover_a_failed_write_is_caught() {
+    is_caught("rotation", || Planted::AnswersForgotten, "in hand, which is not yet recorded");
+}
+
+#[test]
+fn a_stale_read_that_is_believed_is_caught() {
+    is_caught("rotation", || Planted::StaleReads(None), "replaced a newer token");
+}
+
+/// A run without a fault, to be spoilt.
+fn sound() -> History {
+    Plot::parse("rotation").unwrap().play(Planted::Nothing).history
+}
+
+fn is_noticed(spoil: impl FnOnce(&mut Vec<Entry>), promise: &str) {
+    let mut history = sound();
+    assert_eq!(check(&history), [""; 0]);
+    spoil(&mut history.entries);
+    let broken = check(&history);
+    assert!(broken.iter().any(|broken| broken.contains(promise)), "{promise:?} is not among {broken:#?}");
+}
+
+/// Adds something that the operator did `seconds` after the beginning.
+fn add(entries: &mut Vec<Entry>, seconds: i64, what: What) {
+    let at = entries[0].at + SignedDuration::from_secs(seconds);
+    let place = entries.iter().position(|entry| entry.at > at).unwrap();
+    entries.insert(place, Entry { at, process: Some("A".to_owned()), what });
+}
+
+fn changed(kind: Kind, name: &str, was: Value, is: Value) -> What {
+    let key = if kind == Kind::Secret { secret(name) } else { resource() };
+    What::Changed(Box::new(Change { key, was: Some(was), is: Some(is) }))
+}
+
+/// The changes of an object, as they can be edited.
+fn changes<'a>(entries: &'a mut [Entry], kind: Kind, name: &'a str) -> impl Iterator<Item = &'a mut Change> {
+    entries.iter_mut().filter_map(move |entry| match &mut entry.what {
+        What::Changed(change) if change.key.kind == kind && change.key.name == name => Some(&mut **change),
+        _ => None,
+    })
+}
+
+fn asks() -> What {
+    What::Asked { old_token: "any".to_owned() }
+}
+
+#[test]
+fn a_call_without_a_cause_is_noticed() {
+    is_noticed(|entries| add(entries, 10, asks()), "without a cause");
+}
+
+#[test]
+fn a_hot_loop_of_calls_is_noticed() {
+    is_noticed(|entries| (0..9).for_each(|_| add(entries, 19, asks())), "calls around one token");
+}
+
+#[test]
+fn a_hot_loop_of_writes_is_noticed() {
+    let again = |entries: &mut Vec<Entry>| {
+        let status = changes(entries, Kind::SyniverseToken, NAME).last().unwrap().clone();
+        (0..9).for_each(|_| add(entries, 10, What::Changed(Box::new(status.clone()))));
+    };
+    is_noticed(again, "status writes around one token");
+}
+
+#[test]
+fn a_write_that_changes_nothing_is_noticed() {
+    is_noticed(|entries| add(entries, 10, What::Needless { request: "any".to_owned() }), "change nothing");
+}
+
+#[test]
+fn an_older_token_over_a_newer_one_is_noticed() {
+    let go_back = |entries: &mut Vec<Entry>| {
+        let [first, .., last] = &mut changes(entries, Kind::Secret, NAME).collect::<Vec<_>>()[..] else { panic!() };
+        last.is = first.is.clone();
+    };
+    is_noticed(go_back, "replaced a newer token");
+}
+
+#[test]
+fn a_foreign_secret_is_noticed() {
+    let other = changed(Kind::Secret, CREDENTIALS, json!({}), json!({}));
+    is_noticed(|entries| add(entries, 10, other), "wrote Secret sdc-application");
+    let unowned = |entries: &mut Vec<Entry>| {
+        let last = changes(entries, Kind::Secret, NAME).last().unwrap();
+        last.was = Some(json!({"metadata": {"name": NAME}}));
+    };
+    is_noticed(unowned, "which is not ours");
+}
+
+#[test]
+fn a_dead_token_is_noticed() {
+    let lose = |entries: &mut Vec<Entry>| {
+        let mut tokens = Vec::new();
+        entries.retain(|entry| match &entry.what {
+            What::Changed(change) if change.key == secret(NAME) => {
+                tokens.push(change.is.as_ref().and_then(|is| stored_token(NAME, is)));
+                tokens.len() != 2
+            }
+            _ => true,
+        });
+    };
+    is_noticed(lose, "no live token in the Secret");
+}
+
+#[test]
+fn a_bad_ending_is_noticed() {
+    let unready = |entries: &mut Vec<Entry>| {
+        let last = changes(entries, Kind::SyniverseToken, NAME).last().unwrap();
+        last.is.as_mut().unwrap()["status"]["conditions"] = json!([]);
+    };
+    is_noticed(unready, "not Ready");
+    let stop = |entries: &mut Vec<Entry>| {
+        let begin = entries[0].at;
+        let early = |entry: &Entry| entry.at.duration_since(begin) < SignedDuration::from_secs(30);
+        entries.retain(|entry| early(entry) || matches!(entry.what, What::Ended));
+    };
+    is_noticed(stop, "in the end the token Secret holds");
+}
