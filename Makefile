@@ -59,6 +59,12 @@ test: lint control-plane ## Check format and lints, run every test, those on a r
 	$(call step,unit and contract tests and tests on one control plane that they share)
 	$(BINARIES)/control-plane exec cargo test --workspace
 
+.PHONY: explore
+explore: ## Put faults at every request of every scenario (DOUBLES=5000 pairs, SEED=..., REPLAY=one run)
+	$(call step,exploration of crash points)
+	$(if $(REPLAY),REPLAY=$(REPLAY) cargo test --test explore -- --nocapture --ignored replay,\
+	DOUBLES=$(or $(DOUBLES),5000) cargo test --test explore -- --nocapture --test-threads=1 promise)
+
 .PHONY: bench-rotation
 bench-rotation: control-plane ## Measure how late rotations are and what they cost (4 minutes)
 	$(call step,operator and benchmark as a release)

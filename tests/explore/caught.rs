@@ -94,6 +94,22 @@ fn a_write_that_changes_nothing_is_noticed() {
 }
 
 #[test]
+fn a_write_after_a_start_with_nothing_to_do_is_noticed() {
+    let start_and_write = |entries: &mut Vec<Entry>| {
+        let status = changes(entries, Kind::SyniverseToken, NAME).last().unwrap().clone();
+        add(entries, 10, What::Started);
+        add(entries, 10, What::Changed(Box::new(status)));
+    };
+    is_noticed(start_and_write, "after a start with nothing to do");
+}
+
+#[test]
+fn too_many_events_are_noticed() {
+    let event = || What::Requested { request: "Event".to_owned(), code: 201 };
+    is_noticed(|entries| (0..9).for_each(|_| add(entries, 10, event())), "Events around one token");
+}
+
+#[test]
 fn an_older_token_over_a_newer_one_is_noticed() {
     let go_back = |entries: &mut Vec<Entry>| {
         let [first, .., last] = &mut changes(entries, Kind::Secret, NAME).collect::<Vec<_>>()[..] else { panic!() };

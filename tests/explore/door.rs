@@ -1,6 +1,7 @@
 //! The way from the operator's client to the model API server: a tower service in place of a connection.
 
 use crate::api_server::{Key, Kind, Verb};
+use crate::history::What;
 use crate::world::{Inside, To, Trip, World};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -42,6 +43,7 @@ impl Service<http::Request<Body>> for Door {
         let door = self.clone();
         Box::pin(async move {
             let target = target(request.method().as_str(), request.uri().path());
+            let is_read = target.as_ref().is_none_or(|(verb, _)| *verb == Verb::Get);
             let request_name = match &target {
                 Some((verb, key)) => format!("{verb:?} {:?} {}", key.kind, key.name),
                 None => "Event".to_owned(),
@@ -50,7 +52,7 @@ impl Service<http::Request<Body>> for Door {
             let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
             let target = target.map(|(verb, key)| (verb, named(key, &body)));
             let (process, to) = (door.process.clone(), To::ApiServer);
-            let trip = Trip { process, to, request: request_name, way: WAY, patience: PATIENCE };
+            let trip = Trip { process, to, request: request_name, is_read, way: WAY, patience: PATIENCE };
             let process = door.process;
             let work = move |inside: &mut Inside, now: Timestamp| serve(inside, now, &process, target, body);
             door.world.travel(trip, work).await.ok_or(Gone)
@@ -64,7 +66,10 @@ fn serve(inside: &mut Inside, now: Timestamp, process: &str, target: Target, bod
             let reply = inside.request(now, Some(process), verb, key, body);
             (reply.code, reply.body)
         }
-        None => (201, with_name(body)),
+        None => {
+            inside.say(now, Some(process), What::Requested { request: "Event".to_owned(), code: 201 });
+            (201, with_name(body))
+        }
     };
     let bytes = serde_json::to_vec(&body).unwrap();
     http::Response::builder().status(code).body(Body::from(bytes)).unwrap()

@@ -1,7 +1,7 @@
 //! Enumerates: every point of every scenario with every fault, and seeded pairs. Judges each run, on all cores.
 
 use crate::check::check;
-use crate::fault::Fault;
+use crate::fault::{Fault, PointKind};
 use crate::planted::Planted;
 use crate::scenarios::{SCENARIOS, Scenario};
 use crate::stage::{Run, play};
@@ -29,10 +29,10 @@ impl Plot {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (name, faults) = text.split_once(':').unwrap_or((text, ""));
         let scenario = SCENARIOS.iter().position(|scenario| scenario.name == name)?;
-        let all = || Fault::OF_REQUESTS.into_iter().chain(Fault::OF_EVENTS);
+        let all = || PointKind::Change.faults().iter().chain(PointKind::Event.faults());
         let faults = faults.split(',').filter(|part| !part.is_empty()).map(|part| {
             let (point, fault) = part.split_once('=')?;
-            Some((point.parse().ok()?, all().find(|known| known.to_string() == fault)?))
+            Some((point.parse().ok()?, *all().find(|known| known.to_string() == fault)?))
         });
         Some(Self { scenario, faults: faults.collect::<Option<_>>()? })
     }
@@ -60,7 +60,7 @@ pub(crate) fn single_faults(planted: fn() -> Planted, scenarios: &[usize]) -> Ve
         let plot = Plot { scenario: *scenario, faults: BTreeMap::new() };
         let points = plot.play(planted()).points.into_iter().enumerate();
         points.flat_map(move |(number, point)| {
-            let faults = point.faults().iter();
+            let faults = point.kind.faults().iter();
             faults.map(move |fault| Plot { scenario: plot.scenario, faults: BTreeMap::from([(number, *fault)]) })
         })
     };
@@ -77,8 +77,8 @@ pub(crate) fn double_faults(count: usize, seed: u64) -> Vec<Plot> {
         // What a first fault sets off lies beyond the usual points.
         let second = if second == first { points[scenario].len() + dice.below(8) } else { second };
         let faults = [first, second].map(|point| {
-            let known = points[scenario].get(point);
-            let faults = known.map_or(&Fault::OF_REQUESTS[..], |known| known.faults());
+            let kind = points[scenario].get(point).map_or(PointKind::Read, |known| known.kind);
+            let faults = kind.faults();
             (point, faults[dice.below(faults.len())])
         });
         Plot { scenario, faults: BTreeMap::from(faults) }

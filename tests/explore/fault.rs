@@ -38,19 +38,34 @@ pub(crate) enum Fault {
     WatchBreaks,
 }
 
-impl Fault {
-    pub(crate) const OF_REQUESTS: [Self; 8] = [
-        Self::Fails,
-        Self::Hangs,
-        Self::AnswerLost,
-        Self::AnswerHangs,
-        Self::LandsLater,
-        Self::DiesBefore,
-        Self::DiesAfter,
-        Self::DiesAndLandsLater,
-    ];
-    pub(crate) const OF_EVENTS: [Self; 3] = [Self::EventLate, Self::EventTwice, Self::WatchBreaks];
+/// What there is to go wrong at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PointKind {
+    /// A request that changes something: an answer that is lost and one that is not given are different.
+    Change,
+    /// A request that only asks: it can take effect neither late nor in vain.
+    Read,
+    /// A request that nobody is there to take.
+    InVain,
+    /// What a watch tells.
+    Event,
+}
 
+impl PointKind {
+    pub(crate) const fn faults(self) -> &'static [Fault] {
+        use Fault::*;
+        match self {
+            Self::Change => {
+                &[Fails, Hangs, AnswerLost, AnswerHangs, LandsLater, DiesBefore, DiesAfter, DiesAndLandsLater]
+            }
+            Self::Read => &[Fails, Hangs, AnswerLost, DiesBefore, DiesAfter],
+            Self::InVain => &[Hangs, DiesBefore],
+            Self::Event => &[EventLate, EventTwice, WatchBreaks],
+        }
+    }
+}
+
+impl Fault {
     /// How long it lasts, where a caller waits for an answer for `patience`.
     pub(crate) const fn lasts(self, patience: Duration) -> Duration {
         match self {

@@ -49,7 +49,7 @@ impl ModelIssuer {
         let request = Request::refresh(ask.consumer_key.expose(), ask.consumer_secret.expose(), old_token, &validity);
         self.world.say(Some(&self.process), What::Asked { old_token: old_token.to_owned() });
         let (process, to) = (self.process.clone(), To::Issuer);
-        let trip = Trip { process, to, request: "ask".to_owned(), way: WAY, patience: PATIENCE };
+        let trip = Trip { process, to, request: "ask".to_owned(), is_read: false, way: WAY, patience: PATIENCE };
         let answered = self.world.travel(trip, move |inside, now| {
             let arrival = inside.issuers.receive(request, now);
             (arrival, inside.issuers.answer(arrival.call, now))

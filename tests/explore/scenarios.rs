@@ -55,6 +55,8 @@ scenarios![
     api_server_down,
     lingering_token,
     lingering_token_and_two_operators,
+    foreign_secret_consents,
+    suspended_and_resumed,
 ];
 
 /// A resource with its first token, 8 s old.
@@ -299,4 +301,30 @@ async fn lingering_token_and_two_operators(stage: &Arc<Stage>) {
     stage.start("B");
     linger(stage).await;
     stage.stop("A").await;
+}
+
+/// Somebody's own Secret has the name: it is left alone until he consents.
+async fn foreign_secret_consents(stage: &Arc<Stage>) {
+    stage.credentials();
+    stage.put_secret(NAME, json!({"data": {"theirs": base64("stays")}}));
+    stage.put_resource(json!({}));
+    stage.explore();
+    stage.start("A");
+    stage.trouble("the token Secret is not ours", 4);
+    stage.pause(4.0).await;
+    stage.user("consents", false);
+    stage.put_secret(NAME, json!({"metadata": {"annotations": {"syniverse.dev/adopt": NAME}}}));
+    stage.pause(4.0).await;
+}
+
+async fn suspended_and_resumed(stage: &Arc<Stage>) {
+    settled(stage).await;
+    asked(stage).await;
+    stage.user("suspends the resource", false);
+    stage.put_resource(json!({"spec": {"suspend": true}}));
+    stage.trouble("the resource is suspended", 8);
+    stage.pause(8.0).await;
+    stage.user("resumes it", false);
+    stage.put_resource(json!({"spec": {"suspend": false}}));
+    stage.pause(4.0).await;
 }

@@ -1,7 +1,7 @@
 //! What a process hears of changes: in order, a little after they happened, and sometimes late, twice or not at all.
 
 use crate::api_server::{Change, Kind};
-use crate::fault::{BROKEN, Fault, LATE};
+use crate::fault::{BROKEN, Fault, LATE, PointKind};
 use crate::world::{Inside, Point};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -71,7 +71,7 @@ impl Feed {
         };
         let deed = if change.is.is_some() { "change" } else { "deletion" };
         let request = format!("watch: {deed} of {:?} {}", self.kind, change.key.name);
-        let fault = inside.point(now, &self.process, Point { request, is_event: true }, Duration::ZERO);
+        let fault = inside.point(now, &self.process, Point { request, kind: PointKind::Event }, Duration::ZERO);
         let events = match fault {
             Some(Fault::EventLate) => vec![(at + LATE, told)],
             Some(Fault::EventTwice) => vec![(at, told.clone()), (at, told)],

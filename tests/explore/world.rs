@@ -1,7 +1,7 @@
 //! Everything outside of the operator, under one lock and one paused clock: what it talks to, and what goes wrong.
 
 use crate::api_server::{ApiServer, Change, Key, Kind, Reply, Verb};
-use crate::fault::{Fault, LANDING};
+use crate::fault::{Fault, LANDING, PointKind};
 use crate::history::{Entry, History, What};
 use crate::planted::Planted;
 use crate::watch::Feed;
@@ -21,13 +21,7 @@ use tokio::time::{Instant, sleep};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Point {
     pub(crate) request: String,
-    pub(crate) is_event: bool,
-}
-
-impl Point {
-    pub(crate) fn faults(&self) -> &'static [Fault] {
-        if self.is_event { &Fault::OF_EVENTS } else { &Fault::OF_REQUESTS }
-    }
+    pub(crate) kind: PointKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +35,8 @@ pub(crate) struct Trip {
     pub(crate) process: String,
     pub(crate) to: To,
     pub(crate) request: String,
+    /// It changes nothing that matters.
+    pub(crate) is_read: bool,
     pub(crate) way: Duration,
     pub(crate) patience: Duration,
 }
@@ -232,7 +228,7 @@ impl Inside {
         }
         self.points.push(point.clone());
         let number = self.points.len() - 1;
-        let fault = self.faults.get(&number).copied().filter(|fault| point.faults().contains(fault))?;
+        let fault = self.faults.get(&number).copied().filter(|fault| point.kind.faults().contains(fault))?;
         let until = now + SignedDuration::try_from(fault.lasts(patience)).unwrap();
         let what = What::Fault { point: number, fault, request: point.request, until };
         self.say(now, Some(process), what);
@@ -241,8 +237,13 @@ impl Inside {
 
     /// The fault that a request meets, and whether nobody is there to take it.
     fn arrives(&mut self, now: Timestamp, trip: &Trip) -> (Option<Fault>, bool) {
-        let point = Point { request: trip.request.clone(), is_event: false };
         let is_down = trip.to == To::ApiServer && now < self.api_down_until;
+        let kind = match trip.is_read {
+            _ if is_down => PointKind::InVain,
+            true => PointKind::Read,
+            false => PointKind::Change,
+        };
+        let point = Point { request: trip.request.clone(), kind };
         (self.point(now, &trip.process, point, trip.patience), is_down)
     }
 

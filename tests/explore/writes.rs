@@ -8,9 +8,9 @@ use std::collections::{HashMap, HashSet};
 use syniverse_token_operator::fingerprint::fingerprint;
 use syniverse_token_operator::redacted::Redacted;
 
-/// Writes of state Secret, token Secret and status around one token when nothing goes wrong; the state is written when
+/// Writes of state Secret, token Secret and status, and Events, around one token when nothing goes wrong; the state is written when
 /// a first issue begins, too.
-const LIMITS: [(&str, usize); 3] = [("state writes", 3), ("token writes", 1), ("status writes", 3)];
+const LIMITS: [(&str, usize); 4] = [("state writes", 3), ("token writes", 1), ("status writes", 3), ("Events", 3)];
 /// What a fault or a deed is good for.
 const MORE: usize = 3;
 
@@ -26,14 +26,24 @@ pub(crate) struct Writes {
     allowance: usize,
     needless: usize,
     running: usize,
+    /// Processes that found a token when they started, and have not asked since.
+    at_rest: HashSet<String>,
 }
 
 impl Writes {
     pub(crate) fn see(&mut self, history: &History, entry: &Entry) -> Vec<String> {
         match &entry.what {
             What::Fault { .. } | What::Trouble { .. } | What::User { .. } => self.allowance += 1,
-            What::Started => self.running += 1,
-            What::Died => self.running -= 1,
+            What::Started => {
+                self.running += 1;
+                self.at_rest.extend(entry.process.clone().filter(|_| self.current.is_some()));
+            }
+            What::Died => {
+                self.running -= 1;
+                self.at_rest.retain(|process| Some(process) != entry.process.as_ref());
+            }
+            What::Asked { .. } => self.at_rest.retain(|process| Some(process) != entry.process.as_ref()),
+            What::Requested { request, .. } if request == "Event" => return self.too_many(3).into_iter().collect(),
             // Two at a time may say the same thing twice.
             What::Needless { request } if entry.process.is_some() && self.running == 1 => {
                 self.needless += 1;
@@ -41,9 +51,9 @@ impl Writes {
                 return beyond(&what, self.needless, self.allowance).into_iter().collect();
             }
             What::Changed(change) => {
-                let broken = match entry.process.is_some() {
-                    true => self.judge(history, change),
-                    false => Vec::new(),
+                let broken = match &entry.process {
+                    Some(process) => self.judge(history, process, change),
+                    None => Vec::new(),
                 };
                 self.take_in(change);
                 let at = entry.at;
@@ -73,7 +83,7 @@ impl Writes {
         }
     }
 
-    fn judge(&mut self, history: &History, change: &Change) -> Vec<String> {
+    fn judge(&mut self, history: &History, process: &str, change: &Change) -> Vec<String> {
         let Some(is) = &change.is else { return vec![format!("the operator deleted {}", change.key.name)] };
         let wrong = match (change.key.kind, change.key.name.as_str()) {
             (Kind::SyniverseToken, _) => [self.too_many(2), self.untrue_status(is)],
@@ -81,7 +91,9 @@ impl Writes {
             (Kind::Secret, NAME) => [self.too_many(1), self.wrong_delivery(history, change)],
             (Kind::Secret, other) => [None, Some(format!("the operator wrote Secret {other}"))],
         };
-        wrong.into_iter().flatten().chain(self.foreign(change)).collect()
+        let idle = (self.allowance == 0 && self.at_rest.contains(process))
+            .then(|| format!("{process} wrote {} after a start with nothing to do", change.key.name));
+        wrong.into_iter().flatten().chain(self.foreign(change)).chain(idle).collect()
     }
 
     fn too_many(&mut self, which: usize) -> Option<String> {
