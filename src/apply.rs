@@ -82,17 +82,31 @@ fn failed_write(name: &str, error: &kube::Error) -> Wrote {
     }
 }
 
-/// Asks the issuer, once. The answer is in memory before anything else happens to it.
-pub async fn call(
-    context: &Context,
-    observed: &mut Observed,
-    memory: &mut Memory,
-    call: Call,
-) -> Result<Answer, Failure> {
-    let member = ObjectName::of(&*observed.resource);
+/// The right to ask one application: its calls are made one at a time, whichever resource they are for.
+pub struct Turn<'a> {
+    context: &'a Context,
+    call_key: String,
+}
+
+impl Drop for Turn<'_> {
+    /// Also when the pass is cut short: the others must not wait for ever.
+    fn drop(&mut self) {
+        let waiting = self.context.fleet().call_ended(&self.call_key);
+        self.context.wake_all(waiting);
+    }
+}
+
+/// Takes the turn for this call; none while the application is being asked for another resource.
+pub fn begin<'a>(context: &'a Context, observed: &Observed, call: &Call) -> Option<Turn<'a>> {
     let call_key = context.fleet().call_key(&call.ask.endpoint, call.ask.consumer_key.expose());
-    let one_call = context.one_call(&call_key);
-    let _one_at_a_time = one_call.lock().await;
+    let free = context.fleet().begins_call(&call_key, &ObjectName::of(&*observed.resource));
+    // Made only if it is free: dropping a turn ends the call that it stands for.
+    free.then(|| Turn { context, call_key })
+}
+
+/// Asks the issuer, once. The answer is in memory before anything else happens to it.
+pub async fn call(turn: Turn<'_>, observed: &mut Observed, memory: &mut Memory, call: Call) -> Result<Answer, Failure> {
+    let (context, member) = (turn.context, ObjectName::of(&*observed.resource));
     let sent = context.clock.now();
     memory.called(call.issued.as_ref(), sent);
     let result = context.issuer.refresh(&call.ask).await;
@@ -103,7 +117,7 @@ pub async fn call(
             memory.answered(call.issued.as_ref(), call.answered(answer.clone(), sent));
             look_around(context, observed, memory);
             if is_new {
-                let others = context.fleet().rotated(&member, &call_key, &fingerprint(&answer.token));
+                let others = context.fleet().rotated(&member, &turn.call_key, &fingerprint(&answer.token));
                 context.wake_all(others);
             }
         }

@@ -29,7 +29,6 @@ pub struct Context {
     memories: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
     /// The UIDs of the resources that the watch has shown and not taken back.
     living: Mutex<HashSet<String>>,
-    one_call_each: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     touched: Mutex<HashSet<ObjectName>>,
     own_writes: Mutex<HashMap<ObjectName, String>>,
 }
@@ -65,7 +64,6 @@ impl Context {
             fleet: Mutex::new(Fleet::new(parts.salt)),
             memories: Mutex::default(),
             living: Mutex::default(),
-            one_call_each: Mutex::default(),
             touched: Mutex::default(),
             own_writes: Mutex::default(),
         }
@@ -90,13 +88,6 @@ impl Context {
         let mut memories = lock(&self.memories);
         let memory = memories.entry(uid.to_owned());
         Arc::clone(memory.or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Memory::new(now)))))
-    }
-
-    /// Held while an application is asked: one call at a time, whichever resource it is for.
-    pub fn one_call(&self, application: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut locks = lock(&self.one_call_each);
-        locks.retain(|name, lock| name == application || Arc::strong_count(lock) > 1);
-        Arc::clone(locks.entry(application.to_owned()).or_default())
     }
 
     /// Wakes these resources: what they should say, or their token, may have changed by what happened to another one.

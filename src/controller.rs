@@ -13,6 +13,7 @@ use crate::wake::wake;
 use crate::watches::{self, Door, knock};
 use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use futures::stream::FuturesUnordered;
 use kube::client::ClientBuilder;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef};
@@ -59,7 +60,9 @@ pub enum ControllerError {
 /// # Errors
 /// When it cannot start, or ends without having been told to.
 pub async fn run(settings: Settings) -> Result<(), ControllerError> {
-    let config = Config::infer().await?;
+    let mut config = Config::infer().await?;
+    // A client that repeats requests by itself would sleep through the end of an outage.
+    config.default_retry = false;
     let watches = Client::try_from(config.clone()).map_err(ControllerError::Client)?;
     let client = request_client(config)?;
     let (reporter, events) = Reporter::new(client.clone());
@@ -83,7 +86,6 @@ fn request_client(mut config: Config) -> Result<Client, ControllerError> {
     config.read_timeout = Some(REQUEST_TIMEOUT);
     config.write_timeout = Some(REQUEST_TIMEOUT);
     config.reset_reader_on_write = true;
-    config.default_retry = false;
     let builder = ClientBuilder::try_from(config).map_err(ControllerError::Client)?;
     Ok(builder.with_layer(&ConcurrencyLimitLayer::new(REQUESTS_IN_FLIGHT)).build())
 }
@@ -133,7 +135,7 @@ async fn run_scopes(
     mut woken: tokio::sync::mpsc::UnboundedReceiver<ObjectName>,
     stop: watch::Receiver<bool>,
 ) {
-    let (mut doors, mut running) = (HashMap::new(), Vec::new());
+    let (mut doors, mut running) = (HashMap::new(), FuturesUnordered::new());
     for scope in scopes {
         let (door, knocks) = unbounded();
         doors.insert(scope.0.clone(), door.clone());
@@ -145,9 +147,10 @@ async fn run_scopes(
             door.into_iter().for_each(|door| knock(&context, door, name.clone()));
         }
     };
-    let all = futures::future::join_all(running);
+    // Told to stop, all are waited for; one that ends by itself ends the process: nobody else would serve its namespace.
+    let all = async { while running.next().await.is_some() && *stop.borrow() {} };
     let out_of_time = out_of_time(stop.clone());
-    tokio::select! { _ = all => {}, () = post => {}, () = out_of_time => tracing::warn!("stopped before all passes ended") }
+    tokio::select! { () = all => {}, () = post => {}, () = out_of_time => tracing::warn!("stopped before all passes ended") }
 }
 
 async fn out_of_time(mut stop: watch::Receiver<bool>) {

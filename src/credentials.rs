@@ -15,8 +15,10 @@ pub struct Credentials {
     pub consumer_key: Redacted,
     /// Proves that we may ask.
     pub consumer_secret: Redacted,
-    /// A token that the application has had, where the user gave one.
+    /// A token that the application has had, where the user gave one that can be sent.
     pub old_token: Option<Redacted>,
+    /// What is wrong with the one that the user gave: it matters only where no other token is known.
+    pub old_token_problem: Option<Finding>,
 }
 
 impl Credentials {
@@ -38,10 +40,12 @@ impl Credentials {
             ));
         };
         let values = Values { name, secret };
+        let old_token = values.optional(&wanted.keys.old_token);
         Ok(Self {
             consumer_key: values.required(&wanted.keys.consumer_key)?,
             consumer_secret: values.required(&wanted.keys.consumer_secret)?,
-            old_token: values.optional(&wanted.keys.old_token)?,
+            old_token_problem: old_token.as_ref().err().cloned(),
+            old_token: old_token.unwrap_or_default(),
         })
     }
 }

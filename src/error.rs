@@ -1,15 +1,25 @@
 //! What went wrong with a request to the API server, in words that can be shown.
 
+/// Longest text of the API server that is repeated, in characters.
+const LONGEST_SENTENCE: usize = 512;
+
 /// What went wrong with a request to the API server, without the bodies that went either way.
 pub fn said(error: &kube::Error) -> String {
     match error {
-        // These two are about names and sizes, never about the values in a Secret.
-        kube::Error::Api(status) if status.is_forbidden() || status.is_invalid() => status.message.clone(),
+        kube::Error::Api(status) if status.is_forbidden() || status.is_invalid() => sentence(&status.message),
         kube::Error::Api(status) => format!("HTTP {} {}", status.code, status.reason),
         kube::Error::SerdeError(_) => "the answer is not what was asked for".to_owned(),
         kube::Error::HyperError(_) | kube::Error::Service(_) => "the API server cannot be reached".to_owned(),
         _ => "the request could not be made".to_owned(),
     }
+}
+
+/// What the API server itself says is about names and sizes. An admission webhook might repeat what it was shown: only its
+/// name is kept.
+fn sentence(message: &str) -> String {
+    const DENIED: &str = "denied the request";
+    let end = message.find(DENIED).map_or(message.len(), |at| at + DENIED.len());
+    message[..end].chars().take(LONGEST_SENTENCE).collect()
 }
 
 /// True when the API server refuses to create anything because the namespace is being deleted.

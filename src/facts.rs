@@ -40,10 +40,17 @@ pub struct Neighbours {
     pub endpoint_down: bool,
     /// The last call of another resource to this endpoint succeeded; none without a recent neighbour.
     pub succeed: Option<bool>,
-    /// Other resources of this namespace with the same consumer key, by name.
-    pub sharing_here: Vec<String>,
-    /// Resources of other namespaces with the same consumer key exist.
-    pub sharing_elsewhere: bool,
+    /// Who else uses the same consumer key at the same endpoint.
+    pub sharing: Sharing,
+}
+
+/// Who else uses the same application.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sharing {
+    /// Another resource of this namespace.
+    pub here: bool,
+    /// A resource of another namespace.
+    pub elsewhere: bool,
 }
 
 impl Observed {

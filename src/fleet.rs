@@ -1,6 +1,6 @@
 //! What the resources know of each other: how an endpoint fares, and who shares an application.
 
-use crate::facts::Neighbours;
+use crate::facts::{Neighbours, Sharing};
 use crate::fingerprint::keyed;
 use crate::issuer::{Ask, Failure, FailureKind};
 use crate::moment::Moment;
@@ -36,6 +36,10 @@ pub struct Fleet {
     endpoints: HashMap<String, Endpoint>,
     /// Who uses which application, by keyed hash of endpoint and consumer key.
     applications: HashMap<String, HashSet<ObjectName>>,
+    /// Which of them each resource uses.
+    memberships: HashMap<ObjectName, String>,
+    /// The applications that are being asked, and who else wants to ask them.
+    calls: HashMap<String, HashSet<ObjectName>>,
     /// The tokens that others of the same application were given.
     rotations: HashMap<ObjectName, String>,
 }
@@ -49,7 +53,14 @@ struct Endpoint {
 impl Fleet {
     /// Nobody yet. `salt` keys the hashes of this process.
     pub fn new(salt: String) -> Self {
-        Self { salt, endpoints: HashMap::new(), applications: HashMap::new(), rotations: HashMap::new() }
+        Self {
+            salt,
+            endpoints: HashMap::new(),
+            applications: HashMap::new(),
+            memberships: HashMap::new(),
+            calls: HashMap::new(),
+            rotations: HashMap::new(),
+        }
     }
 
     /// The name under which an application is known here: calls to it are made one at a time.
@@ -59,35 +70,74 @@ impl Fleet {
 
     /// Notes that `member` uses `application`, and no other. Names those to whom that is news.
     pub fn joins(&mut self, member: &ObjectName, application: &str) -> Vec<ObjectName> {
-        if self.applications.get(application).is_some_and(|members| members.contains(member)) {
+        if self.memberships.get(member).is_some_and(|known| known == application) {
             return Vec::new();
         }
         let mut concerned = self.leaves(member);
-        let members = self.applications.entry(application.to_owned()).or_default();
-        concerned.extend(members.iter().cloned());
-        members.insert(member.clone());
+        let before = self.sharing_of_all(application);
+        self.applications.entry(application.to_owned()).or_default().insert(member.clone());
+        self.memberships.insert(member.clone(), application.to_owned());
+        concerned.extend(self.changed_since(application, &before));
         concerned
     }
 
     /// Forgets a resource that is gone. Names those to whom that is news.
     pub fn forget(&mut self, member: &ObjectName) -> Vec<ObjectName> {
-        let left_behind = self.leaves(member);
         self.rotations.remove(member);
         self.endpoints.values_mut().for_each(|endpoint| {
             endpoint.last_calls.remove(member);
         });
-        left_behind
+        self.leaves(member)
     }
 
     fn leaves(&mut self, member: &ObjectName) -> Vec<ObjectName> {
-        let mut left_behind = Vec::new();
-        self.applications.retain(|_, members| {
-            if members.remove(member) {
-                left_behind.extend(members.iter().cloned());
+        let Some(application) = self.memberships.remove(member) else { return Vec::new() };
+        let before = self.sharing_of_all(&application);
+        let Some(members) = self.applications.get_mut(&application) else { return Vec::new() };
+        members.remove(member);
+        if members.is_empty() {
+            self.applications.remove(&application);
+        }
+        self.changed_since(&application, &before)
+    }
+
+    fn sharing_of_all(&self, application: &str) -> HashMap<ObjectName, Sharing> {
+        let members = self.applications.get(application).into_iter().flatten();
+        members.map(|member| (member.clone(), self.sharing(member, application))).collect()
+    }
+
+    fn changed_since(&self, application: &str, before: &HashMap<ObjectName, Sharing>) -> Vec<ObjectName> {
+        let changed = |(member, sharing): &(&ObjectName, &Sharing)| {
+            let members = self.applications.get(application);
+            members.is_some_and(|members| members.contains(*member)) && self.sharing(member, application) != **sharing
+        };
+        before.iter().filter(changed).map(|(member, _)| member.clone()).collect()
+    }
+
+    fn sharing(&self, member: &ObjectName, application: &str) -> Sharing {
+        Sharing {
+            here: self.others(member, application).any(|other| other.namespace == member.namespace),
+            elsewhere: self.others(member, application).any(|other| other.namespace != member.namespace),
+        }
+    }
+
+    /// True when `member` may call now; the next one to have this answer comes after [`Fleet::call_ended`].
+    pub fn begins_call(&mut self, call_key: &str, member: &ObjectName) -> bool {
+        match self.calls.get_mut(call_key) {
+            Some(waiting) => {
+                waiting.insert(member.clone());
+                false
             }
-            !members.is_empty()
-        });
-        left_behind
+            None => {
+                self.calls.insert(call_key.to_owned(), HashSet::new());
+                true
+            }
+        }
+    }
+
+    /// Ends a call. Names those who wanted to call meanwhile.
+    pub fn call_ended(&mut self, call_key: &str) -> Vec<ObjectName> {
+        self.calls.remove(call_key).into_iter().flatten().collect()
     }
 
     /// Notes how a call of `member` to an endpoint ended.
@@ -116,17 +166,10 @@ impl Fleet {
     /// How the others fare, as `member` may know it.
     pub fn neighbours(&self, member: &ObjectName, endpoint: &str, application: &str, now: Moment) -> Neighbours {
         let endpoint = self.endpoints.get(endpoint);
-        let mut sharing_here: Vec<_> = self
-            .others(member, application)
-            .filter(|other| other.namespace == member.namespace)
-            .map(|other| other.name.clone())
-            .collect();
-        sharing_here.sort_unstable();
         Neighbours {
             endpoint_down: endpoint.is_some_and(|endpoint| endpoint.failures_in_row >= DOWN_AFTER),
             succeed: endpoint.and_then(|endpoint| endpoint.others_succeed(member, now)),
-            sharing_here,
-            sharing_elsewhere: self.others(member, application).any(|other| other.namespace != member.namespace),
+            sharing: self.sharing(member, application),
         }
     }
 
@@ -208,7 +251,28 @@ mod tests {
         assert_eq!(fleet.take_rotation(&b), None);
         assert_eq!(fleet.take_rotation(&a), None);
         let seen = fleet.neighbours(&a, "e", "x", at(0));
-        assert_eq!((seen.sharing_here, seen.sharing_elsewhere), (vec!["b".to_owned()], true));
+        assert_eq!(seen.sharing, Sharing { here: true, elsewhere: true });
+    }
+
+    #[test]
+    fn a_third_user_of_an_application_is_no_news_to_the_first_two() {
+        let (mut fleet, a, b, c) = (Fleet::new("salt".into()), member("n", "a"), member("n", "b"), member("n", "c"));
+        assert_eq!(fleet.joins(&a, "x"), []);
+        assert_eq!(fleet.joins(&b, "x"), std::slice::from_ref(&a));
+        assert_eq!(fleet.joins(&c, "x"), []);
+        assert_eq!(fleet.forget(&c), []);
+        assert_eq!(fleet.forget(&b), [a]);
+    }
+
+    #[test]
+    fn one_call_at_a_time_and_the_others_are_named_when_it_ends() {
+        let (mut fleet, a, b) = (Fleet::new("salt".into()), member("n", "a"), member("n", "b"));
+        assert!(fleet.begins_call("x", &a));
+        assert!(fleet.begins_call("y", &b));
+        assert!(!fleet.begins_call("x", &b) && !fleet.begins_call("x", &b));
+        assert_eq!(fleet.call_ended("x"), std::slice::from_ref(&b));
+        assert!(fleet.begins_call("x", &b));
+        assert_eq!(fleet.call_ended("x"), []);
     }
 
     #[test]

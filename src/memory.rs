@@ -5,15 +5,13 @@ use crate::fingerprint::fingerprint;
 use crate::issuer::{Answer, Failure, FailureKind, Lifetime, expiry_moves};
 use crate::moment::{Moment, Now, later};
 use crate::schedule::boundary::Boundary;
-use crate::schedule::governor::{Governor, refill};
+use crate::schedule::governor::{Bucket, CALLS, REPAIR_REFILL, REPAIRS, refill};
 use crate::schedule::retry::{Delays, FailedCall, retry_at};
 use crate::schedule::{Deadline, Life};
 use crate::state::{Brought, Held, Inputs, Issued, State};
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// Repairs of one resource's Secrets that are made without a pause.
-const REPAIRS_A_MINUTE: usize = 10;
 /// How far the issuer's clock may be from ours before it is worth telling.
 const LARGEST_SKEW_SECONDS: i64 = 30;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -31,6 +29,12 @@ pub struct Memory {
     pub delivered: Option<Delivery>,
     /// The status as this process last wrote it: the cache may still show an older one.
     pub status: Option<SyniverseTokenStatus>,
+    /// The status as the last pass would have it, written or not: what is said is said once.
+    pub said: Option<SyniverseTokenStatus>,
+    /// The fingerprint of the token that was last told of in an Event; empty for none.
+    pub announced: Option<String>,
+    /// Writes of the status that failed in a row.
+    pub status_failures: u32,
     /// The life of the token, as this process' own answers tell it.
     pub deadline: Option<Deadline>,
     /// The asking around the token's end.
@@ -40,9 +44,11 @@ pub struct Memory {
     /// Writes that failed, until one succeeds.
     pub unwritten: Option<Unwritten>,
     /// The bucket of calls.
-    pub governor: Governor,
-    /// When one of the Secrets was repaired.
-    pub repairs: Vec<Moment>,
+    pub governor: Bucket,
+    /// The bucket of repairs.
+    repairs: Bucket,
+    /// This process has met another user of the same application.
+    pub met_sharers: bool,
     /// What the last pass said about the next one; none = a pass is wanted.
     pub sleep: Option<Sleep>,
     /// The issuer's clock was found to differ from ours, and that was said.
@@ -120,7 +126,7 @@ pub struct Failing {
 /// A row of failed writes.
 #[derive(Clone, Debug)]
 pub struct Unwritten {
-    /// Which Secret, and what the API server said.
+    /// Which Secret, and what the API server said at first: kept, so that the status does not change with every retry.
     pub detail: String,
     /// How many in a row.
     pub count: u32,
@@ -145,12 +151,16 @@ impl Memory {
             state: None,
             delivered: None,
             status: None,
+            said: None,
+            announced: None,
+            status_failures: 0,
             deadline: None,
             boundary: None,
             failing: None,
             unwritten: None,
-            governor: Governor::new(now),
-            repairs: Vec::new(),
+            governor: Bucket::new(CALLS, now),
+            repairs: Bucket::new(REPAIRS, now),
+            met_sharers: false,
             sleep: None,
             skewed: false,
             failed_passes: 0,
@@ -174,10 +184,14 @@ impl Memory {
         self.boundary.get_or_insert_with(|| Boundary::of(token))
     }
 
+    fn is_at_an_end(&self, issued: &Issued, sent: Now) -> bool {
+        self.boundary(issued).is_some() || self.life(issued, sent).ends_by(sent.mono)
+    }
+
     /// Counts a call that is about to be sent.
     pub fn called(&mut self, issued: Option<&Issued>, sent: Now) {
-        self.governor.called(sent.mono, refill(issued));
-        if let Some(issued) = issued.filter(|issued| self.life(issued, sent).ends_by(sent.mono)) {
+        self.governor.take(sent.mono, refill(issued));
+        if let Some(issued) = issued.filter(|issued| self.is_at_an_end(issued, sent)) {
             self.boundary_mut(issued).called(sent.mono);
         }
     }
@@ -206,7 +220,7 @@ impl Memory {
 
     fn unchanged(&mut self, issued: &Issued, left: Lifetime, sent: Now) {
         let life = self.life(issued, sent);
-        if life.ends_by(sent.mono) {
+        if self.is_at_an_end(issued, sent) {
             // Gateways report up to 300 s too much now and then: at an end, a long time left is believed only once that
             // end is surely over.
             let left = if life.is_barely_over(sent.mono) { Lifetime::Seconds(0) } else { left };
@@ -252,7 +266,7 @@ impl Memory {
         around: Circumstances,
     ) {
         if failure.kind == FailureKind::Unavailable {
-            self.governor.reached_nobody();
+            self.governor.give_back();
         }
         let before = self.failing.take();
         let count = before.as_ref().filter(|before| before.attempt == attempt).map_or(0, |before| before.count) + 1;
@@ -279,24 +293,20 @@ impl Memory {
 
     /// Takes note of a write that the API server did not take.
     pub fn write_failed(&mut self, detail: String, now: Moment, spread: u64) {
-        let count = self.unwritten.as_ref().map_or(0, |unwritten| unwritten.count) + 1;
+        let (detail, before) = self.unwritten.take().map_or((detail, 0), |before| (before.detail, before.count));
+        let count = before + 1;
         let not_before = now + WRITE_RETRY.after(count, spread);
         self.unwritten = Some(Unwritten { detail, count, not_before });
     }
 
     /// Takes note of a repair.
     pub fn repaired(&mut self, now: Moment) {
-        self.repairs.retain(|repair| *repair + MINUTE > now);
-        self.repairs.push(now);
+        self.repairs.take(now, REPAIR_REFILL);
     }
 
-    /// The earliest moment for a repair: ten a minute are made at once, then one a minute.
+    /// The earliest moment for a repair.
     pub fn repair_at(&self, now: Moment) -> Moment {
-        let recent = self.repairs.iter().filter(|repair| **repair + MINUTE > now).count();
-        match self.repairs.last() {
-            Some(last) if recent >= REPAIRS_A_MINUTE => *last + MINUTE,
-            _ => now,
-        }
+        self.repairs.ready_at(now, REPAIR_REFILL)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::api::SyniverseToken;
 use crate::context::Context;
 use crate::credentials::Credentials;
 use crate::error::said;
-use crate::facts::{Neighbours, Observed};
+use crate::facts::{Neighbours, Observed, Sharing};
 use crate::fleet::ObjectName;
 use crate::memory::Memory;
 use k8s_openapi::api::core::v1::Secret;
@@ -68,16 +68,18 @@ async fn read_secrets(context: &Context, resource: &SyniverseToken) -> Result<[O
     let application = resource.spec.application.as_ref();
     let credentials = application.map(|application| application.credentials.secret_ref.name.as_str());
     let state = resource.state_secret_name();
-    let (credentials, state, token) = tokio::try_join!(
+    let (credentials, token) = tokio::try_join!(
         async {
             match credentials {
                 Some(name) => read(&api, name).await,
                 None => Ok(None),
             }
         },
-        read(&api, &state),
         read(&api, resource.secret_name()),
     )?;
+    // Written first and read last, the state is never older than the token Secret beside it: another operator's writes
+    // in between make our own write of the token Secret a conflict, not a step back.
+    let state = read(&api, &state).await?;
     Ok([credentials, state, token])
 }
 
@@ -88,6 +90,10 @@ async fn read(api: &Api<Secret>, name: &str) -> Result<Option<Secret>, ObserveEr
 /// Takes what the fleet knows: it may have changed by this resource's own call.
 pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memory) {
     let Some(application) = &observed.resource.spec.application else { return };
+    if !observed.resource.metadata.uid.as_deref().is_some_and(|uid| context.is_living(uid)) {
+        // A pass may outlive its resource: who is gone joins nobody.
+        return;
+    }
     let Ok(credentials) = Credentials::read(&application.credentials, observed.credentials.as_ref()) else { return };
     let member = ObjectName::of(&*observed.resource);
     let mut fleet = context.fleet();
@@ -97,6 +103,7 @@ pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memo
         memory.rotated_elsewhere = Some(rotation);
     }
     observed.neighbours = fleet.neighbours(&member, &application.endpoint, &id, context.clock.now().mono);
+    memory.met_sharers |= observed.neighbours.sharing != Sharing::default();
 }
 
 /// 128 random bits in hex.

@@ -9,12 +9,23 @@ use crate::moment::Moment;
 pub struct Pass {
     /// What was done, in order.
     pub deeds: Vec<Deed>,
-    /// The status before and after.
+    /// What was said of the resource before; none = nothing yet.
     pub before: Option<SyniverseTokenStatus>,
     /// What should be said of the resource now; none when it is gone.
     pub after: Option<SyniverseTokenStatus>,
+    /// The token that it brought into the token Secret, if that is worth telling.
+    pub new_token: Option<NewToken>,
     /// When to look again; none = when something changes.
     pub wake: Option<Moment>,
+}
+
+/// A token that workloads have not seen before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewToken {
+    /// The first one of this resource.
+    First,
+    /// The one after another.
+    Next,
 }
 
 /// One thing that a pass did.

@@ -101,7 +101,15 @@ pub fn plan(observed: &Observed, memory: &Memory, now: Now) -> Plan {
         );
     }
     let desk = Desk { observed, memory, now, owner, application };
-    desk.record().or_else(|| desk.repair()).unwrap_or_else(|| desk.ask())
+    if let Some(plan) = desk.record() {
+        return plan;
+    }
+    match desk.repair() {
+        Repair::Now(step) => Plan::now(*step),
+        Repair::Never(finding) => Plan::stop(finding),
+        Repair::Later(at, finding) => desk.ask().meanwhile(at, finding),
+        Repair::Nothing => desk.ask(),
+    }
 }
 
 fn state_obstacle(observed: &Observed, owner: &Owner) -> Option<Finding> {
@@ -128,6 +136,27 @@ impl Plan {
     fn stop(finding: Finding) -> Self {
         Self::wait(None, vec![finding])
     }
+
+    /// This plan, while something else is put off until `at`.
+    fn meanwhile(mut self, at: Moment, finding: Finding) -> Self {
+        self.findings.insert(0, finding);
+        if let Step::Wait(until) = &mut self.step {
+            *until = Some(until.map_or(at, |until| until.min(at)));
+        }
+        self
+    }
+}
+
+/// What bringing both Secrets to what the state says comes to. No call is needed for that.
+enum Repair {
+    /// They are as they should be.
+    Nothing,
+    /// One of them is to be written.
+    Now(Box<Step>),
+    /// Somebody keeps changing what we write: not before then. Asking the issuer does not wait for it.
+    Later(Moment, Finding),
+    /// One of them must be left alone.
+    Never(Finding),
 }
 
 /// Everything on the table while one plan is made.
@@ -144,7 +173,7 @@ impl Desk<'_> {
     fn record(&self) -> Option<Plan> {
         let held = self.memory.held.as_ref()?;
         let known = self.known_state().filter(|state| state.version() == held.base);
-        let next = known.and_then(|state| state.record(held)).map(|next| self.list_written(next));
+        let next = known.and_then(|state| state.record(held)).map(|next| self.list_written_anew(next));
         Some(Plan::now(next.map_or(Step::Release, |next| self.write_state(next).unwrap_or(Step::Release))))
     }
 
@@ -164,50 +193,70 @@ impl Desk<'_> {
     }
 
     /// Before we write a name into the token Secret, the state says that it is ours.
-    fn list_written(&self, mut state: State) -> State {
+    fn list_written(&self, state: State) -> State {
+        let wanted = state.active_token().map(|issued| secrets::wanted_names(&self.observed.resource, issued));
+        let covered = wanted.is_none_or(|wanted| state.written.covers(&wanted));
+        if covered { state } else { self.list_written_anew(state) }
+    }
+
+    /// As the state is written anyway, names that are no longer there stop being ours.
+    fn list_written_anew(&self, mut state: State) -> State {
         let Some(issued) = state.active_token() else { return state };
         let wanted = secrets::wanted_names(&self.observed.resource, issued);
-        if !state.written.covers(&wanted) {
-            let present = secrets::present_names(self.observed.token.as_ref());
-            state.written = state.written.still_in(&present).and(&wanted);
-        }
+        let present = secrets::present_names(self.observed.token.as_ref());
+        state.written = state.written.still_in(&present).and(&wanted);
         state
     }
 
-    /// Both Secrets are brought to what the state says. No call is needed for that.
-    fn repair(&self) -> Option<Plan> {
-        let mut state = self.known_state().or_else(|| self.state_in_token_secret())?;
+    fn repair(&self) -> Repair {
+        let Some(state) = self.known_state().or_else(|| self.state_in_token_secret()) else { return Repair::Nothing };
+        match (self.repair_state(&state), self.repair_token(&state)) {
+            (Repair::Nothing, token) => token,
+            (Repair::Later(..), Repair::Now(step)) => Repair::Now(step),
+            (state, _) => state,
+        }
+    }
+
+    fn repair_state(&self, state: &State) -> Repair {
+        let mut wanted = self.list_written(state.clone());
         if !self.was_looked_at() {
-            state.refresh = self.observed.refresh().or(state.refresh);
+            wanted.refresh = self.observed.refresh().or(wanted.refresh);
         }
-        let listed = self.list_written(state.clone());
-        let is_new = self.memory.state.as_ref() != Some(&listed);
-        if let Some(Step::WriteState(state, write)) = self.write_state(listed) {
-            return Some(if is_new { Plan::now(Step::WriteState(state, write)) } else { self.write_again(write) });
+        let is_new = self.memory.state.as_ref() != Some(&wanted);
+        match self.write_state(wanted) {
+            Some(Step::WriteState(_, write)) if !is_new => self.write_again(write),
+            Some(step) => Repair::Now(Box::new(step)),
+            None => Repair::Nothing,
         }
+    }
+
+    fn repair_token(&self, state: &State) -> Repair {
         let token = self.observed.token.as_ref();
         if let Some(finding) = secrets::obstacle(&self.owner, token) {
-            return Some(Plan::stop(finding));
+            return Repair::Never(finding);
         }
-        let write = secrets::next_token(token, &self.observed.resource, &self.owner, &state)?;
-        let is_new = self.memory.delivered != self.observed.delivery(&state);
-        Some(if is_new { Plan::now(Step::WriteToken(write)) } else { self.write_again(write) })
+        let is_new = self.memory.delivered != self.observed.delivery(state);
+        match secrets::next_token(token, &self.observed.resource, &self.owner, state) {
+            Some(write) if is_new => Repair::Now(Box::new(Step::WriteToken(write))),
+            Some(write) => self.write_again(write),
+            None => Repair::Nothing,
+        }
     }
 
     /// False for a resource that no pass has looked at yet: a refresh annotation that it was created with counts as
     /// handled, also where a retained state carries on.
     fn was_looked_at(&self) -> bool {
-        let status = self.memory.status.as_ref().or(self.observed.resource.status.as_ref());
+        let status = self.memory.said.as_ref().or(self.observed.resource.status.as_ref());
         status.and_then(|status| status.observed_generation).is_some_and(|generation| generation >= 0)
     }
 
     /// Somebody else changes what we write: repaired at once, but not for ever at once.
-    fn write_again(&self, write: Write) -> Plan {
+    fn write_again(&self, write: Write) -> Repair {
         let at = self.memory.repair_at(self.now.mono);
         if at <= self.now.mono {
-            return Plan::now(Step::Repair(write));
+            return Repair::Now(Box::new(Step::Repair(write)));
         }
-        Plan::wait(Some(at), vec![verdict::contested(&write.secret().name_any())])
+        Repair::Later(at, verdict::contested(&write.secret().name_any()))
     }
 
     /// A lost state, as far as the token Secret still tells it.
@@ -251,15 +300,15 @@ impl Desk<'_> {
         let state = known.clone().unwrap_or_else(|| self.empty_state());
         let question = Question::new(self, &state, &credentials);
         let Some(old_token) = question.old_token() else {
-            return Plan::stop(verdict::no_old_token(&self.application.credentials));
+            let missing = || verdict::no_old_token(&self.application.credentials);
+            return Plan::stop(credentials.old_token_problem.clone().unwrap_or_else(missing));
         };
         let due = question.due();
         let findings = question.findings(due);
-        let Some(due) = due else { return Plan::wait(None, findings) };
-        let at = question.allowed_at(due);
-        if at > self.now.mono {
-            return Plan::wait(Some(at), findings);
-        }
+        let at = due.map(|due| question.allowed_at(due));
+        let Some(due) = due.filter(|_| at.is_some_and(|at| at <= self.now.mono)) else {
+            return Plan::wait([at, question.settled_at()].into_iter().flatten().min(), findings);
+        };
         // If we cannot write, we do not ask: the first issue begins with an empty state.
         let empty = known.is_none().then(|| self.write_state(state.clone())).flatten();
         let step = empty.unwrap_or_else(|| Step::Call(Box::new(question.call(due.cause, old_token))));

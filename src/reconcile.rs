@@ -1,16 +1,17 @@
 //! One pass over one resource: observe, plan, apply, until there is nothing to do now; then status, and when to wake.
 
 use crate::api::{SyniverseToken, SyniverseTokenStatus};
-use crate::apply::{self, Wrote};
+use crate::apply::{self, Turn, Wrote};
 use crate::context::Context;
 use crate::facts::Observed;
 use crate::issuer::Answer;
 use crate::memory::Memory;
 use crate::moment::{Moment, Now};
 use crate::observe::{ObserveError, observe};
-use crate::pass::{Deed, Pass};
+use crate::pass::{Deed, NewToken, Pass};
 use crate::plan::{Call, Plan, Step, plan};
 use crate::reason::Finding;
+use crate::schedule::retry::Delays;
 use crate::secrets::Write;
 use crate::state::State;
 use crate::status::{Standing, status};
@@ -22,8 +23,8 @@ use std::time::Duration;
 
 /// Steps of one pass, at most: a first issue takes 4 (state, call, state, token Secret), each conflict one more.
 const STEPS: usize = 12;
-/// After a pass that ran out of steps, or whose status was not taken.
-const SOON: Duration = Duration::from_secs(1);
+/// Between two writes of a status that are not taken.
+const STATUS_RETRY: Delays = Delays { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
 /// One pass. `memory` is the resource's, held for as long as the pass runs.
 ///
@@ -39,7 +40,7 @@ pub async fn reconcile(
     pass.remember();
     match pass.run().await? {
         Some(rest) => Ok(pass.conclude(rest).await),
-        None => Ok(Pass { deeds: pass.deeds, before: None, after: None, wake: None }),
+        None => Ok(Pass { deeds: pass.deeds, before: None, after: None, new_token: None, wake: None }),
     }
 }
 
@@ -66,6 +67,11 @@ impl Running<'_> {
             match step {
                 Step::Wait(until) => return Ok(Some(Rest { findings, until })),
                 Step::Call(_) if self.has_asked() => return Ok(Some(Rest { findings, until: Some(now.mono) })),
+                // Whoever is being served wakes us, and then everything is read anew.
+                Step::Call(call) => match apply::begin(self.context, &self.observed, &call) {
+                    Some(turn) => self.ask(*call, turn).await,
+                    None => return Ok(Some(Rest { findings, until: None })),
+                },
                 step => {
                     if !self.take(step).await? {
                         return Ok(None);
@@ -73,7 +79,16 @@ impl Running<'_> {
                 }
             }
         }
-        Ok(Some(Rest { findings: Vec::new(), until: Some(self.now().mono + SOON) }))
+        let detail = "the Secrets change faster than they can be written: find out who else writes them".to_owned();
+        self.failed_write(detail);
+        let until = self.memory.unwritten.as_ref().map(|unwritten| unwritten.not_before);
+        Ok(Some(Rest { findings: Vec::new(), until }))
+    }
+
+    fn failed_write(&mut self, detail: String) {
+        let (now, spread) = (self.now().mono, self.observed.spread());
+        self.memory.write_failed(detail.clone(), now, spread);
+        self.deeds.push(Deed::FailedWrite(detail));
     }
 
     /// One step; false when the resource is gone.
@@ -82,9 +97,8 @@ impl Running<'_> {
             Step::WriteState(state, write) => return self.write_state(*state, write).await,
             Step::WriteToken(write) => return self.write_token(write).await,
             Step::Repair(write) => return self.repair(write).await,
-            Step::Call(call) => self.ask(*call).await,
             Step::Release => self.memory.held = None,
-            Step::Wait(_) => {}
+            Step::Call(_) | Step::Wait(_) => {}
         }
         Ok(true)
     }
@@ -93,9 +107,9 @@ impl Running<'_> {
         self.deeds.iter().any(|deed| matches!(deed, Deed::Asked(..)))
     }
 
-    async fn ask(&mut self, call: Call) {
+    async fn ask(&mut self, call: Call, turn: Turn<'_>) {
         let cause = call.cause;
-        let result = apply::call(self.context, &mut self.observed, self.memory, call).await;
+        let result = apply::call(turn, &mut self.observed, self.memory, call).await;
         let skew = result.as_ref().ok().and_then(|answer| self.skew(answer));
         self.deeds.extend(skew);
         self.deeds.push(Deed::Asked(cause, result));
@@ -169,9 +183,7 @@ impl Running<'_> {
                 self.remember();
             }
             Wrote::Failed(detail) => {
-                let (now, spread) = (self.now().mono, self.observed.spread());
-                self.memory.write_failed(detail.clone(), now, spread);
-                self.deeds.push(Deed::FailedWrite(detail));
+                self.failed_write(detail);
             }
         }
         Ok(true)
@@ -180,21 +192,42 @@ impl Running<'_> {
     async fn conclude(mut self, rest: Rest) -> Pass {
         let now = self.now();
         let standing = Standing::of(&self.observed, self.memory, &rest.findings, now);
-        let before = self.memory.status.clone().or_else(|| self.observed.resource.status.clone());
-        let after = status(&self.observed, &standing, before.as_ref(), now);
+        let stored = self.memory.status.clone().or_else(|| self.observed.resource.status.clone());
+        let after = status(&self.observed, &standing, stored.as_ref(), now);
         let turns = standing.ready_until().filter(|until| *until > now.mono);
-        let mut wake = [rest.until, turns].into_iter().flatten().min();
-        if before.as_ref() != Some(&after) {
-            match self.write_status(after.clone()).await {
-                Ok(()) => self.deeds.push(Deed::WroteStatus),
-                Err(error) => {
-                    let (namespace, name) = (self.observed.resource.namespace(), self.observed.resource.name_any());
-                    tracing::warn!(namespace, name, error = crate::error::said(&error), "failed to write the status");
-                    wake = Some(wake.map_or(now.mono + SOON, |wake| wake.min(now.mono + SOON)));
-                }
+        let retry = if stored.as_ref() == Some(&after) { None } else { self.say(after.clone(), now.mono).await };
+        let new_token = self.new_token(stored.as_ref(), &after);
+        let before = self.memory.said.replace(after.clone()).or(stored);
+        let wake = [rest.until, turns, retry].into_iter().flatten().min();
+        Pass { deeds: self.deeds, before, after: Some(after), new_token, wake }
+    }
+
+    /// Writes the status; when that fails, gives the moment to try again.
+    async fn say(&mut self, status: SyniverseTokenStatus, now: Moment) -> Option<Moment> {
+        match self.write_status(status).await {
+            Ok(()) => {
+                self.memory.status_failures = 0;
+                self.deeds.push(Deed::WroteStatus);
+                None
+            }
+            Err(error) => {
+                let (namespace, name) = (self.observed.resource.namespace(), self.observed.resource.name_any());
+                tracing::warn!(namespace, name, error = crate::error::said(&error), "failed to write the status");
+                self.memory.status_failures = self.memory.status_failures.saturating_add(1);
+                Some(now + STATUS_RETRY.after(self.memory.status_failures, self.observed.spread()))
             }
         }
-        Pass { deeds: self.deeds, before, after: Some(after), wake }
+    }
+
+    /// Told once per token, when it is in the token Secret, whichever pass brought it there.
+    fn new_token(&mut self, before: Option<&SyniverseTokenStatus>, after: &SyniverseTokenStatus) -> Option<NewToken> {
+        let known = before.and_then(|before| before.fingerprint.clone()).unwrap_or_default();
+        let announced = self.memory.announced.get_or_insert(known);
+        let token = after.fingerprint.as_ref().filter(|token| *token != announced)?;
+        self.deeds.iter().any(|deed| matches!(deed, Deed::WroteToken | Deed::Repaired(_))).then_some(())?;
+        let is_first = announced.is_empty();
+        announced.clone_from(token);
+        Some(if is_first { NewToken::First } else { NewToken::Next })
     }
 
     /// PUT of the status, with the version from the cache; that one being old is settled by reading it.

@@ -3,10 +3,10 @@
 use crate::api::{SyniverseToken, SyniverseTokenStatus, parse_duration};
 use crate::error::is_namespace_ending;
 use crate::moment::Moment;
-use crate::pass::{Deed, Pass};
+use crate::pass::{Deed, NewToken, Pass};
 use crate::reason::{Finding, Reason, Weight};
 use crate::secrets::OPERATOR;
-use crate::status::READY;
+use crate::status::ready;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Resource, ResourceExt};
@@ -68,7 +68,7 @@ fn news(resource: &SyniverseToken, pass: &Pass) -> Vec<Finding> {
     let Some(after) = &pass.after else { return Vec::new() };
     let before = pass.before.as_ref();
     let mut news = Vec::new();
-    news.extend(new_token(resource, before, after, &pass.deeds));
+    news.extend(new_token(resource, pass));
     news.extend(pass.deeds.iter().filter_map(|deed| match deed {
         Deed::Repaired(name) => {
             let message =
@@ -90,27 +90,25 @@ fn skew(ahead: i64) -> String {
     format!("the issuer's clock is {} s {side} ours", ahead.unsigned_abs())
 }
 
-fn new_token(
-    resource: &SyniverseToken,
-    before: Option<&SyniverseTokenStatus>,
-    after: &SyniverseTokenStatus,
-    deeds: &[Deed],
-) -> Vec<Finding> {
-    let known = before.and_then(|before| before.fingerprint.as_ref());
-    let asked = deeds.iter().any(|deed| matches!(deed, Deed::Asked(_, Ok(_))));
-    let Some(token) = after.fingerprint.as_ref().filter(|token| asked && known != Some(token)) else {
-        return Vec::new();
-    };
-    let until = after.expiration_time.as_ref().map_or("never expires".to_owned(), |time| format!("expires at {time}"));
+/// The note names neither token nor time: the API server counts a repeated Event and keeps its first note.
+fn new_token(resource: &SyniverseToken, pass: &Pass) -> Vec<Finding> {
     let secret = resource.secret_name();
-    let reason = if known.is_some() { Reason::Rotated } else { Reason::Issued };
-    let mut news = vec![Finding::new(reason, format!("token {token} is in Secret {secret} and {until}"))];
-    let validity = resource.spec.application.as_ref().and_then(|application| parse_duration(&application.validity));
-    if known.is_none() && validity.is_some_and(|validity| !validity.is_zero() && validity < SHORTEST_PROMISED) {
-        let message = "spec.application.validity is below 15m: Syniverse's specification does not promise that";
-        news.push(Finding::new(Reason::ShortValidity, message));
+    match pass.new_token {
+        None => Vec::new(),
+        Some(NewToken::Next) => {
+            vec![Finding::new(Reason::Rotated, format!("a new token took the old one's place in Secret {secret}"))]
+        }
+        Some(NewToken::First) => {
+            let issued = Finding::new(Reason::Issued, format!("a token is in Secret {secret}"));
+            [Some(issued), short_validity(resource)].into_iter().flatten().collect()
+        }
     }
-    news
+}
+
+fn short_validity(resource: &SyniverseToken) -> Option<Finding> {
+    let validity = resource.spec.application.as_ref().and_then(|application| parse_duration(&application.validity))?;
+    let message = "spec.application.validity is below 15m: Syniverse's specification does not promise that";
+    (!validity.is_zero() && validity < SHORTEST_PROMISED).then(|| Finding::new(Reason::ShortValidity, message))
 }
 
 fn new_reason(before: Option<&SyniverseTokenStatus>, after: &SyniverseTokenStatus) -> Option<Finding> {
@@ -123,10 +121,6 @@ fn new_reason(before: Option<&SyniverseTokenStatus>, after: &SyniverseTokenStatu
         Weight::Normal => Some(Finding::new(Reason::Recovered, is.message.clone())),
         _ => Some(Finding::new(reason, is.message.clone())),
     }
-}
-
-fn ready(status: &SyniverseTokenStatus) -> Option<&Condition> {
-    status.conditions.iter().find(|condition| condition.type_ == READY)
 }
 
 fn reason_of(condition: &Condition) -> Option<Reason> {

@@ -156,22 +156,27 @@ impl Terms {
 
     /// The first slot of this resource's daily grid after the last look, for a token with more than a day to live.
     fn daily_check_at(&self, issued: &Issued, life: &Life, now: Now) -> Option<Moment> {
-        let looked = issued.daily_check_time.unwrap_or(issued.issue_time).max(issued.issue_time);
+        // A check dated in the future was made while the clock was wrong: it would put off the next one as far.
+        let looked =
+            issued.daily_check_time.filter(|time| *time <= later(now.wall, MINUTE)).unwrap_or(issued.issue_time);
         let at = now.moment_of(next_slot(looked, self.daily_check, self.spread));
         life.expires.is_none_or(|expires| at + DAY < expires).then_some(at)
     }
 
+    fn daily_slot(&self, issued: &Issued) -> Timestamp {
+        next_slot(issued.daily_check_time.unwrap_or(issued.issue_time), self.daily_check, self.spread)
+    }
+
     /// The next planned ask as status shows it: from what is stored alone, so that it is the same in every pass.
     pub fn planned(&self, issued: &Issued) -> Option<Timestamp> {
-        let Some(expires) = issued.expiration_time else {
-            let looked = issued.daily_check_time.unwrap_or(issued.issue_time);
-            return Some(next_slot(looked, self.daily_check, self.spread));
-        };
+        let Some(expires) = issued.expiration_time else { return Some(self.daily_slot(issued)) };
         let lifetime = Duration::from_secs(issued.lifetime_seconds.unwrap_or_default());
         let lead = lead(self.refresh_before, self.validity, lifetime);
         let check = crate::moment::earlier(expires, lead);
         let end = issued.first_expiration_time.map_or(expires, |first| first.min(expires));
-        Some(if issued.checked || later(issued.issue_time, lead) >= check { end } else { check.min(end) })
+        let before_end = if issued.checked || later(issued.issue_time, lead) >= check { end } else { check.min(end) };
+        let slot = self.daily_slot(issued);
+        Some(if later(slot, DAY) < expires { before_end.min(slot) } else { before_end })
     }
 }
 

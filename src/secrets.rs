@@ -52,6 +52,16 @@ impl Owner {
         }
     }
 
+    /// True when a resource of our kind and name controls it that was deleted before we were made.
+    fn is_of_a_former_life(&self, secret: &Secret) -> bool {
+        controller_of(secret).is_some_and(|controller| {
+            controller.uid != self.reference.uid
+                && controller.kind == self.reference.kind
+                && controller.name == self.reference.name
+                && controller.api_version.split('/').next() == self.reference.api_version.split('/').next()
+        })
+    }
+
     fn is_adopted(&self, secret: &Secret) -> bool {
         annotation(secret, ADOPT) == Some(&self.name)
     }
@@ -105,6 +115,11 @@ impl Write {
 pub fn obstacle(owner: &Owner, secret: Option<&Secret>) -> Option<Finding> {
     let secret = secret?;
     let name = secret.name_any();
+    if owner.is_of_a_former_life(secret) {
+        let message =
+            format!("Secret {name} belongs to a former SyniverseToken of this name: waiting until it is collected");
+        return Some(Finding::new(Reason::Pending, message));
+    }
     if !owner.may_write(secret) {
         return Some(Finding::new(Reason::SecretNotOwned, not_owned(&name, owner, secret)));
     }

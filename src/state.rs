@@ -235,7 +235,7 @@ impl State {
         if next == *self {
             return None;
         }
-        next.serial += 1;
+        next.serial = next.serial.saturating_add(1);
         Some(next)
     }
 
@@ -244,7 +244,7 @@ impl State {
         self.applications.insert(application.clone(), issued);
         self.active = Some(application);
         self.inputs = inputs;
-        self.serial += 1;
+        self.serial = self.serial.saturating_add(1);
         self
     }
 
@@ -282,14 +282,14 @@ impl Issued {
         if expiry_moves(known, held.sent.mono, held.answer.lifetime) {
             next.expiration_time = expiration(&held.answer, held.sent);
         }
-        if self.is_from_the_future(held.sent) {
-            next.issue_time = held.sent.wall;
-        }
         next
     }
 
     fn checked_by(&self, held: &Held) -> Self {
         let mut next = self.clone();
+        if self.is_from_the_future(held.sent) {
+            next.issue_time = held.sent.wall;
+        }
         next.checked |= held.cause == Cause::Check;
         if held.cause == Cause::DailyCheck {
             next.daily_check_time = Some(held.sent.wall);

@@ -20,6 +20,11 @@ const RECONCILING: &str = "Reconciling";
 /// The condition that is True where a person must act.
 const STALLED: &str = "Stalled";
 
+/// The condition Ready of a status.
+pub fn ready(status: &SyniverseTokenStatus) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == READY)
+}
+
 /// How things stand with the token, as status tells it.
 #[derive(Clone, Debug)]
 pub struct Standing {
@@ -76,8 +81,8 @@ impl Standing {
             }
             (Some(_), _) => Finding::new(Reason::Pending, format!("the token is on its way into Secret {secret}")),
         };
-        let says_more = ready || self.issued.is_none() || !self.is_in_order();
-        (ready, self.finding.clone().filter(|_| says_more).unwrap_or(fallback))
+        let says_more = |finding: &Finding| ready || finding.reason == Reason::Pending || !self.is_in_order();
+        (ready, self.finding.clone().filter(says_more).unwrap_or(fallback))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The sentences for people that need more than one room's knowledge: the same words at every retry.
 
 use crate::api::{ApplicationCredentials, ApplicationSpec, SyniverseTokenSpec};
-use crate::facts::Neighbours;
+use crate::facts::{Neighbours, Sharing};
 use crate::issuer::FailureKind;
 use crate::memory::Failing;
 use crate::reason::{Finding, Reason};
@@ -80,17 +80,19 @@ pub fn validity_not_applied() -> Finding {
     Finding::new(Reason::ValidityNotApplied, message)
 }
 
-/// Other resources use the same application. Another namespace is never named.
-pub fn shared(neighbours: &Neighbours) -> Option<Finding> {
-    let here = neighbours.sharing_here.join(", ");
-    let who = match (here.is_empty(), neighbours.sharing_elsewhere) {
-        (true, false) => return None,
-        (true, true) => "another namespace".to_owned(),
-        (false, false) => format!("SyniverseToken {here}"),
-        (false, true) => format!("SyniverseToken {here} and another namespace"),
+/// Other resources use the same application. None of them is named: they come and go, and another namespace is nobody's
+/// business.
+pub fn shared(sharing: Sharing) -> Option<Finding> {
+    let who = match (sharing.here, sharing.elsewhere) {
+        (false, false) => return None,
+        (true, false) => "another SyniverseToken of this namespace uses",
+        (false, true) => "a SyniverseToken of another namespace uses",
+        (true, true) => "SyniverseTokens of this and of another namespace use",
     };
-    let message = format!("the same application is used by {who}: each asks the issuer for itself");
-    Some(Finding::new(Reason::SharedApplication, message))
+    Some(Finding::new(
+        Reason::SharedApplication,
+        format!("{who} the same application: each asks the issuer for itself"),
+    ))
 }
 
 /// Calls fail. Neighbours decide only the name of the reason.

@@ -7,6 +7,7 @@ use crate::fleet::ObjectName;
 use crate::index::{Gone, Index};
 use crate::schedule::retry::Delays;
 use futures::channel::mpsc::UnboundedSender;
+use futures::stream::Iter;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PartialObjectMeta;
@@ -21,10 +22,12 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::vec::IntoIter;
 use tokio::time::Instant;
 
-/// How long the filter of unchanged resources remembers one; longer than any resource lies still.
-const UNCHANGED_FOR: Duration = Duration::from_secs(400 * 86_400);
+/// How long the filter of unchanged resources remembers one. After that one event more makes a pass, which finds nothing
+/// to do.
+const UNCHANGED_FOR: Duration = Duration::from_secs(86_400);
 
 /// A watch that fails is tried again soon: a corrected credential acts soon after an outage, too.
 const WATCH_RETRY: Delays = Delays { first: Duration::from_millis(500), longest: Duration::from_secs(8) };
@@ -59,12 +62,34 @@ pub fn resources(
             }
         })
         .reflect(writer)
-        .applied_objects()
+        .flat_map(once_listed())
         .predicate_filter(newness, PredicateConfig::default().ttl(UNCHANGED_FOR))
         .filter_map(move |result| {
             let result = result.inspect(|resource| touching.touch(&ObjectName::of(resource)));
             futures::future::ready(result.inspect_err(|error| complain("SyniverseTokens", error)).ok().map(Ok))
         })
+}
+
+/// The resources of a list come when it is complete: the store shows it only then, however many pages it has.
+fn once_listed() -> impl FnMut(watcher::Result<Event<SyniverseToken>>) -> Iter<IntoIter<watcher::Result<SyniverseToken>>>
+{
+    let mut listed = Vec::new();
+    move |event| {
+        futures::stream::iter(match event {
+            Ok(Event::Init) => {
+                listed.clear();
+                Vec::new()
+            }
+            Ok(Event::InitApply(resource)) => {
+                listed.push(Ok(resource));
+                Vec::new()
+            }
+            Ok(Event::InitDone) => std::mem::take(&mut listed),
+            Ok(Event::Apply(resource)) => vec![Ok(resource)],
+            Ok(Event::Delete(_)) => Vec::new(),
+            Err(error) => vec![Err(error)],
+        })
+    }
 }
 
 /// Nobody here reads these, and they are most of what a resource weighs.

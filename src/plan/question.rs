@@ -6,14 +6,19 @@ use crate::fingerprint::fingerprint;
 use crate::issuer::{Ask, Cause};
 use crate::memory::{Attempt, Failing};
 use crate::moment::Moment;
-use crate::reason::Finding;
+use crate::reason::{Finding, Reason};
 use crate::redacted::Redacted;
 use crate::schedule::boundary::Boundary;
 use crate::schedule::governor::refill;
 use crate::schedule::{Due, Terms};
 use crate::secrets;
 use crate::state::{Issued, State};
+use crate::status;
 use crate::verdict;
+use std::time::Duration;
+
+/// How long a process gets to know all resources after its start.
+pub(super) const SETTLING: Duration = Duration::from_secs(60);
 
 /// What the issuer would be asked, and when.
 pub(super) struct Question<'a> {
@@ -117,6 +122,27 @@ impl<'a> Question<'a> {
         }
     }
 
+    /// When that is to be looked at again.
+    pub(super) fn settled_at(&self) -> Option<Moment> {
+        let settled = Moment::after_start(SETTLING);
+        let open = self.shared() != verdict::shared(self.desk.observed.neighbours.sharing);
+        (open && self.desk.now.mono < settled).then_some(settled)
+    }
+
+    /// In its first minute a process may not have met every resource yet: what an earlier one said about sharing holds
+    /// until this one knows better.
+    fn shared(&self) -> Option<Finding> {
+        let observed = self.desk.observed;
+        let stored = observed.resource.status.as_ref().and_then(status::ready);
+        let said = stored.filter(|ready| ready.reason == Reason::SharedApplication.as_str());
+        match said {
+            Some(said) if !self.desk.memory.met_sharers && self.desk.now.mono < Moment::after_start(SETTLING) => {
+                Some(Finding::new(Reason::SharedApplication, said.message.clone()))
+            }
+            _ => verdict::shared(observed.neighbours.sharing),
+        }
+    }
+
     /// What a person should know, the most important thing first.
     pub(super) fn findings(&self, due: Option<Due>) -> Vec<Finding> {
         let desk = self.desk;
@@ -131,7 +157,7 @@ impl<'a> Question<'a> {
             exhausted.then(verdict::not_rotated),
             (due_now && self.governed_at() > now).then(verdict::calls_limited),
             (never_expires && !self.terms().validity.is_zero()).then(verdict::validity_not_applied),
-            verdict::shared(&desk.observed.neighbours),
+            self.shared(),
         ]
         .into_iter()
         .flatten()

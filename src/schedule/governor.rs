@@ -1,16 +1,24 @@
-//! Below all schedules: how many calls one resource may make, whatever the causes.
+//! Below all schedules: how many calls, and how many repairs, one resource may make, whatever the causes.
 
 use super::{MINUTE, SECOND};
 use crate::moment::Moment;
 use crate::state::Issued;
 use std::time::Duration;
 
-/// A bucket of calls per resource, in memory only.
+/// A bucket of permits, in memory only.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Governor {
-    calls: f64,
+pub struct Bucket {
+    burst: f64,
+    permits: f64,
     counted: Moment,
 }
+
+/// How many calls may come in a burst.
+pub const CALLS: f64 = 40.0;
+/// How many repairs may come in a burst; one more is allowed each [`REPAIR_REFILL`].
+pub const REPAIRS: f64 = 10.0;
+/// Between two repairs after a burst.
+pub const REPAIR_REFILL: Duration = MINUTE;
 
 /// How long it takes for one more call to be allowed: a tenth of the life that the last new token was given, at least a
 /// second and at most a minute; a minute before the first token.
@@ -19,27 +27,24 @@ pub fn refill(issued: Option<&Issued>) -> Duration {
     lifetime.map_or(MINUTE, |seconds| Duration::from_secs(seconds / 10).clamp(SECOND, MINUTE))
 }
 
-impl Governor {
-    /// How many calls may come in a burst.
-    const BURST: f64 = 40.0;
-
+impl Bucket {
     /// A full bucket.
-    pub fn new(now: Moment) -> Self {
-        Self { calls: Self::BURST, counted: now }
+    pub fn new(burst: f64, now: Moment) -> Self {
+        Self { burst, permits: burst, counted: now }
     }
 
-    /// Counts a call.
-    pub fn called(&mut self, now: Moment, refill: Duration) {
-        self.calls = self.available(now, refill) - 1.0;
+    /// Takes a permit.
+    pub fn take(&mut self, now: Moment, refill: Duration) {
+        self.permits = self.available(now, refill) - 1.0;
         self.counted = now;
     }
 
-    /// Takes a count back: the call came to nobody who could mind. Its retry has a delay of its own.
-    pub fn reached_nobody(&mut self) {
-        self.calls = (self.calls + 1.0).min(Self::BURST);
+    /// Gives a permit back: the call came to nobody who could mind. Its retry has a delay of its own.
+    pub fn give_back(&mut self) {
+        self.permits = (self.permits + 1.0).min(self.burst);
     }
 
-    /// The earliest moment for the next call.
+    /// When the next permit is there.
     pub fn ready_at(&self, now: Moment, refill: Duration) -> Moment {
         let missing = 1.0 - self.available(now, refill);
         if missing <= 0.0 { now } else { now + refill.mul_f64(missing) + Duration::from_millis(1) }
@@ -47,6 +52,6 @@ impl Governor {
 
     fn available(&self, now: Moment, refill: Duration) -> f64 {
         let passed = now.until(self.counted);
-        (self.calls + passed.as_secs_f64() / refill.as_secs_f64()).min(Self::BURST)
+        (self.permits + passed.as_secs_f64() / refill.as_secs_f64()).min(self.burst)
     }
 }

@@ -11,10 +11,11 @@ async fn two_resources_of_one_application_both_get_each_rotation_and_say_so() {
     for name in ["a", "b"] {
         stage.apply(name, stage.spec("6s")).await;
     }
-    for (name, other) in [("a", "b"), ("b", "a")] {
+    for name in ["a", "b"] {
         let resource = stage.until_reason(name, "SharedApplication").await;
         assert!(is_ready(&resource), "{:?}", resource.status);
-        assert!(ready_message(&resource).contains(&format!("SyniverseToken {other}")), "{}", ready_message(&resource));
+        let message = ready_message(&resource);
+        assert!(message.starts_with("another SyniverseToken of this namespace"), "{message}");
     }
     let token = async |name: &str| text(&stage.secret(name).await, "accessToken").unwrap();
     let first = token("a").await;
@@ -91,7 +92,6 @@ async fn a_resource_that_no_longer_shares_its_application_no_longer_says_so() {
 }
 
 #[tokio::test]
-#[ignore = "finding"]
 async fn a_resource_deleted_during_its_call_is_not_counted_any_more() {
     let stage = Stage::open().await;
     for name in ["a", "b"] {

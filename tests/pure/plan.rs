@@ -183,17 +183,38 @@ fn a_deleted_or_edited_token_secret_is_written_again_without_a_call() {
 }
 
 #[test]
-fn after_ten_repairs_in_a_minute_there_is_one_a_minute_and_the_contest_is_named() {
+fn after_ten_repairs_in_a_burst_there_is_one_a_minute_and_the_contest_is_named() {
     let mut cluster = Cluster::with_token(json!({}));
     for _ in 0..10 {
         cluster.observed.token = None;
         assert_eq!(cluster.rest(now(1.0)).1, []);
     }
-    cluster.observed.token = None;
-    assert_eq!(cluster.rest(now(2.0)), (Some(now(61.0).mono), vec![Reason::SecretContested]));
-    assert_eq!(cluster.steps.len(), 10);
-    cluster.rest(now(61.0));
-    assert_eq!(cluster.steps.len(), 11);
+    for minute in [0.0, 60.1, 120.2] {
+        cluster.observed.token = None;
+        let (until, reasons) = cluster.rest(now(2.0 + minute));
+        assert_eq!(reasons, [Reason::SecretContested]);
+        assert!(until.is_some_and(|until| until <= now(61.1 + minute).mono), "{until:?}");
+        cluster.rest(now(61.1 + minute));
+        assert!(cluster.observed.token.is_some());
+    }
+    assert_eq!(cluster.steps.len(), 13);
+}
+
+#[test]
+fn a_contested_secret_keeps_no_token_from_rotating() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let contest = |cluster: &mut Cluster| {
+        let labels = cluster.observed.token.as_mut().unwrap().metadata.labels.as_mut().unwrap();
+        labels.insert("app.kubernetes.io/managed-by".into(), "somebody else".into());
+    };
+    for _ in 0..11 {
+        contest(&mut cluster);
+        cluster.settle(now(599.0));
+    }
+    assert_eq!(cluster.settle(now(599.0)).findings[0].reason, Reason::SecretContested);
+    assert_eq!(cluster.call(now(600.01)).cause, Cause::Boundary);
+    cluster.answer(now(600.01), "second", 600);
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use syniverse_token_operator::issuer::{Cause, FailureKind, Lifetime, expiry_move
 use syniverse_token_operator::moment::{Moment, Now, later};
 use syniverse_token_operator::redacted::Redacted;
 use syniverse_token_operator::schedule::boundary::Boundary;
-use syniverse_token_operator::schedule::governor::{Governor, refill};
+use syniverse_token_operator::schedule::governor::{Bucket, CALLS, REPAIRS, refill};
 use syniverse_token_operator::schedule::retry::{Delays, FailedCall, retry_at};
 use syniverse_token_operator::schedule::{Deadline, Life, Terms, lead};
 use syniverse_token_operator::state::Issued;
@@ -140,6 +140,20 @@ fn a_long_lived_token_is_looked_after_once_a_day_at_its_own_moment() {
 fn a_token_with_a_day_or_less_to_live_gets_no_daily_check() {
     let checked = Issued { checked: true, ..issued(Some(86_400)) };
     assert_eq!(due(&terms(86_400), &checked, None, now(0)), Some((Cause::Boundary, at(86_400.0))));
+}
+
+#[test]
+fn a_clock_that_was_once_a_year_ahead_puts_off_no_daily_check() {
+    let ahead = Issued { daily_check_time: Some(now(31_536_000).wall), ..issued(None) };
+    let (cause, at) = due(&terms(0), &ahead, None, now(100_000)).unwrap();
+    assert_eq!(cause, Cause::DailyCheck);
+    assert!(at < now(200_000).mono, "{at:?}");
+}
+
+#[test]
+fn what_status_shows_of_a_long_lived_token_is_its_daily_check() {
+    let planned = terms(2_592_000).planned(&issued(Some(2_592_000))).unwrap();
+    assert!(planned <= now(86_400).wall, "{planned}");
 }
 
 #[test]
@@ -292,16 +306,19 @@ fn what_is_wrong_by_configuration_is_tried_every_five_minutes() {
 }
 
 #[test]
-fn the_governor_allows_forty_calls_in_a_burst_and_then_one_per_refill() {
-    let mut governor = Governor::new(at(0.0));
-    for call in 0..40 {
-        assert_eq!(governor.ready_at(at(1.0), s(60)), at(1.0), "call {call}");
-        governor.called(at(1.0), s(60));
+fn a_bucket_allows_its_burst_and_then_one_per_refill() {
+    for burst in [CALLS, REPAIRS] {
+        let mut bucket = Bucket::new(burst, at(0.0));
+        while bucket.ready_at(at(1.0), s(60)) == at(1.0) {
+            bucket.take(at(1.0), s(60));
+        }
+        let wait = bucket.ready_at(at(1.0), s(60)).until(at(1.0));
+        assert!(wait > s(59) && wait <= s(60) + ms(2), "{wait:?}");
+        bucket.take(at(61.1), s(60));
+        assert!(bucket.ready_at(at(61.2), s(60)) > at(120.0), "one, and not another burst");
+        bucket.give_back();
+        assert_eq!(bucket.ready_at(at(61.3), s(60)), at(61.3));
     }
-    let wait = governor.ready_at(at(1.0), s(60)).until(at(1.0));
-    assert!(wait > s(59) && wait <= s(60) + ms(2), "{wait:?}");
-    governor.reached_nobody();
-    assert_eq!(governor.ready_at(at(1.0), s(60)), at(1.0));
 }
 
 #[test]

@@ -75,6 +75,7 @@ fn inputs(secret: &str, old_token: Option<&str>, validity: &str) -> Inputs {
         consumer_key: Redacted::new("key"),
         consumer_secret: Redacted::new(secret),
         old_token: old_token.map(Redacted::new),
+        old_token_problem: None,
     };
     Inputs::of("salt", "https://e", validity, &credentials)
 }

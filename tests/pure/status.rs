@@ -125,8 +125,25 @@ fn secrets_of_a_former_resource_of_this_name_do_not_count() {
     (resource.metadata.uid, resource.status) = (Some("uid-2".into()), None);
     cluster.restart(now(1.0));
     let said = said(&mut cluster, now(1.0));
-    assert_eq!(conditions(&said)[2], "Ready=False SecretNotOwned");
+    assert_eq!(conditions(&said)[2], "Ready=False Pending");
+    assert_eq!(conditions(&said)[1], "Stalled=False Pending");
     assert_eq!((said.fingerprint, said.expiration_time), (None, None));
+}
+
+#[test]
+fn what_an_earlier_process_said_about_sharing_holds_for_a_minute_unless_this_one_knows_better() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.observed.neighbours.sharing.here = true;
+    let shared = said(&mut cluster, now(1.0));
+    assert_eq!(conditions(&shared)[2], "Ready=True SharedApplication");
+    std::sync::Arc::make_mut(&mut cluster.observed.resource).status = Some(shared.clone());
+    cluster.observed.neighbours.sharing.here = false;
+    cluster.restart(now(2.0));
+    assert_eq!(cluster.rest(now(2.0)).0, Some(now(60.0).mono));
+    assert_eq!(conditions(&said(&mut cluster, now(59.0))), conditions(&shared));
+    assert_eq!(conditions(&said(&mut cluster, now(60.0)))[2], "Ready=True Issued");
+    cluster.memory.met_sharers = true;
+    assert_eq!(conditions(&said(&mut cluster, now(3.0)))[2], "Ready=True Issued");
 }
 
 #[test]
