@@ -3,6 +3,9 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+# The tests on a control plane mostly wait: more of them at a time than there are cores.
+TEST_THREADS := 10
+
 DENY_VERSION := 0.20.2
 DENY := .cache/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 DENY_CHECKS := bans licenses sources
@@ -57,7 +60,13 @@ test: lint control-plane ## Check format and lints, run every test, those on a r
 	$(call step,build the tests)
 	cargo test --workspace --no-run
 	$(call step,unit and contract tests and tests on one control plane that they share)
-	$(BINARIES)/control-plane exec cargo test --workspace
+	RUST_TEST_THREADS=$(TEST_THREADS) $(BINARIES)/control-plane exec cargo test --workspace
+
+.PHONY: docs
+docs: control-plane ## Write docs/ anew from what a real API server and a real operator say
+	$(call step,docs/)
+	UPDATE_DOCS=1 cargo test -q --test crd
+	UPDATE_DOCS=1 cargo test -q --test faults bad_inputs
 
 .PHONY: explore
 explore: ## Put faults at every request of every scenario (DOUBLES=5000 pairs, SEED=..., REPLAY=one run)

@@ -2,15 +2,15 @@
 //!
 //! ```text
 //! watch event (resource, token Secret, state Secret, credentials Secret)    controller, watches, index, wake
-//!   -> observe    reads everything one decision needs         [client]      observe
+//!   -> observe    reads everything one decision needs         [client]      observe (facts: what it found)
 //!   -> plan       facts and the present -> one step           [pure]        plan, schedule, secrets, credentials
 //!   -> apply      does the step, chooses nothing              [client]      apply, issuer
-//!   -> ... until the plan says wait                                         reconcile
+//!   -> ... until the plan says wait                           [client]      reconcile
 //!   -> status     what to say, written only when it changed   [pure]        status, verdict, reason
-//!   -> report     one log line, perhaps an Event                            report
+//!   -> report     one log line, perhaps an Event                            report (pass: what was done)
 //! ```
-//! What survives the process is in [`state`]; what does not is in [`memory`]; what resources know of each other is in
-//! [`fleet`].
+//! The nouns are in [`api`], [`facts`], [`issuer`], [`moment`] and [`reason`]; what every pass is given is [`context`].
+//! What survives the process is in [`state`]; what does not, in [`memory`]; what resources know of each other, in [`fleet`].
 
 pub mod api;
 pub mod apply;

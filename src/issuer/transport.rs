@@ -102,7 +102,7 @@ impl TransportProblem {
         match self {
             Self::NotAllowed(cause) => cause.to_string(),
             Self::Certificate(problem) => format!("the issuer's certificate {}", problem.clause()),
-            Self::Tls => format!("the TLS handshake with the issuer failed{way}: TLS 1.2 or newer is needed"),
+            Self::Tls => format!("the TLS handshake with the issuer failed{way}; it must speak TLS 1.2 or newer"),
             Self::Name => "the host could not be resolved by DNS".to_owned(),
             Self::Connect => format!("no connection to the issuer could be made{way}"),
             Self::ConnectTimeout => format!("no connection to the issuer within {:?}{way}", settings.connect_timeout),

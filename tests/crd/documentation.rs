@@ -10,7 +10,7 @@ const INTRODUCTION: &str = "# What the API server refuses
 
 A SyniverseToken is checked when it is created or changed, before the operator sees it. Each table shows a change to the
 simplest resource, what the user is told, and a change close to it that is accepted. `<a x 254>` stands for 254 times `a`.
-The page is written from the answers of a real API server by `UPDATE_DOCS=1 cargo test --test crd`; the tests try every
+The page is written from the answers of a real API server by `make docs`; the tests try every
 line. Where a field is missing, too long or of the wrong type, the API server adds that \"some validation rules were not
 checked\": there may be more to say once that is corrected.
 
@@ -51,7 +51,7 @@ impl Page {
             std::fs::write(PATH, &self.text).unwrap();
         }
         let committed = std::fs::read_to_string(PATH).unwrap_or_default();
-        assert!(committed == self.text, "{PATH} is out of date: run `UPDATE_DOCS=1 cargo test --test crd`");
+        assert!(committed == self.text, "{PATH} is out of date: run `make docs`");
     }
 }
 

@@ -20,7 +20,7 @@ These inputs pass the API server (`validation.md` lists those that do not) and a
 Each line shows what is in the condition Ready of the resource. Where a person must act, the condition Stalled is True as
 well, and the operator goes on as soon as the input is corrected; else it goes on trying by itself. No value of a Secret
 is ever repeated. The page is written from what a real operator said by
-`UPDATE_DOCS=1 cargo test --test faults bad_inputs`.
+`make docs`.
 ";
 
 /// One thing that is wrong.
@@ -207,5 +207,5 @@ fn compare_with_the_committed_one(page: &str) {
         std::fs::write(PATH, page).unwrap();
     }
     let committed = std::fs::read_to_string(PATH).unwrap_or_default();
-    assert!(committed == page, "{PATH} is out of date: run `UPDATE_DOCS=1 cargo test --test faults bad_inputs`");
+    assert!(committed == page, "{PATH} is out of date: run `make docs`");
 }
