@@ -22,6 +22,8 @@ pub(crate) struct Calls {
     /// The active token of the state Secret.
     recorded: Option<String>,
     ever_recorded: HashSet<String>,
+    /// What the token Secret holds of ours: a lost state is restored from it.
+    delivered: Option<String>,
     /// What each process was given and has not recorded.
     in_hand: HashMap<String, String>,
     /// Who was given an answer and has not written the state since.
@@ -71,6 +73,11 @@ impl Calls {
             What::Changed(change) if change.key.kind == Kind::SyniverseToken && change.is.is_none() => {
                 debug_assert_eq!(change.key.name, NAME);
                 self.in_hand.clear();
+                self.delivered = None;
+            }
+            What::Changed(change) if change.key.name == NAME && change.key.kind == Kind::Secret => {
+                let token = change.is.as_ref().and_then(|is| stored_token(NAME, is));
+                self.delivered = token.filter(|token| self.ever_recorded.contains(token));
             }
             What::Asked { .. } => return self.asked(history, &process, entry.at),
             What::Answered { token: Some(token) } => {
@@ -108,7 +115,7 @@ impl Calls {
     }
 
     fn has_cause(&mut self, history: &History, at: Timestamp) -> bool {
-        let Some(recorded) = &self.recorded else { return true };
+        let Some(recorded) = self.recorded.as_ref().or(self.delivered.as_ref()) else { return true };
         if self.is_open || self.is_wanted {
             return true;
         }
