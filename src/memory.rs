@@ -269,9 +269,9 @@ impl Memory {
             self.governor.give_back();
         }
         let before = self.failing.take();
-        let count = before.as_ref().filter(|before| before.attempt == attempt).map_or(0, |before| before.count) + 1;
-        let refused =
-            before.as_ref().map_or(0, |before| before.refused) + u32::from(failure.kind == FailureKind::Refused);
+        let same = before.as_ref().filter(|before| before.attempt == attempt);
+        let (count, refused) = same.map_or((0, 0), |before| (before.count, before.refused));
+        let (count, refused) = (count + 1, refused + u32::from(failure.kind == FailureKind::Refused));
         let expires = life.and_then(|life| life.expires);
         let pressing = life.is_none() || expires.is_some_and(|expires| expires <= failed_at + MINUTE);
         let not_before = retry_at(FailedCall {

@@ -222,7 +222,10 @@ impl Desk<'_> {
         if !self.was_looked_at() {
             wanted.refresh = self.observed.refresh().or(wanted.refresh);
         }
-        let is_new = self.memory.state.as_ref() != Some(&wanted);
+        // A changed spec may change what marks it as ours, and nothing else.
+        let generation = self.observed.resource.metadata.generation;
+        let respecified = self.memory.delivered.as_ref().is_some_and(|known| known.generation != generation);
+        let is_new = respecified || self.memory.state.as_ref() != Some(&wanted);
         match self.write_state(wanted) {
             Some(Step::WriteState(_, write)) if !is_new => self.write_again(write),
             Some(step) => Repair::Now(Box::new(step)),

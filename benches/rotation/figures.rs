@@ -108,7 +108,12 @@ pub(crate) fn table(down: &Rotations, up: &Rotations, rest: &Rest) -> String {
     table.heading(&format!("at rest for {REST:?}"), "", "");
     table.row("issuer calls", [rest.calls as i64], Target::AtMost(0));
     table.row("writes seen", [rest.writes as i64], Target::AtMost(0));
-    table.row("requests of any kind", [rest.requests.total() as i64], Target::None);
+    let requests = rest.requests.of_an_operator();
+    let total: u64 = requests.iter().map(|(_, count)| count).sum();
+    table.row("requests of any kind, reads included", [total as i64], Target::None);
+    for (what, count) in requests {
+        table.line(&format!("  {what}"), [count.to_string()], String::new());
+    }
     table.text
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Fleet {
     pub(crate) simulator: Simulator,
     pub(crate) record: Record,
     sightings: UnboundedReceiver<(Timestamp, Sighting)>,
-    _namespace: Namespace,
+    namespace: Namespace,
 }
 
 impl Fleet {
@@ -52,7 +52,7 @@ impl Fleet {
             let example = Example::of(&application, name, &simulator.endpoint(), &validity)?;
             example.create(&client, namespace.name()).await?;
         }
-        Ok(Self { operator, simulator, record: Record::of(names), sightings, _namespace: namespace })
+        Ok(Self { operator, simulator, record: Record::of(names), sightings, namespace })
     }
 
     /// Records what is seen until the record is as `holds` says, or `longest` has passed.
@@ -89,6 +89,8 @@ impl Fleet {
     /// If it does not end in time.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.operator.stop(LONGEST_STOP).await?;
+        // What the cluster does to bury this phase is not to be counted in the next.
+        self.namespace.delete()?;
         Ok(())
     }
 }

@@ -124,6 +124,15 @@ impl Namespace {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// Deletes it now, and waits until it has gone with all that is in it.
+    ///
+    /// # Errors
+    /// `Failed` if that takes longer than a minute.
+    pub fn delete(self) -> Result<()> {
+        self.cluster.kubectl(&["delete", "namespace", &self.name, "--wait=true", "--timeout=60s"])?;
+        Ok(())
+    }
 }
 
 impl Drop for Namespace {

@@ -25,7 +25,6 @@ pub(crate) struct Writes {
     current: Option<String>,
     allowance: usize,
     needless: usize,
-    running: usize,
     /// Processes that found a token when they started, and have not asked since.
     at_rest: HashSet<String>,
 }
@@ -34,18 +33,10 @@ impl Writes {
     pub(crate) fn see(&mut self, history: &History, entry: &Entry) -> Vec<String> {
         match &entry.what {
             What::Fault { .. } | What::Trouble { .. } | What::User { .. } => self.allowance += 1,
-            What::Started => {
-                self.running += 1;
-                self.at_rest.extend(entry.process.clone().filter(|_| self.current.is_some()));
-            }
-            What::Died => {
-                self.running -= 1;
-                self.at_rest.retain(|process| Some(process) != entry.process.as_ref());
-            }
-            What::Asked { .. } => self.at_rest.retain(|process| Some(process) != entry.process.as_ref()),
+            What::Started => self.at_rest.extend(entry.process.clone().filter(|_| self.current.is_some())),
+            What::Died | What::Asked { .. } => self.at_rest.retain(|process| Some(process) != entry.process.as_ref()),
             What::Requested { request, .. } if request == "Event" => return self.too_many(3).into_iter().collect(),
-            // Two at a time may say the same thing twice.
-            What::Needless { request } if entry.process.is_some() && self.running == 1 => {
+            What::Needless { request } if entry.process.is_some() => {
                 self.needless += 1;
                 let what = format!("writes that change nothing, the last being {request}");
                 return beyond(&what, self.needless, self.allowance).into_iter().collect();

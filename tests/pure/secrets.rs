@@ -74,9 +74,11 @@ fn under_delete_both_secrets_get_an_owner_that_blocks_no_deletion() {
 #[test]
 fn under_retain_both_secrets_consent_instead_and_a_changed_policy_is_followed_both_ways() {
     let mut cluster = Cluster::with_token(json!({"deletionPolicy": "Retain"}));
-    for policy in ["Delete", "Retain"] {
+    for policy in ["Delete", "Retain", "Delete"] {
         cluster.respec(json!({"deletionPolicy": policy}));
+        cluster.steps.clear();
         cluster.rest(now(1.0));
+        assert_eq!(cluster.steps, ["state", "token"], "a change of ours is no repair");
         for secret in [&cluster.observed.state, &cluster.observed.token] {
             let metadata = &secret.as_ref().unwrap().metadata;
             let consent = metadata.annotations.as_ref().and_then(|all| all.get("syniverse.dev/adopt"));
