@@ -205,9 +205,9 @@ impl Running<'_> {
     /// Writes the status; when that fails, gives the moment to try again.
     async fn say(&mut self, status: SyniverseTokenStatus, now: Moment) -> Option<Moment> {
         match self.write_status(status).await {
-            Ok(()) => {
+            Ok(written) => {
                 self.memory.status_failures = 0;
-                self.deeds.push(Deed::WroteStatus);
+                self.deeds.extend(written.then_some(Deed::WroteStatus));
                 None
             }
             Err(error) => {
@@ -230,8 +230,9 @@ impl Running<'_> {
         Some(if is_first { NewToken::First } else { NewToken::Next })
     }
 
-    /// PUT of the status, with the version from the cache; that one being old is settled by reading it.
-    async fn write_status(&mut self, status: SyniverseTokenStatus) -> kube::Result<()> {
+    /// PUT of the status, with the version from the cache; that one being old is settled by reading it. False when it was
+    /// there already, or is no longer wanted.
+    async fn write_status(&mut self, status: SyniverseTokenStatus) -> kube::Result<bool> {
         let resource = Arc::clone(&self.observed.resource);
         let api: Api<SyniverseToken> = self.context.api(&resource);
         let put = |on: SyniverseToken| {
@@ -242,10 +243,13 @@ impl Running<'_> {
         let result = match put((*resource).clone()).await {
             Err(kube::Error::Api(refusal)) if refusal.is_conflict() => {
                 match apply::live(self.context, &resource).await? {
-                    Some(live) if live.status.as_ref() == Some(&status) => Ok(live),
+                    Some(live) if live.status.as_ref() == Some(&status) => {
+                        self.memory.status = Some(status);
+                        return Ok(false);
+                    }
                     Some(live) if live.metadata.generation == resource.metadata.generation => put(live).await,
                     // A newer generation brings a pass of its own; a resource that is gone needs no status.
-                    _ => return Ok(()),
+                    _ => return Ok(false),
                 }
             }
             result => result,
@@ -253,9 +257,9 @@ impl Running<'_> {
         match result {
             Ok(_) => {
                 self.memory.status = Some(status);
-                Ok(())
+                Ok(true)
             }
-            Err(kube::Error::Api(refusal)) if refusal.is_not_found() => Ok(()),
+            Err(kube::Error::Api(refusal)) if refusal.is_not_found() => Ok(false),
             Err(error) => Err(error),
         }
     }

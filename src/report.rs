@@ -132,13 +132,13 @@ fn log(resource: &SyniverseToken, pass: &Pass, now: Moment) {
     let deeds: Vec<_> = pass.deeds.iter().map(deed).collect();
     let next = pass.wake.map(|wake| wake.until(now).as_secs_f64());
     let namespace = resource.namespace();
-    let (name, token) = (resource.name_any(), pass.after.as_ref().and_then(|after| after.fingerprint.as_deref()));
+    let (name, fingerprint) = (resource.name_any(), pass.after.as_ref().and_then(|after| after.fingerprint.as_deref()));
     let (status, reason) = (ready.map(|ready| ready.status.as_str()), ready.map(|ready| ready.reason.as_str()));
     if deeds.is_empty() {
-        tracing::debug!(namespace, name, ready = status, reason, token, next_in_s = next, "pass");
+        tracing::debug!(namespace, name, ready = status, reason, fingerprint, next_in_s = next, "pass");
     } else {
         let did = deeds.join(", ");
-        tracing::info!(namespace, name, did, ready = status, reason, token, next_in_s = next, "pass");
+        tracing::info!(namespace, name, did, ready = status, reason, fingerprint, next_in_s = next, "pass");
     }
 }
 
