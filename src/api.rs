@@ -12,8 +12,8 @@ mod token_secret;
 pub use crd::{crd, crd_yaml};
 pub use duration::parse_duration;
 pub use issuer::{
-    ApplicationCredentials, ApplicationKeys, ApplicationSpec, DEFAULT_APPLICATION_ENDPOINT, SecretReference,
-    SessionCredentials, SessionSpec,
+    ApplicationCredentials, ApplicationKeys, ApplicationSpec, DEFAULT_APPLICATION_ENDPOINT, IssuerSpec,
+    SecretReference, SessionCredentials, SessionSpec,
 };
 pub use names::{ADOPT_ANNOTATION, REFRESH_ANNOTATION, STATE_SECRET_SUFFIX};
 pub use propagation::{
@@ -110,4 +110,12 @@ pub struct SyniverseTokenSpec {
     /// within about a minute, and an environment variable or a subPath mount never changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub propagation: Option<PropagationSpec>,
+}
+
+impl SyniverseTokenSpec {
+    /// The issuer that it names; none only in an object that the API server has not validated.
+    pub fn issuer(&self) -> Option<IssuerSpec<'_>> {
+        let application = self.application.as_ref().map(IssuerSpec::Application);
+        application.or_else(|| self.session.as_ref().map(IssuerSpec::Session))
+    }
 }

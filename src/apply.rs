@@ -5,9 +5,10 @@ use crate::context::Context;
 use crate::error::{is_namespace_ending, said};
 use crate::facts::Observed;
 use crate::fingerprint::fingerprint;
-use crate::fleet::ObjectName;
-use crate::issuer::{Answer, Failure};
+use crate::fleet::{Admission, ObjectName, Outcome, Wish};
+use crate::issuer::{Answer, Ask, Cause, Failure};
 use crate::memory::{Circumstances, Memory};
+use crate::moment::{Moment, Now};
 use crate::observe::look_around;
 use crate::plan::Call;
 use crate::secrets::Write;
@@ -15,6 +16,10 @@ use crate::state::Brought;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
+use std::time::Duration;
+
+/// A token that never expires is the last to be in a hurry: a year.
+const NEVER: Duration = Duration::from_secs(365 * 86_400);
 
 /// What became of a write.
 #[derive(Debug)]
@@ -82,51 +87,111 @@ fn failed_write(name: &str, error: &kube::Error) -> Wrote {
     }
 }
 
-/// The right to ask one application: its calls are made one at a time, whichever resource they are for.
+/// The right to make one call, as the fleet admits them.
 pub struct Turn<'a> {
     context: &'a Context,
+    member: ObjectName,
+    endpoint: String,
     call_key: String,
+    is_over: bool,
+}
+
+impl Turn<'_> {
+    fn end(&mut self, outcome: Option<Outcome>) {
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
+        let now = self.context.clock.now().mono;
+        let woken = self.context.fleet().ended(&self.endpoint, &self.call_key, &self.member, outcome, now);
+        self.context.wake_in_turn(woken, now);
+    }
 }
 
 impl Drop for Turn<'_> {
-    /// Also when the pass is cut short: the others must not wait for ever.
+    /// Also when the pass is cut short, or what comes before the call fails: the others must not wait for ever.
     fn drop(&mut self) {
-        let waiting = self.context.fleet().call_ended(&self.call_key);
-        self.context.wake_all(waiting);
+        self.end(None);
     }
 }
 
-/// Takes the turn for this call; none while the application is being asked for another resource.
-pub fn begin<'a>(context: &'a Context, observed: &Observed, call: &Call) -> Option<Turn<'a>> {
-    let call_key = context.fleet().call_key(&call.ask.endpoint, call.ask.consumer_key.expose());
-    let free = context.fleet().begins_call(&call_key, &ObjectName::of(&*observed.resource));
-    // Made only if it is free: dropping a turn ends the call that it stands for.
-    free.then(|| Turn { context, call_key })
+/// Takes the turn for this call.
+///
+/// # Errors
+/// With the moment to try again, where others come first; the resource may be woken before.
+pub fn begin<'a>(context: &'a Context, observed: &Observed, memory: &Memory, call: &Call) -> Result<Turn<'a>, Moment> {
+    let (now, member) = (context.clock.now(), ObjectName::of(&*observed.resource));
+    let mut fleet = context.fleet();
+    let endpoint = call.ask.endpoint().to_owned();
+    let call_key = match &call.ask {
+        Ask::Refresh(refresh) => fleet.call_key(&endpoint, refresh.consumer_key.expose()),
+        // A pair or an account of its own: no other resource's call is in its way.
+        Ask::Extend(_) | Ask::LogIn(_) => fleet.own_key(&member),
+    };
+    let expires = call.issued.as_ref().map(|issued| memory.life(issued, now).expires);
+    let is_new = !call.is_retry && matches!(call.cause, Cause::FirstIssue | Cause::Changed(_));
+    let wish = Wish {
+        member: &member,
+        endpoint: &endpoint,
+        call_key: &call_key,
+        expires: expires.map(|expires| expires.unwrap_or(now.mono + NEVER)),
+        is_retry: call.is_retry,
+        is_new,
+    };
+    match fleet.admit(&wish, now.mono) {
+        // Made only where it is admitted: dropping a turn ends the call that it stands for.
+        Admission::Go => Ok(Turn { context, member, endpoint, call_key, is_over: false }),
+        Admission::Later(at) => Err(at),
+    }
 }
 
-/// Asks the issuer, once. The answer is in memory before anything else happens to it.
-pub async fn call(turn: Turn<'_>, observed: &mut Observed, memory: &mut Memory, call: Call) -> Result<Answer, Failure> {
-    let (context, member) = (turn.context, ObjectName::of(&*observed.resource));
+/// Asks the issuer, once. What its answer says is in memory before anything else happens to it.
+pub async fn call(
+    mut turn: Turn<'_>,
+    observed: &mut Observed,
+    memory: &mut Memory,
+    call: Call,
+) -> Result<Answer, Failure> {
+    let context = turn.context;
     let sent = context.clock.now();
     memory.called(call.issued.as_ref(), sent);
-    let result = context.issuer.refresh(&call.ask).await;
-    context.fleet().called(&member, &call.ask, result.as_ref().err(), context.clock.now().mono);
-    match &result {
-        Ok(answer) => {
-            let is_new = matches!(Brought::by(answer, call.issued.as_ref()), Brought::New);
-            memory.answered(call.issued.as_ref(), call.answered(answer.clone(), sent));
+    let result = context.issuer.ask(&call.ask).await;
+    turn.end(Some(Outcome::of(&result)));
+    match call.outcome(&result) {
+        Some(outcome) => {
+            memory.answered(call.issued.as_ref(), call.held(outcome, sent));
             look_around(context, observed, memory);
-            if is_new {
-                let others = context.fleet().rotated(&member, &turn.call_key, &fingerprint(&answer.token));
-                context.wake_all(others);
-            }
         }
-        Err(failure) => {
-            look_around(context, observed, memory);
-            let around = Circumstances { endpoint_down: observed.neighbours.endpoint_down, spread: observed.spread() };
-            let life = call.issued.as_ref().map(|issued| memory.life(issued, sent));
-            memory.failed(failure, call.attempt, life.as_ref(), context.clock.now().mono, around);
-        }
+        None => failed(context, observed, memory, &call, &result, sent),
+    }
+    if let (Ok(answer), Ask::Refresh(_)) = (&result, &call.ask) {
+        tell_others(&turn, &call, answer);
     }
     result
+}
+
+fn failed(
+    context: &Context,
+    observed: &mut Observed,
+    memory: &mut Memory,
+    call: &Call,
+    result: &Result<Answer, Failure>,
+    sent: Now,
+) {
+    let Err(failure) = result else { return };
+    look_around(context, observed, memory);
+    let around = Circumstances {
+        endpoint_down: observed.neighbours.endpoint_down,
+        before_expiry: matches!(call.ask, Ask::Extend(_)),
+        spread: observed.spread(),
+    };
+    let life = call.issued.as_ref().map(|issued| memory.life(issued, sent));
+    memory.failed(failure, call.attempt.clone(), life.as_ref(), context.clock.now().mono, around);
+}
+
+/// The others of an application ask for themselves when one of them saw a rotation.
+fn tell_others(turn: &Turn<'_>, call: &Call, answer: &Answer) {
+    if matches!(Brought::by(answer, call.issued.as_ref()), Brought::New) {
+        let others = turn.context.fleet().rotated(&turn.member, &turn.call_key, &fingerprint(&answer.token));
+        turn.context.wake_all(others);
+    }
 }

@@ -2,10 +2,12 @@
 
 use crate::api::SyniverseToken;
 use crate::clock::Clock;
-use crate::fleet::{Fleet, ObjectName};
+use crate::fingerprint::fingerprint;
+use crate::fleet::{Budget, Fleet, ObjectName, Wake};
 use crate::issuer::Issuer;
 use crate::memory::Memory;
 use crate::moment::Moment;
+use crate::redacted::Redacted;
 use crate::report::Reporter;
 use kube::{Api, ResourceExt};
 use std::collections::{HashMap, HashSet};
@@ -24,6 +26,10 @@ pub struct Context {
     pub reporter: Reporter,
     /// Between two daily checks of a long-lived token.
     pub daily_check: Duration,
+    /// Names this process in an intent.
+    pub holder: String,
+    /// The longest that a call takes.
+    pub call_timeout: Duration,
     wake: UnboundedSender<ObjectName>,
     fleet: Mutex<Fleet>,
     memories: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
@@ -47,7 +53,11 @@ pub struct Parts {
     pub wake: UnboundedSender<ObjectName>,
     /// Between two daily checks of a long-lived token.
     pub daily_check: Duration,
-    /// Keys the hashes that live no longer than the process.
+    /// The longest that a call takes.
+    pub call_timeout: Duration,
+    /// How many calls each endpoint may be sent.
+    pub budget: Budget,
+    /// Random: names this process, and keys the hashes that live no longer than it does.
     pub salt: String,
 }
 
@@ -60,8 +70,10 @@ impl Context {
             clock: parts.clock,
             reporter: parts.reporter,
             daily_check: parts.daily_check,
+            holder: fingerprint(&Redacted::new(parts.salt.as_str())),
+            call_timeout: parts.call_timeout,
             wake: parts.wake,
-            fleet: Mutex::new(Fleet::new(parts.salt)),
+            fleet: Mutex::new(Fleet::new(parts.salt, parts.budget)),
             memories: Mutex::default(),
             living: Mutex::default(),
             touched: Mutex::default(),
@@ -98,6 +110,39 @@ impl Context {
         }
     }
 
+    fn wake_at(&self, name: ObjectName, at: Moment, now: Moment) {
+        let (wake, wait) = (self.wake.clone(), at.until(now));
+        if wait.is_zero() {
+            return self.wake_all(vec![name]);
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            // As above.
+            let _ = wake.send(name);
+        });
+    }
+
+    /// Nothing is to be asked for this resource: others need not wait for it.
+    pub fn withdraw(&self, name: &ObjectName) {
+        let now = self.clock.now().mono;
+        let woken = self.fleet().withdraw(name, now);
+        self.wake_in_turn(woken, now);
+    }
+
+    /// Wakes each of these resources at its moment.
+    pub fn wake_in_turn(&self, wakes: Vec<Wake>, now: Moment) {
+        wakes.into_iter().for_each(|(name, at)| self.wake_at(name, at, now));
+    }
+
+    /// True while an answer waits in memory to be written.
+    pub async fn holds_answer(&self, uid: &str) -> bool {
+        let memory = lock(&self.memories).get(uid).cloned();
+        match memory {
+            Some(memory) => memory.lock().await.held.is_some(),
+            None => false,
+        }
+    }
+
     /// The watch shows this resource.
     pub fn lives(&self, uid: String) {
         lock(&self.living).insert(uid);
@@ -110,6 +155,7 @@ impl Context {
 
     /// Forgets a resource that is gone.
     pub fn forget(&self, member: &ObjectName, uid: Option<&str>) {
+        self.withdraw(member);
         let left_behind = self.fleet().forget(member);
         self.wake_all(left_behind);
         lock(&self.touched).remove(member);

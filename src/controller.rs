@@ -17,7 +17,7 @@ use futures::stream::FuturesUnordered;
 use kube::client::ClientBuilder;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::{Api, Client, Config};
+use kube::{Api, Client, Config, ResourceExt};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,6 +32,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Requests to the API server at a time: a thousand resources that wake together do not open a thousand connections.
 const REQUESTS_IN_FLIGHT: usize = 32;
+/// How often a pass with an answer in hand looks again, at least.
+const ANSWER_RETRY: Duration = Duration::from_secs(1);
+
 /// Why the operator ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ControllerError {
@@ -71,7 +74,9 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
     let clock = Arc::new(SystemClock::start());
     let salt = random_salt()?;
     let daily_check = settings.daily_check;
-    let context = Context::new(Parts { client, issuer, clock, reporter, wake: waker, daily_check, salt });
+    let (call_timeout, budget) = (settings.issuer.call_timeout, settings.budget);
+    let parts = Parts { client, issuer, clock, reporter, wake: waker, daily_check, call_timeout, budget, salt };
+    let context = Context::new(parts);
     tokio::spawn(events);
     let stop = stop_signal()?;
     let scopes = scopes(&settings.namespaces);
@@ -184,9 +189,18 @@ async fn run_scope(
     tokio::select! { () = passes => {}, () = secrets => {} }
 }
 
+/// Told to stop, the controller waits for what runs, not for timers: with an answer in hand it goes on until that is
+/// written.
 async fn pass(resource: Arc<SyniverseToken>, context: Arc<Context>) -> Result<Action, Retry> {
-    let left = wake(&context, resource).await.map_err(Retry)?;
-    Ok(left.map_or_else(Action::await_change, Action::requeue))
+    let uid = resource.uid().unwrap_or_default();
+    loop {
+        let left = wake(&context, Arc::clone(&resource)).await;
+        if !context.holds_answer(&uid).await {
+            return Ok(left.map_err(Retry)?.map_or_else(Action::await_change, Action::requeue));
+        }
+        let wait = left.unwrap_or_else(Some).unwrap_or(ANSWER_RETRY);
+        tokio::time::sleep(wait.min(ANSWER_RETRY)).await;
+    }
 }
 
 /// A failed pass is tried again after this.

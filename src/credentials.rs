@@ -1,12 +1,20 @@
 //! What the credentials Secret holds, once it has been found usable.
 
-use crate::api::ApplicationCredentials;
+use crate::api::{ApplicationCredentials, SessionCredentials as SessionCredentialsSpec};
+use crate::issuer::{Login, Pair};
 use crate::reason::{Finding, Reason};
 use crate::redacted::Redacted;
 use k8s_openapi::api::core::v1::Secret;
 
-/// Longest value that is taken from a credentials Secret, in bytes: it has to fit into a URL.
-const LONGEST_VALUE: usize = 4096;
+/// Longest value of an application that is taken from a credentials Secret, in bytes: it has to fit into a URL.
+const LONGEST_IN_URL: usize = 4096;
+/// Longest value of a session, in bytes: it travels in a body.
+const LONGEST_IN_BODY: usize = 16_384;
+/// The keys of a session's values.
+const TOKEN: &str = "token";
+const REFRESH_TOKEN: &str = "refreshToken";
+const USERNAME: &str = "username";
+const PASSWORD: &str = "password";
 
 /// The credentials of one application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +47,7 @@ impl Credentials {
                 ),
             ));
         };
-        let values = Values { name, secret };
+        let values = Values { name, secret, longest: LONGEST_IN_URL };
         let old_token = values.optional(&wanted.keys.old_token);
         Ok(Self {
             consumer_key: values.required(&wanted.keys.consumer_key)?,
@@ -50,27 +58,69 @@ impl Credentials {
     }
 }
 
+/// What a session can be extended or opened with. None of it is needed while the operator holds a pair that lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionCredentials {
+    /// A pair that a person pasted.
+    pub pair: Option<Pair>,
+    /// What opens a session.
+    pub login: Option<Login>,
+    /// What is wrong with what the user gave.
+    pub problem: Option<Finding>,
+}
+
+impl SessionCredentials {
+    /// Reads them out of the Secret that `wanted` refers to.
+    pub fn read(wanted: &SessionCredentialsSpec, secret: Option<&Secret>) -> Self {
+        let name = wanted.secret_ref.name.as_str();
+        let Some(secret) = secret else {
+            let message = format!(
+                "Secret {name} does not exist: create it with the keys {USERNAME} and {PASSWORD}, or {TOKEN} and \
+                 {REFRESH_TOKEN}, or all four"
+            );
+            return Self { problem: Some(Finding::new(Reason::CredentialsNotFound, message)), ..Self::default() };
+        };
+        let values = Values { name, secret, longest: LONGEST_IN_BODY };
+        let (pair, login) = (values.both(TOKEN, REFRESH_TOKEN), values.both(USERNAME, PASSWORD));
+        let problem = [pair.as_ref().err(), login.as_ref().err()].into_iter().flatten().next().cloned();
+        let pair = pair.ok().flatten().map(|(token, refresh_token)| Pair { token, refresh_token });
+        let login = login.ok().flatten().map(|(username, password)| Login { username, password });
+        Self { pair, login, problem }
+    }
+}
+
 struct Values<'a> {
     name: &'a str,
     secret: &'a Secret,
+    longest: usize,
 }
 
 impl Values<'_> {
     fn required(&self, key: &str) -> Result<Redacted, Finding> {
-        self.optional(key)?.ok_or_else(|| {
-            Finding::new(
-                Reason::CredentialsIncomplete,
-                format!("Secret {} has no value under key {key}: add it (portal: Applications, Auth Keys)", self.name),
-            )
-        })
+        self.optional(key)?.ok_or_else(|| self.incomplete(key, " (portal: Applications, Auth Keys)"))
+    }
+
+    /// Two values that are of use only together.
+    fn both(&self, one: &str, other: &str) -> Result<Option<(Redacted, Redacted)>, Finding> {
+        match (self.optional(one)?, self.optional(other)?) {
+            (None, None) => Ok(None),
+            (Some(one), Some(other)) => Ok(Some((one, other))),
+            (None, Some(_)) => Err(self.incomplete(one, &format!(", as {other} is there"))),
+            (Some(_), None) => Err(self.incomplete(other, &format!(", as {one} is there"))),
+        }
+    }
+
+    fn incomplete(&self, key: &str, why: &str) -> Finding {
+        let message = format!("Secret {} has no value under key {key}: add it{why}", self.name);
+        Finding::new(Reason::CredentialsIncomplete, message)
     }
 
     /// A pasted value often ends in a line break that nobody meant: surrounding white space is dropped.
     fn optional(&self, key: &str) -> Result<Option<Redacted>, Finding> {
         let Some(bytes) = self.secret.data.as_ref().and_then(|data| data.get(key)) else { return Ok(None) };
         let text = std::str::from_utf8(&bytes.0).map_err(|_| self.invalid(key, "is not UTF-8 text"))?.trim();
-        if text.len() > LONGEST_VALUE {
-            return Err(self.invalid(key, &format!("is longer than {LONGEST_VALUE} bytes")));
+        if text.len() > self.longest {
+            return Err(self.invalid(key, &format!("is longer than {} bytes", self.longest)));
         }
         if text.chars().any(char::is_control) {
             return Err(self.invalid(key, "holds a line break or another control character"));
@@ -137,5 +187,41 @@ mod tests {
             assert_eq!(finding.reason, Reason::CredentialsInvalid);
             assert!(finding.message.len() < 120, "{}", finding.message);
         }
+    }
+
+    fn session(values: &[(&str, &[u8])]) -> SessionCredentials {
+        let wanted = SessionCredentialsSpec { secret_ref: SecretReference { name: "sma".into() } };
+        SessionCredentials::read(&wanted, Some(&secret(values)))
+    }
+
+    #[test]
+    fn a_session_has_a_pair_or_a_login_or_both_or_neither() {
+        let pair: [(&str, &[u8]); 2] = [("token", b"t"), ("refreshToken", b"r\n")];
+        let login: [(&str, &[u8]); 2] = [("username", b"u"), ("password", b"p")];
+        let read = session(&pair);
+        assert_eq!(read.pair.as_ref().unwrap().refresh_token, Redacted::new("r"));
+        assert_eq!((&read.login, &read.problem), (&None, &None));
+        let both = session(&[pair, login].concat());
+        assert_eq!((both.pair, both.login), (read.pair, session(&login).login));
+        assert_eq!(session(&[]), SessionCredentials::default());
+    }
+
+    #[test]
+    fn half_a_pair_or_half_a_login_names_the_key_that_is_missing_and_leaves_the_other_half_of_no_use() {
+        for (given, missing) in
+            [("token", "refreshToken"), ("refreshToken", "token"), ("username", "password"), ("password", "username")]
+        {
+            let read = session(&[(given, b"value")]);
+            let problem = read.problem.unwrap();
+            assert_eq!((problem.reason, read.pair, read.login), (Reason::CredentialsIncomplete, None, None));
+            assert!(problem.message.contains(&format!("under key {missing}")), "{}", problem.message);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_one_half_leaves_the_other_usable() {
+        let read = session(&[("token", b"a\nb"), ("refreshToken", b"r"), ("username", b"u"), ("password", b"p")]);
+        assert_eq!(read.problem.unwrap().reason, Reason::CredentialsInvalid);
+        assert!(read.login.is_some() && read.pair.is_none());
     }
 }

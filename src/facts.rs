@@ -1,6 +1,6 @@
 //! The facts that one decision is made from.
 
-use crate::api::{ApplicationSpec, REFRESH_ANNOTATION, SyniverseToken, parse_duration};
+use crate::api::{REFRESH_ANNOTATION, SyniverseToken, parse_duration};
 use crate::fingerprint::{fingerprint, spread};
 use crate::memory::Delivery;
 use crate::redacted::Redacted;
@@ -31,6 +31,10 @@ pub struct Observed {
     pub salt: String,
     /// Between two daily checks of a long-lived token.
     pub daily_check: Duration,
+    /// Names this process in an intent.
+    pub holder: String,
+    /// The longest that a call takes.
+    pub call_timeout: Duration,
 }
 
 /// How other resources fare.
@@ -51,6 +55,8 @@ pub struct Sharing {
     pub here: bool,
     /// A resource of another namespace.
     pub elsewhere: bool,
+    /// One of them was there before this one.
+    pub before_us: bool,
 }
 
 impl Observed {
@@ -65,10 +71,11 @@ impl Observed {
     }
 
     /// What the spec and the settings say about time.
-    pub fn terms(&self, application: &ApplicationSpec) -> Terms {
+    pub fn terms(&self) -> Terms {
+        let validity = self.resource.spec.application.as_ref().map(|application| application.validity.as_str());
         Terms {
             refresh_before: self.resource.spec.refresh_before.as_deref().and_then(parse_duration),
-            validity: parse_duration(&application.validity).unwrap_or_default(),
+            validity: validity.and_then(parse_duration).unwrap_or_default(),
             daily_check: self.daily_check,
             spread: self.spread(),
         }

@@ -10,6 +10,8 @@ pub mod address;
 pub mod application;
 pub mod endpoint;
 pub mod http;
+pub mod reply;
+pub mod session;
 pub mod transport;
 
 /// Answers are whole seconds, rounded either way: a difference up to this is none.
@@ -26,6 +28,10 @@ pub enum Cause {
     Requested,
     /// Another resource of the same application saw a rotation.
     RotatedElsewhere,
+    /// The session ends soon.
+    Extension,
+    /// The session has ended.
+    Ended,
     /// The token is at its end.
     Boundary,
     /// The check before the end.
@@ -44,6 +50,8 @@ impl Cause {
             Self::Changed(_) => "changed",
             Self::Requested => "requested",
             Self::RotatedElsewhere => "rotated-elsewhere",
+            Self::Extension => "extension",
+            Self::Ended => "ended",
             Self::Boundary => "boundary",
             Self::Check => "check",
             Self::DailyCheck => "daily-check",
@@ -52,9 +60,31 @@ impl Cause {
     }
 }
 
-/// One question to the application issuer (`apptoken-refresh`).
+/// One question to an issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub enum Ask {
+    /// To the application issuer: may be repeated.
+    Refresh(Refresh),
+    /// To the session issuer: an answer kills the pair that it was asked with.
+    Extend(Extend),
+    /// To the session issuer: opens a session of its own.
+    LogIn(LogIn),
+}
+
+impl Ask {
+    /// The URL without query, as the spec gives it.
+    pub fn endpoint(&self) -> &str {
+        match self {
+            Self::Refresh(Refresh { endpoint, .. })
+            | Self::Extend(Extend { endpoint, .. })
+            | Self::LogIn(LogIn { endpoint, .. }) => endpoint,
+        }
+    }
+}
+
+/// Asks for the live token of an application (`GET apptoken-refresh`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refresh {
     /// The URL without query, as the spec gives it.
     pub endpoint: String,
     /// Names the application.
@@ -65,6 +95,42 @@ pub struct Ask {
     pub old_token: Redacted,
     /// The validity a new token shall have, in whole seconds; 0 = never expires.
     pub validity_seconds: u64,
+}
+
+/// Extends a session (`PUT /api/v2/auth/token`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extend {
+    /// The URL, as the spec gives it.
+    pub endpoint: String,
+    /// The pair that dies with the answer.
+    pub pair: Pair,
+}
+
+/// Opens a session (`POST /api/v2/auth/token`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogIn {
+    /// The URL, as the spec gives it.
+    pub endpoint: String,
+    /// Who.
+    pub login: Login,
+}
+
+/// The two tokens of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The one that workloads use.
+    pub token: Redacted,
+    /// The one that, with the other, extends the session: once.
+    pub refresh_token: Redacted,
+}
+
+/// What opens a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// Names the account.
+    pub username: Redacted,
+    /// Proves that it is ours.
+    pub password: Redacted,
 }
 
 /// How long the issuer says a token still lives, counted from the moment the request was sent.
@@ -92,6 +158,8 @@ impl Lifetime {
 pub struct Answer {
     /// The live token.
     pub token: Redacted,
+    /// What extends it, where it is one of a session.
+    pub refresh_token: Option<Redacted>,
     /// How long it lives.
     pub lifetime: Lifetime,
     /// The issuer's `Date` header: for measuring clock skew, never for arithmetic on expiries.
@@ -120,8 +188,13 @@ pub enum FailureKind {
     EndpointNotAllowed,
     /// The request itself is wrong (400 and its like with the API's own body, or a redirect): a retry alone will not help.
     Rejected,
-    /// A 500 with the API's envelope: this application's answer. Wrong credentials look like this.
+    /// An answer of the API itself to this resource alone: a 500 with its envelope, which wrong credentials look like, or
+    /// a failure of a session with a code that we do not know.
     Refused,
+    /// The session that was to be extended is over (`AUTH_1002`). No other failure ends one.
+    Ended,
+    /// The account that was to be logged in to is not known by this username and password (`AUTH_1001`).
+    LoginRefused,
     /// Not reachable, timed out, throttled, 502/503/504, or a body that is not the API's own: the endpoint is to blame.
     Unavailable,
 }
@@ -141,5 +214,5 @@ pub struct Failure {
 /// The side of the operator that talks to issuers.
 pub trait Issuer: Send + Sync {
     /// Sends one question and reads its answer, within the call timeout. It never repeats a request by itself.
-    fn refresh<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, Failure>>;
+    fn ask<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, Failure>>;
 }

@@ -23,6 +23,7 @@ pub mod facts;
 pub mod fingerprint;
 pub mod fleet;
 pub mod index;
+pub mod intent;
 pub mod issuer;
 pub mod memory;
 pub mod moment;

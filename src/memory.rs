@@ -2,13 +2,14 @@
 
 use crate::api::SyniverseTokenStatus;
 use crate::fingerprint::fingerprint;
+use crate::intent::{Intent, RECORDING};
 use crate::issuer::{Answer, Failure, FailureKind, Lifetime, expiry_moves};
 use crate::moment::{Moment, Now, later};
 use crate::schedule::boundary::Boundary;
 use crate::schedule::governor::{Bucket, CALLS, REPAIR_REFILL, REPAIRS, refill};
 use crate::schedule::retry::{Delays, FailedCall, retry_at};
 use crate::schedule::{Deadline, Life};
-use crate::state::{Brought, Held, Inputs, Issued, State};
+use crate::state::{Brought, Held, Inputs, Issued, Outcome, State};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub struct Memory {
     pub held: Option<Held>,
     /// The state as this process last read or wrote it.
     pub state: Option<State>,
+    /// The intent that this process wrote last, and when it was written: the call it stands for is still to be made.
+    pub intent: Option<(Intent, Moment)>,
     /// What this process last brought into the token Secret: writing the same again is a repair.
     pub delivered: Option<Delivery>,
     /// The status as this process last wrote it: the cache may still show an older one.
@@ -139,6 +142,8 @@ pub struct Unwritten {
 pub struct Circumstances {
     /// The endpoint counts as down.
     pub endpoint_down: bool,
+    /// The next token can be had only while the present one lives.
+    pub before_expiry: bool,
     /// Makes jitter without randomness.
     pub spread: u64,
 }
@@ -149,6 +154,7 @@ impl Memory {
         Self {
             held: None,
             state: None,
+            intent: None,
             delivered: None,
             status: None,
             said: None,
@@ -185,30 +191,48 @@ impl Memory {
     }
 
     fn is_at_an_end(&self, issued: &Issued, sent: Now) -> bool {
-        self.boundary(issued).is_some() || self.life(issued, sent).ends_by(sent.mono)
+        let is_asked_again = self.boundary(issued).is_some() || self.life(issued, sent).ends_by(sent.mono);
+        is_asked_again && !issued.is_of_session()
     }
 
     /// Counts a call that is about to be sent.
     pub fn called(&mut self, issued: Option<&Issued>, sent: Now) {
+        self.intent = None;
         self.governor.take(sent.mono, refill(issued));
         if let Some(issued) = issued.filter(|issued| self.is_at_an_end(issued, sent)) {
             self.boundary_mut(issued).called(sent.mono);
         }
     }
 
-    /// Takes in an answer to a call made while `issued` was the token of that application, and holds it.
+    /// Takes in an answer to a call made while `issued` was the token of that application or session, and holds it.
     pub fn answered(&mut self, issued: Option<&Issued>, held: Held) {
         self.failing = None;
         self.rotated_elsewhere = None;
-        match Brought::by(&held.answer, issued) {
-            Brought::Previous(issued) => self.unchanged(issued, Lifetime::Seconds(0), held.sent),
-            Brought::Same(issued) => {
-                self.unchanged(issued, held.answer.lifetime, held.sent);
-                self.follow(issued, &held.answer, held.sent);
-            }
-            Brought::New => self.rotated(&held.answer, held.sent),
+        if let Outcome::Token(answer) = &held.outcome {
+            self.given(issued, answer, held.sent);
         }
         self.held = Some(held);
+    }
+
+    fn given(&mut self, issued: Option<&Issued>, answer: &Answer, sent: Now) {
+        match Brought::by(answer, issued) {
+            Brought::Previous(issued) => self.unchanged(issued, Lifetime::Seconds(0), sent),
+            Brought::Same(issued) => {
+                self.unchanged(issued, answer.lifetime, sent);
+                self.follow(issued, answer, sent);
+            }
+            Brought::New => self.rotated(answer, sent),
+        }
+    }
+
+    /// Takes note of an intent that was written just now.
+    pub fn intends(&mut self, intent: Option<Intent>, now: Moment) {
+        self.intent = intent.map(|intent| (intent, now));
+    }
+
+    /// True while the call that `intent` stands for is still to be made by this process, and soon enough.
+    pub fn is_about_to_call(&self, intent: &Intent, now: Moment) -> bool {
+        self.intent.as_ref().is_some_and(|(own, written)| own == intent && now < *written + RECORDING)
     }
 
     fn rotated(&mut self, answer: &Answer, sent: Now) {
@@ -280,6 +304,7 @@ impl Memory {
             failed_at,
             retry_after: failure.retry_after,
             expires,
+            before_expiry: around.before_expiry,
             pressing,
             endpoint_down: around.endpoint_down,
             spread: around.spread,

@@ -1,11 +1,12 @@
 //! Reads everything that one decision needs, from the API server itself and not from a cache.
 
-use crate::api::SyniverseToken;
+use crate::api::{IssuerSpec, SyniverseToken};
 use crate::context::Context;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, SessionCredentials};
 use crate::error::said;
 use crate::facts::{Neighbours, Observed, Sharing};
-use crate::fleet::ObjectName;
+use crate::fleet::{Fleet, ObjectName};
+use crate::issuer::Pair;
 use crate::memory::Memory;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -52,6 +53,8 @@ pub async fn observe(
         neighbours: Neighbours::default(),
         salt: random_salt()?,
         daily_check: context.daily_check,
+        holder: context.holder.clone(),
+        call_timeout: context.call_timeout,
         resource,
         credentials,
         state,
@@ -65,8 +68,8 @@ pub async fn observe(
 /// The credentials Secret, the state Secret and the token Secret.
 async fn read_secrets(context: &Context, resource: &SyniverseToken) -> Result<[Option<Secret>; 3], ObserveError> {
     let api = context.api(resource);
-    let application = resource.spec.application.as_ref();
-    let credentials = application.map(|application| application.credentials.secret_ref.name.as_str());
+    let issuer = resource.spec.issuer();
+    let credentials = issuer.as_ref().map(IssuerSpec::credentials_secret);
     let state = resource.state_secret_name();
     let (credentials, token) = tokio::try_join!(
         async {
@@ -89,21 +92,37 @@ async fn read(api: &Api<Secret>, name: &str) -> Result<Option<Secret>, ObserveEr
 
 /// Takes what the fleet knows: it may have changed by this resource's own call.
 pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memory) {
-    let Some(application) = &observed.resource.spec.application else { return };
     if !observed.resource.metadata.uid.as_deref().is_some_and(|uid| context.is_living(uid)) {
         // A pass may outlive its resource: who is gone joins nobody.
         return;
     }
-    let Ok(credentials) = Credentials::read(&application.credentials, observed.credentials.as_ref()) else { return };
     let member = ObjectName::of(&*observed.resource);
     let mut fleet = context.fleet();
-    let id = fleet.call_key(&application.endpoint, credentials.consumer_key.expose());
-    context.wake_all(fleet.joins(&member, &id));
+    let Some((endpoint, key)) = membership(observed, &member, &fleet) else { return };
+    context.wake_all(fleet.joins(&member, &key));
     if let Some(rotation) = fleet.take_rotation(&member) {
         memory.rotated_elsewhere = Some(rotation);
     }
-    observed.neighbours = fleet.neighbours(&member, &application.endpoint, &id, context.clock.now().mono);
-    memory.met_sharers |= observed.neighbours.sharing != Sharing::default();
+    let neighbours = fleet.neighbours(&member, endpoint, &key, context.clock.now().mono);
+    memory.met_sharers |= neighbours.sharing != Sharing::default();
+    observed.neighbours = neighbours;
+}
+
+/// The endpoint that this resource asks, and what others may use as well: the application, or the pair that was pasted.
+fn membership<'a>(observed: &'a Observed, member: &ObjectName, fleet: &Fleet) -> Option<(&'a str, String)> {
+    let (issuer, secret) = (observed.resource.spec.issuer()?, observed.credentials.as_ref());
+    let (endpoint, key) = match issuer {
+        IssuerSpec::Application(spec) => {
+            let credentials = Credentials::read(&spec.credentials, secret).ok()?;
+            (&spec.endpoint, fleet.call_key(&spec.endpoint, credentials.consumer_key.expose()))
+        }
+        IssuerSpec::Session(spec) => {
+            let pair = SessionCredentials::read(&spec.credentials, secret).pair;
+            let key = |pair: Pair| fleet.call_key(&spec.endpoint, pair.token.expose());
+            (&spec.endpoint, pair.map_or_else(|| fleet.own_key(member), key))
+        }
+    };
+    Some((endpoint, key))
 }
 
 /// 128 random bits in hex.

@@ -1,20 +1,23 @@
 //! Decides the next step for one resource from facts alone. It reads as the specification: one check a line, in order.
 
-use crate::api::ApplicationSpec;
-use crate::credentials::Credentials;
+use crate::api::IssuerSpec;
 use crate::facts::Observed;
-use crate::issuer::{Answer, Ask, Cause};
+use crate::issuer::{Answer, Ask, Cause, Failure, FailureKind};
 use crate::memory::{Attempt, Memory};
 use crate::moment::{Moment, Now};
 use crate::reason::{Finding, Reason};
 use crate::secrets::{self, Owner, Write};
-use crate::state::{Held, Inputs, Issued, State, Unreadable, Version};
+use crate::state::{Held, Issued, Outcome, State, Unreadable, Version};
 use crate::verdict;
+use application::Application;
 use kube::ResourceExt;
-use question::Question;
+use question::{Question, Side};
+use session::Session;
 use std::time::Duration;
 
+mod application;
 mod question;
+mod session;
 
 /// No event tells that a missing right was granted.
 const FORBIDDEN_RETRY: Duration = Duration::from_secs(15);
@@ -52,25 +55,54 @@ pub struct Call {
     pub ask: Ask,
     /// Why.
     pub cause: Cause,
-    /// Whose token it is.
-    pub application: String,
-    /// The token of that application as of now.
+    /// Whose token it is: a name in the state's tokens.
+    pub id: String,
+    /// The token in the token Secret as of now, if it is of the same application or session.
     pub issued: Option<Issued>,
     /// The state that the call starts from.
     pub base: Version,
     /// What it is made with.
     pub attempt: Attempt,
+    /// The last call with the same inputs failed.
+    pub is_retry: bool,
+    /// What must be in the state Secret first; the plan after that write makes the call.
+    pub announcement: Option<Announcement>,
+}
+
+/// A state that is to be written before a call is made.
+#[derive(Clone, Debug)]
+pub struct Announcement {
+    /// What the state Secret is to hold.
+    pub state: Box<State>,
+    /// How it comes there.
+    pub write: Write,
 }
 
 impl Call {
-    /// The answer to this call, with all that it will be recorded with.
-    pub fn answered(&self, answer: Answer, sent: Now) -> Held {
+    /// What is to be recorded of this call, with all that goes with it; none for a failure after which the same is tried
+    /// again.
+    pub fn outcome(&self, result: &Result<Answer, Failure>) -> Option<Outcome> {
+        match (result, &self.ask) {
+            (Ok(answer), _) => Some(Outcome::Token(answer.clone())),
+            (Err(Failure { kind: FailureKind::Ended, .. }), Ask::Extend(extend)) => {
+                Some(Outcome::Ended(extend.pair.token.clone()))
+            }
+            // The session that there is goes on; the new account had its try.
+            (Err(Failure { kind: FailureKind::LoginRefused, .. }), Ask::LogIn(_)) => {
+                self.issued.as_ref().and_then(Issued::pair).map(|_| Outcome::LoginRefused)
+            }
+            _ => None,
+        }
+    }
+
+    /// `outcome` in hand, as it will be recorded.
+    pub fn held(&self, outcome: Outcome, sent: Now) -> Held {
         Held {
-            answer,
+            outcome,
             sent,
             cause: self.cause,
             base: self.base.clone(),
-            application: self.application.clone(),
+            id: self.id.clone(),
             inputs: self.attempt.inputs.clone(),
             refresh: self.attempt.refresh.clone(),
         }
@@ -84,8 +116,8 @@ pub fn plan(observed: &Observed, memory: &Memory, now: Now) -> Plan {
     if resource.metadata.deletion_timestamp.is_some() {
         return Plan::wait(None, Vec::new());
     }
-    let application = match verdict::supported(&resource.spec) {
-        Ok(application) => application,
+    let issuer = match verdict::supported(&resource.spec) {
+        Ok(issuer) => issuer,
         Err(finding) => return Plan::stop(finding),
     };
     if let Some(detail) = &observed.forbidden {
@@ -100,7 +132,7 @@ pub fn plan(observed: &Observed, memory: &Memory, now: Now) -> Plan {
             vec![Finding::new(Reason::WriteFailed, unwritten.detail.clone())],
         );
     }
-    let desk = Desk { observed, memory, now, owner, application };
+    let desk = Desk { observed, memory, now, owner, issuer };
     if let Some(plan) = desk.record() {
         return plan;
     }
@@ -165,7 +197,7 @@ struct Desk<'a> {
     memory: &'a Memory,
     now: Now,
     owner: Owner,
-    application: &'a ApplicationSpec,
+    issuer: IssuerSpec<'a>,
 }
 
 impl Desk<'_> {
@@ -262,23 +294,24 @@ impl Desk<'_> {
         Repair::Later(at, verdict::contested(&write.secret().name_any()))
     }
 
-    /// A lost state, as far as the token Secret still tells it.
+    /// A lost state, as far as the token Secret still tells it. It tells nothing of what extends a session.
     fn state_in_token_secret(&self) -> Option<State> {
-        let token =
-            self.observed.token.as_ref().filter(|token| secrets::obstacle(&self.owner, Some(token)).is_none())?;
-        let credentials = self.credentials().ok()?;
-        let empty = self.empty_state();
-        let inputs = self.inputs(&empty.salt, &credentials);
-        let application = empty.application_id(&credentials.consumer_key);
-        secrets::restore(token, self.observed.resource.spec.key(), empty, application, inputs)
+        let IssuerSpec::Application(spec) = self.issuer else { return None };
+        Application::new(self, spec).ok()?.state_in_token_secret()
     }
 
-    fn credentials(&self) -> Result<Credentials, Finding> {
-        Credentials::read(&self.application.credentials, self.observed.credentials.as_ref())
+    fn announce(&self, state: State) -> Option<Announcement> {
+        match self.write_state(state)? {
+            Step::WriteState(state, write) => Some(Announcement { state, write }),
+            _ => None,
+        }
     }
 
-    fn inputs(&self, salt: &str, credentials: &Credentials) -> Inputs {
-        Inputs::of(salt, &self.application.endpoint, &self.application.validity, credentials)
+    fn side(&self) -> Result<Box<dyn Side + '_>, Finding> {
+        Ok(match self.issuer {
+            IssuerSpec::Application(spec) => Box::new(Application::new(self, spec)?),
+            IssuerSpec::Session(spec) => Box::new(Session::new(self, spec)),
+        })
     }
 
     /// A state that knows no token. The annotation present at creation, or handled by an earlier life, is handled.
@@ -295,26 +328,22 @@ impl Desk<'_> {
         if self.observed.resource.spec.suspend {
             return Plan::stop(verdict::suspended());
         }
-        let credentials = match self.credentials() {
-            Ok(credentials) => credentials,
+        let side = match self.side() {
+            Ok(side) => side,
             Err(finding) => return Plan::stop(finding),
         };
-        let known = self.known_state();
-        let state = known.clone().unwrap_or_else(|| self.empty_state());
-        let question = Question::new(self, &state, &credentials);
-        let Some(old_token) = question.old_token() else {
-            let missing = || verdict::no_old_token(&self.application.credentials);
-            return Plan::stop(credentials.old_token_problem.clone().unwrap_or_else(missing));
-        };
+        let state = self.known_state().unwrap_or_else(|| self.empty_state());
+        let question = Question::new(self, &state, &*side);
         let due = question.due();
+        let ask = match question.ask(due.map(|due| due.cause)) {
+            Ok(ask) => ask,
+            Err(finding) => return Plan::wait(question.settled_at(), vec![finding]),
+        };
         let findings = question.findings(due);
         let at = due.map(|due| question.allowed_at(due));
-        let Some(due) = due.filter(|_| at.is_some_and(|at| at <= self.now.mono)) else {
-            return Plan::wait([at, question.settled_at()].into_iter().flatten().min(), findings);
-        };
-        // If we cannot write, we do not ask: the first issue begins with an empty state.
-        let empty = known.is_none().then(|| self.write_state(state.clone())).flatten();
-        let step = empty.unwrap_or_else(|| Step::Call(Box::new(question.call(due.cause, old_token))));
-        Plan { step, findings }
+        match due.filter(|_| at.is_some_and(|at| at <= self.now.mono)) {
+            Some(due) => Plan { step: Step::Call(Box::new(question.call(due.cause, ask))), findings },
+            None => Plan::wait([at, question.settled_at()].into_iter().flatten().min(), findings),
+        }
     }
 }

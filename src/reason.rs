@@ -71,6 +71,8 @@ reasons! {
     CredentialsSuspect: Trouble,
     /// The issuer's endpoint cannot be used.
     IssuerUnavailable: Trouble,
+    /// The issuer says that the session is over: the operator logs in, if it can.
+    SessionEnded: Trouble,
     /// The API server does not let us read a Secret.
     ReadFailed: Trouble,
     /// The API server did not take a write.
@@ -87,6 +89,12 @@ reasons! {
     CredentialsIncomplete: Stall,
     /// A value in the credentials Secret cannot be used.
     CredentialsInvalid: Stall,
+    /// The session is over, and there is no login to open another one with.
+    SessionLost: Stall,
+    /// A pasted session pair is already used by another resource.
+    SessionShared: Stall,
+    /// The issuer knows no account of this username and password.
+    LoginRefused: Stall,
     /// A Secret of the wanted name belongs to somebody else.
     SecretNotOwned: Stall,
     /// A Secret that we write is marked immutable.

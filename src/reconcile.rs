@@ -4,12 +4,13 @@ use crate::api::{SyniverseToken, SyniverseTokenStatus};
 use crate::apply::{self, Turn, Wrote};
 use crate::context::Context;
 use crate::facts::Observed;
+use crate::fleet::ObjectName;
 use crate::issuer::Answer;
 use crate::memory::Memory;
 use crate::moment::{Moment, Now};
 use crate::observe::{ObserveError, observe};
 use crate::pass::{Deed, NewToken, Pass};
-use crate::plan::{Call, Plan, Step, plan};
+use crate::plan::{Announcement, Call, Plan, Step, plan};
 use crate::reason::Finding;
 use crate::schedule::retry::Delays;
 use crate::secrets::Write;
@@ -57,21 +58,37 @@ struct Rest {
     until: Option<Moment>,
 }
 
-impl Running<'_> {
+impl<'a> Running<'a> {
     /// Takes step after step until the plan says wait; none when the resource is gone. At most one call: the next ask
     /// is a new pass, with everything read anew.
     async fn run(&mut self) -> Result<Option<Rest>, ObserveError> {
+        let mut turn = None;
         for _ in 0..STEPS {
             let now = self.now();
             let Plan { step, findings } = plan(&self.observed, self.memory, now);
             match step {
-                Step::Wait(until) => return Ok(Some(Rest { findings, until })),
+                Step::Wait(until) => {
+                    self.context.withdraw(&ObjectName::of(&*self.observed.resource));
+                    return Ok(Some(Rest { findings, until }));
+                }
                 Step::Call(_) if self.has_asked() => return Ok(Some(Rest { findings, until: Some(now.mono) })),
-                // Whoever is being served wakes us, and then everything is read anew.
-                Step::Call(call) => match apply::begin(self.context, &self.observed, &call) {
-                    Some(turn) => self.ask(*call, turn).await,
-                    None => return Ok(Some(Rest { findings, until: None })),
-                },
+                Step::Call(call) => {
+                    // Once it may go or others have gone, everything is read anew.
+                    let begun = turn.take().map_or_else(|| self.begin(&call), Ok);
+                    let taken = match begun {
+                        Ok(taken) => taken,
+                        Err(at) => return Ok(Some(Rest { findings, until: Some(at) })),
+                    };
+                    match call.announcement {
+                        Some(announcement) => {
+                            turn = Some(taken);
+                            if !self.announce(announcement).await? {
+                                return Ok(None);
+                            }
+                        }
+                        None => self.ask(*call, taken).await,
+                    }
+                }
                 step => {
                     if !self.take(step).await? {
                         return Ok(None);
@@ -101,6 +118,10 @@ impl Running<'_> {
             Step::Call(_) | Step::Wait(_) => {}
         }
         Ok(true)
+    }
+
+    fn begin(&self, call: &Call) -> Result<Turn<'a>, Moment> {
+        apply::begin(self.context, &self.observed, self.memory, call)
     }
 
     fn has_asked(&self) -> bool {
@@ -146,6 +167,18 @@ impl Running<'_> {
             pass.deeds.push(Deed::WroteState);
         })
         .await
+    }
+
+    /// The call comes with the next plan: the write may have found that another process is at it.
+    async fn announce(&mut self, Announcement { state, write }: Announcement) -> Result<bool, ObserveError> {
+        let intent = state.intent.clone();
+        let is_there = self.write_state(*state, write).await?;
+        let written = self.memory.state.as_ref().and_then(|state| state.intent.as_ref());
+        if intent.is_some() && written == intent.as_ref() {
+            let now = self.now().mono;
+            self.memory.intends(intent, now);
+        }
+        Ok(is_there)
     }
 
     async fn write_token(&mut self, write: Write) -> Result<bool, ObserveError> {

@@ -58,6 +58,28 @@ pub mod exposed {
     }
 }
 
+/// The same for a value that may be absent.
+pub mod exposed_option {
+    use super::Redacted;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes the text itself.
+    ///
+    /// # Errors
+    /// Whatever the serializer reports.
+    pub fn serialize<S: Serializer>(secret: &Option<Redacted>, serializer: S) -> Result<S::Ok, S::Error> {
+        secret.as_ref().map(Redacted::expose).serialize(serializer)
+    }
+
+    /// Reads the text.
+    ///
+    /// # Errors
+    /// When the input is neither a string nor null.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Redacted>, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.map(Redacted::new))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,11 +2,13 @@
 
 use crate::api::{SyniverseToken, SyniverseTokenStatus, parse_duration};
 use crate::error::is_namespace_ending;
+use crate::issuer::{Failure, FailureKind};
 use crate::moment::Moment;
 use crate::pass::{Deed, NewToken, Pass};
 use crate::reason::{Finding, Reason, Weight};
 use crate::secrets::OPERATOR;
 use crate::status::ready;
+use crate::verdict;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Resource, ResourceExt};
@@ -79,10 +81,29 @@ fn news(resource: &SyniverseToken, pass: &Pass) -> Vec<Finding> {
             let message = format!("{}: one of them is wrong; expiries are not affected", skew(*ahead));
             Some(Finding::new(Reason::ClockSkew, message))
         }
+        Deed::Asked(_, Err(failure)) => verdict_of_the_issuer(resource, after, failure),
         _ => None,
     }));
     news.extend(new_reason(before, after));
     news
+}
+
+/// What the issuer says of a session for good, where the status does not tell it.
+fn verdict_of_the_issuer(
+    resource: &SyniverseToken,
+    after: &SyniverseTokenStatus,
+    failure: &Failure,
+) -> Option<Finding> {
+    let finding = match failure.kind {
+        FailureKind::Ended => verdict::session_ended(&failure.detail),
+        FailureKind::LoginRefused => {
+            let remedy = verdict::session_remedy(resource.spec.issuer()?.credentials_secret());
+            verdict::login_refused(&failure.detail, &remedy)
+        }
+        _ => return None,
+    };
+    let is_said = ready(after).is_some_and(|ready| ready.reason == finding.reason.as_str());
+    (!is_said).then_some(finding)
 }
 
 fn skew(ahead: i64) -> String {

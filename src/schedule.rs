@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 pub mod boundary;
+mod extension;
 pub mod governor;
 pub mod retry;
 

@@ -325,6 +325,8 @@ pub fn restore(secret: &Secret, key: &str, empty: State, application: String, in
     let lifetime = expires.map(|expires| expires.as_second().saturating_sub(issue_time.as_second()));
     let issued = Issued {
         token,
+        refresh_token: None,
+        ended: false,
         issue_time,
         expiration_time: expires,
         first_expiration_time: first_expires,

@@ -1,6 +1,7 @@
 //! What can be set on the command line or in the environment, parsed once into plain types.
 
 use crate::api::parse_duration;
+use crate::fleet::Budget;
 use crate::issuer::endpoint::{ANY_HOST, EndpointRules};
 use crate::issuer::transport::{CaBundle, IssuerSettings};
 use crate::redacted::Redacted;
@@ -8,9 +9,13 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use reqwest::Url;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
+
+/// With none at all no token would ever be renewed; more than this is a typing error.
+const MOST_REQUESTS: RangeInclusive<i64> = 1..=10_000;
 
 /// Keeps a live Syniverse access token in a Kubernetes Secret.
 #[derive(Debug, Parser)]
@@ -57,6 +62,16 @@ pub struct RunArguments {
     #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_CONNECT_TIMEOUT", default_value = "5s",
         value_parser = duration)]
     connect_timeout: Duration,
+    /// Calls to one endpoint at a time. A call takes the issuer some tenths of a second, so 16 keep up with 50 a second,
+    /// and an issuer that hangs is sent no more than 16 before it is known to be down
+    #[arg(long, value_name = "NUMBER", env = "SYNIVERSE_TOKEN_OPERATOR_REQUESTS_IN_FLIGHT", default_value = "16",
+        value_parser = clap::value_parser!(u32).range(MOST_REQUESTS))]
+    requests_in_flight: u32,
+    /// Calls to one endpoint in a second, and in a burst. At 50 a thousand tokens are renewed within 20 s of an outage's
+    /// end, while no issuer takes it for an attack
+    #[arg(long, value_name = "NUMBER", env = "SYNIVERSE_TOKEN_OPERATOR_REQUESTS_PER_SECOND", default_value = "50",
+        value_parser = clap::value_parser!(u32).range(MOST_REQUESTS))]
+    requests_per_second: u32,
     /// The proxy for calls to issuers, such as http://proxy.example.com:3128; HTTPS_PROXY is not read
     #[arg(long, value_name = "URL", env = "SYNIVERSE_TOKEN_OPERATOR_PROXY", hide_env_values = true)]
     proxy: Option<String>,
@@ -91,6 +106,8 @@ pub struct Settings {
     pub namespaces: Vec<String>,
     /// How often a token with more than a day to live is checked.
     pub daily_check: Duration,
+    /// How many calls each endpoint may be sent.
+    pub budget: Budget,
     /// What is logged.
     pub log: LogSettings,
 }
@@ -158,7 +175,13 @@ impl RunArguments {
             ca_bundle: self.ca_bundle.map(ca_bundle).transpose()?,
         };
         let log = LogSettings { level: self.log_level, format: self.log_format };
-        Ok(Settings { issuer, namespaces: self.namespace, daily_check: self.daily_check, log })
+        Ok(Settings {
+            issuer,
+            namespaces: self.namespace,
+            daily_check: self.daily_check,
+            budget: crate::fleet::Budget { in_flight: 16, per_second: 50 },
+            log,
+        })
     }
 }
 
@@ -229,6 +252,7 @@ mod tests {
         assert_eq!(settings.issuer.endpoints, EndpointRules::default());
         assert_eq!(settings.issuer.call_timeout, Duration::from_secs(10));
         assert_eq!(settings.issuer.connect_timeout, Duration::from_secs(5));
+        assert_eq!(settings.budget, Budget { in_flight: 16, per_second: 50 });
         assert_eq!((settings.issuer.proxy, settings.issuer.ca_bundle), (None, None));
         assert_eq!(settings.daily_check, Duration::from_secs(86_400));
         assert!(settings.namespaces.is_empty());
@@ -247,7 +271,7 @@ mod tests {
         let command = CommandLine::command();
         let run = command.find_subcommand("run").unwrap();
         let flags: Vec<_> = run.get_arguments().filter_map(|flag| Some((flag.get_long()?, flag.get_env()))).collect();
-        assert!(flags.len() >= 11);
+        assert!(flags.len() >= 13);
         for (name, variable) in flags {
             let expected = format!("SYNIVERSE_TOKEN_OPERATOR_{}", name.to_uppercase().replace('-', "_"));
             assert_eq!(variable.unwrap(), expected.as_str());
@@ -263,6 +287,9 @@ mod tests {
             ("--namespace", "Not_A_Namespace"),
             ("--call-timeout", "10"),
             ("--call-timeout", "0s"),
+            ("--requests-in-flight", "0"),
+            ("--requests-per-second", "0"),
+            ("--requests-per-second", "many"),
             ("--daily-check", "daily"),
             ("--log-level", "loud"),
             ("--log-format", "xml"),
@@ -271,6 +298,12 @@ mod tests {
             let complaint = complaint(&[flag, value]);
             assert!(complaint.contains(flag) && complaint.contains(value), "{complaint}");
         }
+    }
+
+    #[test]
+    fn a_budget_of_its_own_is_taken_over() {
+        let settings = settings(&["--requests-in-flight", "3", "--requests-per-second=7"]);
+        assert_eq!(settings.budget, Budget { in_flight: 3, per_second: 7 });
     }
 
     #[test]

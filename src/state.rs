@@ -1,8 +1,9 @@
 //! What must survive the process: the contents of the state Secret, and how an answer changes them.
 
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, SessionCredentials};
 use crate::fingerprint::{fingerprint, keyed};
-use crate::issuer::{Answer, Cause, expiry_moves};
+use crate::intent::Intent;
+use crate::issuer::{Answer, Cause, Pair, expiry_moves};
 use crate::moment::{Now, later};
 use crate::redacted::{self, Redacted};
 use jiff::Timestamp;
@@ -12,8 +13,10 @@ use std::time::Duration;
 
 /// The format this version writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
-/// Applications kept beside the active one, so that swapping references back and forth loses nothing.
-const APPLICATIONS_KEPT: usize = 4;
+/// Tokens kept, the active one included, so that swapping references back and forth loses nothing.
+const TOKENS_KEPT: usize = 4;
+/// The name under which the pair of a session is kept: a resource has one session.
+pub const SESSION: &str = "session";
 /// How far in the future a stored issue time may lie before the wall clock is no longer believed.
 const CLOCK_DOUBT: Duration = Duration::from_secs(60);
 
@@ -28,18 +31,21 @@ pub struct State {
     pub serial: u64,
     /// Keys the hashes below; a state made anew has a new one, so that serials of two lives are never confused.
     pub salt: String,
-    /// The application (by keyed hash of its consumer key) whose token is in the token Secret.
+    /// Whose token is in the token Secret: a name in `tokens`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<String>,
-    /// The last token of each application, by keyed hash of its consumer key.
-    #[serde(default)]
-    pub applications: BTreeMap<String, Issued>,
+    /// The last token of each application, by keyed hash of its consumer key, and that of the [`SESSION`].
+    #[serde(default, alias = "applications")]
+    pub tokens: BTreeMap<String, Issued>,
     /// What the last recorded call was made with.
     #[serde(default)]
     pub inputs: Inputs,
     /// The refresh annotation handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<String>,
+    /// A call that cannot be repeated is being made, or was when its process ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
     /// What we wrote into the token Secret, so that what the spec drops is removed.
     #[serde(default)]
     pub written: Written,
@@ -52,6 +58,12 @@ pub struct Issued {
     /// The token.
     #[serde(with = "redacted::exposed")]
     pub token: Redacted,
+    /// What extends it, if it is one of a session.
+    #[serde(default, with = "redacted::exposed_option", skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<Redacted>,
+    /// The issuer has said that the session is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
     /// When the request that brought it was sent.
     pub issue_time: Timestamp,
     /// When it expires as far as is known; none = never.
@@ -86,9 +98,10 @@ pub enum Brought<'a> {
 }
 
 impl<'a> Brought<'a> {
-    /// By `answer`, while `known` was the token.
+    /// By `answer`, while `known` was the token. A session is given a new pair by every answer.
     pub fn by(answer: &Answer, known: Option<&'a Issued>) -> Self {
         match known {
+            _ if answer.refresh_token.is_some() => Self::New,
             Some(known) if answer.token == known.token => Self::Same(known),
             Some(known) if known.previous.as_ref() == Some(&fingerprint(&answer.token)) => Self::Previous(known),
             _ => Self::New,
@@ -130,20 +143,31 @@ pub struct Version {
 /// An answer in hand that is not yet in the state Secret. It leaves memory only once it is recorded or overtaken.
 #[derive(Clone, Debug)]
 pub struct Held {
-    /// The answer.
-    pub answer: Answer,
+    /// What it says.
+    pub outcome: Outcome,
     /// When its request was sent.
     pub sent: Now,
     /// Why it was asked for.
     pub cause: Cause,
     /// The state that the call started from.
     pub base: Version,
-    /// Whose token it is.
-    pub application: String,
+    /// Whose token it is: a name in [`State::tokens`].
+    pub id: String,
     /// What it was asked with.
     pub inputs: Inputs,
     /// The refresh annotation when it was asked for.
     pub refresh: Option<String>,
+}
+
+/// What is worth recording of an answer.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// A token.
+    Token(Answer),
+    /// The session of this token is over.
+    Ended(Redacted),
+    /// The account of a changed login refuses us.
+    LoginRefused,
 }
 
 impl Held {
@@ -170,9 +194,10 @@ impl State {
             serial: 0,
             salt,
             active: None,
-            applications: BTreeMap::new(),
+            tokens: BTreeMap::new(),
             inputs: Inputs::default(),
             refresh,
+            intent: None,
             written: Written::default(),
         }
     }
@@ -215,60 +240,82 @@ impl State {
 
     /// The token that belongs into the token Secret, if there is one yet.
     pub fn active_token(&self) -> Option<&Issued> {
-        self.applications.get(self.active.as_ref()?)
+        self.tokens.get(self.active.as_ref()?)
     }
 
     /// This state with `held` recorded in it; `None` when the answer changes nothing worth a write.
+    ///
+    /// Only a token is a step that the fence counts: should the same pair have been extended and found to be over, each
+    /// by another process, the token counts, whichever comes first.
     pub fn record(&self, held: &Held) -> Option<State> {
         let mut next = self.clone();
-        let known = self.applications.get(&held.application);
-        let issued = match Brought::by(&held.answer, known) {
-            Brought::Previous(known) => known.checked_by(held),
-            Brought::Same(known) => known.corrected(held),
-            Brought::New => Issued::fresh(held, known),
-        };
-        next.applications.insert(held.application.clone(), issued);
-        next.active = Some(held.application.clone());
+        match &held.outcome {
+            Outcome::Token(answer) => next.take(answer, held),
+            Outcome::Ended(token) => next.end(&held.id, token),
+            Outcome::LoginRefused => {}
+        }
         next.inputs = held.inputs.clone();
         next.refresh = held.refresh.clone().or(next.refresh);
-        next.forget_old_applications();
+        next.intent = None;
         if next == *self {
             return None;
         }
-        next.serial = next.serial.saturating_add(1);
+        if matches!(held.outcome, Outcome::Token(_)) {
+            next.serial = next.serial.saturating_add(1);
+        }
         Some(next)
     }
 
+    fn take(&mut self, answer: &Answer, held: &Held) {
+        let known = self.tokens.get(&held.id);
+        let issued = match Brought::by(answer, known) {
+            Brought::Previous(known) => known.checked_by(held),
+            Brought::Same(known) => known.corrected(answer, held),
+            Brought::New => Issued::fresh(answer, held.sent, known),
+        };
+        self.tokens.insert(held.id.clone(), issued);
+        self.active = Some(held.id.clone());
+        self.forget_old_tokens();
+    }
+
+    fn end(&mut self, id: &str, token: &Redacted) {
+        if let Some(known) = self.tokens.get_mut(id).filter(|known| known.token == *token) {
+            known.ended = true;
+        }
+    }
+
     /// This state with a token found elsewhere as its active one, `inputs` being taken as those it was issued for.
-    pub fn restored(mut self, application: String, issued: Issued, inputs: Inputs) -> Self {
-        self.applications.insert(application.clone(), issued);
-        self.active = Some(application);
+    pub fn restored(mut self, id: String, issued: Issued, inputs: Inputs) -> Self {
+        self.tokens.insert(id.clone(), issued);
+        self.active = Some(id);
         self.inputs = inputs;
         self.serial = self.serial.saturating_add(1);
         self
     }
 
-    fn forget_old_applications(&mut self) {
-        while self.applications.len() > APPLICATIONS_KEPT {
-            let idle = self.applications.iter().filter(|(id, _)| Some(*id) != self.active.as_ref());
+    fn forget_old_tokens(&mut self) {
+        while self.tokens.len() > TOKENS_KEPT {
+            let idle = self.tokens.iter().filter(|(id, _)| Some(*id) != self.active.as_ref());
             let Some(oldest) = idle.min_by_key(|(_, issued)| issued.issue_time).map(|(id, _)| id.clone()) else {
                 return;
             };
-            self.applications.remove(&oldest);
+            self.tokens.remove(&oldest);
         }
     }
 }
 
 impl Issued {
     /// A token that is new to us, after `known`.
-    fn fresh(held: &Held, known: Option<&Issued>) -> Self {
-        let expires = expiration(&held.answer, held.sent);
+    fn fresh(answer: &Answer, sent: Now, known: Option<&Issued>) -> Self {
+        let expires = expiration(answer, sent);
         Self {
-            token: held.answer.token.clone(),
-            issue_time: held.sent.wall,
+            token: answer.token.clone(),
+            refresh_token: answer.refresh_token.clone(),
+            ended: false,
+            issue_time: sent.wall,
             expiration_time: expires,
             first_expiration_time: expires,
-            lifetime_seconds: held.answer.lifetime.duration().map(|life| life.as_secs()),
+            lifetime_seconds: answer.lifetime.duration().map(|life| life.as_secs()),
             checked: false,
             daily_check_time: None,
             previous: known.map(|known| fingerprint(&known.token)),
@@ -276,11 +323,11 @@ impl Issued {
     }
 
     /// The same token, with what the answer says about its end.
-    fn corrected(&self, held: &Held) -> Self {
+    fn corrected(&self, answer: &Answer, held: &Held) -> Self {
         let mut next = self.checked_by(held);
         let known = self.expiration_time.map(|time| held.sent.moment_of(time));
-        if expiry_moves(known, held.sent.mono, held.answer.lifetime) {
-            next.expiration_time = expiration(&held.answer, held.sent);
+        if expiry_moves(known, held.sent.mono, answer.lifetime) {
+            next.expiration_time = expiration(answer, held.sent);
         }
         next
     }
@@ -297,6 +344,17 @@ impl Issued {
         next
     }
 
+    /// The pair of a session that the issuer has not declared over.
+    pub fn pair(&self) -> Option<Pair> {
+        let refresh_token = self.refresh_token.clone().filter(|_| !self.ended)?;
+        Some(Pair { token: self.token.clone(), refresh_token })
+    }
+
+    /// True for a token that is extended before its end, not replaced after it.
+    pub fn is_of_session(&self) -> bool {
+        self.refresh_token.is_some()
+    }
+
     /// True when the wall clock stands before the stored issue time by more than [`CLOCK_DOUBT`].
     pub fn is_from_the_future(&self, now: Now) -> bool {
         self.issue_time > later(now.wall, CLOCK_DOUBT)
@@ -311,8 +369,8 @@ fn expiration(answer: &Answer, sent: Now) -> Option<Timestamp> {
 impl Inputs {
     const VERSION: u32 = 1;
 
-    /// The hashes of what a call would be made with.
-    pub fn of(salt: &str, endpoint: &str, validity: &str, credentials: &Credentials) -> Self {
+    /// The hashes of the values, by name, that an application is asked with.
+    pub fn of_application(salt: &str, endpoint: &str, validity: &str, credentials: &Credentials) -> Self {
         let old_token = credentials.old_token.as_ref().map_or("", Redacted::expose);
         let values = [
             ("endpoint", endpoint),
@@ -321,22 +379,46 @@ impl Inputs {
             ("consumerSecret", credentials.consumer_secret.expose()),
             ("oldToken", old_token),
         ];
+        Self::of(salt, values)
+    }
+
+    /// The hashes of the values, by name, that a session is extended or opened with.
+    pub fn of_session(salt: &str, endpoint: &str, credentials: &SessionCredentials) -> Self {
+        let given = |value: Option<&Redacted>| value.map_or(String::new(), |value| value.expose().to_owned());
+        let (pair, login) = (credentials.pair.as_ref(), credentials.login.as_ref());
+        let [token, refresh_token] = [pair.map(|pair| &pair.token), pair.map(|pair| &pair.refresh_token)].map(given);
+        let [username, password] = [login.map(|login| &login.username), login.map(|login| &login.password)].map(given);
+        let values = [
+            ("endpoint", endpoint),
+            ("token", &token),
+            ("refreshToken", &refresh_token),
+            ("username", &username),
+            ("password", &password),
+        ];
+        Self::of(salt, values)
+    }
+
+    fn of<const N: usize>(salt: &str, values: [(&str, &str); N]) -> Self {
         let hash = |(name, value): (&str, &str)| {
             (name.to_owned(), if value.is_empty() { String::new() } else { keyed(salt, name, value) })
         };
         Self { version: Self::VERSION, hashes: values.into_iter().map(hash).collect() }
     }
 
-    /// The first value, by name, that differs from `recorded` in a way that calls for asking the issuer. A value that
-    /// went away, a changed validity, and hashes of another version do not.
-    pub fn change_since(&self, recorded: &Inputs) -> Option<&'static str> {
-        ["consumerKey", "consumerSecret", "oldToken", "endpoint"].into_iter().find(|name| self.differs(recorded, name))
+    /// The first of `names` whose value is new. A value that went away and hashes of another version are no change.
+    pub fn change_since(&self, recorded: &Inputs, names: &[&'static str]) -> Option<&'static str> {
+        names.iter().copied().find(|name| self.differs(recorded, name))
     }
 
     /// True when the value `name` is given and is not the recorded one.
     pub fn differs(&self, recorded: &Inputs, name: &str) -> bool {
         let (Some(mine), Some(theirs)) = (self.hashes.get(name), recorded.hashes.get(name)) else { return false };
         self.version == recorded.version && !mine.is_empty() && mine != theirs
+    }
+
+    /// True when no call was recorded that could have been made with a value `name`.
+    pub fn lacks(&self, name: &str) -> bool {
+        !self.hashes.contains_key(name)
     }
 }
 

@@ -53,13 +53,16 @@ impl Standing {
     /// True when the token Secret holds a live token, the first seconds after its expiry included while nothing fails.
     pub fn is_ready(&self, now: Moment) -> bool {
         let until = self.ready_until();
-        self.delivered && self.life.is_some() && until.is_none_or(|until| now < until)
+        let lives = self.issued.as_ref().is_some_and(|issued| !issued.ended);
+        self.delivered && lives && until.is_none_or(|until| now < until)
     }
 
     /// When Ready turns False if nothing happens before.
     pub fn ready_until(&self) -> Option<Moment> {
         let expires = self.life.as_ref().and_then(|life| life.expires)?;
-        Some(if self.is_in_order() { expires + GRACE } else { expires })
+        // Only an application's token is replaced after its end.
+        let is_extended = self.issued.as_ref().is_some_and(Issued::is_of_session);
+        Some(if self.is_in_order() && !is_extended { expires + GRACE } else { expires })
     }
 
     /// Nothing keeps the operator from getting the next token.
@@ -75,6 +78,9 @@ impl Standing {
             (Some(_), None) if ready => Finding::new(Reason::Issued, format!("Secret {secret} holds a live token")),
             (Some(_), Some(time)) if ready => {
                 Finding::new(Reason::Issued, format!("Secret {secret} holds a live token until {time}"))
+            }
+            (Some(issued), _) if self.delivered && issued.ended => {
+                Finding::new(Reason::SessionEnded, format!("the session of the token in Secret {secret} is over"))
             }
             (Some(_), Some(time)) if self.delivered => {
                 Finding::new(Reason::Expired, format!("the token in Secret {secret} expired at {time}"))
@@ -118,9 +124,11 @@ pub fn status(
 }
 
 fn planned(observed: &Observed, standing: &Standing) -> Option<String> {
-    let application = verdict::supported(&observed.resource.spec).ok()?;
+    verdict::supported(&observed.resource.spec).ok()?;
     let issued = standing.issued.as_ref().filter(|_| !observed.resource.spec.suspend && standing.stalled.is_none())?;
-    observed.terms(application).planned(issued).map(rfc3339)
+    let terms = observed.terms();
+    let planned = if issued.is_of_session() { Some(terms.planned_extension(issued)) } else { terms.planned(issued) };
+    planned.map(rfc3339)
 }
 
 struct Said {

@@ -1,6 +1,6 @@
 //! The sentences for people that need more than one room's knowledge: the same words at every retry.
 
-use crate::api::{ApplicationCredentials, ApplicationSpec, SyniverseTokenSpec};
+use crate::api::{ApplicationCredentials, IssuerSpec, SyniverseTokenSpec};
 use crate::facts::{Neighbours, Sharing};
 use crate::issuer::FailureKind;
 use crate::memory::Failing;
@@ -10,18 +10,20 @@ use crate::reason::{Finding, Reason};
 ///
 /// # Errors
 /// A finding that names the field that it does not.
-pub fn supported(spec: &SyniverseTokenSpec) -> Result<&ApplicationSpec, Finding> {
+pub fn supported(spec: &SyniverseTokenSpec) -> Result<IssuerSpec<'_>, Finding> {
     let not_supported = |field: &str| {
         let message = format!("spec.{field} is not supported by this version of the operator: remove it");
         Err(Finding::new(Reason::NotSupported, message))
     };
-    match &spec.application {
+    match spec.issuer() {
         _ if spec.propagation.is_some() => not_supported("propagation"),
-        Some(application) if application.standby_credentials.is_some() => {
+        Some(IssuerSpec::Application(application)) if application.standby_credentials.is_some() => {
             not_supported("application.standbyCredentials")
         }
-        Some(application) => Ok(application),
-        None => not_supported("session"),
+        Some(issuer) => Ok(issuer),
+        None => {
+            Err(Finding::new(Reason::NotSupported, "the spec names no issuer: set spec.application or spec.session"))
+        }
     }
 }
 
@@ -95,16 +97,64 @@ pub fn shared(sharing: Sharing) -> Option<Finding> {
     ))
 }
 
-/// Calls fail. Neighbours decide only the name of the reason.
-pub fn failed(failing: &Failing, neighbours: &Neighbours, secret: &str) -> Finding {
+/// Neither a pair nor a login was ever given.
+pub fn no_session(secret: &str) -> Finding {
+    let message = format!(
+        "Secret {secret} opens no session: add the keys username and password, or token and refreshToken, or all four"
+    );
+    Finding::new(Reason::CredentialsIncomplete, message)
+}
+
+/// The session is over, and nothing opens another one.
+pub fn session_lost(secret: &str) -> Finding {
+    let message = format!(
+        "the session is over, and Secret {secret} has no username and password to log in with: add them, or put a new \
+         pair under token and refreshToken"
+    );
+    Finding::new(Reason::SessionLost, message)
+}
+
+/// The pasted pair is another resource's, and dies with its first use.
+pub fn session_shared(secret: &str) -> Finding {
+    let message = format!(
+        "another SyniverseToken was given the pair in Secret {secret} first, and a pair serves one: give this one a \
+         session of its own, or a username and password"
+    );
+    Finding::new(Reason::SessionShared, message)
+}
+
+/// The issuer no longer knows the session.
+pub fn session_ended(detail: &str) -> Finding {
+    Finding::new(Reason::SessionEnded, format!("{detail}: the pair that it was asked with is over"))
+}
+
+/// The issuer does not know the account.
+pub fn login_refused(detail: &str, remedy: &str) -> Finding {
+    Finding::new(Reason::LoginRefused, format!("{detail}: {remedy}"))
+}
+
+/// Where a person finds the right values of an application.
+pub fn application_remedy(secret: &str) -> String {
+    format!("compare the values in Secret {secret} with the application's Auth Keys page")
+}
+
+/// Where a person finds the right values of a session.
+pub fn session_remedy(secret: &str) -> String {
+    format!("check the username and password in Secret {secret}")
+}
+
+/// Calls fail. Neighbours decide only the name of the reason; `remedy` says what to do about wrong values.
+pub fn failed(failing: &Failing, neighbours: &Neighbours, remedy: &str) -> Finding {
     let detail = &failing.detail;
     match failing.kind {
         FailureKind::EndpointNotAllowed => Finding::new(Reason::EndpointNotAllowed, detail.clone()),
         FailureKind::Rejected => Finding::new(
             Reason::RequestRejected,
-            format!("{detail}: the request is wrong; check spec.application and the values in Secret {secret}"),
+            format!("{detail}: the request is wrong; check the spec, and {remedy}"),
         ),
-        FailureKind::Refused => refused(detail, neighbours, secret),
+        FailureKind::Refused => refused(detail, neighbours, remedy),
+        FailureKind::Ended => session_ended(detail),
+        FailureKind::LoginRefused => login_refused(detail, remedy),
         FailureKind::Unavailable => {
             let down = neighbours.endpoint_down || neighbours.succeed == Some(false);
             let reason = if down { Reason::IssuerUnavailable } else { Reason::RefreshFailed };
@@ -113,14 +163,11 @@ pub fn failed(failing: &Failing, neighbours: &Neighbours, secret: &str) -> Findi
     }
 }
 
-fn refused(detail: &str, neighbours: &Neighbours, secret: &str) -> Finding {
+fn refused(detail: &str, neighbours: &Neighbours, remedy: &str) -> Finding {
     match neighbours.succeed {
         Some(true) => Finding::new(
             Reason::CredentialsSuspect,
-            format!(
-                "{detail}, while other resources are served: the values in Secret {secret} are probably wrong; compare \
-                 them with the application's Auth Keys page"
-            ),
+            format!("{detail}, while other resources are served: the credentials are probably wrong; {remedy}"),
         ),
         Some(false) => Finding::new(
             Reason::IssuerUnavailable,
@@ -128,10 +175,7 @@ fn refused(detail: &str, neighbours: &Neighbours, secret: &str) -> Finding {
         ),
         None => Finding::new(
             Reason::RefreshFailed,
-            format!(
-                "{detail}, which stands for wrong credentials as well as for an outage: compare the values in Secret \
-                 {secret} with the application's Auth Keys page; trying again"
-            ),
+            format!("{detail}, which stands for wrong credentials as well as for an outage: {remedy}; trying again"),
         ),
     }
 }

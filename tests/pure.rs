@@ -11,6 +11,8 @@ mod plan;
 mod schedule;
 #[path = "pure/secrets.rs"]
 mod secrets;
+#[path = "pure/session.rs"]
+mod session;
 #[path = "pure/state.rs"]
 mod state;
 #[path = "pure/status.rs"]

@@ -66,6 +66,33 @@ pub struct ApplicationKeys {
     pub old_token: String,
 }
 
+/// The issuer that a spec names.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum IssuerSpec<'a> {
+    /// `spec.application`.
+    Application(&'a ApplicationSpec),
+    /// `spec.session`.
+    Session(&'a SessionSpec),
+}
+
+impl IssuerSpec<'_> {
+    /// The Secret that holds the credentials.
+    pub fn credentials_secret(&self) -> &str {
+        match self {
+            Self::Application(application) => &application.credentials.secret_ref.name,
+            Self::Session(session) => &session.credentials.secret_ref.name,
+        }
+    }
+
+    /// The URL, as the spec gives it.
+    pub fn endpoint(&self) -> &str {
+        match self {
+            Self::Application(application) => &application.endpoint,
+            Self::Session(session) => &session.endpoint,
+        }
+    }
+}
+
 /// A login session: the issuer of `PUT /api/v2/auth/token`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

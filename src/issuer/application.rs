@@ -1,40 +1,13 @@
 //! The wire of `apptoken-refresh`: how a question is written and an answer read. No client required.
 
-use super::{Answer, Ask, Failure, FailureKind, Lifetime};
+use super::reply::{self, Reply};
+use super::{Answer, Failure, FailureKind, Lifetime, Refresh};
 use crate::redacted::Redacted;
-use jiff::Timestamp;
 use reqwest::Url;
-use serde_json::{Map, Number, Value};
-use std::time::Duration;
-
-/// A lifetime above this is reported by issuers that mean "never" (100 years of 365.25 days).
-const FOREVER_SECONDS: f64 = 3_155_760_000.0;
-
-/// What came back over HTTP.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    /// The HTTP status.
-    pub status: u16,
-    /// The `Date` header.
-    pub date: Option<Timestamp>,
-    /// The `Retry-After` header, bounded.
-    pub retry_after: Option<Duration>,
-    /// The body, or why it could not be read.
-    pub body: Result<Body, Failure>,
-}
-
-/// A body that may hold a token: it cannot be printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Body(pub Vec<u8>);
-
-impl std::fmt::Debug for Body {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[{} bytes]", self.0.len())
-    }
-}
+use serde_json::Value;
 
 /// Writes the question into the query of `endpoint`. From here on the URL is a secret: it is sent, and dropped.
-pub fn question(mut endpoint: Url, ask: &Ask) -> Url {
+pub fn question(mut endpoint: Url, ask: &Refresh) -> Url {
     endpoint
         .query_pairs_mut()
         .append_pair("consumerkey", ask.consumer_key.expose())
@@ -52,89 +25,48 @@ pub fn question(mut endpoint: Url, ask: &Ask) -> Url {
 /// # Errors
 /// Whatever is not HTTP 200 with a token, as [`FailureKind`] sorts it.
 pub fn answer(reply: &Reply, validity_seconds: u64) -> Result<Answer, Failure> {
+    if let Some(redirected) = reply.redirected() {
+        return Err(redirected);
+    }
     let (kind, said) = match reply.status {
         200 => return token(reply, validity_seconds),
-        300..=399 => (FailureKind::Rejected, ", a redirect, which is not followed: set the endpoint to its target"),
-        408 | 429 | 502..=504 => (FailureKind::Unavailable, ""),
+        _ if reply.is_endpoints_fault() => (FailureKind::Unavailable, ""),
         400..=499 if is_own_error(reply) => (FailureKind::Rejected, ""),
         500 if is_own_error(reply) => (FailureKind::Refused, ""),
         _ => (FailureKind::Unavailable, " with a body that is not the API's own"),
     };
-    Err(failure(reply, kind, format!("the issuer answered HTTP {}{said}", reply.status)))
-}
-
-fn token(reply: &Reply, validity_seconds: u64) -> Result<Answer, Failure> {
-    let body = reply.body.as_ref().map_err(|failure| Failure { retry_after: reply.retry_after, ..failure.clone() })?;
-    read_token(&body.0, validity_seconds).map(|(token, lifetime)| Answer { token, lifetime, date: reply.date }).map_err(
-        |problem| {
-            let detail = format!("the issuer answered HTTP 200 with {problem} ({} bytes)", body.0.len());
-            failure(reply, FailureKind::Unavailable, detail)
-        },
-    )
-}
-
-fn failure(reply: &Reply, kind: FailureKind, detail: String) -> Failure {
-    Failure { kind, detail, retry_after: reply.retry_after }
+    Err(reply.failure(kind, format!("the issuer answered HTTP {}{said}", reply.status)))
 }
 
 /// True for the envelope of the API, which a gateway or a proxy in front of it does not write.
 fn is_own_error(reply: &Reply) -> bool {
-    let body = reply.body.as_ref().ok().and_then(|body| serde_json::from_slice::<Map<String, Value>>(&body.0).ok());
-    body.is_some_and(|fields| fields.contains_key("errorCode"))
+    reply.fields().is_ok_and(|fields| fields.contains_key("errorCode"))
 }
 
-/// Why a body gave no token. A parser's own text would show a part of the body, so none is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum Unreadable {
-    #[error("a body that is not a JSON object, or is cut off at line {line}, column {column}")]
-    NotJson { line: usize, column: usize },
-    #[error("no accessToken")]
-    NoToken,
-    #[error("a validityTime that is not a number")]
-    NoNumber,
-}
-
-fn read_token(body: &[u8], validity_seconds: u64) -> Result<(Redacted, Lifetime), Unreadable> {
-    let fields: Map<String, Value> = serde_json::from_slice(body)
-        .map_err(|problem| Unreadable::NotJson { line: problem.line(), column: problem.column() })?;
+fn token(reply: &Reply, validity_seconds: u64) -> Result<Answer, Failure> {
+    let fields = reply.fields()?;
     let token = fields.get("accessToken").and_then(Value::as_str).filter(|token| !token.trim().is_empty());
-    let reported = reported_seconds(fields.get("validityTime"))?;
-    Ok((Redacted::new(token.ok_or(Unreadable::NoToken)?), lifetime(reported, validity_seconds)))
-}
-
-/// `None` when the issuer reported no time.
-fn reported_seconds(field: Option<&Value>) -> Result<Option<f64>, Unreadable> {
-    match field {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Number(number)) => Ok(number.as_f64()),
-        Some(Value::String(text)) => {
-            let number: Number = text.trim().parse().map_err(|_| Unreadable::NoNumber)?;
-            Ok(number.as_f64())
-        }
-        Some(_) => Err(Unreadable::NoNumber),
-    }
+    let token = token.ok_or_else(|| reply.unreadable("no accessToken"))?;
+    let reported = reply::lifetime(fields.get("validityTime")).map_err(|problem| reply.unreadable(problem))?;
+    let lifetime = believed(reported, validity_seconds);
+    Ok(Answer { token: Redacted::new(token), refresh_token: None, lifetime, date: reply.date })
 }
 
 /// A token that is to live for ever may still be asked for while one with an end lives: its remaining time is believed,
 /// because a look too many is harmless and a dead token is not. Zero or less then means "never" all the same.
-fn lifetime(reported: Option<f64>, validity_seconds: u64) -> Lifetime {
+fn believed(reported: Lifetime, validity_seconds: u64) -> Lifetime {
     match reported {
-        Some(seconds) if seconds > FOREVER_SECONDS => Lifetime::Never,
-        Some(seconds) if validity_seconds > 0 || seconds >= 1.0 => Lifetime::Seconds(whole(seconds)),
-        _ => Lifetime::Never,
+        Lifetime::Seconds(0) if validity_seconds == 0 => Lifetime::Never,
+        reported => reported,
     }
-}
-
-/// Rounded down; the cast takes every negative number to 0.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn whole(seconds: f64) -> u64 {
-    seconds as u64
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::issuer::reply::Body;
+    use std::time::Duration;
 
     const OWN_ERROR: &str = r#"{"errorCode":1,"moreInfo":"CANARY","userMsg":"CANARY"}"#;
 
@@ -156,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_question_carries_four_encoded_parameters() {
-        let ask = Ask {
+        let ask = Refresh {
             endpoint: String::new(),
             consumer_key: Redacted::new("k&=? #"),
             consumer_secret: Redacted::new("s+/%ü"),
@@ -247,11 +179,6 @@ mod tests {
                 assert_eq!(kind_of(status, foreign), FailureKind::Unavailable, "{status} {foreign}");
             }
         }
-    }
-
-    #[test]
-    fn a_body_cannot_be_printed() {
-        assert!(!format!("{:?}", reply(200, "CANARY")).contains("CANARY"));
     }
 
     #[test]

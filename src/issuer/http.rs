@@ -1,15 +1,17 @@
-//! Asks issuers over HTTP, with every guard a call that carries credentials in its URL needs. Client required.
+//! Asks issuers over HTTP, with every guard a call that carries credentials needs. Client required.
 
-use super::application::{self, Body, Reply};
+use super::application;
 use super::endpoint::{EndpointRules, NotAllowed};
+use super::reply::{Body, Reply};
+use super::session;
 use super::transport::{CaBundle, IssuerSettings, TransportProblem};
-use super::{Answer, Ask, Failure, FailureKind, Issuer};
+use super::{Answer, Ask, Extend, Failure, FailureKind, Issuer, LogIn};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, DATE, HeaderMap, HeaderName, RETRY_AFTER};
-use reqwest::{Certificate, Client, ClientBuilder, Proxy, Response, Url, redirect, retry, tls};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::{Certificate, Client, ClientBuilder, Proxy, RequestBuilder, Response, redirect, retry, tls};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,9 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// Long enough that the ask at an expiry uses the connection of the check shortly before it, short enough that
 /// no firewall on the way has forgotten that connection.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What both wires speak.
+const JSON: &str = "application/json";
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
@@ -68,15 +73,28 @@ impl HttpIssuer {
         Ok(Self { client, settings })
     }
 
-    async fn ask(&self, ask: &Ask) -> Result<Answer, Failure> {
-        let endpoint = self.settings.endpoints.admit(&ask.endpoint)?;
-        let reply = self.send(application::question(endpoint, ask)).await?;
-        application::answer(&reply, ask.validity_seconds)
+    async fn exchange(&self, ask: &Ask) -> Result<Answer, Failure> {
+        let endpoint = self.settings.endpoints.admit(ask.endpoint())?;
+        match ask {
+            Ask::Refresh(refresh) => {
+                let request = self.client.get(application::question(endpoint, refresh));
+                application::answer(&self.send(request).await?, refresh.validity_seconds)
+            }
+            Ask::Extend(Extend { pair, .. }) => {
+                let request = with_json(self.client.put(endpoint), session::extension(pair));
+                session::extended(&self.send(request).await?, pair)
+            }
+            Ask::LogIn(LogIn { login, .. }) => {
+                let request = with_json(self.client.post(endpoint), session::log_in(login));
+                session::logged_in(&self.send(request).await?, login)
+            }
+        }
     }
 
-    async fn send(&self, secret_url: Url) -> Result<Reply, Failure> {
-        let request = self.client.get(secret_url).header(ACCEPT, "application/json");
-        let response = request.send().await.map_err(|error| self.failure(error))?;
+    /// Sends a request whose URL or body is a secret.
+    async fn send(&self, request: RequestBuilder) -> Result<Reply, Failure> {
+        let sent = request.header(ACCEPT, JSON).send().await;
+        let response = sent.map_err(|error| self.failure(error))?;
         let date = date(response.headers(), &DATE);
         Ok(Reply {
             status: response.status().as_u16(),
@@ -99,7 +117,7 @@ impl HttpIssuer {
 
     /// The only place that sees an error of the HTTP client, which would print the URL.
     fn failure(&self, error: reqwest::Error) -> Failure {
-        match TransportProblem::of(&error.without_url()) {
+        match TransportProblem::of(&error) {
             TransportProblem::NotAllowed(cause) => cause.into(),
             problem => unavailable(problem.sentence(&self.settings)),
         }
@@ -107,9 +125,14 @@ impl HttpIssuer {
 }
 
 impl Issuer for HttpIssuer {
-    fn refresh<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, Failure>> {
-        self.ask(ask).boxed()
+    fn ask<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, Failure>> {
+        self.exchange(ask).boxed()
     }
+}
+
+/// The body is made of bytes, not by the client's own JSON support: its type is the one that cannot be printed.
+fn with_json(request: RequestBuilder, body: Body) -> RequestBuilder {
+    request.header(CONTENT_TYPE, JSON).body(body.0)
 }
 
 fn unavailable(detail: String) -> Failure {

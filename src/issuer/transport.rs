@@ -2,6 +2,7 @@
 
 use super::endpoint::{EndpointRules, NotAllowed};
 use crate::redacted::Redacted;
+use reqwest::Url;
 use rustls::CertificateError;
 use std::error::Error;
 use std::time::Duration;
@@ -40,7 +41,10 @@ pub enum TransportProblem {
     /// TLS failed for another reason.
     Tls,
     /// DNS gave no answer.
-    Name,
+    Name {
+        /// The host of the endpoint, as the question named it.
+        host: String,
+    },
     /// No connection within the connect timeout.
     ConnectTimeout,
     /// No connection.
@@ -66,7 +70,7 @@ pub enum CertificateProblem {
 
 impl TransportProblem {
     /// Reads the problem from the client's error, whose own texts are not used: they belong to libraries that
-    /// owe us no secrecy.
+    /// owe us no secrecy; of its URL only the host is taken.
     pub fn of(error: &reqwest::Error) -> Self {
         if let Some(cause) = cause::<NotAllowed>(error) {
             return Self::NotAllowed(cause.clone());
@@ -76,7 +80,10 @@ impl TransportProblem {
         }
         match (error.is_connect(), error.is_timeout()) {
             (true, true) => Self::ConnectTimeout,
-            (true, false) if error.is_dns() => Self::Name,
+            (true, false) if error.is_dns() => {
+                let host = error.url().and_then(Url::host_str).unwrap_or("of the endpoint");
+                Self::Name { host: host.to_owned() }
+            }
             (true, false) => Self::Connect,
             (false, true) => Self::CallTimeout,
             (false, false) => Self::Cut,
@@ -103,7 +110,9 @@ impl TransportProblem {
             Self::NotAllowed(cause) => cause.to_string(),
             Self::Certificate(problem) => format!("the issuer's certificate {}", problem.clause()),
             Self::Tls => format!("the TLS handshake with the issuer failed{way}; it must speak TLS 1.2 or newer"),
-            Self::Name => "the host could not be resolved by DNS".to_owned(),
+            // Through a proxy only the proxy's own name is looked up here.
+            Self::Name { .. } if settings.proxy.is_some() => "the proxy's host could not be resolved by DNS".to_owned(),
+            Self::Name { host } => format!("the host {host} could not be resolved by DNS"),
             Self::Connect => format!("no connection to the issuer could be made{way}"),
             Self::ConnectTimeout => format!("no connection to the issuer within {:?}{way}", settings.connect_timeout),
             Self::CallTimeout => format!("no answer from the issuer within {:?}", settings.call_timeout),

@@ -1,43 +1,82 @@
 //! What the issuer would be asked for one resource, and when: the one list of causes, and what holds a call back.
 
-use super::{Call, Desk};
-use crate::credentials::Credentials;
-use crate::fingerprint::fingerprint;
+use super::{Announcement, Call, Desk};
 use crate::issuer::{Ask, Cause};
 use crate::memory::{Attempt, Failing};
 use crate::moment::Moment;
 use crate::reason::{Finding, Reason};
-use crate::redacted::Redacted;
 use crate::schedule::boundary::Boundary;
 use crate::schedule::governor::refill;
-use crate::schedule::{Due, Terms};
-use crate::secrets;
-use crate::state::{Issued, State};
-use crate::status;
+use crate::schedule::{Due, Life};
+use crate::state::{Inputs, Issued, State};
 use crate::verdict;
 use std::time::Duration;
 
 /// How long a process gets to know all resources after its start.
 pub(super) const SETTLING: Duration = Duration::from_secs(60);
 
+/// What the two issuers do not have in common.
+pub(super) trait Side {
+    /// The name under which its token is kept.
+    fn id(&self, state: &State) -> String;
+
+    /// What it would be asked with, hashed with the salt of the state.
+    fn inputs(&self, salt: &str) -> Inputs;
+
+    /// The inputs of which a new value is a cause to ask, the most telling one first.
+    fn causes(&self) -> &'static [&'static str];
+
+    /// A cause that lies in what happened to the token.
+    fn event(&self, question: &Question<'_>, issued: &Issued) -> Option<Cause>;
+
+    /// The moment at which time alone is a cause.
+    fn next_due(&self, question: &Question<'_>, issued: &Issued, life: &Life) -> Option<Due>;
+
+    /// What would be asked.
+    ///
+    /// # Errors
+    /// A finding that says what is missing, when nothing could be.
+    fn ask(&self, question: &Question<'_>, cause: Option<Cause>) -> Result<Ask, Finding>;
+
+    /// What must be in the state Secret before a call that cannot be repeated; none where it can be, or is there.
+    fn announcement(&self, question: &Question<'_>) -> Option<Announcement>;
+
+    /// Not before then, because another process may be making that very call.
+    fn honoured_until(&self, question: &Question<'_>) -> Option<Moment>;
+
+    /// What a person should know although all is well.
+    fn notices(&self, question: &Question<'_>) -> Vec<Finding>;
+
+    /// When those are to be looked at again.
+    fn settled_at(&self, question: &Question<'_>) -> Option<Moment>;
+
+    /// Where a person finds what is right, for a sentence about values that may be wrong.
+    fn remedy(&self) -> String;
+}
+
 /// What the issuer would be asked, and when.
 pub(super) struct Question<'a> {
-    desk: &'a Desk<'a>,
-    state: &'a State,
-    credentials: &'a Credentials,
-    application: String,
-    attempt: Attempt,
+    pub(super) desk: &'a Desk<'a>,
+    pub(super) state: &'a State,
+    side: &'a dyn Side,
+    id: String,
+    pub(super) attempt: Attempt,
 }
 
 impl<'a> Question<'a> {
-    pub(super) fn new(desk: &'a Desk<'a>, state: &'a State, credentials: &'a Credentials) -> Self {
-        let inputs = desk.inputs(&state.salt, credentials);
-        let attempt = Attempt { inputs, refresh: desk.observed.refresh() };
-        Self { desk, state, credentials, application: state.application_id(&credentials.consumer_key), attempt }
+    pub(super) fn new(desk: &'a Desk<'a>, state: &'a State, side: &'a dyn Side) -> Self {
+        let attempt = Attempt { inputs: side.inputs(&state.salt), refresh: desk.observed.refresh() };
+        Self { desk, state, side, id: side.id(state), attempt }
     }
 
-    fn issued(&self) -> Option<&Issued> {
-        self.state.applications.get(&self.application).filter(|_| self.state.active.as_ref() == Some(&self.application))
+    /// The last token of this application or session, delivered or not.
+    pub(super) fn known(&self) -> Option<&Issued> {
+        self.state.tokens.get(&self.id)
+    }
+
+    /// The same, if it is the one in the token Secret.
+    pub(super) fn issued(&self) -> Option<&Issued> {
+        self.known().filter(|_| self.state.active.as_ref() == Some(&self.id))
     }
 
     /// The one list of causes, in order.
@@ -45,35 +84,30 @@ impl<'a> Question<'a> {
         let now = self.desk.now;
         let at_once = |cause| Some(Due { cause, at: now.mono });
         let Some(issued) = self.issued() else { return at_once(Cause::FirstIssue) };
-        if let Some(name) = self.attempt.inputs.change_since(&self.state.inputs) {
+        if let Some(name) = self.attempt.inputs.change_since(&self.state.inputs, self.side.causes()) {
             return at_once(Cause::Changed(name));
         }
         if self.attempt.refresh.is_some() && self.attempt.refresh != self.state.refresh {
             return at_once(Cause::Requested);
         }
-        let elsewhere = self.desk.memory.rotated_elsewhere.as_ref();
-        if elsewhere.is_some_and(|token| *token != fingerprint(&issued.token)) {
-            return at_once(Cause::RotatedElsewhere);
+        if let Some(cause) = self.side.event(self, issued) {
+            return at_once(cause);
         }
-        let life = self.desk.memory.life(issued, now);
-        self.terms().next_due(issued, &life, self.boundary(), now)
+        self.side.next_due(self, issued, &self.desk.memory.life(issued, now))
     }
 
-    fn terms(&self) -> Terms {
-        self.desk.observed.terms(self.desk.application)
-    }
-
-    /// Not before a failed attempt's delay has passed, the boundary has room and the governor allows it.
+    /// Not before a failed attempt's delay has passed, the boundary has room, the governor allows it, and no other process
+    /// is at it.
     pub(super) fn allowed_at(&self, due: Due) -> Moment {
         let now = self.desk.now.mono;
         let retry = self.failing().map(|failing| failing.not_before);
         let room = self.boundary().map(|boundary| boundary.room_at(now));
-        let governed = self.governed_at();
-        let later_than_now = [room, Some(governed)].into_iter().flatten().filter(|at| *at > now);
+        let limits = [room, Some(self.governed_at()), self.side.honoured_until(self)];
+        let later_than_now = limits.into_iter().flatten().filter(|at| *at > now);
         later_than_now.chain(retry).fold(due.at, Moment::max)
     }
 
-    fn boundary(&self) -> Option<&Boundary> {
+    pub(super) fn boundary(&self) -> Option<&Boundary> {
         self.desk.memory.boundary(self.issued()?)
     }
 
@@ -82,65 +116,42 @@ impl<'a> Question<'a> {
     }
 
     /// The failed attempt, if it was made with what we would ask with now.
-    fn failing(&self) -> Option<&Failing> {
+    pub(super) fn failing(&self) -> Option<&Failing> {
         self.desk.memory.failing.as_ref().filter(|failing| failing.attempt == self.attempt)
     }
 
-    /// One old token per attempt: a changed `oldToken` first, then what we were given last, then what else there is.
-    pub(super) fn old_token(&self) -> Option<Redacted> {
-        let given = self.credentials.old_token.clone();
-        let changed = self.attempt.inputs.differs(&self.state.inputs, "oldToken");
-        let known = self.state.applications.get(&self.application).map(|issued| issued.token.clone());
-        let key = self.desk.observed.resource.spec.key();
-        let kept = self.desk.observed.token.as_ref().and_then(|secret| secrets::believed_token(secret, key));
-        let mut candidates = Vec::new();
-        for candidate in [given.clone().filter(|_| changed), known, kept, given].into_iter().flatten() {
-            if !candidates.contains(&candidate) {
-                candidates.push(candidate);
-            }
-        }
-        let refused = self.failing().map_or(0, |failing| failing.refused as usize);
-        candidates.get(refused % candidates.len().max(1)).cloned()
+    pub(super) fn ask(&self, cause: Option<Cause>) -> Result<Ask, Finding> {
+        self.side.ask(self, cause)
     }
 
-    pub(super) fn call(&self, cause: Cause, old_token: Redacted) -> Call {
-        let application = self.desk.application;
-        let ask = Ask {
-            endpoint: application.endpoint.clone(),
-            consumer_key: self.credentials.consumer_key.clone(),
-            consumer_secret: self.credentials.consumer_secret.clone(),
-            old_token,
-            validity_seconds: self.terms().validity.as_secs(),
-        };
+    pub(super) fn call(&self, cause: Cause, ask: Ask) -> Call {
         Call {
             ask,
             cause,
-            application: self.application.clone(),
+            id: self.id.clone(),
             issued: self.issued().cloned(),
             base: self.state.version(),
             attempt: self.attempt.clone(),
+            is_retry: self.failing().is_some(),
+            announcement: self.side.announcement(self),
         }
     }
 
-    /// When that is to be looked at again.
+    /// When what is said is to be looked at again.
     pub(super) fn settled_at(&self) -> Option<Moment> {
-        let settled = Moment::after_start(SETTLING);
-        let open = self.shared() != verdict::shared(self.desk.observed.neighbours.sharing);
-        (open && self.desk.now.mono < settled).then_some(settled)
+        self.side.settled_at(self)
     }
 
-    /// In its first minute a process may not have met every resource yet: what an earlier one said about sharing holds
-    /// until this one knows better.
-    fn shared(&self) -> Option<Finding> {
-        let observed = self.desk.observed;
-        let stored = observed.resource.status.as_ref().and_then(status::ready);
-        let said = stored.filter(|ready| ready.reason == Reason::SharedApplication.as_str());
-        match said {
-            Some(said) if !self.desk.memory.met_sharers && self.desk.now.mono < Moment::after_start(SETTLING) => {
-                Some(Finding::new(Reason::SharedApplication, said.message.clone()))
-            }
-            _ => verdict::shared(observed.neighbours.sharing),
-        }
+    /// True in the first minute of a process, which may not have met every resource yet.
+    pub(super) fn is_settling(&self) -> bool {
+        self.desk.now.mono < Moment::after_start(SETTLING)
+    }
+
+    /// What an earlier process said of this resource, if that was `reason`.
+    pub(super) fn said(&self, reason: Reason) -> Option<Finding> {
+        let stored = self.desk.observed.resource.status.as_ref().and_then(crate::status::ready);
+        let said = stored.filter(|ready| ready.reason == reason.as_str());
+        said.map(|said| Finding::new(reason, said.message.clone()))
     }
 
     /// What a person should know, the most important thing first.
@@ -149,18 +160,12 @@ impl<'a> Question<'a> {
         let now = desk.now.mono;
         let due_now = due.is_some_and(|due| due.at <= now);
         let failing = self.failing().filter(|_| due_now);
-        let name = &desk.application.credentials.secret_ref.name;
         let exhausted = self.boundary().is_some_and(|boundary| boundary.is_exhausted(now));
-        let never_expires = self.issued().is_some_and(|issued| issued.expiration_time.is_none());
-        [
-            failing.map(|failing| verdict::failed(failing, &desk.observed.neighbours, name)),
+        let main = [
+            failing.map(|failing| verdict::failed(failing, &desk.observed.neighbours, &self.side.remedy())),
             exhausted.then(verdict::not_rotated),
             (due_now && self.governed_at() > now).then(verdict::calls_limited),
-            (never_expires && !self.terms().validity.is_zero()).then(verdict::validity_not_applied),
-            self.shared(),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        ];
+        main.into_iter().flatten().chain(self.side.notices(self)).collect()
     }
 }

@@ -33,6 +33,11 @@ impl Bucket {
         Self { burst, permits: burst, counted: now }
     }
 
+    /// Takes away what is in it.
+    pub fn empty(&mut self, now: Moment) {
+        (self.permits, self.counted) = (0.0, now);
+    }
+
     /// Takes a permit.
     pub fn take(&mut self, now: Moment, refill: Duration) {
         self.permits = self.available(now, refill) - 1.0;
@@ -46,7 +51,12 @@ impl Bucket {
 
     /// When the next permit is there.
     pub fn ready_at(&self, now: Moment, refill: Duration) -> Moment {
-        let missing = 1.0 - self.available(now, refill);
+        self.ready_for(0, now, refill)
+    }
+
+    /// When there is a permit for one who has this many others before him.
+    pub fn ready_for(&self, others: usize, now: Moment, refill: Duration) -> Moment {
+        let missing = others as f64 + 1.0 - self.available(now, refill);
         if missing <= 0.0 { now } else { now + refill.mul_f64(missing) + Duration::from_millis(1) }
     }
 

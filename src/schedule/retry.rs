@@ -11,6 +11,9 @@ const SLOW_RETRY: Duration = Duration::from_secs(300);
 /// The longest delay between two retries while an endpoint is down and a token is dead or nearly so.
 const PRESSING_RETRY: Duration = Duration::from_secs(4);
 
+/// A retry that must come before an expiry comes in this part of the time that is left.
+const TRIES_LEFT: u32 = 4;
+
 /// What a failed call looked like at the time: what a retry depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct FailedCall {
@@ -24,6 +27,8 @@ pub struct FailedCall {
     pub retry_after: Option<Duration>,
     /// When the token in the Secret expires; none where it never does.
     pub expires: Option<Moment>,
+    /// The next token can be had only before that: a session is extended while it lives.
+    pub before_expiry: bool,
     /// There is no live token, or it has less than a minute to live.
     pub pressing: bool,
     /// The endpoint counts as down.
@@ -33,16 +38,19 @@ pub struct FailedCall {
 }
 
 /// When to try again: growing with jitter from 1 s to 1 min, at most 4 s while it presses and the endpoint is down, at
-/// the expiry at the latest, and not before the issuer's own wish. What is wrong by configuration waits 5 minutes.
+/// the expiry at the latest, and not before the issuer's own wish. What must come before the expiry has several tries in
+/// what is left. What is wrong by configuration waits 5 minutes.
 pub fn retry_at(call: FailedCall) -> Moment {
     let delay = match call.kind {
-        FailureKind::Rejected | FailureKind::EndpointNotAllowed => SLOW_RETRY,
-        FailureKind::Refused | FailureKind::Unavailable => {
+        FailureKind::Rejected | FailureKind::EndpointNotAllowed | FailureKind::LoginRefused => SLOW_RETRY,
+        FailureKind::Refused | FailureKind::Unavailable | FailureKind::Ended => {
             let longest = if call.pressing && call.endpoint_down { PRESSING_RETRY } else { MINUTE };
             Delays { first: SECOND, longest }.after(call.count, call.spread)
         }
     };
-    let at = call.failed_at + delay;
+    let left = call.expires.filter(|_| call.before_expiry).map(|expires| expires.until(call.failed_at));
+    let tries = left.filter(|left| !left.is_zero()).map(|left| (left / TRIES_LEFT).max(SECOND));
+    let at = call.failed_at + tries.map_or(delay, |longest| delay.min(longest));
     let at = call.expires.filter(|expires| call.failed_at < *expires).map_or(at, |expires| at.min(expires));
     at.max(call.failed_at + call.retry_after.unwrap_or_default())
 }

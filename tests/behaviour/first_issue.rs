@@ -107,14 +107,11 @@ async fn a_validity_that_the_issuer_does_not_apply_is_said_while_the_token_is_re
 #[tokio::test]
 async fn what_is_not_supported_is_refused_by_its_name_and_nobody_is_asked() {
     let stage = Stage::open().await;
-    let session = json!({"endpoint": stage.simulator.session_endpoint(),
-        "credentials": {"secretRef": {"name": CREDENTIALS}}});
     let mut standby = stage.spec("1h");
     standby["application"]["standbyCredentials"] = json!({"secretRef": {"name": "other"}});
     let mut propagation = stage.spec("1h");
     propagation["propagation"] = json!({"pods": "Annotate"});
     for (name, field, spec) in [
-        ("session", "spec.session", json!({"session": session})),
         ("standby", "spec.application.standbyCredentials", standby),
         ("propagation", "spec.propagation", propagation),
     ] {

@@ -6,7 +6,7 @@ use issuer_simulator::model::Life;
 use jiff::Timestamp;
 use serde_json::json;
 use std::time::Duration;
-use syniverse_token_operator::issuer::{Ask, Lifetime};
+use syniverse_token_operator::issuer::{Ask, Lifetime, Refresh};
 use syniverse_token_operator::redacted::Redacted;
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn every_form_of_the_remaining_time_is_read() {
 #[tokio::test]
 async fn a_token_without_end_is_one_that_was_asked_for_without_end() {
     let issuer = issuer().await;
-    let ask = Ask { validity_seconds: 0, ..ask(issuer.endpoint()) };
+    let ask = Ask::Refresh(Refresh { validity_seconds: 0, ..question(issuer.endpoint()) });
     assert_eq!(call(insecure(), &ask).await.unwrap().lifetime, Lifetime::Never);
     issuer.fault(Fault::once(Action::ValidityTime(Form::Value(json!(-1)))));
     assert_eq!(call(insecure(), &ask).await.unwrap().lifetime, Lifetime::Never);
@@ -87,6 +87,6 @@ async fn the_time_of_the_issuer_is_reported() {
 #[tokio::test]
 async fn an_old_token_nobody_knows_works_where_the_issuer_lets_it() {
     let issuer = issuer().await;
-    let ask = Ask { old_token: Redacted::new("unheard of"), ..ask(issuer.endpoint()) };
+    let ask = Ask::Refresh(Refresh { old_token: Redacted::new("unheard of"), ..question(issuer.endpoint()) });
     assert!(call(insecure(), &ask).await.is_ok());
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use std::time::Duration;
 use syniverse_token_operator::issuer::FailureKind::{Refused, Rejected, Unavailable};
 use syniverse_token_operator::issuer::transport::IssuerSettings;
-use syniverse_token_operator::issuer::{Ask, FailureKind};
+use syniverse_token_operator::issuer::{Ask, FailureKind, Refresh};
 use syniverse_token_operator::redacted::Redacted;
 
 fn fail(status: u16, body: FailBody) -> Action {
@@ -23,9 +23,9 @@ async fn kind_after(issuer: &Simulator, action: Action, clause: &str) -> Failure
 #[tokio::test]
 async fn wrong_credentials_are_refused() {
     let issuer = issuer().await;
-    let wrong_secret = Ask { consumer_secret: Redacted::new("wrong"), ..ask(issuer.endpoint()) };
+    let wrong_secret = Ask::Refresh(Refresh { consumer_secret: Redacted::new("wrong"), ..question(issuer.endpoint()) });
     assert_eq!(kind_saying("HTTP 500", call(insecure(), &wrong_secret).await), Refused);
-    let wrong_key = Ask { consumer_key: Redacted::new("wrong"), ..ask(issuer.endpoint()) };
+    let wrong_key = Ask::Refresh(Refresh { consumer_key: Redacted::new("wrong"), ..question(issuer.endpoint()) });
     assert_eq!(kind_saying("HTTP 500", call(insecure(), &wrong_key).await), Refused);
 }
 
@@ -33,14 +33,14 @@ async fn wrong_credentials_are_refused() {
 async fn an_old_token_nobody_knows_is_refused_where_the_issuer_checks_it() {
     let issuer = issuer().await;
     issuer.switch(|switches| switches.unknown_old_token = UnknownOldToken::Reject);
-    let ask = Ask { old_token: Redacted::new("unheard of"), ..ask(issuer.endpoint()) };
+    let ask = Ask::Refresh(Refresh { old_token: Redacted::new("unheard of"), ..question(issuer.endpoint()) });
     assert_eq!(kind_saying("HTTP 500", call(insecure(), &ask).await), Refused);
 }
 
 #[tokio::test]
 async fn a_missing_parameter_is_rejected() {
     let issuer = issuer().await;
-    let ask = Ask { old_token: Redacted::new(""), ..ask(issuer.endpoint()) };
+    let ask = Ask::Refresh(Refresh { old_token: Redacted::new(""), ..question(issuer.endpoint()) });
     assert_eq!(kind_saying("HTTP 400", call(insecure(), &ask).await), Rejected);
 }
 

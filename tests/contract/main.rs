@@ -6,5 +6,6 @@ mod answers;
 mod failures;
 mod network;
 mod proxy;
+mod sessions;
 mod silence;
 mod stage;

@@ -100,7 +100,7 @@ async fn what_the_rules_refuse_is_not_called() {
 async fn a_host_nobody_knows_is_unavailable() {
     // `.invalid` never resolves (RFC 6761).
     let result = call(secure(), &ask("https://issuer.invalid/")).await;
-    assert_eq!(kind_saying("could not be resolved by DNS", result), Unavailable);
+    assert_eq!(kind_saying("the host issuer.invalid could not be resolved by DNS", result), Unavailable);
 }
 
 #[tokio::test]
@@ -108,9 +108,9 @@ async fn a_connection_the_issuer_closed_costs_no_call() {
     let issuer = issuer().await;
     let client = HttpIssuer::new(insecure()).unwrap();
     let ask = ask(issuer.endpoint());
-    assert!(client.refresh(&ask).await.is_ok());
+    assert!(client.ask(&ask).await.is_ok());
     issuer.down().await.unwrap();
     issuer.up().await.unwrap();
-    assert!(client.refresh(&ask).await.is_ok());
+    assert!(client.ask(&ask).await.is_ok());
     assert_eq!(issuer.journal().calls.len(), 2);
 }

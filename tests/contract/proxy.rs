@@ -72,8 +72,8 @@ async fn calls_go_through_one_tunnel_whose_keeper_learns_only_the_host() {
     let settings = through(format!("http://user:password@localhost:{}", proxy.address.port()), trusting(&issuer));
     let client = HttpIssuer::new(settings).unwrap();
     let ask = ask(endpoint_at(&issuer, "localhost"));
-    assert!(client.refresh(&ask).await.is_ok());
-    assert!(client.refresh(&ask).await.is_ok());
+    assert!(client.ask(&ask).await.is_ok());
+    assert!(client.ask(&ask).await.is_ok());
     let heads = proxy.heads();
     assert_eq!(heads.len(), 1, "the second call uses the connection of the first");
     assert!(heads[0].starts_with(&format!("CONNECT localhost:{port} HTTP/1.1\r\n")), "{heads:?}");
@@ -92,6 +92,26 @@ async fn a_proxy_opens_no_way_to_a_literal_address_or_an_unlisted_host() {
     let unlisted = call(settings, &ask(endpoint_at(&issuer, "localhost"))).await;
     assert_eq!(kind_saying("--endpoint-host localhost", unlisted), EndpointNotAllowed);
     assert!(proxy.heads().is_empty());
+}
+
+#[tokio::test]
+async fn a_session_goes_through_the_tunnel_too() {
+    let issuer = tls_issuer().await;
+    let proxy = TunnelProxy::to(SocketAddr::from(([127, 0, 0, 1], port_of(&issuer.endpoint())))).await;
+    let settings = through(format!("http://{}", proxy.address), trusting(&issuer));
+    let endpoint = issuer.session_endpoint().replace("127.0.0.1", "localhost");
+    assert!(call(settings.clone(), &extend(&endpoint)).await.is_ok());
+    assert!(call(settings, &log_in(&endpoint)).await.is_ok());
+    assert!(proxy.heads().iter().all(|head| !head.contains("auth/token")), "{:?}", proxy.heads());
+    assert_eq!(proxy.heads().len(), 2);
+}
+
+#[tokio::test]
+async fn a_proxy_nobody_knows_is_told_from_the_endpoint() {
+    // `.invalid` never resolves (RFC 6761).
+    let settings = through("http://user:canary@proxy.invalid:3128", secure());
+    let result = call(settings, &ask("https://issuer.invalid/")).await;
+    assert_eq!(kind_saying("the proxy's host could not be resolved by DNS", result), Unavailable);
 }
 
 #[tokio::test]

@@ -1,24 +1,32 @@
 //! At trace level, whatever happens to a call, nothing it carried is shown.
 
-use crate::stage::{call, insecure, secure, start};
+use crate::stage::{call, extend_pair, insecure, log_in_as, secure, start, trusting};
 use issuer_simulator::application::NewApplication;
 use issuer_simulator::fault::{Action, FailBody, Fault, Stage};
+use issuer_simulator::model::Life;
+use issuer_simulator::session::NewSession;
 use issuer_simulator::{Options, Simulator};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use syniverse_token_operator::issuer::transport::IssuerSettings;
-use syniverse_token_operator::issuer::{Answer, Ask, Failure};
+use syniverse_token_operator::issuer::{Answer, Ask, Failure, Refresh};
 use syniverse_token_operator::redacted::Redacted;
 use syniverse_token_operator::settings::{LogFormat, LogSettings};
 use syniverse_token_operator::telemetry;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Each differs from its percent-encoded form; the part before the colon is the same in both.
-const KEY: &str = "canary-key:k";
-const SECRET: &str = "canary-secret:s";
-const OLD_TOKEN: &str = "canary-old:o";
+/// Each differs from its percent-encoded form and in JSON; the part before the colon is the same in all.
+const KEY: &str = "canary-key:\"k";
+const SECRET: &str = "canary-secret:\"s";
+const OLD_TOKEN: &str = "canary-old:\"o";
+const TOKEN: &str = "canary-token:\"t";
+const REFRESH_TOKEN: &str = "canary-refresh:\"r";
+const USER: &str = "canary-user:\"u";
+const PASSWORD: &str = "canary-password:\"p";
+/// What is the same in all of them, and in the bodies that the simulator is told to send.
+const CANARY: &str = "canary-";
 const BODY: &str = "canary-body";
 
 /// All that was logged, to be read while more is written.
@@ -35,16 +43,47 @@ impl Write for Log {
     }
 }
 
-async fn outcomes() -> Vec<(Simulator, Result<Answer, Failure>)> {
-    let hasty = IssuerSettings { call_timeout: Duration::from_millis(200), ..insecure() };
+type Outcome = (Simulator, Result<Answer, Failure>);
+/// What to ask at a simulator, and what that simulator sends back of it in place of an error code.
+type Question = (fn(&Simulator) -> Ask, &'static str);
+type Settings = fn(&Simulator) -> IssuerSettings;
+
+const QUESTIONS: [Question; 3] = [(refresh, "canary-secret"), (extend, "canary-refresh"), (log_in, "canary-password")];
+
+fn refresh(issuer: &Simulator) -> Ask {
+    Ask::Refresh(Refresh {
+        endpoint: issuer.endpoint(),
+        consumer_key: Redacted::new(KEY),
+        consumer_secret: Redacted::new(SECRET),
+        old_token: Redacted::new(OLD_TOKEN),
+        validity_seconds: 600,
+    })
+}
+
+fn extend(issuer: &Simulator) -> Ask {
+    extend_pair(issuer.session_endpoint(), TOKEN, REFRESH_TOKEN)
+}
+
+fn log_in(issuer: &Simulator) -> Ask {
+    log_in_as(issuer.session_endpoint(), USER, PASSWORD)
+}
+
+fn hasty(_: &Simulator) -> IssuerSettings {
+    IssuerSettings { call_timeout: Duration::from_millis(200), ..insecure() }
+}
+
+async fn outcomes(question: Question) -> Vec<Outcome> {
+    let (ask, echo) = question;
     let text = |status| Action::Fail {
         status,
         retry_after: None,
-        body: FailBody::Text(format!(r#"{{"errorCode":1,"accessToken":7,"userMsg":"{BODY}"}}"#)),
+        body: FailBody::Text(format!(
+            r#"{{"errorCode":"{echo}","accessToken":7,"userMsg":"{BODY}","errorMessage":"{BODY}","content":["{BODY}"]}}"#
+        )),
         at: Stage::AfterWork,
     };
     let mut outcomes = Vec::new();
-    outcomes.push(outcome(Options::default(), None, insecure()).await);
+    outcomes.push(outcome(ask, Options::default(), None, |_| insecure()).await);
     for action in [
         text(200),
         text(400),
@@ -56,32 +95,36 @@ async fn outcomes() -> Vec<(Simulator, Result<Answer, Failure>)> {
         Action::Reset { at: Stage::AfterWork },
         Action::Redirect { status: 307, location: format!("http://127.0.0.1:1/?{BODY}") },
     ] {
-        outcomes.push(outcome(Options::default(), Some(action), insecure()).await);
+        outcomes.push(outcome(ask, Options::default(), Some(action), |_| insecure()).await);
     }
-    outcomes.push(outcome(Options::default(), Some(Action::Hang { at: Stage::AfterWork }), hasty).await);
-    outcomes.push(outcome(Options { tls: true, ..Options::default() }, None, insecure()).await);
-    outcomes.push(outcome(Options { tls: true, ..Options::default() }, None, secure()).await);
+    let hang = Action::Hang { at: Stage::AfterWork };
+    outcomes.push(outcome(ask, Options::default(), Some(hang), hasty).await);
+    for settings in [trusting, |_: &Simulator| insecure(), |_: &Simulator| secure()] {
+        outcomes.push(outcome(ask, Options { tls: true, ..Options::default() }, None, settings).await);
+    }
     outcomes
 }
 
-async fn outcome(
-    options: Options,
-    fault: Option<Action>,
-    settings: IssuerSettings,
-) -> (Simulator, Result<Answer, Failure>) {
+async fn outcome(ask: fn(&Simulator) -> Ask, options: Options, fault: Option<Action>, settings: Settings) -> Outcome {
     let issuer = start(options).await;
     issuer.add_application(NewApplication::expired(KEY, SECRET, OLD_TOKEN));
+    issuer.add_session(NewSession::account(USER, PASSWORD).with_pair(TOKEN, REFRESH_TOKEN, Life::Never));
     fault.into_iter().for_each(|action| issuer.fault(Fault::always(action)));
-    let ask = Ask {
-        endpoint: issuer.endpoint(),
-        consumer_key: Redacted::new(KEY),
-        consumer_secret: Redacted::new(SECRET),
-        old_token: Redacted::new(OLD_TOKEN),
-        validity_seconds: 600,
-    };
-    let result = call(settings, &ask).await;
+    let ask = ask(&issuer);
+    let result = call(settings(&issuer), &ask).await;
     tracing::trace!(target: "syniverse_token_operator", ?ask, ?result, "called");
     (issuer, result)
+}
+
+/// The tokens that a simulator gave.
+fn issued((issuer, result): &Outcome) -> Vec<String> {
+    let given = result.as_ref().ok().and_then(|answer| answer.refresh_token.as_ref());
+    let tokens = issuer.journal().tokens.into_iter().map(|token| token.value);
+    let known = [OLD_TOKEN, TOKEN, crate::stage::PORTAL_TOKEN, crate::stage::TOKEN];
+    tokens
+        .filter(|token| !known.contains(&token.as_str()))
+        .chain(given.map(|token| token.expose().to_owned()))
+        .collect()
 }
 
 /// Everything an error can be made to say.
@@ -96,18 +139,20 @@ async fn no_log_line_and_no_failure_shows_what_a_call_carried() {
     let settings = LogSettings { level: LevelFilter::TRACE, format: LogFormat::Text };
     let writer = log.clone();
     telemetry::subscriber(settings, move || writer.clone()).init();
-    let outcomes = outcomes().await;
+    let mut all = Vec::new();
+    for question in QUESTIONS {
+        all.extend(outcomes(question).await);
+    }
 
     let mut said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert_eq!(said.matches("called").count(), outcomes.len(), "{said}");
-    assert_eq!(outcomes.iter().filter(|(_, result)| result.is_ok()).count(), 1);
-    let mut canaries = ["canary-key", "canary-secret", "canary-old", BODY, "consumerkey="].map(String::from).to_vec();
-    for (issuer, result) in &outcomes {
-        said += &result.as_ref().err().map(|failure| spoken(failure)).unwrap_or_default();
-        let issued = issuer.journal().tokens.into_iter().map(|token| token.value);
-        canaries.extend(issued.filter(|token| token != OLD_TOKEN && token != crate::stage::PORTAL_TOKEN));
+    assert_eq!(said.matches("called").count(), all.len(), "{said}");
+    assert_eq!(all.iter().filter(|(_, result)| result.is_ok()).count(), 2 * QUESTIONS.len());
+    let mut canaries = [CANARY, "consumerkey=", "refreshToken\"", "password\""].map(String::from).to_vec();
+    for outcome in &all {
+        said += &outcome.1.as_ref().err().map(|failure| spoken(failure)).unwrap_or_default();
+        canaries.extend(issued(outcome));
     }
-    assert!(canaries.len() > 10, "tokens were issued");
+    assert!(canaries.len() > 30, "tokens were issued");
     for canary in canaries {
         assert!(!said.contains(&canary), "{canary} in {said}");
     }

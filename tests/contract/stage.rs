@@ -1,13 +1,16 @@
-//! What each test starts from: a simulator with one application, and a client that may call it.
+//! What each test starts from: a simulator with one application and one session, and a client that may call it.
 
 use issuer_simulator::application::NewApplication;
 use issuer_simulator::model::Life;
+use issuer_simulator::session::NewSession;
 use issuer_simulator::{Options, Simulator};
 use std::time::Duration;
 use syniverse_token_operator::issuer::endpoint::EndpointRules;
 use syniverse_token_operator::issuer::http::HttpIssuer;
 use syniverse_token_operator::issuer::transport::{CaBundle, IssuerSettings};
-use syniverse_token_operator::issuer::{Answer, Ask, Failure, FailureKind, Issuer};
+use syniverse_token_operator::issuer::{
+    Answer, Ask, Extend, Failure, FailureKind, Issuer, LogIn, Login, Pair, Refresh,
+};
 use syniverse_token_operator::redacted::Redacted;
 
 /// Needs encoding in a query, so that a wrong encoding fails every test.
@@ -16,10 +19,17 @@ pub(crate) const SECRET: &str = "secret &=?#+%/ü";
 pub(crate) const PORTAL_TOKEN: &str = "portal &=?#+%/ü";
 pub(crate) const VALIDITY_SECONDS: u64 = 600;
 
+/// Each needs escaping in JSON.
+pub(crate) const USER: &str = "user \"\\\n\u{1}ü";
+pub(crate) const PASSWORD: &str = "password \"\\\n\u{1}ü";
+pub(crate) const TOKEN: &str = "token \"\\\n\u{1}ü";
+pub(crate) const REFRESH_TOKEN: &str = "refresh \"\\\n\u{1}ü";
+pub(crate) const SESSION_SECONDS: u32 = 1200;
+
 /// For tests in which nothing shall time out.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A simulator over http with an application whose portal token has expired.
+/// A simulator over http with an application whose portal token has expired, and a session that lives.
 pub(crate) async fn issuer() -> Simulator {
     start(Options::default()).await
 }
@@ -32,6 +42,8 @@ pub(crate) async fn tls_issuer() -> Simulator {
 pub(crate) async fn start(options: Options) -> Simulator {
     let simulator = Simulator::start(options).await.unwrap();
     simulator.add_application(NewApplication::expired(KEY, SECRET, PORTAL_TOKEN));
+    let account = NewSession::account(USER, PASSWORD).valid_for(SESSION_SECONDS);
+    simulator.add_session(account.with_pair(TOKEN, REFRESH_TOKEN, Life::Never));
     simulator
 }
 
@@ -70,7 +82,12 @@ fn rules() -> EndpointRules {
 
 /// The question that the application of the simulator may ask.
 pub(crate) fn ask(endpoint: impl Into<String>) -> Ask {
-    Ask {
+    Ask::Refresh(question(endpoint))
+}
+
+/// The same, to be changed before it is asked.
+pub(crate) fn question(endpoint: impl Into<String>) -> Refresh {
+    Refresh {
         endpoint: endpoint.into(),
         consumer_key: Redacted::new(KEY),
         consumer_secret: Redacted::new(SECRET),
@@ -79,10 +96,30 @@ pub(crate) fn ask(endpoint: impl Into<String>) -> Ask {
     }
 }
 
+/// The question that extends the session of the simulator, once.
+pub(crate) fn extend(endpoint: impl Into<String>) -> Ask {
+    extend_pair(endpoint, TOKEN, REFRESH_TOKEN)
+}
+
+pub(crate) fn extend_pair(endpoint: impl Into<String>, token: &str, refresh_token: &str) -> Ask {
+    let pair = Pair { token: Redacted::new(token), refresh_token: Redacted::new(refresh_token) };
+    Ask::Extend(Extend { endpoint: endpoint.into(), pair })
+}
+
+/// The question that opens one more session.
+pub(crate) fn log_in(endpoint: impl Into<String>) -> Ask {
+    log_in_as(endpoint, USER, PASSWORD)
+}
+
+pub(crate) fn log_in_as(endpoint: impl Into<String>, username: &str, password: &str) -> Ask {
+    let login = Login { username: Redacted::new(username), password: Redacted::new(password) };
+    Ask::LogIn(LogIn { endpoint: endpoint.into(), login })
+}
+
 /// One call with a client of its own, which must end even if the client knew no timeout.
 pub(crate) async fn call(settings: IssuerSettings, ask: &Ask) -> Result<Answer, Failure> {
     let issuer = HttpIssuer::new(settings).unwrap();
-    tokio::time::timeout(2 * PATIENCE, issuer.refresh(ask)).await.expect("the call ends")
+    tokio::time::timeout(2 * PATIENCE, issuer.ask(ask)).await.expect("the call ends")
 }
 
 /// One call over http.

@@ -3,6 +3,7 @@
 
 use crate::support::*;
 use issuer_simulator::application::NewApplication;
+use issuer_simulator::session::NewSession;
 use issuer_simulator::{Options, Simulator};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -22,6 +23,9 @@ well, and the operator goes on as soon as the input is corrected; else it goes o
 is ever repeated. The page is written from what a real operator said by
 `make docs`.
 ";
+
+/// An account that the session issuer has.
+const ACCOUNT: &str = "canary-user";
 
 /// One thing that is wrong.
 struct Case {
@@ -94,6 +98,28 @@ fn of_credentials() -> Vec<Case> {
     ]
 }
 
+/// Cases of a session whose credentials Secret holds only these.
+fn of_sessions(endpoint: &str) -> Vec<Case> {
+    let spec = json!({"session": {"endpoint": endpoint, "credentials": {"secretRef": {"name": CREDENTIALS}}}});
+    let case = |input, values: &[(&'static str, &str)]| {
+        let (spec, bytes) = (spec.clone(), |text: &str| text.as_bytes().to_vec());
+        let credentials = Some(values.iter().map(|(key, value)| (*key, bytes(value))).collect());
+        Case { credentials, ..Case::new(input).changed(move |whole| *whole = spec.clone()) }
+    };
+    vec![
+        Case { credentials: None, ..case("no such Secret", &[]) },
+        case("nothing of use", &[("user", "name")]),
+        case("`token` alone", &[("token", "t")]),
+        case("`refreshToken` alone", &[("refreshToken", "r")]),
+        case("`username` alone", &[("username", ACCOUNT)]),
+        case("`password` alone", &[("password", "p")]),
+        case("`token` with a line break inside", &[("token", "one\ntwo"), ("refreshToken", "r")]),
+        case("a pair that the issuer does not know", &[("token", "t"), ("refreshToken", "r")]),
+        case("`password` wrong", &[("username", ACCOUNT), ("password", "wrong")]),
+        case("`username` wrong", &[("username", "nobody"), ("password", "p")]),
+    ]
+}
+
 fn of_guarded_endpoints() -> Vec<Case> {
     vec![
         Case::new("a host that is not in the operator's list").at("https://sma.example.com/apptoken-refresh"),
@@ -119,10 +145,7 @@ fn of_open_endpoints(plain: &Simulator, tls: &Simulator, nobody: &str) -> Vec<Ca
 
 fn of_specs() -> Vec<Case> {
     let standby = json!({"secretRef": {"name": "sdc-application-standby"}});
-    let session = json!({"endpoint": "https://sma.example.com/api/v2/auth/token",
-        "credentials": {"secretRef": {"name": CREDENTIALS}}});
     vec![
-        Case::new("`spec.session`").changed(move |spec| *spec = json!({"session": session})),
         Case::new("`spec.application.standbyCredentials`").changed(move |spec| {
             spec["application"]["standbyCredentials"] = standby.clone();
         }),
@@ -138,15 +161,14 @@ async fn the_page_of_bad_inputs_shows_what_users_see() {
     let hosts = "--endpoint-host=localhost,127.0.0.1,::1,10.0.0.1,169.254.169.254";
     guarded.start_operator_with(&kubeconfig, &[hosts]);
     let (plain, tls) = (issuer(false).await, issuer(true).await);
+    open.simulator.add_session(NewSession::account(ACCOUNT, "password"));
+    let sessions = of_sessions(&open.simulator.session_endpoint());
     let nobody = issuer(false).await;
     nobody.down().await.unwrap();
     let mut page = INTRODUCTION.to_owned();
-    for (title, stage, cases) in [
-        ("The credentials Secret", &mut open, of_credentials()),
-        ("The endpoint, before it is called", &mut guarded, of_guarded_endpoints()),
-    ] {
-        write_section(&mut page, title, stage, cases).await;
-    }
+    write_section(&mut page, "The credentials Secret of an application", &mut open, of_credentials()).await;
+    write_section(&mut page, "The credentials Secret of a session", &mut open, sessions).await;
+    write_section(&mut page, "The endpoint, before it is called", &mut guarded, of_guarded_endpoints()).await;
     let calls = of_open_endpoints(&plain, &tls, &nobody.endpoint());
     write_section(&mut page, "The endpoint, when it is called", &mut open, calls).await;
     write_section(&mut page, "What is asked for", &mut open, of_specs()).await;

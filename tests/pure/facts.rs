@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_operator::api::SyniverseToken;
 use syniverse_token_operator::facts::{Neighbours, Observed};
-use syniverse_token_operator::issuer::{Answer, Lifetime};
-use syniverse_token_operator::memory::Memory;
+use syniverse_token_operator::issuer::{Answer, Ask, Failure, FailureKind, Lifetime, Refresh};
+use syniverse_token_operator::memory::{Circumstances, Memory};
 use syniverse_token_operator::moment::{Moment, Now};
-use syniverse_token_operator::plan::{Call, Plan, Step, plan};
+use syniverse_token_operator::plan::{Announcement, Call, Plan, Step, plan};
 use syniverse_token_operator::reason::Reason;
 use syniverse_token_operator::redacted::Redacted;
-use syniverse_token_operator::state::State;
+use syniverse_token_operator::state::{Outcome, State};
 
 pub(crate) const START: i64 = 1_790_000_000;
 
@@ -81,8 +81,24 @@ impl Cluster {
             neighbours: Neighbours::default(),
             salt: "salt".into(),
             daily_check: Duration::from_secs(86_400),
+            holder: "holder".into(),
+            call_timeout: Duration::from_secs(10),
         };
         Self { observed, memory: Memory::new(now(0.0).mono), steps: Vec::new() }
+    }
+
+    /// A session, with these values in its credentials Secret.
+    pub(crate) fn session(values: &[(&str, &str)]) -> Self {
+        let session =
+            json!({"endpoint": "https://sma.example.com/token", "credentials": {"secretRef": {"name": "sma"}}});
+        let mut cluster = Self::new(json!({"application": null, "session": session}));
+        cluster.give(values);
+        cluster
+    }
+
+    /// These are the values in the credentials Secret of the session now.
+    pub(crate) fn give(&mut self, values: &[(&str, &str)]) {
+        self.observed.credentials = Some(secret("sma", values));
     }
 
     /// One with the token `first`, issued at 0 for 600 s.
@@ -102,6 +118,13 @@ impl Cluster {
         for _ in 0..10 {
             let plan = self.plan(at);
             match plan.step {
+                Step::Call(ref call) if call.announcement.is_some() => {
+                    let Announcement { state, write } = call.announcement.as_ref().unwrap();
+                    self.memory.state = Some((**state).clone());
+                    self.memory.intends(state.intent.clone(), at.mono);
+                    self.observed.state = Some(write.secret().clone());
+                    self.steps.push("announcement");
+                }
                 Step::Call(_) | Step::Wait(_) => return plan,
                 Step::Release => self.memory.held = None,
                 Step::WriteState(ref state, ref write) => {
@@ -155,6 +178,22 @@ impl Cluster {
         self.look();
     }
 
+    /// The call that is due fails.
+    pub(crate) fn fail(&mut self, at: Now, kind: FailureKind) {
+        let call = self.call(at);
+        self.memory.called(call.issued.as_ref(), at);
+        let failure = Failure { kind, detail: format!("the issuer says {kind:?}"), retry_after: None };
+        match call.outcome(&Err(failure.clone())) {
+            Some(outcome) => self.memory.answered(call.issued.as_ref(), call.held(outcome, at)),
+            None => {
+                let life = call.issued.as_ref().map(|issued| self.memory.life(issued, at));
+                let before_expiry = matches!(call.ask, Ask::Extend(_));
+                let around = Circumstances { endpoint_down: false, before_expiry, spread: 1 };
+                self.memory.failed(&failure, call.attempt.clone(), life.as_ref(), at.mono, around);
+            }
+        }
+    }
+
     /// A pass has ended: the status says so.
     pub(crate) fn look(&mut self) {
         let resource = Arc::make_mut(&mut self.observed.resource);
@@ -164,8 +203,14 @@ impl Cluster {
     /// An answer comes in, and nothing is done with it yet.
     pub(crate) fn receive(&mut self, call: &Call, sent: Now, token: &str, seconds: u64) {
         self.memory.called(call.issued.as_ref(), sent);
-        let answer = Answer { token: Redacted::new(token), lifetime: Lifetime::Seconds(seconds), date: None };
-        self.memory.answered(call.issued.as_ref(), call.answered(answer, sent));
+        // A session is given a pair.
+        let refresh_token = match call.ask {
+            Ask::Refresh(_) => None,
+            Ask::Extend(_) | Ask::LogIn(_) => Some(Redacted::new(format!("{token} refresh"))),
+        };
+        let lifetime = Lifetime::Seconds(seconds);
+        let answer = Answer { token: Redacted::new(token), refresh_token, lifetime, date: None };
+        self.memory.answered(call.issued.as_ref(), call.held(Outcome::Token(answer), sent));
     }
 
     /// The process dies and another one starts.
@@ -195,4 +240,17 @@ impl Cluster {
         let bytes = self.observed.token.as_ref()?.data.as_ref()?.get(key)?;
         Some(String::from_utf8(bytes.0.clone()).unwrap())
     }
+}
+
+/// What an application is asked.
+pub(crate) fn refresh(call: &Call) -> &Refresh {
+    match &call.ask {
+        Ask::Refresh(refresh) => refresh,
+        other => panic!("not a refresh but {other:?}"),
+    }
+}
+
+/// The old token that an application is asked with.
+pub(crate) fn old_token(call: &Call) -> String {
+    refresh(call).old_token.expose().to_owned()
 }

@@ -1,6 +1,6 @@
 //! The order of the checks, and what each of them leads to.
 
-use crate::facts::{Cluster, credentials, now, secret};
+use crate::facts::{Cluster, credentials, now, old_token, refresh, secret};
 use serde_json::json;
 use std::sync::Arc;
 use syniverse_token_operator::facts::Neighbours;
@@ -16,7 +16,7 @@ fn fail(cluster: &mut Cluster, call: &Call, kind: FailureKind, seconds: f64) {
     let at = now(seconds);
     cluster.memory.called(call.issued.as_ref(), at);
     let life = call.issued.as_ref().map(|issued| cluster.memory.life(issued, at));
-    let around = Circumstances { endpoint_down: false, spread: 1 };
+    let around = Circumstances { endpoint_down: false, before_expiry: false, spread: 1 };
     cluster.memory.failed(&failure, call.attempt.clone(), life.as_ref(), at.mono, around);
 }
 
@@ -24,12 +24,12 @@ fn fail(cluster: &mut Cluster, call: &Call, kind: FailureKind, seconds: f64) {
 fn a_first_issue_writes_an_empty_state_before_it_asks_and_the_answer_before_the_token() {
     let mut cluster = Cluster::new(json!({}));
     let call = cluster.call(now(0.0));
-    assert_eq!(cluster.steps, ["state"]);
-    assert_eq!((call.cause, call.ask.old_token.expose()), (Cause::FirstIssue, "old"));
-    assert_eq!(call.ask.validity_seconds, 600);
+    assert_eq!(cluster.steps, ["announcement"]);
+    assert_eq!((call.cause, old_token(&call)), (Cause::FirstIssue, "old".to_owned()));
+    assert_eq!(refresh(&call).validity_seconds, 600);
     cluster.receive(&call, now(0.0), "first", 600);
     cluster.rest(now(0.1));
-    assert_eq!(cluster.steps, ["state", "state", "token"]);
+    assert_eq!(cluster.steps, ["announcement", "state", "token"]);
     assert_eq!(cluster.token("accessToken").as_deref(), Some("first"));
 }
 
@@ -237,7 +237,7 @@ fn a_lost_state_is_not_believed_from_a_token_that_its_annotations_do_not_speak_o
     cluster.observed.state = None;
     cluster.restart(now(2.0));
     let call = cluster.call(now(2.0));
-    assert_eq!((call.cause, call.ask.old_token.expose()), (Cause::FirstIssue, "old"));
+    assert_eq!((call.cause, old_token(&call)), (Cause::FirstIssue, "old".to_owned()));
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn a_secret_that_consents_is_filled_and_its_token_serves_as_old_token() {
     let mut lent = secret("messaging", &[("accessToken", "theirs"), ("other", "kept")]);
     lent.metadata.annotations = Some([("syniverse.dev/adopt".to_owned(), "messaging".to_owned())].into());
     cluster.observed.token = Some(lent);
-    assert_eq!(cluster.call(now(0.0)).ask.old_token.expose(), "theirs");
+    assert_eq!(old_token(&cluster.call(now(0.0))), "theirs");
     cluster.answer(now(0.0), "first", 600);
     assert_eq!(cluster.token("accessToken").as_deref(), Some("first"));
     assert_eq!(cluster.token("other").as_deref(), Some("kept"));
@@ -298,7 +298,7 @@ fn a_changed_value_is_a_cause_and_the_same_values_written_again_are_none() {
     cluster.rest(now(2.0));
     cluster.observed.credentials = Some(credentials("changed", Some("pasted")));
     let call = cluster.call(now(3.0));
-    assert_eq!((call.cause, call.ask.old_token.expose()), (Cause::Changed("oldToken"), "pasted"));
+    assert_eq!((call.cause, old_token(&call)), (Cause::Changed("oldToken"), "pasted".to_owned()));
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn a_changed_validity_waits_for_the_rotation() {
     cluster.respec(json!({"application": {"validity": "1000s"}}));
     let (until, _) = cluster.rest(now(1.0));
     assert!(until.is_some_and(|until| until > now(400.0).mono));
-    assert_eq!(cluster.call(now(600.0)).ask.validity_seconds, 1000);
+    assert_eq!(refresh(&cluster.call(now(600.0))).validity_seconds, 1000);
 }
 
 #[test]
@@ -365,7 +365,7 @@ fn old_tokens_are_tried_one_per_refusal() {
     let mut at = 600.0;
     for _ in 0..3 {
         let call = cluster.call(now(at));
-        tried.push(call.ask.old_token.expose().to_owned());
+        tried.push(old_token(&call));
         fail(&mut cluster, &call, FailureKind::Refused, at);
         at += 100.0;
     }
@@ -412,10 +412,6 @@ fn what_is_not_implemented_is_refused_by_name() {
     for (field, spec) in [
         ("propagation", json!({"propagation": {"pods": "Annotate"}})),
         ("application.standbyCredentials", json!({"application": {"standbyCredentials": other["credentials"]}})),
-        (
-            "session",
-            json!({"application": null, "session": {"endpoint": "https://e", "credentials": other["credentials"]}}),
-        ),
     ] {
         let plan = Cluster::new(spec).settle(now(0.0));
         assert_eq!(plan.findings[0].reason, Reason::NotSupported);
@@ -462,7 +458,7 @@ fn a_changed_consumer_key_keeps_the_old_token_in_place_until_there_is_a_new_one(
     cluster.observed.credentials =
         Some(secret("sdc", &[("consumerKey", "other"), ("consumerSecret", "s"), ("oldToken", "theirs")]));
     let call = cluster.call(now(1.0));
-    assert_eq!((call.cause, call.ask.old_token.expose()), (Cause::FirstIssue, "theirs"));
+    assert_eq!((call.cause, old_token(&call)), (Cause::FirstIssue, "theirs".to_owned()));
     fail(&mut cluster, &call, FailureKind::Refused, 1.0);
     cluster.rest(now(1.1));
     assert_eq!(cluster.token("accessToken").as_deref(), Some("first"));

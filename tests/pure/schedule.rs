@@ -35,6 +35,8 @@ fn issued(lifetime: Option<u64>) -> Issued {
     let expires = lifetime.map(|lifetime| now(lifetime).wall);
     Issued {
         token: Redacted::new("token"),
+        refresh_token: None,
+        ended: false,
         issue_time: now(0).wall,
         expiration_time: expires,
         first_expiration_time: expires,
@@ -251,6 +253,7 @@ fn failed(kind: FailureKind, count: u32) -> FailedCall {
         failed_at: at(1000.0),
         retry_after: None,
         expires: None,
+        before_expiry: false,
         pressing: false,
         endpoint_down: false,
         spread: 42,
@@ -299,8 +302,20 @@ fn the_issuers_own_wish_is_honoured_beyond_every_cap() {
 }
 
 #[test]
+fn what_must_come_before_an_expiry_is_tried_several_times_in_what_is_left() {
+    let before = |left: f64, count| {
+        let expires = Some(at(1000.0 + left));
+        delay(FailedCall { expires, before_expiry: true, ..failed(FailureKind::Unavailable, count) })
+    };
+    assert_eq!(before(100.0, 9), s(25));
+    assert_eq!(before(2.0, 9), s(1));
+    assert!(before(1000.0, 1) < s(2), "a short delay stays short");
+    assert!(before(-1.0, 9) > s(40), "past the end there is nothing left to divide");
+}
+
+#[test]
 fn what_is_wrong_by_configuration_is_tried_every_five_minutes() {
-    for kind in [FailureKind::Rejected, FailureKind::EndpointNotAllowed] {
+    for kind in [FailureKind::Rejected, FailureKind::EndpointNotAllowed, FailureKind::LoginRefused] {
         assert_eq!(delay(failed(kind, 1)), s(300));
     }
 }

@@ -5,8 +5,10 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::json;
 use std::sync::Arc;
+use syniverse_token_operator::issuer::Lifetime;
 use syniverse_token_operator::reason::Reason;
 use syniverse_token_operator::secrets::{Owner, obstacle};
+use syniverse_token_operator::state::Outcome;
 
 fn owned_by(uid: &str, controller: bool) -> Secret {
     let mut owned = secret("messaging", &[]);
@@ -150,7 +152,8 @@ fn a_token_that_never_expires_has_no_expiration_time_anywhere() {
     let call = cluster.call(now(600.0));
     cluster.receive(&call, now(600.0), "second", 600);
     let held = cluster.memory.held.as_mut().unwrap();
-    held.answer.lifetime = syniverse_token_operator::issuer::Lifetime::Never;
+    let Outcome::Token(answer) = &mut held.outcome else { panic!("a token was given") };
+    answer.lifetime = Lifetime::Never;
     cluster.rest(now(601.0));
     assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
     assert_eq!(cluster.token("expirationTime"), None);

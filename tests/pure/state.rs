@@ -56,7 +56,7 @@ fn a_later_expiry_is_followed_and_the_first_one_kept() {
 }
 
 #[test]
-fn only_the_last_applications_are_kept_and_the_active_one_always() {
+fn only_the_last_tokens_are_kept_and_the_active_one_always() {
     let mut cluster = Cluster::with_token(json!({}));
     for count in 0..6 {
         let key = format!("key-{count}");
@@ -66,9 +66,11 @@ fn only_the_last_applications_are_kept_and_the_active_one_always() {
         cluster.answer(at, &format!("token-{count}"), 600);
     }
     let state = cluster.state();
-    assert_eq!(state.applications.len(), 4);
+    assert_eq!(state.tokens.len(), 4);
     assert_eq!(state.active_token().unwrap().token.expose(), "token-5");
 }
+
+const CAUSES: &[&str] = &["consumerKey", "consumerSecret", "oldToken", "endpoint"];
 
 fn inputs(secret: &str, old_token: Option<&str>, validity: &str) -> Inputs {
     let credentials = Credentials {
@@ -77,23 +79,23 @@ fn inputs(secret: &str, old_token: Option<&str>, validity: &str) -> Inputs {
         old_token: old_token.map(Redacted::new),
         old_token_problem: None,
     };
-    Inputs::of("salt", "https://e", validity, &credentials)
+    Inputs::of_application("salt", "https://e", validity, &credentials)
 }
 
 #[test]
 fn what_changed_is_named_and_what_went_away_is_no_change() {
     let recorded = inputs("a", Some("o"), "1h");
-    assert_eq!(inputs("a", Some("o"), "1h").change_since(&recorded), None);
-    assert_eq!(inputs("b", Some("o"), "1h").change_since(&recorded), Some("consumerSecret"));
-    assert_eq!(inputs("a", Some("p"), "1h").change_since(&recorded), Some("oldToken"));
-    assert_eq!(inputs("a", None, "1h").change_since(&recorded), None);
-    assert_eq!(inputs("a", Some("o"), "2h").change_since(&recorded), None);
-    assert_eq!(inputs("a", Some("o"), "1h").change_since(&inputs("a", None, "1h")), Some("oldToken"));
+    assert_eq!(inputs("a", Some("o"), "1h").change_since(&recorded, CAUSES), None);
+    assert_eq!(inputs("b", Some("o"), "1h").change_since(&recorded, CAUSES), Some("consumerSecret"));
+    assert_eq!(inputs("a", Some("p"), "1h").change_since(&recorded, CAUSES), Some("oldToken"));
+    assert_eq!(inputs("a", None, "1h").change_since(&recorded, CAUSES), None);
+    assert_eq!(inputs("a", Some("o"), "2h").change_since(&recorded, CAUSES), None);
+    assert_eq!(inputs("a", Some("o"), "1h").change_since(&inputs("a", None, "1h"), CAUSES), Some("oldToken"));
 }
 
 #[test]
 fn hashes_of_an_unknown_version_count_as_unchanged() {
     let other: Inputs = serde_json::from_value(json!({"version": 9, "hashes": {"consumerSecret": "x"}})).unwrap();
-    assert_eq!(inputs("a", Some("o"), "1h").change_since(&other), None);
-    assert_eq!(inputs("a", Some("o"), "1h").change_since(&Inputs::default()), None);
+    assert_eq!(inputs("a", Some("o"), "1h").change_since(&other, CAUSES), None);
+    assert_eq!(inputs("a", Some("o"), "1h").change_since(&Inputs::default(), CAUSES), None);
 }

@@ -1,0 +1,299 @@
+//! One endpoint: who may call it now, who waits for that, and in what order.
+
+use super::health::Health;
+use super::{Admission, Budget, ObjectName, Outcome, Wake, Wish};
+use crate::fingerprint::spread;
+use crate::issuer::FailureKind;
+use crate::moment::Moment;
+use crate::schedule::governor::Bucket;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+/// Who waits for the end of another call is woken by it, and looks again after this time in case that went wrong.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Who waits for an endpoint that is down is woken when it is up or his turn to probe it comes, and looks again after one
+/// to two times this.
+const OUTAGE_PATIENCE: Duration = Duration::from_secs(60);
+/// Who does not come this long after the moment he was told has lost his place: his pass failed, or he is gone.
+const LATE: Duration = Duration::from_secs(5);
+/// Nobody is woken to come earlier by less than this.
+const WORTH_WAKING: Duration = Duration::from_secs(1);
+
+/// One endpoint.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    budget: Budget,
+    permits: Bucket,
+    health: Health,
+    /// The calls that are being made, by call key.
+    in_flight: HashMap<String, Flight>,
+    /// Those that want to call.
+    queue: BTreeMap<ObjectName, Place>,
+    /// Those whose last call met an endpoint that was not there: they wait for a moment of their own to try again.
+    failed: BTreeMap<ObjectName, Place>,
+    /// Those of them that need not wait any longer: it is there again.
+    released: HashSet<ObjectName>,
+    /// The last call that began was no retry: the next one may be.
+    retries_turn: bool,
+    /// Who was told to make the next probe, and when.
+    prober: Option<(ObjectName, Moment)>,
+}
+
+#[derive(Debug)]
+struct Flight {
+    place: Place,
+    is_probe: bool,
+}
+
+/// What is known of a resource that wants to call.
+#[derive(Clone, Debug)]
+struct Place {
+    call_key: String,
+    expires: Option<Moment>,
+    is_retry: bool,
+    is_new: bool,
+    /// When it was told to come.
+    told: Moment,
+}
+
+impl Endpoint {
+    /// One that nobody has called.
+    pub(super) fn new(budget: Budget, now: Moment) -> Self {
+        Self {
+            budget,
+            permits: Bucket::new(f64::from(budget.per_second), now),
+            health: Health::default(),
+            in_flight: HashMap::new(),
+            queue: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            released: HashSet::new(),
+            retries_turn: false,
+            prober: None,
+        }
+    }
+
+    /// How it fares.
+    pub(super) fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// True when nothing is known of it that anybody could miss.
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.in_flight.is_empty() && self.queue.is_empty() && self.health.is_unknown()
+    }
+
+    /// Takes in a wish, and says when to come again if it cannot be granted now.
+    pub(super) fn admit(&mut self, wish: &Wish<'_>, now: Moment) -> Admission {
+        self.drop_the_late(now);
+        self.queue.insert(wish.member.clone(), Place::of(wish, now));
+        let at = if self.health.is_down() { self.probe_at(wish, now) } else { self.turn_at(wish.member, now) };
+        if at <= now {
+            self.begin(wish.member, now);
+            return Admission::Go;
+        }
+        self.tell(wish.member, at);
+        Admission::Later(at)
+    }
+
+    /// Ends a call. Names who should come, and when.
+    pub(super) fn ended(
+        &mut self,
+        call_key: &str,
+        member: &ObjectName,
+        outcome: Option<Outcome>,
+        now: Moment,
+    ) -> Vec<Wake> {
+        let Some(Flight { place, is_probe }) = self.in_flight.remove(call_key) else { return Vec::new() };
+        let Some(outcome) = outcome else { return self.call_up(now) };
+        if outcome == Outcome::Failed(FailureKind::Unavailable) {
+            self.failed.insert(member.clone(), Place { is_retry: true, is_new: false, ..place });
+        } else {
+            self.failed.remove(member);
+        }
+        if self.health.called(member, outcome, is_probe, now) { self.release(now) } else { self.call_up(now) }
+    }
+
+    /// Takes back the wish of `member`. Names who should come, and when.
+    pub(super) fn withdraw(&mut self, member: &ObjectName, now: Moment) -> Vec<Wake> {
+        if self.queue.remove(member).is_none() {
+            return Vec::new();
+        }
+        self.prober.take_if(|(prober, _)| prober == member);
+        self.call_up(now)
+    }
+
+    /// Forgets a resource that is gone.
+    pub(super) fn forget(&mut self, member: &ObjectName) {
+        self.queue.remove(member);
+        self.failed.remove(member);
+        self.released.remove(member);
+        self.prober.take_if(|(prober, _)| prober == member);
+        self.health.forget(member);
+    }
+
+    /// True once after the endpoint came up again, for a member whose last call had met it down.
+    pub(super) fn take_release(&mut self, member: &ObjectName) -> bool {
+        self.released.remove(member)
+    }
+
+    fn drop_the_late(&mut self, now: Moment) {
+        self.queue.retain(|_, place| now <= place.told + LATE);
+        self.prober.take_if(|(_, told)| *told + LATE < now);
+    }
+
+    fn begin(&mut self, member: &ObjectName, now: Moment) {
+        let Some(place) = self.queue.remove(member) else { return };
+        let is_probe = self.health.is_down();
+        self.permits.take(now, self.refill());
+        self.retries_turn = !place.is_retry;
+        self.prober = None;
+        self.in_flight.insert(place.call_key.clone(), Flight { place, is_probe });
+    }
+
+    fn tell(&mut self, member: &ObjectName, at: Moment) {
+        if let Some(place) = self.queue.get_mut(member) {
+            place.told = at;
+        }
+    }
+
+    /// When `member` may call an endpoint that is up.
+    fn turn_at(&self, member: &ObjectName, now: Moment) -> Moment {
+        let patience = now + PATIENCE;
+        let Some(rank) = self.line().iter().position(|next| *next == member) else { return patience };
+        let permitted = self.permits.ready_for(rank, now, self.refill());
+        if rank < self.free() { permitted } else { permitted.max(patience) }
+    }
+
+    /// When the maker of `wish` may call an endpoint that is down: alone, when the time of the next probe has come, and
+    /// nobody else was told to come for it.
+    fn probe_at(&mut self, wish: &Wish<'_>, now: Moment) -> Moment {
+        let patience = now + OUTAGE_PATIENCE.mul_f64(1.0 + (spread(&wish.member.name) % 1000) as f64 / 1000.0);
+        if !self.in_flight.is_empty() {
+            return patience;
+        }
+        let at = self.next_probe(wish.is_new, now);
+        match &self.prober {
+            Some((prober, told)) if prober != wish.member && !wish.is_new && *told <= at => {
+                if at <= now {
+                    *told + LATE
+                } else {
+                    patience
+                }
+            }
+            _ => {
+                self.prober = Some((wish.member.clone(), at));
+                at
+            }
+        }
+    }
+
+    fn next_probe(&self, is_new: bool, now: Moment) -> Moment {
+        let earliest = self.queue.values().chain(self.failed.values()).map(|place| place.expires).min().flatten();
+        let probe = self.health.next_probe(earliest).filter(|_| !is_new).unwrap_or(now);
+        probe.max(self.permits.ready_at(now, self.refill()))
+    }
+
+    /// Names those who can come earlier than they were told, and when.
+    fn call_up(&mut self, now: Moment) -> Vec<Wake> {
+        self.drop_the_late(now);
+        if self.health.is_down() {
+            return self.choose_prober(now).into_iter().collect();
+        }
+        let next: Vec<_> = self.line().into_iter().take(self.free()).cloned().collect();
+        self.tell_in_order(next, now)
+    }
+
+    /// The one whose last call is the longest ago; a new resource at once.
+    fn choose_prober(&mut self, now: Moment) -> Option<Wake> {
+        if !self.in_flight.is_empty() || self.prober.is_some() {
+            return None;
+        }
+        let rank =
+            |(member, place): &(&ObjectName, &Place)| (!place.is_new, self.health.last_call(member), place.expires);
+        let (member, place) = self.queue.iter().min_by_key(rank)?;
+        let chosen = (member.clone(), self.next_probe(place.is_new, now));
+        self.tell(&chosen.0, chosen.1);
+        self.prober = Some(chosen.clone());
+        Some(chosen)
+    }
+
+    /// The endpoint is up again: all who wait may come, at the budgeted rate.
+    fn release(&mut self, now: Moment) -> Vec<Wake> {
+        self.drop_the_late(now);
+        self.permits.empty(now);
+        self.prober = None;
+        for (member, place) in std::mem::take(&mut self.failed) {
+            self.released.insert(member.clone());
+            self.queue.entry(member).or_insert(place);
+        }
+        self.queue.values_mut().for_each(|place| place.told = now + 2 * OUTAGE_PATIENCE);
+        let all = self.line().into_iter().cloned().collect();
+        self.tell_in_order(all, now)
+    }
+
+    fn tell_in_order(&mut self, next: Vec<ObjectName>, now: Moment) -> Vec<Wake> {
+        let mut wakes = Vec::new();
+        for (rank, member) in next.into_iter().enumerate() {
+            let at = self.permits.ready_for(rank, now, self.refill());
+            if self.queue.get(&member).is_some_and(|place| at + WORTH_WAKING < place.told) {
+                self.tell(&member, at);
+                wakes.push((member, at));
+            }
+        }
+        wakes
+    }
+
+    /// Those that could call if there were room, in the order in which they may: of each call key the first, those whose
+    /// last call did not fail by expiry, and retries by expiry. While both wait they take turns, and retries that would
+    /// have more than half of the room in flight are not in line.
+    fn line(&self) -> Vec<&ObjectName> {
+        let mut waiting: Vec<_> = self.queue.iter().collect();
+        waiting.sort_by_key(|(_, place)| (place.is_retry, place.expires));
+        let mut keys = HashSet::new();
+        waiting.retain(|(_, place)| !self.in_flight.contains_key(&place.call_key) && keys.insert(&place.call_key));
+        let (mut retries, fresh): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(_, place)| place.is_retry);
+        if !fresh.is_empty() {
+            retries.truncate(self.room_for_retries());
+        }
+        let line = if self.retries_turn { alternate(retries, fresh) } else { alternate(fresh, retries) };
+        line.into_iter().map(|(member, _)| member).collect()
+    }
+
+    fn room_for_retries(&self) -> usize {
+        let retrying = self.in_flight.values().filter(|flight| flight.place.is_retry).count();
+        self.budget.in_flight.div_ceil(2).saturating_sub(retrying)
+    }
+
+    fn free(&self) -> usize {
+        self.budget.in_flight.saturating_sub(self.in_flight.len())
+    }
+
+    /// The time until there is one more permit.
+    fn refill(&self) -> Duration {
+        Duration::from_secs(1) / self.budget.per_second.max(1)
+    }
+}
+
+impl Place {
+    fn of(wish: &Wish<'_>, now: Moment) -> Self {
+        Self {
+            call_key: wish.call_key.to_owned(),
+            expires: wish.expires,
+            is_retry: wish.is_retry,
+            is_new: wish.is_new,
+            told: now,
+        }
+    }
+}
+
+/// One of each in turn, then the rest of the longer one.
+fn alternate<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
+    let (mut turn, mut other) = (first.into_iter(), second.into_iter());
+    let mut all = Vec::with_capacity(turn.len() + other.len());
+    while let Some(next) = turn.next() {
+        all.push(next);
+        std::mem::swap(&mut turn, &mut other);
+    }
+    all.extend(other);
+    all
+}

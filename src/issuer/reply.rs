@@ -1,0 +1,111 @@
+//! What came back from an issuer, and the parts of it that both wires read alike. No client required.
+
+use super::{Failure, FailureKind, Lifetime};
+use jiff::Timestamp;
+use serde_json::{Map, Number, Value};
+use std::fmt::Display;
+use std::time::Duration;
+
+/// A lifetime above this is reported by issuers that mean "never" (100 years of 365.25 days).
+const FOREVER_SECONDS: f64 = 3_155_760_000.0;
+
+/// What came back over HTTP.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The `Date` header.
+    pub date: Option<Timestamp>,
+    /// The `Retry-After` header, bounded.
+    pub retry_after: Option<Duration>,
+    /// The body, or why it could not be read.
+    pub body: Result<Body, Failure>,
+}
+
+/// A body that may hold a token or a credential, on its way to or from an issuer: it cannot be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Body(pub Vec<u8>);
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{} bytes]", self.0.len())
+    }
+}
+
+impl Reply {
+    /// The body as a JSON object.
+    ///
+    /// # Errors
+    /// When it is none. A parser's own text would show a part of the body, so only the place is kept.
+    pub fn fields(&self) -> Result<Map<String, Value>, Failure> {
+        let body =
+            self.body.as_ref().map_err(|failure| Failure { retry_after: self.retry_after, ..failure.clone() })?;
+        serde_json::from_slice(&body.0).map_err(|problem| {
+            let (line, column) = (problem.line(), problem.column());
+            let place = format!("line {line}, column {column}");
+            self.unreadable(format!("a body that is not a JSON object, or is cut off at {place}"))
+        })
+    }
+
+    /// The failure when a redirect came back: none is followed, whatever the method.
+    pub fn redirected(&self) -> Option<Failure> {
+        (300..=399).contains(&self.status).then(|| {
+            let said = "a redirect, which is not followed: set the endpoint to its target";
+            self.failure(FailureKind::Rejected, format!("the issuer answered HTTP {}, {said}", self.status))
+        })
+    }
+
+    /// True for throttling, maintenance and gateways without an issuer behind them, whoever says so.
+    pub fn is_endpoints_fault(&self) -> bool {
+        matches!(self.status, 408 | 429 | 502..=504)
+    }
+
+    /// The failure when the body is not what the API promises; `problem` says what it is instead.
+    pub fn unreadable(&self, problem: impl Display) -> Failure {
+        let size = self.body.as_ref().map_or(0, |body| body.0.len());
+        let detail = format!("the issuer answered HTTP {} with {problem} ({size} bytes)", self.status);
+        self.failure(FailureKind::Unavailable, detail)
+    }
+
+    /// A failure that passes the issuer's wish for a pause on.
+    pub fn failure(&self, kind: FailureKind, detail: String) -> Failure {
+        Failure { kind, detail, retry_after: self.retry_after }
+    }
+}
+
+/// A `validityTime` that is neither a number nor the text of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a validityTime that is not a number")]
+pub struct NoNumber;
+
+/// Reads `validityTime`: absent, null and absurdly large mean never.
+///
+/// # Errors
+/// When there is something that cannot be read.
+pub fn lifetime(validity_time: Option<&Value>) -> Result<Lifetime, NoNumber> {
+    let reported = match validity_time {
+        None | Some(Value::Null) => None,
+        Some(Value::Number(number)) => number.as_f64(),
+        Some(Value::String(text)) => text.trim().parse::<Number>().map_err(|_| NoNumber)?.as_f64(),
+        Some(_) => return Err(NoNumber),
+    };
+    Ok(reported.filter(|seconds| *seconds <= FOREVER_SECONDS).map_or(Lifetime::Never, whole))
+}
+
+/// Rounded down; the cast takes every negative number to 0.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn whole(seconds: f64) -> Lifetime {
+    Lifetime::Seconds(seconds as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_cannot_be_printed() {
+        let body = Ok(Body(b"CANARY".to_vec()));
+        let reply = Reply { status: 200, date: None, retry_after: None, body };
+        assert!(!format!("{reply:?}").contains("CANARY"));
+    }
+}

@@ -1,0 +1,320 @@
+//! A session: which pair is extended, when somebody logs in, and what an intent means to whoever finds it.
+
+use crate::facts::{Cluster, now};
+use jiff::SignedDuration;
+use serde_json::json;
+use std::time::Duration;
+use syniverse_token_operator::facts::Sharing;
+use syniverse_token_operator::intent::Intent;
+use syniverse_token_operator::issuer::{Ask, Cause, FailureKind};
+use syniverse_token_operator::plan::Call;
+use syniverse_token_operator::reason::Reason;
+use syniverse_token_operator::status::{Standing, status};
+
+const PAIR: [(&str, &str); 2] = [("token", "pasted"), ("refreshToken", "pasted refresh")];
+const LOGIN: [(&str, &str); 2] = [("username", "user"), ("password", "word")];
+const OTHER_PAIR: [(&str, &str); 2] = [("token", "newer"), ("refreshToken", "newer refresh")];
+const OTHER_LOGIN: [(&str, &str); 2] = [("username", "other"), ("password", "word")];
+
+/// One with the pair `first`, given at 0 for 600 s.
+fn settled(values: &[(&str, &str)]) -> Cluster {
+    let mut cluster = Cluster::session(values);
+    cluster.answer(now(0.0), "first", 600);
+    cluster.steps.clear();
+    cluster
+}
+
+fn asked(call: &Call) -> String {
+    match &call.ask {
+        Ask::Extend(extend) => {
+            assert_eq!(extend.pair.refresh_token.expose(), format!("{} refresh", extend.pair.token.expose()));
+            format!("extend {}", extend.pair.token.expose())
+        }
+        Ask::LogIn(log_in) => format!("log in {}", log_in.login.username.expose()),
+        Ask::Refresh(_) => panic!("a session is not refreshed"),
+    }
+}
+
+/// The state without what a process knows beside it.
+fn wait_of(cluster: &mut Cluster, seconds: f64) -> f64 {
+    let at = now(seconds);
+    cluster.rest(at).0.unwrap().until(at.mono).as_secs_f64()
+}
+
+#[test]
+fn a_pasted_pair_comes_before_the_login_and_its_first_use_tells_how_long_it_lives() {
+    for (values, expected) in
+        [(PAIR.to_vec(), "extend pasted"), (LOGIN.to_vec(), "log in user"), ([PAIR, LOGIN].concat(), "extend pasted")]
+    {
+        let mut cluster = Cluster::session(&values);
+        let call = cluster.call(now(0.0));
+        assert_eq!((asked(&call).as_str(), call.cause), (expected, Cause::FirstIssue));
+        cluster.receive(&call, now(0.0), "first", 600);
+        cluster.settle(now(0.0));
+        assert_eq!(cluster.token("accessToken").as_deref(), Some("first"));
+        assert_eq!(cluster.steps, ["announcement", "state", "token"]);
+    }
+}
+
+#[test]
+fn the_intent_is_in_the_state_before_the_call_and_the_recording_takes_it_away() {
+    let mut cluster = Cluster::session(&LOGIN);
+    let call = cluster.call(now(0.0));
+    let intent = cluster.state().intent.unwrap();
+    assert_eq!((intent.holder.as_str(), intent.time), ("holder", now(0.0).wall));
+    assert!(call.announcement.is_none());
+    cluster.receive(&call, now(0.0), "first", 600);
+    cluster.settle(now(0.0));
+    assert_eq!(cluster.state().intent, None);
+}
+
+#[test]
+fn a_call_that_was_not_made_in_time_is_announced_again() {
+    let mut cluster = Cluster::session(&LOGIN);
+    cluster.call(now(0.0));
+    cluster.call(now(4.0));
+    assert_eq!(cluster.steps, ["announcement"]);
+    cluster.call(now(5.0));
+    assert_eq!(cluster.steps, ["announcement", "announcement"]);
+}
+
+/// The one table of what an intent means: its age in seconds, its holder, and how long it is honoured from now.
+#[test]
+fn an_intent_of_another_process_is_honoured_for_the_call_timeout_and_five_seconds() {
+    let table = [
+        ("other", 0, Some(15.0)),
+        ("other", 14, Some(1.0)),
+        ("other", 15, None),
+        ("other", 3600, None),
+        // Clocks of two machines differ a little.
+        ("other", -3, Some(18.0)),
+        // The clock has been set back since: it says nothing.
+        ("other", -15, None),
+        ("other", -3600, None),
+        // One's own call is over, whatever came of it.
+        ("holder", 0, None),
+        ("holder", 14, None),
+    ];
+    for (holder, age, expected) in table {
+        let at = now(100.0);
+        let intent = Intent { time: at.wall - SignedDuration::from_secs(age), holder: holder.into() };
+        let until = intent.honoured_until("holder", at, Duration::from_secs(10));
+        assert_eq!(until.map(|until| until.until(at.mono).as_secs_f64()), expected, "{holder} {age}");
+    }
+}
+
+#[test]
+fn a_process_that_finds_an_intent_waits_it_out_and_tries_the_stored_pair() {
+    let mut cluster = settled(&[PAIR, LOGIN].concat());
+    cluster.call(now(400.0));
+    cluster.restart(now(401.0));
+    cluster.observed.holder = "another".into();
+    assert_eq!(wait_of(&mut cluster, 401.0), 14.0);
+    let call = cluster.call(now(415.0));
+    assert_eq!((asked(&call).as_str(), call.cause), ("extend first", Cause::Extension));
+}
+
+#[test]
+fn it_is_extended_a_third_of_its_life_before_its_end_and_at_most_a_tenth_of_that_earlier() {
+    let mut cluster = settled(&LOGIN);
+    let due = wait_of(&mut cluster, 0.0);
+    assert!((380.0..=400.0).contains(&due), "{due}");
+    assert_eq!(wait_of(&mut settled(&LOGIN), 0.0), due, "stable");
+    cluster.answer(now(due), "second", 600);
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
+    assert!(wait_of(&mut cluster, due) > 370.0);
+}
+
+#[test]
+fn refresh_before_is_the_lead_and_never_more_than_half_of_the_life() {
+    for (before, range) in [("60s", 534.0..=540.0), ("500s", 270.0..=300.0)] {
+        let mut cluster = settled(&LOGIN);
+        std::sync::Arc::make_mut(&mut cluster.observed.resource).spec.refresh_before = Some(before.into());
+        let due = wait_of(&mut cluster, 0.0);
+        assert!(range.contains(&due), "{before}: {due}");
+    }
+}
+
+#[test]
+fn a_restart_with_a_live_pair_asks_nothing() {
+    let mut cluster = settled(&[PAIR, LOGIN].concat());
+    cluster.restart(now(10.0));
+    assert!(wait_of(&mut cluster, 10.0) > 300.0);
+    assert_eq!(cluster.steps, [""; 0]);
+}
+
+#[test]
+fn only_the_issuers_own_word_ends_a_pair() {
+    for kind in [FailureKind::Unavailable, FailureKind::Refused, FailureKind::Rejected] {
+        let mut cluster = settled(&[PAIR, LOGIN].concat());
+        for _ in 0..5 {
+            let at = now(400.0 + wait_of_or_now(&mut cluster, 400.0));
+            cluster.fail(at, kind);
+        }
+        let again = now(400.0 + 600.0);
+        assert_eq!(asked(&cluster.call(again)), "extend first", "{kind:?}");
+    }
+}
+
+fn wait_of_or_now(cluster: &mut Cluster, seconds: f64) -> f64 {
+    let at = now(seconds);
+    cluster.memory.failing.as_ref().map_or(0.0, |failing| failing.not_before.until(at.mono).as_secs_f64())
+}
+
+#[test]
+fn a_pair_that_is_over_is_followed_by_a_log_in_at_once() {
+    let mut cluster = settled(&[PAIR, LOGIN].concat());
+    cluster.fail(now(400.0), FailureKind::Ended);
+    let call = cluster.call(now(400.0));
+    assert_eq!((asked(&call).as_str(), call.cause), ("log in user", Cause::Ended));
+    assert_eq!(cluster.steps, ["announcement", "state", "announcement"]);
+    cluster.receive(&call, now(400.0), "second", 600);
+    cluster.settle(now(400.0));
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
+}
+
+#[test]
+fn a_session_that_is_lost_says_what_to_do_and_asks_nothing_until_somebody_does() {
+    let mut cluster = settled(&PAIR);
+    cluster.fail(now(400.0), FailureKind::Ended);
+    for restarted in [false, true] {
+        let (until, reasons) = cluster.rest(now(400.0));
+        assert_eq!((until, reasons), (None, vec![Reason::SessionLost]), "{restarted}");
+        assert_eq!(ready(&cluster, 400.0), "False SessionLost");
+        cluster.restart(now(400.0));
+    }
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("first"), "what is there stays there");
+    cluster.give(&OTHER_PAIR);
+    assert_eq!(asked(&cluster.call(now(401.0))), "extend newer");
+    cluster.give(&[PAIR, LOGIN].concat());
+    assert_eq!(asked(&cluster.call(now(401.0))), "log in user");
+}
+
+fn ready(cluster: &Cluster, seconds: f64) -> String {
+    let plan = cluster.plan(now(seconds));
+    let standing = Standing::of(&cluster.observed, &cluster.memory, &plan.findings, now(seconds));
+    let status = status(&cluster.observed, &standing, None, now(seconds));
+    let ready = syniverse_token_operator::status::ready(&status).unwrap();
+    format!("{} {}", ready.status, ready.reason)
+}
+
+#[test]
+fn a_new_pasted_pair_is_used_at_once_and_if_it_is_refused_the_old_one_goes_on() {
+    let mut cluster = settled(&PAIR);
+    cluster.give(&OTHER_PAIR);
+    let call = cluster.call(now(10.0));
+    assert_eq!((asked(&call).as_str(), call.cause), ("extend newer", Cause::Changed("token")));
+    cluster.fail(now(10.0), FailureKind::Ended);
+    assert!(wait_of(&mut cluster, 10.0) > 300.0);
+    assert_eq!(ready(&cluster, 11.0), "True Issued");
+    assert_eq!(asked(&cluster.call(now(400.0))), "extend first");
+}
+
+#[test]
+fn a_changed_username_logs_in_and_if_that_is_refused_the_old_session_goes_on() {
+    let mut cluster = settled(&LOGIN);
+    cluster.give(&OTHER_LOGIN);
+    let call = cluster.call(now(10.0));
+    assert_eq!((asked(&call).as_str(), call.cause), ("log in other", Cause::Changed("username")));
+    cluster.fail(now(10.0), FailureKind::LoginRefused);
+    assert!(wait_of(&mut cluster, 10.0) > 300.0);
+    assert_eq!(asked(&cluster.call(now(400.0))), "extend first");
+}
+
+#[test]
+fn a_changed_password_alone_is_tried_only_where_the_login_has_failed() {
+    let mut cluster = settled(&LOGIN);
+    cluster.give(&[("username", "user"), ("password", "other")]);
+    assert!(wait_of(&mut cluster, 10.0) > 300.0);
+
+    let mut cluster = Cluster::session(&LOGIN);
+    cluster.fail(now(0.0), FailureKind::LoginRefused);
+    let (until, reasons) = cluster.rest(now(1.0));
+    assert_eq!((until, reasons), (Some(now(300.0).mono), vec![Reason::LoginRefused]));
+    cluster.give(&[("username", "user"), ("password", "other")]);
+    assert_eq!(asked(&cluster.call(now(2.0))), "log in user");
+}
+
+#[test]
+fn values_that_are_missing_are_named_and_cost_a_live_session_nothing() {
+    let mut cluster = Cluster::session(&[]);
+    assert_eq!(cluster.rest(now(0.0)), (None, vec![Reason::CredentialsIncomplete]));
+    cluster.give(&[("token", "alone")]);
+    assert_eq!(cluster.rest(now(0.0)), (None, vec![Reason::CredentialsIncomplete]));
+
+    let mut cluster = settled(&PAIR);
+    cluster.observed.credentials = None;
+    assert_eq!(cluster.rest(now(10.0)).1, [Reason::CredentialsNotFound]);
+    assert_eq!(ready(&cluster, 10.0), "True CredentialsNotFound");
+    assert_eq!(asked(&cluster.call(now(400.0))), "extend first");
+}
+
+#[test]
+fn a_pair_that_another_resource_was_given_first_is_left_to_it() {
+    let mut cluster = Cluster::session(&PAIR);
+    cluster.observed.neighbours.sharing = Sharing { here: true, before_us: true, ..Sharing::default() };
+    assert_eq!(cluster.rest(now(0.0)), (None, vec![Reason::SessionShared]));
+    cluster.give(&[PAIR, LOGIN].concat());
+    assert_eq!(asked(&cluster.call(now(0.0))), "log in user");
+}
+
+#[test]
+fn a_session_past_its_end_is_not_ready_from_that_moment_on() {
+    let mut cluster = settled(&LOGIN);
+    cluster.fail(now(590.0), FailureKind::Unavailable);
+    assert_eq!(ready(&cluster, 599.9), "True RefreshFailed");
+    assert_eq!(ready(&cluster, 600.0), "False RefreshFailed");
+}
+
+#[test]
+fn an_answer_that_was_overtaken_by_a_verdict_on_the_same_pair_still_counts() {
+    let mut cluster = settled(&LOGIN);
+    let call = cluster.call(now(400.0));
+    let mut other = Cluster::session(&LOGIN);
+    other.observed.state = cluster.observed.state.clone();
+    other.observed.holder = "other".into();
+    other.restart(now(416.0));
+    other.fail(now(416.0), FailureKind::Ended);
+    other.settle(now(416.0));
+    assert!(other.state().active_token().unwrap().ended);
+    // The first process was frozen, and goes on.
+    cluster.observed.state = other.observed.state.clone();
+    cluster.receive(&call, now(400.0), "second", 600);
+    cluster.settle(now(417.0));
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
+    let second = cluster.state().active_token().cloned().unwrap();
+    assert!(!second.ended && second.token.expose() == "second");
+}
+
+#[test]
+fn an_answer_that_comes_after_another_session_was_opened_is_dropped() {
+    let mut cluster = settled(&LOGIN);
+    let call = cluster.call(now(400.0));
+    let mut other = Cluster::session(&LOGIN);
+    other.observed.state = cluster.observed.state.clone();
+    other.observed.holder = "other".into();
+    other.restart(now(416.0));
+    other.fail(now(416.0), FailureKind::Ended);
+    other.answer(now(416.0), "third", 600);
+    cluster.observed.state = other.observed.state.clone();
+    cluster.observed.token = other.observed.token.clone();
+    cluster.receive(&call, now(400.0), "second", 600);
+    cluster.settle(now(417.0));
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("third"));
+}
+
+#[test]
+fn a_resource_that_becomes_a_session_keeps_the_applications_token_until_it_has_one() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let session = json!({"endpoint": "https://sma.example.com/token", "credentials": {"secretRef": {"name": "sma"}}});
+    cluster.respec(json!({"application": null, "session": session}));
+    cluster.give(&PAIR);
+    let call = cluster.call(now(10.0));
+    assert_eq!((asked(&call).as_str(), cluster.token("accessToken").as_deref()), ("extend pasted", Some("first")));
+    cluster.receive(&call, now(10.0), "second", 600);
+    cluster.settle(now(10.0));
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
+    cluster.respec(json!({}));
+    cluster.observed.credentials = Some(crate::facts::credentials("secret", Some("old")));
+    assert_eq!(crate::facts::old_token(&cluster.call(now(700.0))), "first");
+}
