@@ -66,6 +66,7 @@ test: lint control-plane ## Check format and lints, run every test, those on a r
 docs: control-plane ## Write docs/ anew from what a real API server and a real operator say
 	$(call step,docs/)
 	UPDATE_DOCS=1 cargo test -q --test crd
+	UPDATE_DOCS=1 cargo test -q --test pure metrics
 	UPDATE_DOCS=1 cargo test -q --test faults bad_inputs
 
 .PHONY: explore
@@ -74,10 +75,20 @@ explore: ## Put faults at every request of every scenario (DOUBLES=5000 pairs, S
 	$(if $(REPLAY),REPLAY=$(REPLAY) cargo test --test explore -- --nocapture --ignored replay,\
 	DOUBLES=$(or $(DOUBLES),5000) cargo test --test explore -- --nocapture --test-threads=1 promise)
 
+.PHONY: test-kill
+test-kill: control-plane ## Kill operators and their API server at random moments (SEED=...; 4 minutes)
+	$(call step,kills)
+	cargo test --test kill -- --ignored --nocapture
+
 .PHONY: bench-rotation
 bench-rotation: control-plane ## Measure how late rotations are and what they cost (4 minutes)
 	$(call step,operator and benchmark as a release)
 	cargo bench --bench rotation
+
+.PHONY: bench-session
+bench-session: control-plane ## Measure how long a dead token is held when sessions are extended, and what that costs (4 minutes)
+	$(call step,operator and benchmark as a release)
+	cargo bench --bench session
 
 .PHONY: clean
 clean: ## Remove what cargo built; the caches of control plane and tools stay

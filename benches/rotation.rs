@@ -4,24 +4,28 @@
 
 #[path = "rotation/figures.rs"]
 mod figures;
-#[path = "rotation/fleet.rs"]
+#[path = "measure/fleet.rs"]
 mod fleet;
-#[path = "rotation/record.rs"]
+#[path = "measure/record.rs"]
 mod record;
-#[path = "rotation/requests.rs"]
+#[path = "measure/requests.rs"]
 mod requests;
 #[path = "../examples/demo/stage.rs"]
 mod stage;
+#[path = "measure/table.rs"]
+mod table;
 
 use std::time::Duration;
 
 use anyhow::ensure;
 use harness::{Cluster, ControlPlane};
-use issuer_simulator::switches::Rounding;
+use issuer_simulator::application::NewApplication;
+use issuer_simulator::switches::{Rounding, Switches};
 
-use figures::{Rest, Rotations};
-use fleet::Fleet;
+use figures::Rotations;
+use fleet::{Fleet, Rest};
 use requests::Requests;
+use stage::Example;
 
 const RESOURCES: usize = 20;
 const ROTATIONS: usize = 3;
@@ -45,9 +49,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn rotate(cluster: &Cluster, rounding: Rounding) -> anyhow::Result<Rotations> {
     println!("==> rotations, the issuer rounding {rounding:?}");
-    let mut fleet = Fleet::start(cluster, rounding, RESOURCES, VALIDITY).await?;
-    fleet.until(PATIENCE, |record| record.held(1) == RESOURCES).await?;
-    fleet.pass(SETTLED).await?;
+    let mut fleet = issued(cluster, rounding, VALIDITY).await?;
     let before = Requests::so_far(cluster)?;
     let longest = VALIDITY * ROTATIONS as u32 + PATIENCE;
     fleet.until(longest, |record| record.held(ROTATIONS + 1) == RESOURCES).await?;
@@ -61,17 +63,25 @@ async fn rotate(cluster: &Cluster, rounding: Rounding) -> anyhow::Result<Rotatio
 
 async fn rest(cluster: &Cluster) -> anyhow::Result<Rest> {
     println!("==> at rest");
-    let mut fleet = Fleet::start(cluster, Rounding::Down, RESOURCES, Duration::from_secs(3600)).await?;
-    fleet.until(PATIENCE, |record| record.held(1) == RESOURCES).await?;
-    fleet.pass(SETTLED).await?;
-    let (calls, writes) = (fleet.simulator.journal().calls.len(), fleet.record.writes());
-    let before = Requests::so_far(cluster)?;
-    fleet.pass(REST).await?;
-    let rest = Rest {
-        calls: fleet.simulator.journal().calls.len() - calls,
-        writes: fleet.record.writes() - writes,
-        requests: Requests::so_far(cluster)?.since(&before),
-    };
+    let mut fleet = issued(cluster, Rounding::Down, Duration::from_secs(3600)).await?;
+    let rest = fleet.rest(REST).await?;
     fleet.stop().await?;
     Ok(rest)
+}
+
+/// Resources with an application each, whose first tokens have settled in their Secrets.
+async fn issued(cluster: &Cluster, rounding: Rounding, validity: Duration) -> anyhow::Result<Fleet> {
+    let names: Vec<String> = (1..=RESOURCES).map(|number| format!("token-{number:02}")).collect();
+    let switches = Switches { rounding, ..Switches::default() };
+    let mut fleet = Fleet::start(cluster, switches, names.clone()).await?;
+    for name in names {
+        let application = NewApplication::expired(&name, "secret", "portal-token");
+        fleet.simulator.add_application(application.clone());
+        let validity = format!("{}s", validity.as_secs());
+        let example = Example::of(&application, &name, &fleet.simulator.endpoint(), &validity)?;
+        example.create(&fleet.client, fleet.namespace()).await?;
+    }
+    fleet.until(PATIENCE, |record| record.held(1) == RESOURCES).await?;
+    fleet.pass(SETTLED).await?;
+    Ok(fleet)
 }

@@ -21,6 +21,9 @@ use std::time::Duration;
 /// A token that never expires is the last to be in a hurry: a year.
 const NEVER: Duration = Duration::from_secs(365 * 86_400);
 
+/// How soon a call is tried again that had to wait for the Lease to be renewed.
+const LEASE_RETRY: Duration = Duration::from_secs(1);
+
 /// What became of a write.
 #[derive(Debug)]
 pub enum Wrote {
@@ -120,6 +123,9 @@ impl Drop for Turn<'_> {
 /// With the moment to try again, where others come first; the resource may be woken before.
 pub fn begin<'a>(context: &'a Context, observed: &Observed, memory: &Memory, call: &Call) -> Result<Turn<'a>, Moment> {
     let (now, member) = (context.clock.now(), ObjectName::of(&*observed.resource));
+    if !context.leadership.may_call(now.mono) {
+        return Err(now.mono + LEASE_RETRY);
+    }
     let mut fleet = context.fleet();
     let endpoint = call.ask.endpoint().to_owned();
     let call_key = match &call.ask {
@@ -154,7 +160,7 @@ pub async fn call(
     let context = turn.context;
     let sent = context.clock.now();
     memory.called(call.issued.as_ref(), sent);
-    let result = context.issuer.ask(&call.ask).await;
+    let result = ask(context, &call).await;
     turn.end(Some(Outcome::of(&result)));
     match call.outcome(&result) {
         Some(outcome) => {
@@ -163,8 +169,24 @@ pub async fn call(
         }
         None => failed(context, observed, memory, &call, &result, sent),
     }
-    if let (Ok(answer), Ask::Refresh(_)) = (&result, &call.ask) {
-        tell_others(&turn, &call, answer);
+    match (&result, &call.ask) {
+        (Ok(answer), Ask::Refresh(_)) => tell_others(&turn, &call, answer),
+        // At the latest when the request was sent the issuer began to kill the old one.
+        (Ok(_), Ask::Extend(_)) => context.metrics.superseded(&turn.member, sent.mono),
+        _ => {}
+    }
+    result
+}
+
+async fn ask(context: &Context, call: &Call) -> Result<Answer, Failure> {
+    let _flying = context.metrics.call(&call.ask);
+    let sent = context.clock.now().mono;
+    let result = context.issuer.ask(&call.ask).await;
+    let now = context.clock.now();
+    let kind = result.as_ref().err().map(|failure| failure.kind);
+    context.metrics.called(&call.ask, call.cause, kind, now.mono.until(sent));
+    if let Some(date) = result.as_ref().ok().and_then(|answer| answer.date) {
+        context.metrics.skewed(&call.ask, date.as_second() - now.wall.as_second());
     }
     result
 }

@@ -2,11 +2,14 @@
 
 use crate::api::SyniverseToken;
 use crate::clock::Clock;
+use crate::election::Leadership;
 use crate::fingerprint::fingerprint;
 use crate::fleet::{Budget, Fleet, ObjectName, Wake};
 use crate::issuer::Issuer;
 use crate::memory::Memory;
+use crate::metrics::Metrics;
 use crate::moment::Moment;
+use crate::progress::Progress;
 use crate::redacted::Redacted;
 use crate::report::Reporter;
 use kube::{Api, ResourceExt};
@@ -30,7 +33,12 @@ pub struct Context {
     pub holder: String,
     /// The longest that a call takes.
     pub call_timeout: Duration,
+    /// Whether this process may act.
+    pub leadership: Leadership,
+    /// What is counted and measured.
+    pub metrics: Arc<Metrics>,
     wake: UnboundedSender<ObjectName>,
+    progress: Mutex<Progress>,
     fleet: Mutex<Fleet>,
     memories: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
     /// The UIDs of the resources that the watch has shown and not taken back.
@@ -57,6 +65,10 @@ pub struct Parts {
     pub call_timeout: Duration,
     /// How many calls each endpoint may be sent.
     pub budget: Budget,
+    /// Whether this process may act.
+    pub leadership: Leadership,
+    /// What is counted and measured.
+    pub metrics: Arc<Metrics>,
     /// Random: names this process, and keys the hashes that live no longer than it does.
     pub salt: String,
 }
@@ -72,7 +84,10 @@ impl Context {
             daily_check: parts.daily_check,
             holder: fingerprint(&Redacted::new(parts.salt.as_str())),
             call_timeout: parts.call_timeout,
+            leadership: parts.leadership,
+            metrics: parts.metrics,
             wake: parts.wake,
+            progress: Mutex::default(),
             fleet: Mutex::new(Fleet::new(parts.salt, parts.budget)),
             memories: Mutex::default(),
             living: Mutex::default(),
@@ -88,6 +103,11 @@ impl Context {
         K::DynamicType: Default,
     {
         Api::namespaced(self.client.clone(), &resource.namespace().unwrap_or_default())
+    }
+
+    /// How far things have come.
+    pub fn progress(&self) -> MutexGuard<'_, Progress> {
+        lock(&self.progress)
     }
 
     /// What resources know of each other.
@@ -158,6 +178,8 @@ impl Context {
         self.withdraw(member);
         let left_behind = self.fleet().forget(member);
         self.wake_all(left_behind);
+        self.metrics.forget(member);
+        self.progress().forget(member);
         lock(&self.touched).remove(member);
         if let Some(uid) = uid {
             lock(&self.living).remove(uid);

@@ -1,28 +1,34 @@
 //! Wires watches to passes, and passes to the report.
 
+use crate::admin;
 use crate::api::SyniverseToken;
 use crate::clock::SystemClock;
 use crate::context::{Context, Parts};
+use crate::election::{Elector, Leadership, Seat};
+use crate::fingerprint::fingerprint;
 use crate::fleet::ObjectName;
 use crate::index::Index;
 use crate::issuer::http::HttpIssuer;
 use crate::observe::random_salt;
+use crate::redacted::Redacted;
 use crate::report::Reporter;
+use crate::secrets::OPERATOR;
 use crate::settings::Settings;
 use crate::wake::wake;
 use crate::watches::{self, Door, knock};
-use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use futures::future::ready;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use kube::client::ClientBuilder;
 use kube::runtime::controller::{Action, Controller};
-use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::{Api, Client, Config, ResourceExt};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tower::limit::ConcurrencyLimitLayer;
 
 /// What is left of the 30 s grace period of a Pod is kept for the end of the process itself.
@@ -32,6 +38,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Requests to the API server at a time: a thousand resources that wake together do not open a thousand connections.
 const REQUESTS_IN_FLIGHT: usize = 32;
+/// Of resources and of Secrets.
+const WATCHES: usize = 2;
 /// How often a pass with an answer in hand looks again, at least.
 const ANSWER_RETRY: Duration = Duration::from_secs(1);
 
@@ -50,6 +58,9 @@ pub enum ControllerError {
     /// The system gave no random bits.
     #[error("failed to get randomness from the system: {0}")]
     Randomness(#[from] getrandom::Error),
+    /// The port for probes and metrics could not be opened.
+    #[error(transparent)]
+    Listen(#[from] admin::ListenError),
     /// Signals could not be listened for.
     #[error("failed to listen for signals: {0}")]
     Signals(std::io::Error),
@@ -70,19 +81,75 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
     let client = request_client(config)?;
     let (reporter, events) = Reporter::new(client.clone());
     let (waker, woken) = tokio::sync::mpsc::unbounded_channel();
-    let issuer = Arc::new(HttpIssuer::new(settings.issuer.clone())?);
     let clock = Arc::new(SystemClock::start());
     let salt = random_salt()?;
-    let daily_check = settings.daily_check;
-    let (call_timeout, budget) = (settings.issuer.call_timeout, settings.budget);
-    let parts = Parts { client, issuer, clock, reporter, wake: waker, daily_check, call_timeout, budget, salt };
-    let context = Context::new(parts);
+    let (elector, leadership) = election(&settings, &watches, Arc::clone(&clock), &salt);
+    let context = Arc::new(Context::new(Parts {
+        client,
+        issuer: Arc::new(HttpIssuer::new(settings.issuer.clone())?),
+        clock,
+        reporter,
+        wake: waker,
+        daily_check: settings.daily_check,
+        call_timeout: settings.issuer.call_timeout,
+        budget: settings.budget,
+        leadership,
+        metrics: Arc::default(),
+        salt,
+    }));
     tokio::spawn(events);
     let stop = stop_signal()?;
     let scopes = scopes(&settings.namespaces);
+    context.progress().watches(WATCHES * scopes.len());
+    if let Some(address) = settings.listen {
+        tokio::spawn(admin::serve(address, Arc::clone(&context)).await?);
+    }
+    tokio::spawn(follow_office(Arc::clone(&context), stop.clone()));
+    let (drained, until_drained) = oneshot::channel::<()>();
+    let office = tokio::spawn(
+        elector.map_or_else(|| ready(()).left_future(), |elector| elector.run(until_drained.map(drop)).right_future()),
+    );
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?settings.namespaces, "started");
-    run_scopes(Arc::new(context), &watches, scopes, woken, stop.clone()).await;
+    run_scopes(context, &watches, scopes, woken, stop.clone()).await;
+    // Who still writes must not have given the Lease away: it is released last.
+    drop(drained);
+    let _ = office.await;
     if *stop.borrow() { Ok(()) } else { Err(ControllerError::Ended) }
+}
+
+/// Who keeps the Lease, if there is one to be kept, and what it says of this process.
+fn election(
+    settings: &Settings,
+    client: &Client,
+    clock: Arc<SystemClock>,
+    salt: &str,
+) -> (Option<Elector>, Leadership) {
+    let Some(election) = &settings.election else { return (None, Leadership::sole()) };
+    let machine = std::env::var("HOSTNAME").unwrap_or_else(|_| OPERATOR.to_owned());
+    let seat = Seat {
+        namespace: election.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned()),
+        name: election.name.clone(),
+        identity: format!("{machine}_{}", fingerprint(&Redacted::new(salt))),
+        timing: election.timing,
+    };
+    let (elector, leadership) = Elector::new(client.clone(), seat, clock, settings.issuer.call_timeout);
+    (Some(elector), leadership)
+}
+
+/// Keeps what is said of this process in step with whether it acts, and whether it was told to stop.
+async fn follow_office(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
+    let mut leadership = context.leadership.clone();
+    context.metrics.leads(leadership.leads());
+    let turns = async {
+        loop {
+            leadership.begins().await;
+            context.metrics.leads(true);
+            leadership.ends().await;
+            context.metrics.leads(false);
+            context.progress().rests();
+        }
+    };
+    tokio::select! { () = turns => {}, () = stopped(&mut stop) => context.progress().stops() }
 }
 
 /// Requests are bounded in time and never repeated by the client: a pass that fails is a new pass.
@@ -180,19 +247,35 @@ async fn run_scope(
     let index = Arc::new(Mutex::new(Index::default()));
     let (reader, writer) = reflector::store();
     let resources = watches::resources(Arc::clone(&context), scope.api(&client), Arc::clone(&index), writer);
-    let secrets = watches::secrets(Arc::clone(&context), scope.api(&client), index, door);
+    let secrets = watches::secrets(Arc::clone(&context), scope.api(&client), index, door.clone());
+    let heir = takes_over(Arc::clone(&context), reader.clone(), door);
     let passes = Controller::for_stream(resources, reader)
         .reconcile_on(knocks)
         .graceful_shutdown_on(async move { stopped(&mut stop).await })
         .run(pass, retry, context)
         .for_each(|_| futures::future::ready(()));
-    tokio::select! { () = passes => {}, () = secrets => {} }
+    tokio::select! { () = passes => {}, () = secrets => {}, () = heir => {} }
 }
 
+/// Who begins to act looks at everything: what changed before was none of its business.
+async fn takes_over(context: Arc<Context>, resources: Store<SyniverseToken>, door: Door) {
+    let mut leadership = context.leadership.clone();
+    loop {
+        leadership.begins().await;
+        resources.state().iter().for_each(|resource| knock(&context, &door, ObjectName::of(&**resource)));
+        leadership.ends().await;
+    }
+}
+
+/// Who does not act has nothing to do but to write down an answer that it was given while it did.
+///
 /// Told to stop, the controller waits for what runs, not for timers: with an answer in hand it goes on until that is
 /// written.
 async fn pass(resource: Arc<SyniverseToken>, context: Arc<Context>) -> Result<Action, Retry> {
     let uid = resource.uid().unwrap_or_default();
+    if !context.leadership.leads() && !context.holds_answer(&uid).await {
+        return Ok(Action::await_change());
+    }
     loop {
         let left = wake(&context, Arc::clone(&resource)).await;
         if !context.holds_answer(&uid).await {

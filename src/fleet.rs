@@ -1,8 +1,8 @@
-//! What the resources know of each other: whose turn it is to call, how an endpoint fares, and who shares an application.
+//! What the resources know of each other: whose turn it is to call, how an endpoint fares, who shares an application.
 //!
-//! A call is wished for, admitted and ended; nothing here waits. A wish that is not granted is a place in the queue of its
-//! endpoint, kept between passes: [`Fleet::admit`] says when to come again, [`Fleet::ended`] and [`Fleet::withdraw`] who
-//! may come earlier.
+//! A call is wished for, admitted and ended; nothing here waits. A wish that is not granted is a place in the queue of
+//! its endpoint, kept between passes: [`Fleet::admit`] says when to come again, [`Fleet::ended`] and
+//! [`Fleet::withdraw`] who may come earlier.
 
 use crate::facts::Neighbours;
 use crate::fingerprint::keyed;
@@ -105,7 +105,8 @@ impl Fleet {
         Self { salt, budget, endpoints: HashMap::new(), memberships: Memberships::default(), rotations: HashMap::new() }
     }
 
-    /// The name under which an application, or a pasted session pair, is known here: calls to it are made one at a time.
+    /// The name under which an application, or a pasted session pair, is known here: calls with it are made one at a
+    /// time.
     pub fn call_key(&self, endpoint: &str, consumer_key: &str) -> String {
         keyed(&self.salt, endpoint, consumer_key)
     }
@@ -115,7 +116,8 @@ impl Fleet {
         keyed(&self.salt, &member.namespace, &member.name)
     }
 
-    /// Whether this call may be made now. A refused wish keeps its place until some seconds after the moment it is told.
+    /// Whether this call may be made now. A refused wish keeps its place until some seconds after the moment it is
+    /// told.
     pub fn admit(&mut self, wish: &Wish<'_>, now: Moment) -> Admission {
         let others = self.endpoints.iter_mut().filter(|(endpoint, _)| *endpoint != wish.endpoint);
         others.for_each(|(_, endpoint)| endpoint.forget(wish.member));
@@ -165,7 +167,8 @@ impl Fleet {
         self.rotations.remove(member)
     }
 
-    /// True once after an endpoint came up again at which the last call of `member` had failed: its retry need not wait.
+    /// True once after an endpoint came up again at which the last call of `member` had failed: its retry need not
+    /// wait.
     pub fn take_release(&mut self, member: &ObjectName) -> bool {
         self.endpoints.values_mut().any(|endpoint| endpoint.take_release(member))
     }

@@ -199,6 +199,20 @@ pub enum FailureKind {
     Unavailable,
 }
 
+impl FailureKind {
+    /// The word for metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EndpointNotAllowed => "endpoint-not-allowed",
+            Self::Rejected => "rejected",
+            Self::Refused => "refused",
+            Self::Ended => "ended",
+            Self::LoginRefused => "login-refused",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
 /// A call that gave no token. Its text never holds a credential, a token, a URL query or a body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]

@@ -12,12 +12,14 @@
 //! The nouns are in [`api`], [`facts`], [`issuer`], [`moment`] and [`reason`]; what every pass is given is [`context`].
 //! What survives the process is in [`state`]; what does not, in [`memory`]; what resources know of each other, in [`fleet`].
 
+pub mod admin;
 pub mod api;
 pub mod apply;
 pub mod clock;
 pub mod context;
 pub mod controller;
 pub mod credentials;
+pub mod election;
 pub mod error;
 pub mod facts;
 pub mod fingerprint;
@@ -25,11 +27,15 @@ pub mod fleet;
 pub mod index;
 pub mod intent;
 pub mod issuer;
+pub mod lease;
 pub mod memory;
+pub mod metrics;
 pub mod moment;
 pub mod observe;
 pub mod pass;
 pub mod plan;
+pub mod process;
+pub mod progress;
 pub mod reason;
 pub mod reconcile;
 pub mod redacted;

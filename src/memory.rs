@@ -124,6 +124,8 @@ pub struct Failing {
     pub refused: u32,
     /// No retry before this.
     pub not_before: Moment,
+    /// The issuer's own wish: whatever happens, not before this.
+    pub wished: Moment,
 }
 
 /// A row of failed writes.
@@ -313,7 +315,15 @@ impl Memory {
             Some(before) if before.kind == failure.kind => before.detail,
             _ => failure.detail.clone(),
         };
-        self.failing = Some(Failing { kind: failure.kind, detail, attempt, count, refused, not_before });
+        let wished = failed_at + failure.retry_after.unwrap_or_default();
+        self.failing = Some(Failing { kind: failure.kind, detail, attempt, count, refused, not_before, wished });
+    }
+
+    /// Takes note that the endpoint is up again: a call that met it down is tried now.
+    pub fn endpoint_is_up(&mut self, now: Moment) {
+        if let Some(failing) = self.failing.as_mut().filter(|failing| failing.kind == FailureKind::Unavailable) {
+            failing.not_before = failing.not_before.min(now).max(failing.wished);
+        }
     }
 
     /// Takes note of a write that the API server did not take.

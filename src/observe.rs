@@ -103,6 +103,9 @@ pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memo
     if let Some(rotation) = fleet.take_rotation(&member) {
         memory.rotated_elsewhere = Some(rotation);
     }
+    if fleet.take_release(&member) {
+        memory.endpoint_is_up(context.clock.now().mono);
+    }
     let neighbours = fleet.neighbours(&member, endpoint, &key, context.clock.now().mono);
     memory.met_sharers |= neighbours.sharing != Sharing::default();
     observed.neighbours = neighbours;

@@ -15,8 +15,23 @@ pub struct Pass {
     pub after: Option<SyniverseTokenStatus>,
     /// The token that it brought into the token Secret, if that is worth telling.
     pub new_token: Option<NewToken>,
+    /// The token that the token Secret holds, if that is ours.
+    pub delivered: Option<Delivered>,
     /// When to look again; none = when something changes.
     pub wake: Option<Moment>,
+}
+
+/// A token in a token Secret.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// Of the token.
+    pub fingerprint: String,
+    /// It is extended, not replaced.
+    pub is_of_session: bool,
+    /// When it dies as far as is known; none = never.
+    pub dies: Option<Moment>,
+    /// When this pass wrote it there; none = an earlier one did.
+    pub written: Option<Moment>,
 }
 
 /// A token that workloads have not seen before.

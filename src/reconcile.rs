@@ -37,11 +37,11 @@ pub async fn reconcile(
     memory: &mut Memory,
 ) -> Result<Pass, ObserveError> {
     let observed = observe(context, Arc::clone(&resource), memory).await?;
-    let mut pass = Running { context, observed, memory, deeds: Vec::new() };
+    let mut pass = Running { context, observed, memory, deeds: Vec::new(), written: None };
     pass.remember();
     match pass.run().await? {
         Some(rest) => Ok(pass.conclude(rest).await),
-        None => Ok(Pass { deeds: pass.deeds, before: None, after: None, new_token: None, wake: None }),
+        None => Ok(Pass { deeds: pass.deeds, before: None, after: None, new_token: None, delivered: None, wake: None }),
     }
 }
 
@@ -50,6 +50,8 @@ struct Running<'a> {
     observed: Observed,
     memory: &'a mut Memory,
     deeds: Vec<Deed>,
+    /// When the token Secret was written.
+    written: Option<Moment>,
 }
 
 /// Nothing more to do now.
@@ -185,6 +187,7 @@ impl<'a> Running<'a> {
         self.put(&write, |pass, secret| {
             pass.memory.delivered = pass.memory.state.as_ref().and_then(|state| pass.observed.delivery(state));
             pass.observed.token = Some(secret);
+            pass.written = Some(pass.now().mono);
             pass.deeds.push(Deed::WroteToken);
         })
         .await
@@ -232,7 +235,8 @@ impl<'a> Running<'a> {
         let new_token = self.new_token(stored.as_ref(), &after);
         let before = self.memory.said.replace(after.clone()).or(stored);
         let wake = [rest.until, turns, retry].into_iter().flatten().min();
-        Pass { deeds: self.deeds, before, after: Some(after), new_token, wake }
+        let delivered = standing.delivered(self.written, now.mono);
+        Pass { deeds: self.deeds, before, after: Some(after), new_token, delivered, wake }
     }
 
     /// Writes the status; when that fails, gives the moment to try again.

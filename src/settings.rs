@@ -4,15 +4,22 @@ use crate::api::parse_duration;
 use crate::fleet::Budget;
 use crate::issuer::endpoint::{ANY_HOST, EndpointRules};
 use crate::issuer::transport::{CaBundle, IssuerSettings};
+use crate::lease::Timing;
 use crate::redacted::Redacted;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use reqwest::Url;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
+
+use election::ElectionArguments;
+pub use election::ElectionSettings;
+
+mod election;
 
 /// With none at all no token would ever be renewed; more than this is a typing error.
 const MOST_REQUESTS: RangeInclusive<i64> = 1..=10_000;
@@ -62,13 +69,13 @@ pub struct RunArguments {
     #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_CONNECT_TIMEOUT", default_value = "5s",
         value_parser = duration)]
     connect_timeout: Duration,
-    /// Calls to one endpoint at a time. A call takes the issuer some tenths of a second, so 16 keep up with 50 a second,
-    /// and an issuer that hangs is sent no more than 16 before it is known to be down
+    /// Calls to one endpoint at a time. A call takes the issuer some tenths of a second, so 16 keep up with 50 a
+    /// second, and an issuer that hangs is sent no more than 16 before it is known to be down
     #[arg(long, value_name = "NUMBER", env = "SYNIVERSE_TOKEN_OPERATOR_REQUESTS_IN_FLIGHT", default_value = "16",
         value_parser = clap::value_parser!(u32).range(MOST_REQUESTS))]
     requests_in_flight: u32,
-    /// Calls to one endpoint in a second, and in a burst. At 50 a thousand tokens are renewed within 20 s of an outage's
-    /// end, while no issuer takes it for an attack
+    /// Calls to one endpoint in a second, and in a burst. At 50 a thousand tokens are renewed within 20 s of an
+    /// outage's end, which is no more than an issuer for the public expects
     #[arg(long, value_name = "NUMBER", env = "SYNIVERSE_TOKEN_OPERATOR_REQUESTS_PER_SECOND", default_value = "50",
         value_parser = clap::value_parser!(u32).range(MOST_REQUESTS))]
     requests_per_second: u32,
@@ -82,6 +89,11 @@ pub struct RunArguments {
     #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_DAILY_CHECK", default_value = "24h",
         value_parser = duration)]
     daily_check: Duration,
+    #[command(flatten)]
+    election: ElectionArguments,
+    /// Where metrics and the answers to probes are served, over plain http, such as 0.0.0.0:8080 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "SYNIVERSE_TOKEN_OPERATOR_LISTEN")]
+    listen: Option<SocketAddr>,
     /// The least important lines to log: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "SYNIVERSE_TOKEN_OPERATOR_LOG_LEVEL", default_value = "info")]
     log_level: LevelFilter,
@@ -108,6 +120,10 @@ pub struct Settings {
     pub daily_check: Duration,
     /// How many calls each endpoint may be sent.
     pub budget: Budget,
+    /// Which Lease is kept; none for a process that runs alone.
+    pub election: Option<ElectionSettings>,
+    /// Where metrics and the answers to probes are served.
+    pub listen: Option<SocketAddr>,
     /// What is logged.
     pub log: LogSettings,
 }
@@ -138,6 +154,25 @@ pub enum SettingsError {
     Timeouts {
         /// As given.
         connect: Duration,
+        /// As given.
+        call: Duration,
+    },
+    /// A Lease that its holder could lose while it acts.
+    #[error(
+        "--retry-period {:?} must be shorter than --renew-deadline {:?}, and that shorter than --lease-duration {:?}",
+        timing.retry_period, timing.renew_deadline, timing.duration
+    )]
+    Lease {
+        /// As given.
+        timing: Timing,
+    },
+    /// A Lease within which no call can end.
+    #[error(
+        "--lease-duration {duration:?} must be longer than --call-timeout {call:?}, --retry-period and a second together"
+    )]
+    LeaseTooShort {
+        /// As given.
+        duration: Duration,
         /// As given.
         call: Duration,
     },
@@ -175,13 +210,10 @@ impl RunArguments {
             ca_bundle: self.ca_bundle.map(ca_bundle).transpose()?,
         };
         let log = LogSettings { level: self.log_level, format: self.log_format };
-        Ok(Settings {
-            issuer,
-            namespaces: self.namespace,
-            daily_check: self.daily_check,
-            budget: crate::fleet::Budget { in_flight: 16, per_second: 50 },
-            log,
-        })
+        let budget = Budget { in_flight: self.requests_in_flight as usize, per_second: self.requests_per_second };
+        let election = self.election.settings(self.call_timeout)?;
+        let (namespaces, daily_check) = (self.namespace, self.daily_check);
+        Ok(Settings { issuer, namespaces, daily_check, budget, election, listen: self.listen, log })
     }
 }
 

@@ -243,6 +243,11 @@ impl State {
         self.tokens.get(self.active.as_ref()?)
     }
 
+    /// True for the token of a session that is known here.
+    pub fn is_of_session(&self, token: &Redacted) -> bool {
+        self.tokens.values().any(|issued| issued.is_of_session() && issued.token == *token)
+    }
+
     /// This state with `held` recorded in it; `None` when the answer changes nothing worth a write.
     ///
     /// Only a token is a step that the fence counts: should the same pair have been extended and found to be over, each
@@ -254,7 +259,7 @@ impl State {
             Outcome::Ended(token) => next.end(&held.id, token),
             Outcome::LoginRefused => {}
         }
-        next.inputs = held.inputs.clone();
+        next.inputs = held.inputs.clone().over(&self.inputs);
         next.refresh = held.refresh.clone().or(next.refresh);
         next.intent = None;
         if next == *self {
@@ -414,6 +419,16 @@ impl Inputs {
     pub fn differs(&self, recorded: &Inputs, name: &str) -> bool {
         let (Some(mine), Some(theirs)) = (self.hashes.get(name), recorded.hashes.get(name)) else { return false };
         self.version == recorded.version && !mine.is_empty() && mine != theirs
+    }
+
+    /// These, and of `older` those that another issuer is asked with.
+    fn over(mut self, older: &Inputs) -> Self {
+        if self.version == older.version {
+            let kept = older.hashes.iter().filter(|(name, _)| !self.hashes.contains_key(*name));
+            let kept: Vec<_> = kept.map(|(name, hash)| (name.clone(), hash.clone())).collect();
+            self.hashes.extend(kept);
+        }
+        self
     }
 
     /// True when no call was recorded that could have been made with a value `name`.

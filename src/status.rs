@@ -5,6 +5,7 @@ use crate::facts::Observed;
 use crate::fingerprint::fingerprint;
 use crate::memory::Memory;
 use crate::moment::{Moment, Now};
+use crate::pass::Delivered;
 use crate::reason::{Finding, Reason, Weight};
 use crate::schedule::{GRACE, Life};
 use crate::secrets::{rfc3339, shown_expiry};
@@ -69,6 +70,15 @@ impl Standing {
     fn is_in_order(&self) -> bool {
         let reason = self.finding.as_ref().map(|finding| finding.reason);
         reason.is_none_or(|reason| reason.weight() <= Weight::Notice && reason != Reason::Suspended)
+    }
+
+    /// The token in the token Secret, `written` by this pass or not.
+    pub fn delivered(&self, written: Option<Moment>, now: Moment) -> Option<Delivered> {
+        let issued = self.issued.as_ref().filter(|_| self.delivered)?;
+        let expires = self.life.as_ref().and_then(|life| life.expires);
+        let dies = if issued.ended { Some(expires.map_or(now, |expires| expires.min(now))) } else { expires };
+        let is_of_session = issued.is_of_session();
+        Some(Delivered { fingerprint: fingerprint(&issued.token), is_of_session, dies, written })
     }
 
     fn ready(&self, secret: &str, shown: Option<&str>, now: Moment) -> (bool, Finding) {

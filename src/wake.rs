@@ -38,7 +38,10 @@ enum PassError {
 /// With the time after which to try again, when the pass came to nothing.
 pub async fn wake(context: &Context, resource: Arc<SyniverseToken>) -> Result<Option<Duration>, Duration> {
     let (name, uid) = (ObjectName::of(&*resource), resource.uid().unwrap_or_default());
+    context.progress().begins(&name, context.clock.now().mono);
     let result = look(context, resource, &name, &uid).await;
+    let left = result.map_or_else(Some, |left| left);
+    context.progress().ended(&name, left.map(|left| context.clock.now().mono + left));
     if !context.is_living(&uid) {
         // It went while it was looked at: what that pass left behind is forgotten as well.
         context.forget(&name, Some(&uid));
@@ -64,6 +67,7 @@ async fn look(
         Ok(pass) => Ok(conclude(context, &resource, &mut memory, &pass)),
         Err(error) => {
             memory.failed_passes = memory.failed_passes.saturating_add(1);
+            context.metrics.failed();
             let ObjectName { namespace, name } = name;
             tracing::warn!(namespace, name, %error, "the pass failed");
             Err(PASS_RETRY.after(memory.failed_passes, spread(uid)))
@@ -90,5 +94,6 @@ fn conclude(context: &Context, resource: &SyniverseToken, memory: &mut Memory, p
     let sleep = Sleep::until(pass.wake, now);
     (memory.failed_passes, memory.sleep) = (0, Some(sleep));
     context.reporter.report(resource, pass, now.mono);
+    context.metrics.passed(&ObjectName::of(resource), pass, now);
     sleep.left(now)
 }

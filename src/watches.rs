@@ -53,12 +53,14 @@ pub fn resources(
     writer: reflector::store::Writer<SyniverseToken>,
 ) -> impl Stream<Item = Result<SyniverseToken, watcher::Error>> + Send {
     let touching = Arc::clone(&context);
+    let mut is_first = true;
     watcher(api, watcher::Config::default())
         .backoff(Patience::default())
         .modify(prune)
         .inspect(move |event| {
             if let Ok(event) = event {
                 follow(&context, &mut index.lock().unwrap_or_else(PoisonError::into_inner), event);
+                note_first_list(&context, event, &mut is_first);
             }
         })
         .reflect(writer)
@@ -129,10 +131,11 @@ pub fn follow(context: &Context, index: &mut Index, event: &Event<SyniverseToken
 /// Wakes the resources that a changed Secret matters to. Metadata only, and nothing is kept.
 pub async fn secrets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>, index: Arc<Mutex<Index>>, door: Door) {
     let mut events = watcher(api, watcher::Config::default()).backoff(Patience::default()).boxed();
-    let mut listed = HashSet::new();
+    let (mut listed, mut is_first) = (HashSet::new(), true);
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
+                note_first_list(&context, &event, &mut is_first);
                 let index = index.lock().unwrap_or_else(PoisonError::into_inner);
                 concerned(&context, &index, &mut listed, &event)
                     .into_iter()
@@ -140,6 +143,13 @@ pub async fn secrets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>,
             }
             Err(error) => complain("Secrets", &error),
         }
+    }
+}
+
+/// A watch has shown everything for the first time: the process is ready when each of them has.
+fn note_first_list<K>(context: &Context, event: &Event<K>, is_first: &mut bool) {
+    if matches!(event, Event::InitDone) && std::mem::take(is_first) {
+        context.progress().listed();
     }
 }
 

@@ -3,8 +3,14 @@
 
 #[path = "pure/facts.rs"]
 mod facts;
+#[path = "pure/fleet.rs"]
+mod fleet;
+#[path = "pure/lease.rs"]
+mod lease;
 #[path = "pure/memory.rs"]
 mod memory;
+#[path = "pure/metrics.rs"]
+mod metrics;
 #[path = "pure/plan.rs"]
 mod plan;
 #[path = "pure/schedule.rs"]

@@ -7,13 +7,15 @@ use std::{
     time::Duration,
 };
 
+use futures::Stream;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::{Api, Client};
 use tokio::sync::OnceCell;
 
 use crate::{
-    Cluster, Error, Process, Result, Scratch,
+    Change, Cluster, Error, Process, Result, Scratch,
     scratch::random,
+    store,
     tools::{Tools, free_port},
     wait_for,
 };
@@ -71,6 +73,15 @@ impl ControlPlane {
     /// How to reach it.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// Every change of what is stored under one of these `/registry/…` keys, from the first on, whether the API server
+    /// lives or not: etcd tells of it.
+    ///
+    /// # Errors
+    /// If etcd does not answer. The stream ends with an error when etcd does.
+    pub async fn changes(&self, under: &[String]) -> Result<impl Stream<Item = Result<Change>> + Send + use<>> {
+        store::changes(self.layout.etcd_port, under.to_vec()).await
     }
 
     /// Kills the API server (SIGKILL). Its data stay, and its port is not given to anyone else.
@@ -165,6 +176,8 @@ impl Layout {
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             format!("--token-auth-file={}", self.show("tokens.csv")),
             "--authorization-mode=RBAC".to_owned(),
+            // No client can tell; `changes` can be read.
+            "--storage-media-type=application/json".to_owned(),
         ]
     }
 

@@ -48,6 +48,9 @@ pub enum Error {
         /// The reason.
         source: kube::config::KubeconfigError,
     },
+    /// etcd told something that is not a change of an object.
+    #[error("failed to read what etcd tells: {0}")]
+    Store(String),
     /// The API server refused or could not be reached.
     #[error("failed to ask the API server: {0}")]
     Kube(#[from] kube::Error),

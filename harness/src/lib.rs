@@ -10,6 +10,7 @@ mod error;
 mod operator;
 mod process;
 mod scratch;
+mod store;
 mod tools;
 mod wait;
 
@@ -19,6 +20,8 @@ pub use error::Error;
 pub use operator::Operator;
 pub use process::Process;
 pub use scratch::Scratch;
+pub use store::Change;
+pub use tools::{free_port, helm};
 pub use wait::wait_for;
 
 /// What a harness call gives.

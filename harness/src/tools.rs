@@ -18,8 +18,13 @@ pub(crate) struct Tools(HashMap<String, PathBuf>);
 impl Tools {
     /// Asks the build script, which builds what is missing (minutes the first time, said on stderr).
     pub(crate) fn find() -> Result<Self> {
-        let output =
-            Command::new(BUILD).stderr(Stdio::inherit()).output().map_err(Error::io(format!("run {BUILD}")))?;
+        Self::built(&[])
+    }
+
+    fn built(arguments: &[&str]) -> Result<Self> {
+        let mut build = Command::new(BUILD);
+        build.args(arguments).stderr(Stdio::inherit());
+        let output = build.output().map_err(Error::io(format!("run {BUILD}")))?;
         if !output.status.success() {
             return Err(Error::Failed { program: BUILD.to_owned(), stderr: "see its output above".to_owned() });
         }
@@ -33,11 +38,22 @@ impl Tools {
     }
 }
 
+/// The path of Helm, which is built if it is missing (minutes the first time, said on stderr).
+///
+/// # Errors
+/// If it cannot be built.
+pub fn helm() -> Result<PathBuf> {
+    Ok(Tools::built(&["helm"])?.path("helm"))
+}
+
 /// A loopback port that nobody listens on.
 ///
 /// It lies below the range (32768 and up) from which the kernel takes ports for outgoing connections: there, while the
 /// API server is down, its port could be taken by a connection, even by a client's own retry.
-pub(crate) fn free_port() -> Result<u16> {
+///
+/// # Errors
+/// `NoFreePort` if a hundred ports tried are all taken.
+pub fn free_port() -> Result<u16> {
     const ATTEMPTS: usize = 100;
     let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     (0..ATTEMPTS).map(|_| 10_000 + (random() % 20_000) as u16).find(is_free).ok_or(Error::NoFreePort)

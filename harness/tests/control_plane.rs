@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{StreamExt, TryStreamExt};
 use harness::{ControlPlane, Error, shared, wait_for};
 use k8s_openapi::{
     api::core::v1::{ConfigMap, Namespace, Secret},
@@ -20,6 +21,7 @@ use kube::{
     Api, Client,
     api::{DeleteParams, ObjectMeta, PostParams},
 };
+use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -94,6 +96,30 @@ async fn a_stopped_api_server_comes_back_at_its_address_with_its_data() {
 
     plane.start_apiserver().await.unwrap();
     assert!(maps.get("kept").await.is_ok());
+}
+
+#[tokio::test]
+async fn every_change_is_told_whether_the_api_server_lives_or_not() {
+    let mut plane = ControlPlane::start().await.unwrap();
+    let client = plane.cluster().client().await.unwrap();
+    let maps = Api::<ConfigMap>::namespaced(client.clone(), "default");
+    let changes = plane.changes(&["/registry/configmaps/default/told".to_owned()]).await.unwrap();
+    let versions = |map: &ConfigMap| map.metadata.resource_version.clone();
+
+    let made = versions(&make_map(client, "default", "told").await);
+    plane.stop_apiserver();
+    plane.start_apiserver().await.unwrap();
+    let mut changed = maps.get("told").await.unwrap();
+    changed.data = None;
+    let changed = versions(&maps.replace("told", &PostParams::default(), &changed).await.unwrap());
+    maps.delete("told", &DeleteParams::default()).await.unwrap();
+
+    let told: Vec<_> = changes.take(3).try_collect().await.unwrap();
+    let version = |object: &Option<Value>| {
+        object.as_ref().map(|object| object["metadata"]["resourceVersion"].as_str().unwrap().to_owned())
+    };
+    let told: Vec<_> = told.iter().map(|change| (version(&change.was), version(&change.is))).collect();
+    assert_eq!(told, [(None, made.clone()), (made, changed.clone()), (changed, None)]);
 }
 
 #[tokio::test]

@@ -11,13 +11,14 @@ use std::time::Duration;
 
 /// Who waits for the end of another call is woken by it, and looks again after this time in case that went wrong.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Who waits for an endpoint that is down is woken when it is up or his turn to probe it comes, and looks again after one
-/// to two times this.
+/// Who waits for an endpoint that is down is woken when it is up or his turn to probe it comes, and looks again after
+/// one to two times this.
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(60);
 /// Who does not come this long after the moment he was told has lost his place: his pass failed, or he is gone.
 const LATE: Duration = Duration::from_secs(5);
-/// Nobody is woken to come earlier by less than this.
-const WORTH_WAKING: Duration = Duration::from_secs(1);
+/// Nobody is woken to come earlier by less than this: moments are computed anew after each call, and not to the same
+/// microsecond.
+const WORTH_WAKING: Duration = Duration::from_millis(100);
 
 /// One endpoint.
 #[derive(Debug)]
@@ -104,6 +105,7 @@ impl Endpoint {
         now: Moment,
     ) -> Vec<Wake> {
         let Some(Flight { place, is_probe }) = self.in_flight.remove(call_key) else { return Vec::new() };
+        self.queue.remove(member);
         let Some(outcome) = outcome else { return self.call_up(now) };
         if outcome == Outcome::Failed(FailureKind::Unavailable) {
             self.failed.insert(member.clone(), Place { is_retry: true, is_new: false, ..place });
@@ -243,9 +245,9 @@ impl Endpoint {
         wakes
     }
 
-    /// Those that could call if there were room, in the order in which they may: of each call key the first, those whose
-    /// last call did not fail by expiry, and retries by expiry. While both wait they take turns, and retries that would
-    /// have more than half of the room in flight are not in line.
+    /// Those that could call if there were room, in the order in which they may: of each call key the first; those
+    /// whose last call did not fail, by expiry, and retries, by expiry. While both wait they take turns, and retries
+    /// that would have more than half of the room in flight are not in line.
     fn line(&self) -> Vec<&ObjectName> {
         let mut waiting: Vec<_> = self.queue.iter().collect();
         waiting.sort_by_key(|(_, place)| (place.is_retry, place.expires));

@@ -41,8 +41,8 @@ struct Outage {
 struct LastCall {
     at: Moment,
     success: bool,
-    /// The moment it bears witness of: when it succeeded, or when the first of a row of failures came. Later failures of
-    /// the same resource say nothing new of the endpoint.
+    /// The moment it bears witness of: when it succeeded, or when the first of a row of failures came. Later failures
+    /// of the same resource say nothing new of the endpoint.
     witness: Moment,
 }
 

@@ -49,6 +49,8 @@ impl<'a> Application<'a> {
         let known = question.known().map(|issued| issued.token.clone());
         let key = self.desk.observed.resource.spec.key();
         let kept = self.desk.observed.token.as_ref().and_then(|secret| secrets::believed_token(secret, key));
+        // The token of a session that this resource had before is none of this issuer's business.
+        let kept = kept.filter(|kept| !question.state.is_of_session(kept));
         let mut candidates = Vec::new();
         for candidate in [given.clone().filter(|_| changed), known, kept, given].into_iter().flatten() {
             if !candidates.contains(&candidate) {

@@ -1,6 +1,6 @@
 //! When a session is extended: once per pair, while the pair lives.
 
-use super::{Due, Life, Terms, next_slot};
+use super::{Due, Life, MINUTE, Terms, next_slot};
 use crate::fingerprint::spread;
 use crate::issuer::Cause;
 use crate::moment::{Now, earlier};
@@ -18,6 +18,8 @@ impl Terms {
             return Due { cause: Cause::ClockDoubt, at: now.mono };
         }
         let at = match life.expires {
+            // It would kill a token that workloads may well be using, again and again.
+            Some(_) if issued.lifetime_seconds == Some(0) => life.answered + MINUTE,
             Some(expires) => expires - self.before_the_end(issued),
             None => now.moment_of(self.daily_extension(issued)),
         };

@@ -136,6 +136,13 @@ fn refresh_before_is_the_lead_and_never_more_than_half_of_the_life() {
 }
 
 #[test]
+fn a_pair_that_is_said_to_have_no_time_left_is_extended_after_a_minute_and_not_in_a_loop() {
+    let mut cluster = Cluster::session(&LOGIN);
+    cluster.answer(now(0.0), "first", 0);
+    assert_eq!(wait_of(&mut cluster, 0.0), 60.0);
+}
+
+#[test]
 fn a_restart_with_a_live_pair_asks_nothing() {
     let mut cluster = settled(&[PAIR, LOGIN].concat());
     cluster.restart(now(10.0));
@@ -317,4 +324,17 @@ fn a_resource_that_becomes_a_session_keeps_the_applications_token_until_it_has_o
     cluster.respec(json!({}));
     cluster.observed.credentials = Some(crate::facts::credentials("secret", Some("old")));
     assert_eq!(crate::facts::old_token(&cluster.call(now(700.0))), "first");
+}
+
+#[test]
+fn the_token_of_a_session_is_never_sent_to_the_issuer_of_applications() {
+    let mut cluster = settled(&PAIR);
+    cluster.respec(json!({}));
+    cluster.observed.credentials = Some(crate::facts::credentials("secret", Some("old")));
+    assert_eq!(crate::facts::old_token(&cluster.call(now(10.0))), "old");
+    cluster.answer(now(10.0), "second", 600);
+    let session = json!({"endpoint": "https://sma.example.com/token", "credentials": {"secretRef": {"name": "sma"}}});
+    cluster.respec(json!({"application": null, "session": session}));
+    cluster.give(&PAIR);
+    assert_eq!(asked(&cluster.call(now(20.0))), "extend first", "the pasted pair was used up before");
 }

@@ -3,8 +3,10 @@
 
 #![allow(dead_code, unused_imports, reason = "each test crate uses a part of it")]
 
+mod dice;
 mod stage;
 mod writes;
 
+pub(crate) use dice::Dice;
 pub(crate) use stage::*;
 pub(crate) use writes::Writes;

@@ -26,6 +26,8 @@ pub(crate) const CONSUMER_KEY: &str = "canary-consumer-key";
 pub(crate) const CONSUMER_SECRET: &str = "canary-consumer-secret";
 /// The token that the application has at first. Its time is over.
 pub(crate) const PORTAL_TOKEN: &str = "canary-portal-token";
+/// Who owns what a test itself writes.
+pub(crate) const FIELD_MANAGER: &str = "test";
 /// How long a test waits for what must come: far more than it takes, on a machine that compiles at the same time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -89,6 +91,14 @@ impl Stage {
         self.operator = Some(Operator::start(command).unwrap());
     }
 
+    /// A second operator in this namespace, as the administrator.
+    pub(crate) fn another_operator(&self) -> Operator {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_syniverse-token-operator"));
+        command.args(["run", "--insecure-endpoints", "--endpoint-host=*", "--namespace", self.namespace.name()]);
+        command.env("KUBECONFIG", self.cluster.kubeconfig());
+        Operator::start(command).unwrap()
+    }
+
     /// The running operator: to be killed, stopped, started again or read.
     pub(crate) fn operator(&mut self) -> &mut Operator {
         self.operator.as_mut().expect("an operator was started")
@@ -123,7 +133,7 @@ impl Stage {
         object["apiVersion"] = json!("syniverse.dev/v1alpha1");
         object["kind"] = json!("SyniverseToken");
         object["metadata"]["name"] = json!(name);
-        self.tokens.patch(name, &PatchParams::apply("test").force(), &Patch::Apply(object)).await.unwrap()
+        self.tokens.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(object)).await.unwrap()
     }
 
     /// Changes a resource by a merge patch.
@@ -184,7 +194,7 @@ impl Stage {
         let data = values.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())));
         let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
         let secret = Secret { metadata, data: Some(data.collect()), ..Secret::default() };
-        self.secrets.patch(name, &PatchParams::apply("test").force(), &Patch::Apply(secret)).await.unwrap()
+        self.secrets.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(secret)).await.unwrap()
     }
 
     /// Changes a Secret by a merge patch.

@@ -1,19 +1,20 @@
-//! Many resources, each with an application of its own, served by one operator and seen through one watch.
+//! Many resources, served by one operator and seen through one watch.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use harness::{Cluster, Namespace, Operator};
-use issuer_simulator::application::NewApplication;
-use issuer_simulator::switches::{Rounding, Switches};
+use issuer_simulator::switches::Switches;
 use issuer_simulator::{Options, Simulator};
 use jiff::Timestamp;
+use kube::Client;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, timeout_at};
 
 use crate::record::Record;
-use crate::stage::{self, Example, Sighting};
+use crate::requests::Requests;
+use crate::stage::{self, Sighting};
 
 const LONGEST_STOP: Duration = Duration::from_secs(15);
 
@@ -23,36 +24,38 @@ pub(crate) struct Fleet {
     operator: Operator,
     pub(crate) simulator: Simulator,
     pub(crate) record: Record,
+    pub(crate) client: Client,
     sightings: UnboundedReceiver<(Timestamp, Sighting)>,
+    cluster: Cluster,
     namespace: Namespace,
 }
 
+/// What happened while nothing was due.
+pub(crate) struct Rest {
+    pub(crate) time: Duration,
+    pub(crate) calls: usize,
+    pub(crate) writes: usize,
+    pub(crate) requests: Requests,
+}
+
 impl Fleet {
-    /// Starts the simulator and the operator and creates the resources; no token is waited for.
+    /// Starts the simulator and the operator; the resources of these names are the caller's to create.
     ///
     /// # Errors
-    /// If something cannot be started, or the API server refuses an object.
-    pub(crate) async fn start(
-        cluster: &Cluster,
-        rounding: Rounding,
-        resources: usize,
-        validity: Duration,
-    ) -> anyhow::Result<Self> {
-        let switches = Switches { rounding, ..Switches::default() };
+    /// If something cannot be started.
+    pub(crate) async fn start(cluster: &Cluster, switches: Switches, names: Vec<String>) -> anyhow::Result<Self> {
         let simulator = Simulator::start(Options { switches, ..Options::default() }).await?;
         let (client, namespace) = (cluster.client().await?, cluster.namespace().await?);
         let binary = Path::new(env!("CARGO_BIN_EXE_syniverse-token-operator"));
         let operator = stage::operator(binary, Some(cluster.kubeconfig()), namespace.name())?;
         let sightings = stage::watch(&client, namespace.name());
-        let names: Vec<String> = (1..=resources).map(|number| format!("token-{number:02}")).collect();
-        for name in &names {
-            let application = NewApplication::expired(name, "secret", "portal-token");
-            simulator.add_application(application.clone());
-            let validity = format!("{}s", validity.as_secs());
-            let example = Example::of(&application, name, &simulator.endpoint(), &validity)?;
-            example.create(&client, namespace.name()).await?;
-        }
-        Ok(Self { operator, simulator, record: Record::of(names), sightings, namespace })
+        let cluster = cluster.clone();
+        Ok(Self { operator, simulator, record: Record::of(names), sightings, client, cluster, namespace })
+    }
+
+    /// The namespace of the resources.
+    pub(crate) fn namespace(&self) -> &str {
+        self.namespace.name()
     }
 
     /// Records what is seen until the record is as `holds` says, or `longest` has passed.
@@ -81,6 +84,22 @@ impl Fleet {
     /// As [`Fleet::until`].
     pub(crate) async fn pass(&mut self, time: Duration) -> anyhow::Result<()> {
         self.until(time, |_| false).await
+    }
+
+    /// What happens from now on, for as long as this, while nothing is due.
+    ///
+    /// # Errors
+    /// As [`Fleet::until`], or if the API server does not count.
+    pub(crate) async fn rest(&mut self, time: Duration) -> anyhow::Result<Rest> {
+        let (calls, writes) = (self.simulator.journal().calls.len(), self.record.writes());
+        let before = Requests::so_far(&self.cluster)?;
+        self.pass(time).await?;
+        Ok(Rest {
+            time,
+            calls: self.simulator.journal().calls.len() - calls,
+            writes: self.record.writes() - writes,
+            requests: Requests::so_far(&self.cluster)?.since(&before),
+        })
     }
 
     /// Ends the operator, so that it costs the next phase nothing.

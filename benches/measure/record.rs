@@ -24,8 +24,10 @@ pub(crate) struct Record {
 pub(crate) struct Seen {
     /// The tokens in its token Secret.
     pub(crate) tokens: Vec<Held>,
-    /// Writes of its token Secret and of its state Secret.
-    pub(crate) secret_writes: Vec<Timestamp>,
+    /// Writes of its state Secret.
+    pub(crate) state_writes: Vec<Timestamp>,
+    /// Writes of its token Secret.
+    pub(crate) token_writes: Vec<Timestamp>,
     /// Writes of the resource: its creation, and from then on of its status.
     pub(crate) status_writes: Vec<Timestamp>,
 }
@@ -49,7 +51,8 @@ impl Record {
             Sighting::Secret(secret) => {
                 let name = secret.name_any();
                 if let Some(seen) = self.seen.get_mut(owner(&name)) {
-                    seen.secret_writes.push(at);
+                    let is_state = name.ends_with(STATE_SECRET_SUFFIX);
+                    (if is_state { &mut seen.state_writes } else { &mut seen.token_writes }).push(at);
                     seen.tokens.extend(token_in(&secret).map(|token| Held { since: at, token }));
                     seen.tokens.dedup_by(|later, earlier| later.token == earlier.token);
                 }
@@ -69,12 +72,18 @@ impl Record {
 
     /// All writes so far.
     pub(crate) fn writes(&self) -> usize {
-        self.seen.values().map(|seen| seen.secret_writes.len() + seen.status_writes.len()).sum()
+        self.seen.values().flat_map(Seen::writes).map(Vec::len).sum()
     }
 
     /// The resources by name.
     pub(crate) fn resources(&self) -> impl Iterator<Item = (&String, &Seen)> {
         self.seen.iter()
+    }
+}
+
+impl Seen {
+    fn writes(&self) -> [&Vec<Timestamp>; 3] {
+        [&self.state_writes, &self.token_writes, &self.status_writes]
     }
 }
 

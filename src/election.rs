@@ -1,0 +1,206 @@
+//! Keeps the Lease: takes it when it is free, renews it, and says at every moment whether this process may act.
+
+use crate::clock::Clock;
+use crate::error::said;
+use crate::lease::{Bid, Candidate, Timing, is_free};
+use crate::moment::Moment;
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::PostParams;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+/// One attempt takes no longer.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// Whether this process may act.
+#[derive(Clone, Debug)]
+pub struct Leadership(Role);
+
+#[derive(Clone, Debug)]
+enum Role {
+    /// There is nobody else.
+    Sole,
+    /// As long as the Lease is renewed; calls only for so long after each renewal.
+    Elected { renewed: watch::Receiver<Option<Moment>>, calls_for: Duration },
+}
+
+impl Leadership {
+    /// Of a process that runs alone.
+    pub fn sole() -> Self {
+        Self(Role::Sole)
+    }
+
+    /// True while this process acts.
+    pub fn leads(&self) -> bool {
+        match &self.0 {
+            Role::Sole => true,
+            Role::Elected { renewed, .. } => renewed.borrow().is_some(),
+        }
+    }
+
+    /// True while a call that begins now ends before another process could act.
+    pub fn may_call(&self, now: Moment) -> bool {
+        match &self.0 {
+            Role::Sole => true,
+            Role::Elected { renewed, calls_for } => renewed.borrow().is_some_and(|renewed| now < renewed + *calls_for),
+        }
+    }
+
+    /// Ends when this process acts, if that can begin.
+    pub async fn begins(&mut self) {
+        self.until(|renewed| renewed.is_some()).await;
+    }
+
+    /// Ends when this process does not act.
+    pub async fn ends(&mut self) {
+        self.until(|renewed| renewed.is_none()).await;
+    }
+
+    async fn until(&mut self, is_so: impl Fn(&Option<Moment>) -> bool) {
+        let Role::Elected { renewed, .. } = &mut self.0 else { return std::future::pending().await };
+        if renewed.wait_for(is_so).await.is_err() {
+            // The elector has ended: nothing changes any more.
+            std::future::pending().await
+        }
+    }
+}
+
+/// What the election is about.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// The namespace of the Lease.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Names this process.
+    pub identity: String,
+    /// How it is kept.
+    pub timing: Timing,
+}
+
+/// The one who keeps the Lease.
+pub struct Elector {
+    api: Api<Lease>,
+    seat: Seat,
+    candidate: Candidate,
+    clock: Arc<dyn Clock>,
+    renewed: watch::Sender<Option<Moment>>,
+}
+
+impl Elector {
+    /// A candidate, and what it says of itself. Calls take up to `call_timeout`.
+    pub fn new(client: Client, seat: Seat, clock: Arc<dyn Clock>, call_timeout: Duration) -> (Self, Leadership) {
+        let (sender, renewed) = watch::channel(None);
+        let candidate = Candidate::new(seat.identity.clone(), seat.timing);
+        let api = Api::namespaced(client, &seat.namespace);
+        let calls_for = seat.timing.calls_may_begin_for(call_timeout);
+        let leadership = Leadership(Role::Elected { renewed, calls_for });
+        (Self { api, seat, candidate, clock, renewed: sender }, leadership)
+    }
+
+    /// Keeps the Lease until `stop`, which comes when everything else has ended: then it is released.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        let mut freed = std::pin::pin!(self.freed());
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            self.attempt().await;
+            let wait = self.wait();
+            tokio::select! {
+                () = sleep(wait) => {}
+                Some(()) = freed.next(), if self.candidate.renewed().is_none() => {}
+                () = &mut stop => break,
+            }
+        }
+        self.release().await;
+    }
+
+    /// The moments at which somebody lets go of the Lease. Without the right to watch it, there are none.
+    fn freed(&self) -> impl Stream<Item = ()> + use<> {
+        let only = watcher::Config::default().fields(&format!("metadata.name={}", self.seat.name));
+        let leases = watcher(self.api.clone(), only).default_backoff();
+        leases.filter_map(|event| {
+            let lease = match event {
+                Ok(Event::Apply(lease) | Event::InitApply(lease)) => lease.spec,
+                _ => None,
+            };
+            futures::future::ready(lease.filter(is_free).map(drop))
+        })
+    }
+
+    async fn attempt(&mut self) {
+        let sent = self.clock.now().mono;
+        let left = self.candidate.gives_up_at().map_or(ATTEMPT, |end| end.until(sent).min(ATTEMPT));
+        match timeout(left, self.bid(sent)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(lease = self.seat.name, error = said(&error), "failed to keep the Lease"),
+            Err(_) => tracing::warn!(lease = self.seat.name, "failed to keep the Lease: no answer in time"),
+        }
+        let now = self.clock.now().mono;
+        if self.candidate.gives_up_at().is_some_and(|end| end <= now) {
+            self.candidate.lost();
+        }
+        self.tell();
+    }
+
+    async fn bid(&mut self, sent: Moment) -> kube::Result<()> {
+        let found = self.api.get_opt(&self.seat.name).await?;
+        let now = self.clock.now();
+        let written = match self.candidate.bid(&self.seat.name, found, now) {
+            Bid::Wait(_) => return Ok(()),
+            Bid::Create(lease) => self.api.create(&PostParams::default(), &lease).await,
+            Bid::Replace(lease) => self.api.replace(&self.seat.name, &PostParams::default(), &lease).await,
+        };
+        match written {
+            Ok(lease) => self.candidate.won(lease, sent),
+            // Who was faster will be seen at the next attempt.
+            Err(kube::Error::Api(refusal)) if refusal.is_conflict() || refusal.is_already_exists() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn tell(&self) {
+        let renewed = self.candidate.renewed();
+        let was = self.renewed.send_replace(renewed);
+        let (lease, identity) = (&self.seat.name, &self.seat.identity);
+        match (was, renewed) {
+            (None, Some(_)) => tracing::info!(lease, identity, "leads"),
+            (Some(_), None) => tracing::info!(lease, identity, "leads no longer: no further call is begun"),
+            _ => {}
+        }
+    }
+
+    /// Attempts come every retry period; one who leads makes one more right at its deadline.
+    fn wait(&self) -> Duration {
+        let now = self.clock.now().mono;
+        let deadline = self.candidate.gives_up_at().map(|end| end.until(now));
+        let period = self.seat.timing.retry_period;
+        deadline.map_or(period, |deadline| period.min(deadline))
+    }
+
+    async fn release(mut self) {
+        if self.candidate.renewed().is_none() {
+            return;
+        }
+        self.candidate.lost();
+        self.tell();
+        let released = timeout(ATTEMPT, async {
+            let Some(lease) = self.api.get_opt(&self.seat.name).await? else { return Ok(()) };
+            let Some(released) = self.candidate.release(lease, self.clock.now()) else { return Ok(()) };
+            self.api.replace(&self.seat.name, &PostParams::default(), &released).await.map(drop)
+        });
+        match released.await {
+            Ok(Ok(())) => tracing::info!(lease = self.seat.name, "released the Lease"),
+            Ok(Err(error)) => {
+                tracing::warn!(lease = self.seat.name, error = said(&error), "failed to release the Lease")
+            }
+            Err(_) => tracing::warn!(lease = self.seat.name, "failed to release the Lease: no answer in time"),
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! What is counted and measured: one registry, the names of design section 7, and nothing whose labels could grow without
+//! bound.
+
+use crate::fleet::ObjectName;
+use crate::issuer::{Ask, Cause, FailureKind};
+use crate::moment::{Moment, Now};
+use crate::pass::{NewToken, Pass};
+use crate::process::Usage;
+use crate::reason::{Reason, Weight};
+use crate::status::ready;
+use jiff::Timestamp;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+type Seconds = Gauge<f64, AtomicU64>;
+type SecondsTotal = Counter<f64, AtomicU64>;
+
+/// Bounds of a rotation's lateness, in seconds: a first ask that is answered at once takes hundredths.
+const LATENESS: [f64; 11] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0];
+/// Bounds of an issuer's latency, in seconds, up to the usual call timeout.
+const LATENCY: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// A word from a closed vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Word(&'static str);
+
+impl EncodeLabelValue for Word {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        encoder.write_str(self.0)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfToken {
+    namespace: String,
+    name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfIssuer {
+    issuer: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCall {
+    issuer: Word,
+    cause: Word,
+    outcome: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfReason {
+    reason: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfDeath {
+    cause: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfOutcome {
+    outcome: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfVersion {
+    version: Word,
+}
+
+/// Everything that is counted and measured.
+pub struct Metrics {
+    registry: Registry,
+    expiration: Family<OfToken, Seconds>,
+    ready: Family<OfToken, Gauge>,
+    dead: Family<OfDeath, SecondsTotal>,
+    lateness: Family<OfIssuer, Histogram>,
+    refreshes: Family<OfCall, Counter>,
+    latency: Family<OfIssuer, Histogram>,
+    in_flight: Family<OfIssuer, Gauge>,
+    skew: Family<OfIssuer, Gauge>,
+    failures: Family<OfReason, Counter>,
+    passes: Family<OfOutcome, Counter>,
+    leads: Gauge,
+    cpu: SecondsTotal,
+    memory: Gauge,
+    open_files: Gauge,
+    start: Gauge,
+    tokens: Mutex<HashMap<ObjectName, Token>>,
+}
+
+/// The token in one token Secret.
+#[derive(Clone, Debug)]
+struct Token {
+    fingerprint: String,
+    issuer: Word,
+    /// When it dies; none = never.
+    dies: Option<Moment>,
+    /// Another one took its place at the issuer.
+    is_superseded: bool,
+    /// Its time as a dead one is counted up to here.
+    counted: Moment,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::default(),
+            expiration: Family::default(),
+            ready: Family::default(),
+            dead: Family::default(),
+            lateness: Family::new_with_constructor(|| Histogram::new(LATENESS)),
+            refreshes: Family::default(),
+            latency: Family::new_with_constructor(|| Histogram::new(LATENCY)),
+            in_flight: Family::default(),
+            skew: Family::default(),
+            failures: Family::default(),
+            passes: Family::default(),
+            leads: Gauge::default(),
+            cpu: SecondsTotal::default(),
+            memory: Gauge::default(),
+            open_files: Gauge::default(),
+            start: Gauge::default(),
+            tokens: Mutex::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let own = self.registry.sub_registry_with_prefix("syniverse_token");
+        own.register(
+            "expiration_timestamp_seconds",
+            "When the token in the Secret expires, Unix time; no series for one that never does",
+            self.expiration.clone(),
+        );
+        own.register("ready", "1 while the condition Ready is True, else 0", self.ready.clone());
+        own.register(
+            "dead_seconds",
+            "Seconds in which a Secret held a dead token, all together: past its end (expired), or after an extension had \
+             killed it (superseded)",
+            self.dead.clone(),
+        );
+        own.register(
+            "rotation_lateness_seconds",
+            "From the end of a token until the next one was in the Secret; 0 for one that came before",
+            self.lateness.clone(),
+        );
+        own.register(
+            "refreshes",
+            "Calls to issuers, by why they were made and what came of them",
+            self.refreshes.clone(),
+        );
+        own.register("issuer_request_duration_seconds", "How long calls to issuers took", self.latency.clone());
+        own.register("issuer_requests_in_flight", "Calls to issuers that are being made", self.in_flight.clone());
+        own.register(
+            "issuer_clock_skew_seconds",
+            "How far the issuer's Date was ahead of our clock when last seen",
+            self.skew.clone(),
+        );
+        own.register(
+            "failures",
+            "Resources that came to a reason that is trouble, or that a person must act on",
+            self.failures.clone(),
+        );
+        own.register("reconcile_passes", "Passes over resources", self.passes.clone());
+        own.register("leads", "1 while this process acts, 0 while another one does", self.leads.clone());
+        let build: Family<OfVersion, Gauge> = Family::default();
+        build.get_or_create(&OfVersion { version: Word(env!("CARGO_PKG_VERSION")) }).set(1);
+        own.register("build_info", "Always 1", build);
+        let process = self.registry.sub_registry_with_prefix("process");
+        process.register("cpu_seconds", "CPU time of this process", self.cpu.clone());
+        process.register("resident_memory_bytes", "Resident memory of this process", self.memory.clone());
+        process.register("open_fds", "Open file descriptors of this process", self.open_files.clone());
+        process.register("start_time_seconds", "When this process started, Unix time", self.start.clone());
+    }
+
+    /// All of it in the OpenMetrics text format. Dead-token time runs up to `now`.
+    pub fn encode(&self, now: Now) -> String {
+        self.tokens().values_mut().for_each(|token| self.count_dead_time(token, now.mono));
+        if let Some(usage) = Usage::of_this_process() {
+            self.cpu.inc_by((usage.cpu_seconds - self.cpu.get()).max(0.0));
+            self.memory.set(usage.resident_bytes);
+            self.open_files.set(usage.open_files);
+            self.start.set(usage.start_time);
+        }
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+
+    /// Whether this process acts.
+    pub fn leads(&self, leads: bool) {
+        self.leads.set(i64::from(leads));
+        if !leads {
+            // Whoever acts now knows them.
+            self.tokens().clear();
+            self.expiration.clear();
+            self.ready.clear();
+        }
+    }
+
+    /// A call is being made until what is returned is dropped.
+    pub fn call(&self, ask: &Ask) -> impl Drop + use<> {
+        let issuer = OfIssuer { issuer: issuer(ask) };
+        let in_flight = self.in_flight.get_or_create_owned(&issuer);
+        in_flight.inc();
+        Flying(in_flight)
+    }
+
+    /// A call has ended.
+    pub fn called(&self, ask: &Ask, cause: Cause, failure: Option<FailureKind>, took: Duration) {
+        let issuer = issuer(ask);
+        let (cause, outcome) = (Word(cause.as_str()), Word(failure.map_or("answered", FailureKind::as_str)));
+        self.refreshes.get_or_create(&OfCall { issuer, cause, outcome }).inc();
+        self.latency.get_or_create(&OfIssuer { issuer }).observe(took.as_secs_f64());
+    }
+
+    /// The issuer's clock was so far ahead of ours.
+    pub fn skewed(&self, ask: &Ask, ahead_seconds: i64) {
+        self.skew.get_or_create(&OfIssuer { issuer: issuer(ask) }).set(ahead_seconds);
+    }
+
+    /// The issuer has put another token in the place of that in the token Secret of `name`.
+    pub fn superseded(&self, name: &ObjectName, at: Moment) {
+        if let Some(token) = self.tokens().get_mut(name) {
+            token.dies = Some(token.dies.map_or(at, |dies| dies.min(at)));
+            token.is_superseded = true;
+        }
+    }
+
+    /// A pass over `name` came to an end.
+    pub fn passed(&self, name: &ObjectName, pass: &Pass, now: Now) {
+        self.passes.get_or_create(&OfOutcome { outcome: Word("finished") }).inc();
+        let Some(after) = &pass.after else { return };
+        let labels = OfToken { namespace: name.namespace.clone(), name: name.name.clone() };
+        let condition = ready(after);
+        let is_ready = condition.is_some_and(|condition| condition.status == "True");
+        self.ready.get_or_create(&labels).set(i64::from(is_ready));
+        match after.expiration_time.as_ref().and_then(|time| time.parse::<Timestamp>().ok()) {
+            Some(time) => drop(self.expiration.get_or_create(&labels).set(time.as_second() as f64)),
+            None => drop(self.expiration.remove(&labels)),
+        }
+        let before = pass.before.as_ref().and_then(ready).map(|ready| ready.reason.as_str());
+        let reason = Reason::ALL.iter().find(|reason| condition.is_some_and(|is| is.reason == reason.as_str()));
+        if let Some(reason) = reason.filter(|reason| reason.weight() >= Weight::Trouble) {
+            if before != Some(reason.as_str()) {
+                self.failures.get_or_create(&OfReason { reason: Word(reason.as_str()) }).inc();
+            }
+        }
+        self.holds(name, pass, now.mono);
+    }
+
+    /// A pass came to nothing.
+    pub fn failed(&self) {
+        self.passes.get_or_create(&OfOutcome { outcome: Word("failed") }).inc();
+    }
+
+    /// What the token Secret of `name` holds from now on, or since the pass wrote it.
+    fn holds(&self, name: &ObjectName, pass: &Pass, now: Moment) {
+        let Some(delivered) = &pass.delivered else { return };
+        let mut tokens = self.tokens();
+        let since = delivered.written.unwrap_or(now);
+        let token = Token {
+            fingerprint: delivered.fingerprint.clone(),
+            issuer: Word(if delivered.is_of_session { "session" } else { "application" }),
+            dies: delivered.dies,
+            is_superseded: false,
+            counted: since,
+        };
+        let Some(before) = tokens.get_mut(name) else {
+            tokens.insert(name.clone(), token);
+            return;
+        };
+        if before.fingerprint == token.fingerprint {
+            self.count_dead_time(before, now);
+            before.dies = if before.is_superseded { before.dies } else { token.dies };
+            return;
+        }
+        self.count_dead_time(before, since);
+        if pass.new_token == Some(NewToken::Next) {
+            let late = before.dies.map_or(Duration::ZERO, |dies| since.until(dies));
+            self.lateness.get_or_create(&OfIssuer { issuer: token.issuer }).observe(late.as_secs_f64());
+        }
+        *before = token;
+    }
+
+    fn count_dead_time(&self, token: &mut Token, now: Moment) {
+        let Some(dies) = token.dies else { return };
+        let cause = Word(if token.is_superseded { "superseded" } else { "expired" });
+        let dead = now.until(token.counted.max(dies));
+        token.counted = token.counted.max(now);
+        if !dead.is_zero() {
+            self.dead.get_or_create(&OfDeath { cause }).inc_by(dead.as_secs_f64());
+        }
+    }
+
+    /// Forgets a resource that is gone.
+    pub fn forget(&self, name: &ObjectName) {
+        let labels = OfToken { namespace: name.namespace.clone(), name: name.name.clone() };
+        self.tokens().remove(name);
+        self.expiration.remove(&labels);
+        self.ready.remove(&labels);
+    }
+
+    /// A panic elsewhere leaves the map whole: each change is a single insertion or removal.
+    fn tokens(&self) -> MutexGuard<'_, HashMap<ObjectName, Token>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Flying(Gauge);
+
+impl Drop for Flying {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn issuer(ask: &Ask) -> Word {
+    Word(match ask {
+        Ask::Refresh(_) => "application",
+        Ask::Extend(_) | Ask::LogIn(_) => "session",
+    })
+}

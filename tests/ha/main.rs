@@ -1,0 +1,12 @@
+//! Several replicas of which one acts, on a real control plane: whoever goes, another one takes over, and nobody acts twice.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../faults/history.rs"]
+mod history;
+mod probes;
+mod relay;
+mod replicas;
+#[path = "../support/mod.rs"]
+mod support;
+mod takeover;

@@ -1,0 +1,146 @@
+//! A leader goes, in every way in which it can, and another one goes on.
+
+use crate::history::History;
+use crate::relay::Relay;
+use crate::replicas::{SHORT, Terms, USUAL, lease, replica, until_leads};
+use crate::support::*;
+use issuer_simulator::journal::Journal;
+use jiff::Timestamp;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Kills on each of two stages that run side by side.
+const KILLS: usize = 10;
+
+#[tokio::test]
+async fn a_leader_killed_in_mid_rotation_is_replaced_in_time_and_no_token_is_lost() {
+    let (one, other) = tokio::join!(leaders_killed(), leaders_killed());
+    let longest = one.max(other);
+    println!("{} leaders killed; taken over within {longest:.1?} at most, promised {:?}", 2 * KILLS, SHORT.takeover());
+    assert!(longest < SHORT.takeover() + SHORT_OF_BREATH, "{longest:?}");
+}
+
+/// Kills leader after leader in mid-rotation, and gives the longest time until another one led.
+async fn leaders_killed() -> Duration {
+    let stage = Stage::dark().await;
+    let history = History::of(&stage);
+    let kubeconfig = stage.cluster.kubeconfig().to_owned();
+    let mut leader = ("a", replica(&stage, "a", SHORT, &kubeconfig, &[]));
+    until_leads(&stage, "a").await;
+    let mut heir = ("b", replica(&stage, "b", SHORT, &kubeconfig, &[]));
+    // A token lives longer than it takes to replace a leader: who takes over is given the very token that was lost.
+    stage.issued("8s").await;
+    let mut longest = Duration::ZERO;
+    for _ in 0..KILLS {
+        // The issuer has given a new token, and nobody has written it yet, or just has.
+        let known = stage.simulator.journal().tokens.len();
+        let born = stage.simulator.until(|journal: &Journal| journal.tokens.len() > known);
+        tokio::time::timeout(PATIENCE, born).await.expect("a rotation");
+        let killed = Instant::now();
+        leader.1.kill9();
+        until_leads(&stage, heir.0).await;
+        longest = longest.max(killed.elapsed());
+        leader.1.restart().unwrap();
+        std::mem::swap(&mut leader, &mut heir);
+        let newest = || stage.simulator.journal().tokens.last().unwrap().value.clone();
+        stage.until_secret(NAME, "the newest token", |secret| text(secret, "accessToken") == Some(newest())).await;
+    }
+    let journal = stage.simulator.journal();
+    history.assert_in_order_of(&journal);
+    let held: Vec<_> = history.held().into_iter().map(|held| held.token).collect();
+    let lost: Vec<_> = journal.tokens.iter().skip(1).filter(|token| !held.contains(&token.value)).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    longest
+}
+
+/// What a busy machine may add.
+const SHORT_OF_BREATH: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn at_the_defaults_a_killed_leader_is_replaced_within_19_seconds() {
+    let stage = Stage::dark().await;
+    let kubeconfig = stage.cluster.kubeconfig().to_owned();
+    let mut leader = replica(&stage, "a", USUAL, &kubeconfig, &[]);
+    until_leads(&stage, "a").await;
+    let _heir = replica(&stage, "b", USUAL, &kubeconfig, &[]);
+    stage.issued("1h").await;
+    let killed = Instant::now();
+    leader.kill9();
+    until_leads(&stage, "b").await;
+    println!("taken over after {:.1?}", killed.elapsed());
+    assert!(killed.elapsed() < USUAL.takeover() + SHORT_OF_BREATH, "{:?}", killed.elapsed());
+    assert_eq!(stage.calls(), 1);
+}
+
+#[tokio::test]
+async fn told_to_stop_a_leader_hands_over_at_once() {
+    let stage = Stage::dark().await;
+    let kubeconfig = stage.cluster.kubeconfig().to_owned();
+    let mut leader = replica(&stage, "a", USUAL, &kubeconfig, &[]);
+    until_leads(&stage, "a").await;
+    let mut heir = replica(&stage, "b", USUAL, &kubeconfig, &[]);
+    heir.wait_for_log("started", PATIENCE).await.unwrap();
+    stage.issued("5s").await;
+    let told = Instant::now();
+    let ended = leader.stop(PATIENCE).await.unwrap();
+    let stopped = told.elapsed();
+    until_leads(&stage, "b").await;
+    println!("stopped after {stopped:.2?}, handed over after {:.2?}", told.elapsed());
+    assert!(ended.success() && told.elapsed() < stopped + Duration::from_secs(1), "{:?}", told.elapsed());
+    let history = History::of(&stage);
+    let first = stage.token().await;
+    stage.until_rotated(&first).await;
+    let late = history.rotations(&stage.simulator.journal())[0].lateness;
+    assert!(late.as_secs_f64() < 1.0, "{late:#}");
+    assert_eq!(lease(&stage).await.lease_transitions, Some(1));
+}
+
+#[tokio::test]
+async fn a_leader_that_is_cut_off_from_the_api_server_stops_asking_before_another_one_can_act() {
+    // Long enough that its last call is far from the end of the Lease.
+    const TERMS: Terms = Terms { lease: 8, deadline: 6, retry: 1, call: 2 };
+    let stage = Stage::dark().await;
+    let folder = tempfile();
+    let target: SocketAddr = api_server(&stage);
+    let relay = Relay::to(target).await;
+    let relayed = relay.kubeconfig(stage.cluster.kubeconfig(), target, &folder);
+    let mut leader = replica(&stage, "a", TERMS, &relayed, &[]);
+    until_leads(&stage, "a").await;
+    let kubeconfig = stage.cluster.kubeconfig().to_owned();
+    let _heir = replica(&stage, "b", TERMS, &kubeconfig, &[]);
+    stage.issued("1s").await;
+    let renewed = lease(&stage).await.renew_time.unwrap().0;
+    relay.cut();
+    let cut = Timestamp::now();
+    until_leads(&stage, "b").await;
+    let taken = Timestamp::now();
+    let seconds = |time: Timestamp| time.duration_since(cut).as_secs_f64();
+    leader.wait_for_log("leads no longer", PATIENCE).await.unwrap();
+    let calls: Vec<_> = stage.simulator.journal().calls.iter().map(|call| call.received).collect();
+    let last = calls.iter().filter(|received| **received < taken).max().copied().unwrap_or(cut);
+    println!(
+        "renewed at {:.1} s, cut off at 0, last call at {:.1} s, taken over at {:.1} s",
+        seconds(renewed),
+        seconds(last),
+        seconds(taken)
+    );
+    // One call may have begun until 8 - 2 - 1 = 5 s after the last renewal.
+    assert!(seconds(last) < 5.0 + SHORT_OF_BREATH.as_secs_f64(), "{}", seconds(last));
+    assert!(seconds(taken) > seconds(last) + 1.0);
+    std::fs::remove_dir_all(folder).unwrap();
+    let token = stage.token().await;
+    stage.until_rotated(&token).await;
+}
+
+fn tempfile() -> std::path::PathBuf {
+    let folder = std::env::temp_dir().join(format!("ha-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Where the API server of a stage listens.
+fn api_server(stage: &Stage) -> SocketAddr {
+    let kubeconfig = std::fs::read_to_string(stage.cluster.kubeconfig()).unwrap();
+    let server = kubeconfig.split("https://").nth(1).unwrap();
+    server.split(|letter: char| !(letter.is_ascii_digit() || ".:".contains(letter))).next().unwrap().parse().unwrap()
+}

@@ -1,0 +1,211 @@
+//! Hundreds of resources at one endpoint, second by second.
+
+use super::*;
+use std::collections::{BTreeMap, HashMap};
+
+/// How long a pass takes before it wishes.
+const PASS: Duration = Duration::from_millis(10);
+
+enum Event {
+    /// It is woken, or a sleep is over: that one which was to end then.
+    Pass(usize, Option<Moment>),
+    Ends(usize),
+}
+
+#[derive(Default)]
+struct Resource {
+    wants: bool,
+    failures: u32,
+    /// No retry before.
+    not_before: Option<Moment>,
+    sleep: Option<Moment>,
+}
+
+/// Resources with one issuer, which answers after `latency` as `issuer` says for the moment of sending.
+struct Crowd<F: Fn(usize, Moment) -> Outcome> {
+    fleet: Fleet,
+    callers: Vec<Caller>,
+    index: HashMap<ObjectName, usize>,
+    resources: Vec<Resource>,
+    events: BTreeMap<(Moment, usize), Event>,
+    latency: Duration,
+    issuer: F,
+    sent: Vec<(Moment, usize)>,
+    running: HashMap<usize, Moment>,
+    most_running: usize,
+    passes: usize,
+    counter: usize,
+}
+
+impl<F: Fn(usize, Moment) -> Outcome> Crowd<F> {
+    fn new(callers: Vec<Caller>, budget: Budget, latency: f64, issuer: F) -> Self {
+        let index = callers.iter().enumerate().map(|(n, caller)| (caller.member.clone(), n)).collect();
+        let resources = callers.iter().map(|_| Resource::default()).collect();
+        let (events, sent, running) = (BTreeMap::new(), Vec::new(), HashMap::new());
+        let (fleet, latency) = (fleet(budget), Duration::from_secs_f64(latency));
+        let (most_running, passes, counter) = (0, 0, 0);
+        Self { fleet, callers, index, resources, events, latency, issuer, sent, running, most_running, passes, counter }
+    }
+
+    fn event(&mut self, at: Moment, event: Event) {
+        self.counter += 1;
+        self.events.insert((at, self.counter), event);
+    }
+
+    /// From `from` on this one needs a token.
+    fn wants(&mut self, n: usize, from: f64) {
+        self.resources[n].wants = true;
+        self.event(at(from), Event::Pass(n, None));
+    }
+
+    fn run(&mut self, until: f64) {
+        while let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= at(until)) {
+            let ((now, _), event) = entry.remove_entry();
+            match event {
+                Event::Pass(n, sleep) if sleep.is_none() || sleep == self.resources[n].sleep => self.pass(n, now),
+                Event::Pass(..) => {}
+                Event::Ends(n) => self.ends(n, now),
+            }
+        }
+    }
+
+    fn sleeps(&mut self, n: usize, until: Moment) {
+        self.resources[n].sleep = Some(until);
+        self.event(until, Event::Pass(n, Some(until)));
+    }
+
+    fn pass(&mut self, n: usize, woken: Moment) {
+        if !self.resources[n].wants || self.running.contains_key(&n) {
+            return;
+        }
+        self.passes += 1;
+        let (now, member) = (woken + PASS, self.callers[n].member.clone());
+        if self.fleet.take_release(&member) {
+            self.resources[n].not_before = None;
+        }
+        if let Some(until) = self.resources[n].not_before.filter(|until| *until > now) {
+            let woken = self.fleet.withdraw(&member, now);
+            self.wake(woken);
+            return self.sleeps(n, until);
+        }
+        match self.callers[n].asks_at(&mut self.fleet, now) {
+            Later(at) => self.sleeps(n, at),
+            Go => {
+                self.sent.push((now, n));
+                self.running.insert(n, now);
+                self.most_running = self.most_running.max(self.running.len());
+                self.event(now + self.latency, Event::Ends(n));
+            }
+        }
+    }
+
+    fn ends(&mut self, n: usize, now: Moment) {
+        let outcome = (self.issuer)(n, self.running.remove(&n).unwrap());
+        let Caller { endpoint, call_key, member, .. } = &self.callers[n];
+        let woken = self.fleet.ended(endpoint, call_key, member, Some(outcome), now);
+        self.wake(woken);
+        let resource = &mut self.resources[n];
+        resource.wants = outcome != Answered;
+        self.callers[n].is_retry = resource.wants;
+        if resource.wants {
+            resource.failures += 1;
+            let until = now + Duration::from_secs(1 << resource.failures.min(3)).min(Duration::from_secs(4));
+            resource.not_before = Some(until);
+            self.sleeps(n, until);
+        }
+    }
+
+    fn wake(&mut self, wakes: Vec<Wake>) {
+        for (member, at) in wakes {
+            self.event(at, Event::Pass(self.index[&member], None));
+        }
+    }
+
+    fn sent_between(&self, from: f64, until: f64) -> usize {
+        self.sent.iter().filter(|(moment, _)| (at(from)..at(until)).contains(moment)).count()
+    }
+
+    fn last_sent(&self) -> Moment {
+        self.sent.last().unwrap().0
+    }
+
+    fn assert_rate(&self, per_second: f64) {
+        for (n, (first, _)) in self.sent.iter().enumerate() {
+            for (m, (last, _)) in self.sent.iter().enumerate().skip(n) {
+                let (calls, seconds) = ((m - n + 1) as f64, last.until(*first).as_secs_f64());
+                assert!(calls <= per_second * (seconds + 1.0) + 1e-6, "{calls} calls in {seconds} s");
+            }
+        }
+    }
+}
+
+fn crowd_of(size: usize) -> Vec<Caller> {
+    (0..size).map(|n| caller(&format!("r{n:03}"), n as f64 * 7.0 % 100.0)).collect()
+}
+
+#[test]
+fn three_hundred_at_once_keep_to_the_rate_use_it_and_look_seldom() {
+    let budget = Budget { in_flight: 16, per_second: 20 };
+    let mut crowd = Crowd::new(crowd_of(300), budget, 0.2, |_, _| Answered);
+    (0..300).for_each(|n| crowd.wants(n, 0.0));
+    crowd.run(60.0);
+    assert_eq!(crowd.sent.len(), 300);
+    crowd.assert_rate(20.0);
+    assert!(crowd.most_running <= 16);
+    assert!(crowd.last_sent() < at(300.0 / 20.0 + 1.0), "{:?}", crowd.last_sent());
+    assert!(crowd.passes <= 3 * 300, "{} passes", crowd.passes);
+}
+
+#[test]
+fn slow_calls_fill_the_room_in_flight_and_no_more() {
+    let mut crowd = Crowd::new(crowd_of(100), ROOMY, 9.0, |_, _| Answered);
+    (0..100).for_each(|n| crowd.wants(n, 0.0));
+    crowd.run(100.0);
+    assert_eq!((crowd.sent.len(), crowd.most_running), (100, 16));
+    // 100 calls by 16 at a time are 7 rounds.
+    assert!(crowd.last_sent() < at(6.0 * 9.0 + 1.0), "{:?}", crowd.last_sent());
+    assert!(crowd.passes <= 6 * 100, "{} passes", crowd.passes);
+}
+
+#[test]
+fn those_that_fail_for_ever_starve_nobody_and_are_not_starved() {
+    let budget = Budget { in_flight: 16, per_second: 10 };
+    let issuer = |n, _| if n < 100 { Failed(FailureKind::Refused) } else { Answered };
+    let mut crowd = Crowd::new(crowd_of(200), budget, 0.2, issuer);
+    (0..100).for_each(|n| crowd.wants(n, 0.0));
+    crowd.run(60.0);
+    (100..200).for_each(|n| crowd.wants(n, 60.0));
+    crowd.run(90.0);
+    crowd.assert_rate(10.0);
+    let served: Vec<_> = crowd.sent.iter().filter(|(_, n)| *n >= 100).map(|(moment, _)| *moment).collect();
+    assert_eq!(served.len(), 100);
+    assert!(served.iter().all(|moment| *moment < at(60.0 + 100.0 / 5.0 + 2.0)), "half of the rate is theirs");
+    let retries = crowd.sent_between(60.0, 80.0) - served.iter().filter(|moment| **moment < at(80.0)).count();
+    assert!((80..=110).contains(&retries), "{retries} retries in 20 s");
+}
+
+#[test]
+fn an_outage_with_three_hundred_is_probed_by_one_and_ends_for_all_at_the_rate() {
+    let budget = Budget { in_flight: 16, per_second: 20 };
+    let is_down = |moment: Moment| (at(100.0)..at(220.0)).contains(&moment);
+    let issuer = move |_, sent| if is_down(sent) { UNAVAILABLE } else { Answered };
+    let mut crowd = Crowd::new(crowd_of(300), budget, 0.2, issuer);
+    (0..300).for_each(|n| crowd.wants(n, 100.0 + n as f64 * 0.3));
+    crowd.run(102.0);
+    let before = (crowd.sent.len(), crowd.passes);
+    (crowd.most_running, crowd.passes) = (0, 0);
+    crowd.run(220.0);
+    let probes = crowd.sent.len() - before.0;
+    assert!((28..=60).contains(&probes), "{probes} probes");
+    assert_eq!(crowd.most_running, 1);
+    assert!(crowd.passes <= 300 + 5 * 300, "{} passes", crowd.passes);
+    let mut probers: Vec<_> = crowd.sent[before.0..].iter().map(|(_, n)| *n).collect();
+    probers.sort_unstable();
+    probers.dedup();
+    assert!(probers.len() * 10 > probes * 9, "{} went round {} times", probers.len(), probes);
+    crowd.run(300.0);
+    assert!(crowd.resources.iter().all(|resource| !resource.wants), "all have a token");
+    crowd.assert_rate(20.0);
+    let up = crowd.sent.iter().find(|(sent, _)| *sent >= at(220.0)).unwrap().0;
+    assert!(up <= at(224.3) && crowd.last_sent().until(up) < Duration::from_secs(300 / 20 + 5));
+}

@@ -1,0 +1,230 @@
+//! An endpoint that is down: one probe at a time, and a paced release.
+
+use super::*;
+
+/// A fleet whose endpoint was found down by `caller` at second 10.
+fn down(budget: Budget, caller: &Caller) -> Fleet {
+    let mut fleet = fleet(budget);
+    bring_down(&mut fleet, caller);
+    fleet
+}
+
+fn bring_down(fleet: &mut Fleet, caller: &Caller) {
+    for second in [8.0, 9.0, 10.0] {
+        caller.calls(fleet, UNAVAILABLE, second);
+    }
+    assert!(is_down(fleet));
+}
+
+fn is_down(fleet: &Fleet) -> bool {
+    fleet.neighbours(&member("anybody"), "e", "x", at(0.0)).endpoint_down
+}
+
+#[test]
+fn an_endpoint_is_down_after_three_failures_of_its_own_and_up_with_any_answer() {
+    use FailureKind::{Ended, LoginRefused, Refused, Rejected};
+    for answer in [Answered, Failed(Rejected), Failed(Refused), Failed(Ended), Failed(LoginRefused)] {
+        let (mut fleet, a) = (fleet(ROOMY), caller("a", 0.0));
+        for (second, outcome) in [UNAVAILABLE, UNAVAILABLE, answer, UNAVAILABLE, UNAVAILABLE].into_iter().enumerate() {
+            a.calls(&mut fleet, outcome, second as f64);
+            assert!(!is_down(&fleet));
+        }
+        a.calls(&mut fleet, Failed(FailureKind::EndpointNotAllowed), 5.0);
+        assert!(!is_down(&fleet), "nothing was sent");
+        a.calls(&mut fleet, UNAVAILABLE, 6.0);
+        assert!(is_down(&fleet));
+        a.calls(&mut fleet, answer, 7.0);
+        assert!(!is_down(&fleet));
+    }
+}
+
+/// The pauses between probes that fail at once, in seconds.
+fn pauses(caller: &Caller, probes: usize) -> Vec<u64> {
+    let (mut fleet, mut now) = (down(ROOMY, caller), at(10.0));
+    let mut pauses = Vec::new();
+    for _ in 0..probes {
+        let next = later(caller.asks_at(&mut fleet, now));
+        pauses.push(next.until(now).as_secs());
+        now = next;
+        assert_eq!(caller.asks_at(&mut fleet, now), Go);
+        fleet.ended("e", &caller.call_key, &caller.member, Some(UNAVAILABLE), now);
+    }
+    pauses
+}
+
+#[test]
+fn probes_come_every_4_s_while_a_token_is_dead_and_ever_less_often_else() {
+    assert_eq!(pauses(&caller("dead", 0.0), 5), [1, 2, 4, 4, 4]);
+    assert_eq!(pauses(&caller("none", 0.0).without_token(), 5), [1, 2, 4, 4, 4]);
+    assert_eq!(pauses(&caller("alive", 9999.0), 9), [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+}
+
+#[test]
+fn a_pause_ends_when_a_token_begins_to_press() {
+    // The pauses until second 41 are as above; the next would be of 32 s, but the token expires at second 110.
+    assert_eq!(pauses(&caller("a", 110.0), 7), [1, 2, 4, 8, 16, 9, 4]);
+}
+
+#[test]
+fn a_token_that_waits_for_its_own_retry_presses_as_well() {
+    let mut fleet = down(ROOMY, &caller("dead", 0.0));
+    let alive = caller("alive", 9999.0);
+    for second in [11.0, 13.0, 17.0] {
+        alive.calls(&mut fleet, UNAVAILABLE, second);
+    }
+    assert_eq!(later(alive.asks(&mut fleet, 17.0)), at(21.0));
+    fleet.forget(&member("dead"));
+    assert_eq!(later(alive.asks(&mut fleet, 17.0)), at(25.0));
+}
+
+#[test]
+fn one_probe_at_a_time_and_only_one_is_told_to_make_it() {
+    let a = caller("a", 0.0);
+    let mut fleet = down(ROOMY, &a);
+    let [b, c] = ["b", "c"].map(|name| caller(name, 0.0));
+    assert_eq!(later(b.asks(&mut fleet, 10.1)), at(11.0));
+    assert!(later(c.asks(&mut fleet, 10.2)) >= at(70.0));
+    assert_eq!(b.asks(&mut fleet, 11.0), Go);
+    assert!(later(c.asks(&mut fleet, 20.0)) >= at(80.0), "alone, however long it takes");
+    assert_eq!(b.ends(&mut fleet, UNAVAILABLE, 21.0), [(c.member, at(23.0))]);
+}
+
+#[test]
+fn probes_go_round() {
+    let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 0.0));
+    let mut fleet = down(ROOMY, &a);
+    for waiting in [&a, &b, &c] {
+        later(waiting.asks(&mut fleet, 10.0));
+    }
+    let (mut probers, mut prober, mut now) = (Vec::new(), a.clone(), at(11.0));
+    for _ in 0..7 {
+        assert_eq!(prober.asks_at(&mut fleet, now), Go);
+        let woken = fleet.ended("e", &prober.call_key, &prober.member, Some(UNAVAILABLE), now);
+        later(prober.asks_at(&mut fleet, now));
+        probers.push(prober.member.name.clone());
+        now = woken[0].1;
+        prober = [&a, &b, &c].into_iter().find(|caller| caller.member == woken[0].0).unwrap().clone();
+    }
+    assert_eq!(probers, ["a", "b", "c", "a", "b", "c", "a"]);
+}
+
+#[test]
+fn a_prober_that_does_not_come_is_not_waited_for() {
+    let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 0.0));
+    let mut fleet = down(ROOMY, &a);
+    assert_eq!(later(b.asks(&mut fleet, 10.0)), at(11.0));
+    assert_eq!(later(c.asks(&mut fleet, 12.0)), at(16.0), "it has some seconds");
+    assert_eq!(c.asks(&mut fleet, 16.1), Go);
+}
+
+#[test]
+fn a_prober_that_withdraws_is_replaced_at_once() {
+    let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 0.0));
+    let mut fleet = down(ROOMY, &a);
+    later(b.asks(&mut fleet, 10.0));
+    later(c.asks(&mut fleet, 10.0));
+    assert_eq!(fleet.withdraw(&b.member, at(10.5)), [(c.member, at(11.0))]);
+}
+
+#[test]
+fn others_that_withdraw_change_nothing_unless_the_prober_is_overdue() {
+    let [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map(|name| caller(name, 0.0));
+    let mut fleet = down(ROOMY, &a);
+    for waiting in [&b, &c, &d, &e] {
+        later(waiting.asks(&mut fleet, 10.0));
+    }
+    assert_eq!(fleet.withdraw(&c.member, at(10.5)), []);
+    assert_eq!(fleet.withdraw(&d.member, at(16.1)), [(e.member, at(16.1))]);
+}
+
+#[test]
+fn calls_that_began_before_the_outage_are_waited_for_and_are_no_probes() {
+    let (mut fleet, waiting) = (fleet(ROOMY), caller("waiting", 0.0));
+    let running = ["a", "b", "c", "d", "e"].map(|name| caller(name, 9999.0));
+    assert!(running.iter().all(|caller| caller.asks(&mut fleet, 0.0) == Go));
+    for (second, caller) in (1..).zip(&running[..4]) {
+        if second == 4 {
+            assert!(later(waiting.asks(&mut fleet, 3.5)) > at(60.0));
+        }
+        assert_eq!(caller.ends(&mut fleet, UNAVAILABLE, f64::from(second)), []);
+        assert_eq!(is_down(&fleet), second >= 3);
+    }
+    // The outage began at 3 s, and its first probe is 1 s later.
+    assert_eq!(running[4].ends(&mut fleet, UNAVAILABLE, 5.0), [(waiting.member.clone(), at(5.0))]);
+    assert_eq!(waiting.asks(&mut fleet, 5.0), Go);
+}
+
+#[test]
+fn a_dead_token_does_not_wait_for_the_prober_of_a_living_one() {
+    let alive = caller("alive", 9999.0);
+    let mut fleet = down(ROOMY, &alive);
+    for second in [11.0, 13.0, 17.0, 25.0] {
+        alive.calls(&mut fleet, UNAVAILABLE, second);
+    }
+    assert_eq!(later(alive.asks(&mut fleet, 25.0)), at(41.0));
+    assert_eq!(later(caller("dead", 0.0).asks(&mut fleet, 26.0)), at(29.0));
+}
+
+#[test]
+fn a_new_resource_probes_at_once_but_not_beside_another() {
+    let (changed, old, new) = (caller("a", 9999.0), caller("b", 9999.0), caller("c", 9999.0).just_created());
+    let mut fleet = down(ROOMY, &changed);
+    assert_eq!(later(old.asks(&mut fleet, 10.1)), at(11.0));
+    assert_eq!(new.asks(&mut fleet, 10.2), Go);
+    later(changed.clone().just_created().asks(&mut fleet, 10.3));
+    assert_eq!(new.ends(&mut fleet, UNAVAILABLE, 10.4), [(changed.member, at(10.4))], "although called after the old");
+}
+
+#[test]
+fn a_new_resource_does_not_wait_for_a_prober_that_is_late() {
+    let mut fleet = down(ROOMY, &caller("a", 0.0));
+    assert_eq!(later(caller("b", 0.0).asks(&mut fleet, 10.0)), at(11.0));
+    assert_eq!(caller("c", 0.0).just_created().asks(&mut fleet, 11.5), Go);
+}
+
+#[test]
+fn probes_of_new_resources_keep_to_the_rate() {
+    let mut fleet = down(Budget { in_flight: 16, per_second: 2 }, &caller("a", 0.0));
+    caller("b", 0.0).just_created().calls(&mut fleet, UNAVAILABLE, 10.0);
+    let next = later(caller("c", 0.0).just_created().asks(&mut fleet, 10.0));
+    assert!(next > at(10.4) && next < at(10.6));
+}
+
+#[test]
+fn who_is_released_while_it_calls_is_not_woken_when_that_ends() {
+    let (mut fleet, [a, b]) = (fleet(ROOMY), ["a", "b"].map(|name| caller(name, 0.0)));
+    a.calls(&mut fleet, UNAVAILABLE, 1.0);
+    b.asks(&mut fleet, 2.0);
+    a.asks(&mut fleet, 2.0);
+    for second in [3.0, 4.0] {
+        let other = caller("c", 0.0);
+        other.asks(&mut fleet, second);
+        other.ends(&mut fleet, UNAVAILABLE, second);
+    }
+    assert!(is_down(&fleet));
+    b.ends(&mut fleet, Answered, 5.0);
+    assert!(a.ends(&mut fleet, Answered, 5.0).is_empty());
+    fleet.forget(&a.member);
+    assert!(!fleet.take_release(&a.member), "that was another one of this name");
+}
+
+#[test]
+fn all_who_wait_or_failed_are_released_in_order_at_the_budgeted_rate() {
+    let (failed, prober) = (caller("failed", 0.0), caller("prober", 5.0));
+    let (mut fleet, healed) = (fleet(Budget { in_flight: 16, per_second: 10 }), caller("healed", 0.0));
+    healed.calls(&mut fleet, UNAVAILABLE, 0.0);
+    healed.calls(&mut fleet, Answered, 1.0);
+    bring_down(&mut fleet, &failed);
+    for waiting in [&prober, &caller("late", 99.0), &caller("soon", 50.0)] {
+        later(waiting.asks(&mut fleet, 10.5));
+    }
+    let released = prober.calls(&mut fleet, Answered, 13.0);
+    assert_eq!(names(&released), ["failed", "soon", "late"], "the probe was no retry: now it is their turn");
+    for (rank, (_, moment)) in released.iter().enumerate() {
+        let expected = 13.0 + 0.1 * (rank + 1) as f64;
+        assert!(*moment >= at(expected) && *moment < at(expected + 0.01), "not in a burst");
+    }
+    assert!(fleet.take_release(&failed.member));
+    assert!(!fleet.take_release(&failed.member) && !fleet.take_release(&prober.member));
+    assert_eq!(failed.again().asks_at(&mut fleet, released[0].1), Go);
+}

@@ -1,0 +1,204 @@
+//! The order in which calls are admitted, while the endpoint is up.
+
+use super::*;
+
+const ONE: Budget = Budget { in_flight: 1, per_second: 50 };
+
+/// The names in the order in which they are admitted, one at a time, after all have wished at second 0.
+fn order(waiting: &[Caller]) -> Vec<String> {
+    let (mut fleet, first) = (fleet(ONE), caller("first", 0.0));
+    assert_eq!(first.asks(&mut fleet, 0.0), Go);
+    for caller in waiting {
+        later(caller.asks(&mut fleet, 0.0));
+    }
+    let (mut running, mut order) = (first, Vec::new());
+    for second in 1..=waiting.len() {
+        let woken = running.ends(&mut fleet, Answered, second as f64);
+        let [(next, moment)] = &woken[..] else { panic!("one is woken, not {woken:?}") };
+        assert_eq!(*moment, at(second as f64));
+        running = waiting.iter().find(|caller| caller.member == *next).unwrap().clone();
+        assert_eq!(running.asks(&mut fleet, second as f64), Go);
+        order.push(running.member.name.clone());
+    }
+    order
+}
+
+#[test]
+fn the_never_issued_come_first_and_then_the_earliest_expiry() {
+    let waiting = [caller("a", 30.0), caller("b", 10.0), caller("c", 20.0), caller("d", 99.0).without_token()];
+    assert_eq!(order(&waiting), ["d", "b", "c", "a"]);
+}
+
+#[test]
+fn retries_take_turns_with_the_others_and_each_go_by_expiry() {
+    let retries = [caller("r", 2.0).again(), caller("s", 1.0).again(), caller("t", 3.0).again()];
+    let fresh = [caller("a", 30.0), caller("b", 10.0)];
+    // The call before was no retry.
+    assert_eq!(order(&[&retries[..], &fresh[..]].concat()), ["s", "b", "r", "a", "t"]);
+}
+
+#[test]
+fn retries_have_half_of_the_room_while_others_wait_and_all_of_it_else() {
+    for (fresh, expected) in [(20, 4), (0, 8)] {
+        let mut fleet = fleet(Budget { in_flight: 8, per_second: 50 });
+        let running: Vec<_> = (0..8).map(|n| caller(&format!("first{n}"), 0.0)).collect();
+        assert!(running.iter().all(|caller| caller.asks(&mut fleet, 0.0) == Go));
+        let fresh = (0..fresh).map(|n| caller(&format!("fresh{n}"), 10.0));
+        let waiting: Vec<_> = (0..20).map(|n| caller(&format!("retry{n}"), 5.0).again()).chain(fresh).collect();
+        for caller in &waiting {
+            later(caller.asks(&mut fleet, 0.0));
+        }
+        let mut admitted = Vec::new();
+        for caller in &running {
+            for (woken, _) in caller.ends(&mut fleet, Answered, 1.0) {
+                let caller = waiting.iter().find(|caller| caller.member == woken).unwrap();
+                assert_eq!(caller.asks(&mut fleet, 1.0), Go);
+                admitted.push(caller.is_retry);
+            }
+        }
+        assert_eq!((admitted.len(), admitted.iter().filter(|is_retry| **is_retry).count()), (8, expected));
+    }
+}
+
+#[test]
+fn a_retry_beyond_its_half_waits_although_there_is_room() {
+    let mut fleet = fleet(Budget { in_flight: 4, per_second: 2 });
+    for name in ["r", "s"] {
+        assert_eq!(caller(name, 1.0).again().asks(&mut fleet, 0.0), Go);
+    }
+    let permitted = later(caller("a", 9.0).asks(&mut fleet, 0.0));
+    assert!(later(caller("t", 1.0).again().asks(&mut fleet, 0.0)) > permitted);
+    assert_eq!(caller("a", 9.0).asks_at(&mut fleet, permitted), Go);
+    assert_eq!(caller("t", 1.0).again().asks(&mut fleet, 2.0), Go, "nobody else waits any more");
+}
+
+#[test]
+fn retries_that_fill_the_room_give_way_until_the_others_have_half_of_it() {
+    let mut fleet = fleet(Budget { in_flight: 4, per_second: 50 });
+    let retries: Vec<_> = (0..8).map(|n| caller(&format!("retry{n}"), n as f64).again()).collect();
+    assert!(retries[..4].iter().all(|caller| caller.asks(&mut fleet, 0.0) == Go));
+    let waiting = [&retries[4..], &[caller("a", 9.0), caller("b", 9.0), caller("c", 9.0)]].concat();
+    for caller in &waiting {
+        later(caller.asks(&mut fleet, 0.0));
+    }
+    let mut order = Vec::new();
+    for ended in &retries[..4] {
+        let woken = ended.ends(&mut fleet, Answered, 1.0).remove(0).0;
+        let next = waiting.iter().find(|caller| caller.member == woken).unwrap();
+        assert_eq!(next.asks(&mut fleet, 1.0), Go);
+        order.push(woken.name);
+    }
+    assert_eq!(order, ["a", "b", "retry4", "c"]);
+}
+
+#[test]
+fn whoever_comes_first_by_order_goes_before_those_who_waited_longer() {
+    let mut fleet = fleet(Budget { in_flight: 9, per_second: 1 });
+    assert_eq!(caller("a", 5.0).asks(&mut fleet, 0.0), Go);
+    let told = later(caller("b", 5.0).asks(&mut fleet, 0.0));
+    assert!(told > at(1.0) && told < at(1.1));
+    assert_eq!(caller("c", 4.0).asks_at(&mut fleet, told), Go);
+    let next = later(caller("b", 5.0).asks_at(&mut fleet, told));
+    assert!(next > at(2.0) && next < at(2.1));
+}
+
+#[test]
+fn a_slow_endpoint_delays_no_other() {
+    let mut fleet = fleet(ONE);
+    assert_eq!(caller("a", 0.0).asks(&mut fleet, 0.0), Go);
+    later(caller("b", 0.0).asks(&mut fleet, 0.0));
+    let elsewhere = Caller { endpoint: "other".into(), ..caller("c", 9.0) };
+    assert_eq!(elsewhere.asks(&mut fleet, 0.0), Go);
+}
+
+#[test]
+fn calls_with_one_key_are_made_one_at_a_time_and_hold_up_nobody_else() {
+    let mut fleet = fleet(ROOMY);
+    let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 9.0).with_key("x"));
+    assert_eq!(a.asks(&mut fleet, 0.0), Go);
+    let patience = later(b.asks(&mut fleet, 0.0)).until(at(0.0));
+    assert!(patience >= Duration::from_secs(10), "woken sooner, by the end of the call");
+    later(c.asks(&mut fleet, 0.0));
+    assert_eq!(caller("d", 99.0).asks(&mut fleet, 0.0), Go);
+    assert_eq!(a.ends(&mut fleet, Answered, 1.0), [(b.member.clone(), at(1.0))]);
+    assert_eq!(b.asks(&mut fleet, 1.0), Go);
+    later(c.asks(&mut fleet, 1.0));
+    assert_eq!(b.ends(&mut fleet, Answered, 2.0), [(c.member.clone(), at(2.0))]);
+}
+
+#[test]
+fn a_call_that_was_not_made_makes_room_and_says_nothing_of_the_endpoint() {
+    let mut fleet = fleet(ONE);
+    let (a, b) = (caller("a", 0.0), caller("b", 0.0));
+    for second in [0.0, 1.0, 2.0, 3.0] {
+        assert_eq!(a.asks(&mut fleet, second), Go);
+        later(b.asks(&mut fleet, second));
+        let woken = fleet.ended("e", "a", &a.member, None, at(second));
+        assert_eq!(woken, [(b.member.clone(), at(second))]);
+        assert!(fleet.withdraw(&b.member, at(second)).is_empty());
+    }
+    assert!(!fleet.neighbours(&b.member, "e", "x", at(3.0)).endpoint_down);
+}
+
+#[test]
+fn a_place_that_is_given_up_or_not_claimed_in_time_is_free_for_the_next() {
+    let mut fleet = fleet(ONE);
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| caller(name, 9.0));
+    assert_eq!(a.asks(&mut fleet, 0.0), Go);
+    for waiting in [&b, &c, &d] {
+        later(waiting.asks(&mut fleet, 0.0));
+    }
+    assert_eq!(names(&a.ends(&mut fleet, Answered, 1.0)), ["b"]);
+    assert_eq!(fleet.withdraw(&b.member, at(1.0)), [(c.member.clone(), at(1.0))]);
+    // It was told to come at 1 s and does not.
+    later(d.asks(&mut fleet, 5.9));
+    assert_eq!(d.asks(&mut fleet, 6.1), Go);
+}
+
+#[test]
+fn nobody_is_woken_to_gain_a_moment() {
+    let mut fleet = fleet(Budget { in_flight: 99, per_second: 20 });
+    assert!((0..20).all(|n| caller(&format!("first{n}"), 0.0).asks(&mut fleet, 0.0) == Go));
+    let waiting: Vec<_> = (0..9).map(|n| caller(&format!("waiting{n}"), 9.0)).collect();
+    let told: Vec<_> = waiting.iter().map(|caller| later(caller.asks(&mut fleet, 0.0))).collect();
+    assert!(told[8] > at(0.45));
+    assert_eq!(fleet.withdraw(&waiting[0].member, at(0.0)), [], "all could come 50 ms earlier");
+    assert_eq!(fleet.withdraw(&waiting[1].member, at(0.0)), []);
+    assert_eq!(fleet.withdraw(&waiting[2].member, at(0.0)).len(), 6, "now 150 ms");
+}
+
+#[test]
+fn who_is_gone_is_neither_waited_for_nor_woken() {
+    let mut fleet = fleet(ONE);
+    let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 9.0));
+    assert_eq!(a.asks(&mut fleet, 0.0), Go);
+    later(b.asks(&mut fleet, 0.0));
+    later(c.asks(&mut fleet, 0.0));
+    fleet.forget(&b.member);
+    assert_eq!(names(&a.ends(&mut fleet, Answered, 1.0)), ["c"]);
+}
+
+#[test]
+fn a_resource_that_goes_to_another_endpoint_leaves_its_place() {
+    let mut fleet = fleet(ONE);
+    let [a, b] = ["a", "b"].map(|name| caller(name, 9.0));
+    assert_eq!(a.asks(&mut fleet, 0.0), Go);
+    later(b.asks(&mut fleet, 0.0));
+    assert_eq!(Caller { endpoint: "other".into(), ..b }.asks(&mut fleet, 0.0), Go);
+    assert!(a.ends(&mut fleet, Answered, 1.0).is_empty());
+}
+
+#[test]
+fn nothing_is_kept_of_who_is_gone() {
+    let mut fleet = fleet(ROOMY);
+    let gone = Caller { endpoint: "https://nowhere.example".into(), ..caller("a-name", 0.0) };
+    for second in [0.0, 1.0, 2.0] {
+        gone.calls(&mut fleet, UNAVAILABLE, second);
+    }
+    fleet.joins(&gone.member, "x");
+    later(gone.asks(&mut fleet, 2.0));
+    assert!(format!("{fleet:?}").contains("nowhere.example"));
+    fleet.forget(&gone.member);
+    let left = format!("{fleet:?}");
+    assert!(!left.contains("nowhere.example") && !left.contains("a-name"), "{left}");
+}

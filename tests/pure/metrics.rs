@@ -1,0 +1,187 @@
+//! What is counted and measured; the page `docs/metrics.md` is written from it.
+
+use crate::facts::now;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+use syniverse_token_operator::api::SyniverseTokenStatus;
+use syniverse_token_operator::fleet::ObjectName;
+use syniverse_token_operator::issuer::{Ask, Cause, Extend, FailureKind, Pair, Refresh};
+use syniverse_token_operator::metrics::Metrics;
+use syniverse_token_operator::pass::{Delivered, NewToken, Pass};
+use syniverse_token_operator::redacted::Redacted;
+
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+
+const INTRODUCTION: &str = "# Metrics
+
+Served as OpenMetrics at `/metrics` of the address given with `--listen`, over plain http: nothing secret is in them, and
+a NetworkPolicy says who may read them. Only two metrics have a series per resource, and lose it when the resource goes:
+all other labels come from closed lists, so that 10,000 resources make 20,000 series and some hundred more. Of several
+replicas, the one with `syniverse_token_leads` 1 has the series of resources. The page is written by `make docs`.
+
+A token that is about to die unnoticed:
+`syniverse_token_expiration_timestamp_seconds - time() < 60 and syniverse_token_ready == 0`; the measure of it all:
+`increase(syniverse_token_dead_seconds_total[1d])`.
+
+| metric | kind | labels | |
+|---|---|---|---|
+";
+
+fn name() -> ObjectName {
+    ObjectName { namespace: "n".into(), name: "messaging".into() }
+}
+
+fn refresh() -> Ask {
+    Ask::Refresh(Refresh {
+        endpoint: "https://e".into(),
+        consumer_key: Redacted::new("k"),
+        consumer_secret: Redacted::new("s"),
+        old_token: Redacted::new("t"),
+        validity_seconds: 60,
+    })
+}
+
+fn extend() -> Ask {
+    let pair = Pair { token: Redacted::new("t"), refresh_token: Redacted::new("r") };
+    Ask::Extend(Extend { endpoint: "https://e".into(), pair })
+}
+
+/// A pass after which the token Secret holds `fingerprint`, which dies at `dies`, as status and reason say.
+fn pass(fingerprint: &str, dies: f64, ready: (&str, &str), written: Option<f64>) -> Pass {
+    let condition = json!({"type": "Ready", "status": ready.0, "reason": ready.1, "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let status = json!({"conditions": [condition], "fingerprint": fingerprint,
+        "expirationTime": now(dies).wall.to_string()});
+    let moment = |seconds: f64| now(seconds).mono;
+    Pass {
+        deeds: Vec::new(),
+        before: None,
+        after: Some(serde_json::from_value::<SyniverseTokenStatus>(status).unwrap()),
+        new_token: written.map(|_| NewToken::Next),
+        delivered: Some(Delivered {
+            fingerprint: fingerprint.into(),
+            is_of_session: false,
+            dies: Some(moment(dies)),
+            written: written.map(moment),
+        }),
+        wake: None,
+    }
+}
+
+/// The values of `metric`, by labels.
+fn values(metrics: &Metrics, at: f64, metric: &str) -> BTreeMap<String, f64> {
+    let text = metrics.encode(now(at));
+    let samples = text.lines().filter_map(|line| line.strip_prefix(metric)?.rsplit_once(' '));
+    samples.map(|(labels, value)| (labels.to_owned(), value.parse().unwrap())).collect()
+}
+
+fn dead(metrics: &Metrics, at: f64, cause: &str) -> f64 {
+    let label = format!("{{cause=\"{cause}\"}}");
+    values(metrics, at, "syniverse_token_dead_seconds_total").get(&label).copied().unwrap_or_default()
+}
+
+#[test]
+fn dead_time_runs_from_the_first_instant_past_the_end_until_the_next_token_is_written() {
+    let metrics = Metrics::default();
+    metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(1.0));
+    assert_eq!(dead(&metrics, 19.0, "expired"), 0.0);
+    assert_eq!(dead(&metrics, 21.5, "expired"), 1.5);
+    assert_eq!(dead(&metrics, 22.0, "expired"), 2.0, "asked twice, counted once");
+    metrics.passed(&name(), &pass("b", 40.0, ("True", "Issued"), Some(23.0)), now(24.0));
+    assert_eq!(dead(&metrics, 30.0, "expired"), 3.0);
+    let late = values(&metrics, 30.0, "syniverse_token_rotation_lateness_seconds_sum");
+    assert_eq!(late.into_values().collect::<Vec<_>>(), [3.0]);
+}
+
+#[test]
+fn a_token_that_an_extension_killed_is_dead_from_then_on() {
+    let metrics = Metrics::default();
+    metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(1.0));
+    metrics.superseded(&name(), now(10.0).mono);
+    metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(10.5));
+    metrics.passed(&name(), &pass("b", 40.0, ("True", "Issued"), Some(11.0)), now(11.0));
+    assert_eq!((dead(&metrics, 30.0, "superseded"), dead(&metrics, 30.0, "expired")), (1.0, 0.0));
+}
+
+#[test]
+fn the_series_of_a_resource_go_with_it_and_with_the_lead() {
+    let of_tokens = |metrics: &Metrics| {
+        ["syniverse_token_ready{", "syniverse_token_expiration_timestamp_seconds{"]
+            .map(|series| values(metrics, 1.0, series).len())
+    };
+    for go in [|metrics: &Metrics| metrics.forget(&name()), |metrics: &Metrics| metrics.leads(false)] {
+        let metrics = Metrics::default();
+        metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(1.0));
+        assert_eq!(of_tokens(&metrics), [1, 1]);
+        go(&metrics);
+        assert_eq!(of_tokens(&metrics), [0, 0]);
+        assert_eq!(dead(&metrics, 99.0, "expired"), 0.0, "nobody counts for it any more");
+    }
+}
+
+#[test]
+fn a_failure_is_counted_when_a_resource_comes_to_it() {
+    let metrics = Metrics::default();
+    let failing = pass("a", 20.0, ("True", "RefreshFailed"), None);
+    metrics.passed(&name(), &failing, now(1.0));
+    let again = Pass { before: failing.after.clone(), ..pass("a", 20.0, ("True", "RefreshFailed"), None) };
+    metrics.passed(&name(), &again, now(2.0));
+    metrics.passed(&name(), &pass("a", 20.0, ("True", "SharedApplication"), None), now(3.0));
+    let failures = values(&metrics, 4.0, "syniverse_token_failures_total");
+    assert_eq!(failures, BTreeMap::from([("{reason=\"RefreshFailed\"}".to_owned(), 1.0)]));
+}
+
+#[test]
+fn a_call_in_flight_is_seen_until_it_ends() {
+    let metrics = Metrics::default();
+    let flying = metrics.call(&refresh());
+    let seen = |metrics: &Metrics| values(metrics, 0.0, "syniverse_token_issuer_requests_in_flight");
+    assert_eq!(seen(&metrics)["{issuer=\"application\"}"], 1.0);
+    drop(flying);
+    assert_eq!(seen(&metrics)["{issuer=\"application\"}"], 0.0);
+}
+
+/// One sample of everything there is.
+fn filled() -> Metrics {
+    let metrics = Metrics::default();
+    for ask in [refresh(), extend()] {
+        drop(metrics.call(&ask));
+        metrics.called(&ask, Cause::Boundary, None, Duration::from_millis(80));
+        metrics.called(&ask, Cause::FirstIssue, Some(FailureKind::Unavailable), Duration::from_secs(3));
+        metrics.skewed(&ask, 1);
+    }
+    metrics.passed(&name(), &pass("a", 20.0, ("False", "RefreshFailed"), None), now(1.0));
+    metrics.passed(&name(), &pass("b", 40.0, ("True", "Issued"), Some(21.0)), now(21.0));
+    metrics.failed();
+    metrics.leads(true);
+    metrics
+}
+
+#[test]
+fn the_page_of_metrics_is_what_is_served() {
+    let text = filled().encode(now(22.0));
+    let mut page = INTRODUCTION.to_owned();
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        let help = text.lines().find_map(|line| line.strip_prefix(&format!("# HELP {name} "))).unwrap();
+        let total = if kind == "counter" { "_total" } else { "" };
+        let sample = text.lines().find(|line| {
+            let rest = line.strip_prefix(name).map(|rest| rest.trim_start_matches("_sum").trim_start_matches(total));
+            rest.is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '))
+        });
+        let sample = sample.unwrap_or_else(|| panic!("no sample of {name}"));
+        writeln!(page, "| `{name}{total}` | {kind} | {} | {} |", labels(sample), help.trim_end_matches('.')).unwrap();
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(PATH, &page).unwrap();
+    }
+    assert!(std::fs::read_to_string(PATH).unwrap_or_default() == page, "{PATH} is out of date: run `make docs`");
+}
+
+fn labels(sample: &str) -> String {
+    let inside = sample.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(inside, _)| inside);
+    let names = inside.split(',').filter_map(|pair| pair.split_once('=')).map(|(name, _)| format!("`{name}`"));
+    names.filter(|name| name != "`le`").collect::<Vec<_>>().join(", ")
+}
