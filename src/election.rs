@@ -1,8 +1,8 @@
 //! Keeps the Lease: takes it when it is free, renews it, and says at every moment whether this process may act.
 
 use crate::clock::Clock;
-use crate::error::said;
-use crate::lease::{Bid, Candidate, Timing, is_free};
+use crate::error::{said, said_of_watch};
+use crate::lease::{Bid, Candidate, Tenure, Timing, is_free};
 use crate::moment::Moment;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -27,7 +27,7 @@ enum Role {
     /// There is nobody else.
     Sole,
     /// As long as the Lease is renewed; calls only for so long after each renewal.
-    Elected { renewed: watch::Receiver<Option<Moment>>, calls_for: Duration },
+    Elected { tenure: watch::Receiver<Option<Tenure>>, calls_for: Duration },
 }
 
 impl Leadership {
@@ -40,7 +40,7 @@ impl Leadership {
     pub fn leads(&self) -> bool {
         match &self.0 {
             Role::Sole => true,
-            Role::Elected { renewed, .. } => renewed.borrow().is_some(),
+            Role::Elected { tenure, .. } => tenure.borrow().is_some(),
         }
     }
 
@@ -48,23 +48,35 @@ impl Leadership {
     pub fn may_call(&self, now: Moment) -> bool {
         match &self.0 {
             Role::Sole => true,
-            Role::Elected { renewed, calls_for } => renewed.borrow().is_some_and(|renewed| now < renewed + *calls_for),
+            Role::Elected { tenure, calls_for } => {
+                tenure.borrow().is_some_and(|tenure| now < tenure.renewed + *calls_for)
+            }
+        }
+    }
+
+    /// Since when this process acts: what it knows of all resources it has learnt since then.
+    pub fn since(&self) -> Moment {
+        match &self.0 {
+            Role::Sole => Moment::after_start(Duration::ZERO),
+            Role::Elected { tenure, .. } => {
+                tenure.borrow().map_or(Moment::after_start(Duration::ZERO), |tenure| tenure.since)
+            }
         }
     }
 
     /// Ends when this process acts, if that can begin.
     pub async fn begins(&mut self) {
-        self.until(|renewed| renewed.is_some()).await;
+        self.until(Option::is_some).await;
     }
 
     /// Ends when this process does not act.
     pub async fn ends(&mut self) {
-        self.until(|renewed| renewed.is_none()).await;
+        self.until(Option::is_none).await;
     }
 
-    async fn until(&mut self, is_so: impl Fn(&Option<Moment>) -> bool) {
-        let Role::Elected { renewed, .. } = &mut self.0 else { return std::future::pending().await };
-        if renewed.wait_for(is_so).await.is_err() {
+    async fn until(&mut self, is_so: impl Fn(&Option<Tenure>) -> bool) {
+        let Role::Elected { tenure, .. } = &mut self.0 else { return std::future::pending().await };
+        if tenure.wait_for(is_so).await.is_err() {
             // The elector has ended: nothing changes any more.
             std::future::pending().await
         }
@@ -90,18 +102,18 @@ pub struct Elector {
     seat: Seat,
     candidate: Candidate,
     clock: Arc<dyn Clock>,
-    renewed: watch::Sender<Option<Moment>>,
+    tenure: watch::Sender<Option<Tenure>>,
 }
 
 impl Elector {
     /// A candidate, and what it says of itself. Calls take up to `call_timeout`.
     pub fn new(client: Client, seat: Seat, clock: Arc<dyn Clock>, call_timeout: Duration) -> (Self, Leadership) {
-        let (sender, renewed) = watch::channel(None);
+        let (sender, tenure) = watch::channel(None);
         let candidate = Candidate::new(seat.identity.clone(), seat.timing);
         let api = Api::namespaced(client, &seat.namespace);
         let calls_for = seat.timing.calls_may_begin_for(call_timeout);
-        let leadership = Leadership(Role::Elected { renewed, calls_for });
-        (Self { api, seat, candidate, clock, renewed: sender }, leadership)
+        let leadership = Leadership(Role::Elected { tenure, calls_for });
+        (Self { api, seat, candidate, clock, tenure: sender }, leadership)
     }
 
     /// Keeps the Lease until `stop`, which comes when everything else has ended: then it is released.
@@ -113,21 +125,30 @@ impl Elector {
             let wait = self.wait();
             tokio::select! {
                 () = sleep(wait) => {}
-                Some(()) = freed.next(), if self.candidate.renewed().is_none() => {}
+                Some(()) = freed.next(), if self.candidate.tenure().is_none() => {}
                 () = &mut stop => break,
             }
         }
         self.release().await;
     }
 
-    /// The moments at which somebody lets go of the Lease. Without the right to watch it, there are none.
+    /// The moments at which somebody lets go of the Lease. Without the right to watch it there are none, and it is taken
+    /// when its time is over.
     fn freed(&self) -> impl Stream<Item = ()> + use<> {
         let only = watcher::Config::default().fields(&format!("metadata.name={}", self.seat.name));
         let leases = watcher(self.api.clone(), only).default_backoff();
         leases.filter_map(|event| {
             let lease = match event {
                 Ok(Event::Apply(lease) | Event::InitApply(lease)) => lease.spec,
-                _ => None,
+                Ok(_) => None,
+                Err(error) => {
+                    let error = said_of_watch(&error);
+                    tracing::warn!(
+                        error,
+                        "failed to watch the Lease: trying again; a release is taken up later than it could be"
+                    );
+                    None
+                }
             };
             futures::future::ready(lease.filter(is_free).map(drop))
         })
@@ -166,10 +187,10 @@ impl Elector {
     }
 
     fn tell(&self) {
-        let renewed = self.candidate.renewed();
-        let was = self.renewed.send_replace(renewed);
+        let tenure = self.candidate.tenure();
+        let was = self.tenure.send_replace(tenure);
         let (lease, identity) = (&self.seat.name, &self.seat.identity);
-        match (was, renewed) {
+        match (was, tenure) {
             (None, Some(_)) => tracing::info!(lease, identity, "leads"),
             (Some(_), None) => tracing::info!(lease, identity, "leads no longer: no further call is begun"),
             _ => {}
@@ -185,7 +206,7 @@ impl Elector {
     }
 
     async fn release(mut self) {
-        if self.candidate.renewed().is_none() {
+        if self.candidate.tenure().is_none() {
             return;
         }
         self.candidate.lost();

@@ -1,5 +1,7 @@
 //! What went wrong with a request to the API server, in words that can be shown.
 
+use kube::runtime::watcher;
+
 /// Longest text of the API server that is repeated, in characters.
 const LONGEST_SENTENCE: usize = 512;
 
@@ -27,4 +29,14 @@ pub fn is_namespace_ending(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else { return false };
     let mut causes = status.details.iter().flat_map(|details| &details.causes);
     status.is_forbidden() && causes.any(|cause| cause.reason == "NamespaceTerminating")
+}
+
+/// What a watch failed of, likewise.
+pub fn said_of_watch(error: &watcher::Error) -> String {
+    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => said(error),
+        WatchError(status) => said(&kube::Error::Api(status.clone())),
+        NoResourceVersion => "no resourceVersion in the answer".to_owned(),
+    }
 }

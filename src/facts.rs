@@ -3,6 +3,7 @@
 use crate::api::{REFRESH_ANNOTATION, SyniverseToken, parse_duration};
 use crate::fingerprint::{fingerprint, spread};
 use crate::memory::Delivery;
+use crate::moment::Moment;
 use crate::redacted::Redacted;
 use crate::schedule::Terms;
 use crate::secrets::{self, Owner};
@@ -35,6 +36,8 @@ pub struct Observed {
     pub holder: String,
     /// The longest that a call takes.
     pub call_timeout: Duration,
+    /// Since when this process acts.
+    pub acting_since: Moment,
 }
 
 /// How other resources fare.

@@ -142,9 +142,10 @@ impl Fleet {
         self.endpoints.values_mut().flat_map(|endpoint| endpoint.withdraw(member, now)).collect()
     }
 
-    /// Notes that `member` uses `application`, and no other. Names those to whom that is news.
-    pub fn joins(&mut self, member: &ObjectName, application: &str) -> Vec<ObjectName> {
-        self.memberships.joins(member, application)
+    /// Notes that `member` uses `application` (or a pasted session pair), and no other; `has_asked` is true once it has
+    /// done so. Names those to whom that is news.
+    pub fn joins(&mut self, member: &ObjectName, application: &str, has_asked: bool) -> Vec<ObjectName> {
+        self.memberships.joins(member, application, has_asked)
     }
 
     /// Forgets a resource that is gone. Names those to whom that is news. [`Fleet::withdraw`] comes first.

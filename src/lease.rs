@@ -38,8 +38,16 @@ pub struct Candidate {
     timing: Timing,
     /// The record as last read, and when it was first seen so.
     seen: Option<(LeaseSpec, Moment)>,
-    /// When the request was sent that last renewed our holding it.
-    renewed: Option<Moment>,
+    tenure: Option<Tenure>,
+}
+
+/// Our holding the Lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tenure {
+    /// When it began.
+    pub since: Moment,
+    /// When the request was sent that last renewed it.
+    pub renewed: Moment,
 }
 
 /// What to do about the Lease.
@@ -56,17 +64,17 @@ pub enum Bid {
 impl Candidate {
     /// One who holds nothing yet. `identity` is different for each process.
     pub fn new(identity: String, timing: Timing) -> Self {
-        Self { identity, timing, seen: None, renewed: None }
+        Self { identity, timing, seen: None, tenure: None }
     }
 
-    /// When the request was sent that last renewed our holding it; none = another holds it, or nobody.
-    pub fn renewed(&self) -> Option<Moment> {
-        self.renewed
+    /// None = another holds it, or nobody.
+    pub fn tenure(&self) -> Option<Tenure> {
+        self.tenure
     }
 
     /// When we stop acting if it is not renewed before.
     pub fn gives_up_at(&self) -> Option<Moment> {
-        self.renewed.map(|renewed| renewed + self.timing.renew_deadline)
+        self.tenure.map(|tenure| tenure.renewed + self.timing.renew_deadline)
     }
 
     /// Takes in the Lease as it is, and decides.
@@ -79,7 +87,7 @@ impl Candidate {
         let since = self.first_seen(&spec, now.mono);
         let free_at = since + held_for(&spec, self.timing.duration);
         if !self.is_ours(&spec) && !is_free(&spec) && now.mono < free_at {
-            self.renewed = None;
+            self.tenure = None;
             return Bid::Wait(free_at);
         }
         lease.spec = Some(self.record(&spec, now));
@@ -98,13 +106,14 @@ impl Candidate {
 
     /// The bid was taken: `lease` is what came of it, `sent` when the attempt began.
     pub fn won(&mut self, lease: Lease, sent: Moment) {
-        self.renewed = Some(sent);
+        let since = self.tenure.map_or(sent, |tenure| tenure.since);
+        self.tenure = Some(Tenure { since, renewed: sent });
         self.seen = lease.spec.map(|spec| (spec, sent));
     }
 
     /// Somebody else was faster, or the deadline has passed.
     pub fn lost(&mut self) {
-        self.renewed = None;
+        self.tenure = None;
     }
 
     /// The Lease as it is when we let go of it; none when it is not ours to give.

@@ -8,6 +8,7 @@ use crate::facts::{Neighbours, Observed, Sharing};
 use crate::fleet::{Fleet, ObjectName};
 use crate::issuer::Pair;
 use crate::memory::Memory;
+use crate::state::Inputs;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use std::sync::Arc;
@@ -55,6 +56,7 @@ pub async fn observe(
         daily_check: context.daily_check,
         holder: context.holder.clone(),
         call_timeout: context.call_timeout,
+        acting_since: context.leadership.since(),
         resource,
         credentials,
         state,
@@ -99,7 +101,8 @@ pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memo
     let member = ObjectName::of(&*observed.resource);
     let mut fleet = context.fleet();
     let Some((endpoint, key)) = membership(observed, &member, &fleet) else { return };
-    context.wake_all(fleet.joins(&member, &key));
+    let has_asked = has_used_its_pair(observed);
+    context.wake_all(fleet.joins(&member, &key, has_asked));
     if let Some(rotation) = fleet.take_rotation(&member) {
         memory.rotated_elsewhere = Some(rotation);
     }
@@ -126,6 +129,17 @@ fn membership<'a>(observed: &'a Observed, member: &ObjectName, fleet: &Fleet) ->
         }
     };
     Some((endpoint, key))
+}
+
+/// True when the pair in the credentials Secret is one that this resource has used, so that it is no other's.
+fn has_used_its_pair(observed: &Observed) -> bool {
+    let (Some(IssuerSpec::Session(spec)), Some(state)) = (observed.resource.spec.issuer(), observed.stored_state())
+    else {
+        return false;
+    };
+    let credentials = SessionCredentials::read(&spec.credentials, observed.credentials.as_ref());
+    let inputs = Inputs::of_session(&state.salt, &spec.endpoint, &credentials);
+    credentials.pair.is_some() && !inputs.has_new_pair(&state.inputs)
 }
 
 /// 128 random bits in hex.

@@ -431,9 +431,11 @@ impl Inputs {
         self
     }
 
-    /// True when no call was recorded that could have been made with a value `name`.
-    pub fn lacks(&self, name: &str) -> bool {
-        !self.hashes.contains_key(name)
+    /// True when the pair of a session in these was never asked with.
+    pub fn has_new_pair(&self, recorded: &Inputs) -> bool {
+        ["token", "refreshToken"]
+            .iter()
+            .any(|name| !recorded.hashes.contains_key(*name) || self.differs(recorded, name))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::api::SyniverseToken;
 use crate::context::Context;
-use crate::error::said;
+use crate::error::said_of_watch;
 use crate::fleet::ObjectName;
 use crate::index::{Gone, Index};
 use crate::schedule::retry::Delays;
@@ -186,14 +186,8 @@ fn changed(context: &Context, index: &Index, secret: &PartialObjectMeta<Secret>)
 }
 
 fn complain(what: &str, error: &watcher::Error) {
-    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
-    let cause = match error {
-        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => said(error),
-        WatchError(status) => said(&kube::Error::Api(status.clone())),
-        NoResourceVersion => "no resourceVersion in the answer".to_owned(),
-    };
     tracing::warn!(
-        error = cause,
+        error = said_of_watch(error),
         "failed to watch {what}: trying again; check that the CRD is installed and the RBAC rules are there"
     );
 }

@@ -1,6 +1,6 @@
 //! The application issuer: one live token, which cannot be renewed early, asked for with one that it has had.
 
-use super::question::{Question, SETTLING, Side};
+use super::question::{Question, Side};
 use super::{Announcement, Desk};
 use crate::api::ApplicationSpec;
 use crate::credentials::Credentials;
@@ -125,7 +125,7 @@ impl Side for Application<'_> {
 
     fn settled_at(&self, question: &Question<'_>) -> Option<Moment> {
         let open = self.shared(question) != verdict::shared(self.desk.observed.neighbours.sharing);
-        (open && question.is_settling()).then(|| Moment::after_start(SETTLING))
+        (open && question.is_settling()).then(|| question.settles_at())
     }
 
     fn remedy(&self) -> String {

@@ -12,8 +12,8 @@ use crate::state::{Inputs, Issued, State};
 use crate::verdict;
 use std::time::Duration;
 
-/// How long a process gets to know all resources after its start.
-pub(super) const SETTLING: Duration = Duration::from_secs(60);
+/// How long a process that begins to act gets to know all resources.
+const SETTLING: Duration = Duration::from_secs(60);
 
 /// What the two issuers do not have in common.
 pub(super) trait Side {
@@ -142,9 +142,14 @@ impl<'a> Question<'a> {
         self.side.settled_at(self)
     }
 
-    /// True in the first minute of a process, which may not have met every resource yet.
+    /// When a process that has just begun to act has met every resource.
+    pub(super) fn settles_at(&self) -> Moment {
+        self.desk.observed.acting_since + SETTLING
+    }
+
+    /// True before that.
     pub(super) fn is_settling(&self) -> bool {
-        self.desk.now.mono < Moment::after_start(SETTLING)
+        self.desk.now.mono < self.settles_at()
     }
 
     /// What an earlier process said of this resource, if that was `reason`.

@@ -1,6 +1,6 @@
 //! The session issuer: a pair that is extended while it lives, each answer being the only copy of the next pair.
 
-use super::question::{Question, SETTLING, Side};
+use super::question::{Question, Side};
 use super::{Announcement, Desk};
 use crate::api::SessionSpec;
 use crate::credentials::SessionCredentials;
@@ -28,8 +28,7 @@ impl<'a> Session<'a> {
 
     /// The pair that a person pasted and that was not tried yet.
     fn pasted(&self, question: &Question<'_>) -> Option<Pair> {
-        let (given, tried) = (&question.attempt.inputs, &question.state.inputs);
-        let is_new = ["token", "refreshToken"].iter().any(|name| tried.lacks(name) || given.differs(tried, name));
+        let is_new = question.attempt.inputs.has_new_pair(&question.state.inputs);
         self.credentials.pair.clone().filter(|_| is_new)
     }
 
@@ -109,7 +108,7 @@ impl Side for Session<'_> {
 
     fn settled_at(&self, question: &Question<'_>) -> Option<Moment> {
         let open = self.is_taken(question) != self.desk.observed.neighbours.sharing.before_us;
-        (open && question.is_settling()).then(|| Moment::after_start(SETTLING))
+        (open && question.is_settling()).then(|| question.settles_at())
     }
 
     fn remedy(&self) -> String {

@@ -111,10 +111,9 @@ async fn what_is_not_supported_is_refused_by_its_name_and_nobody_is_asked() {
     standby["application"]["standbyCredentials"] = json!({"secretRef": {"name": "other"}});
     let mut propagation = stage.spec("1h");
     propagation["propagation"] = json!({"pods": "Annotate"});
-    for (name, field, spec) in [
-        ("standby", "spec.application.standbyCredentials", standby),
-        ("propagation", "spec.propagation", propagation),
-    ] {
+    for (name, field, spec) in
+        [("standby", "spec.application.standbyCredentials", standby), ("propagation", "spec.propagation", propagation)]
+    {
         stage.apply(name, spec).await;
         let token = stage.until_reason(name, "NotSupported").await;
         assert!(is_stalled(&token) && ready_message(&token).contains(field), "{}", ready_message(&token));

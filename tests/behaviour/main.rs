@@ -11,6 +11,7 @@ mod ownership;
 mod repair;
 mod rotation;
 mod saying;
+mod sessions;
 mod sharing;
 #[path = "../support/mod.rs"]
 mod support;

@@ -83,6 +83,7 @@ impl Cluster {
             daily_check: Duration::from_secs(86_400),
             holder: "holder".into(),
             call_timeout: Duration::from_secs(10),
+            acting_since: now(0.0).mono,
         };
         Self { observed, memory: Memory::new(now(0.0).mono), steps: Vec::new() }
     }

@@ -45,7 +45,7 @@ fn where_there_is_none_it_is_created_and_names_its_holder() {
     assert_eq!(lease.metadata.name.as_deref(), Some("lease"));
     let spec = spec(&lease);
     assert_eq!((spec.holder_identity.as_deref(), spec.lease_duration_seconds), (Some("a"), Some(15)));
-    assert_eq!((spec.lease_transitions, a.renewed()), (Some(0), Some(now(0.0).mono)));
+    assert_eq!((spec.lease_transitions, a.tenure().unwrap().renewed), (Some(0), now(0.0).mono));
 }
 
 #[test]
@@ -56,6 +56,7 @@ fn a_holder_renews_and_keeps_the_time_since_when_it_holds() {
     assert_eq!(spec(&second).acquire_time, spec(&first).acquire_time);
     assert_ne!(spec(&second).renew_time, spec(&first).renew_time);
     assert_eq!((spec(&second).lease_transitions, a.gives_up_at()), (Some(0), Some(now(12.0).mono)));
+    assert_eq!(a.tenure().unwrap().since, now(0.0).mono);
 }
 
 #[test]
@@ -86,7 +87,7 @@ fn who_sees_another_holder_holds_it_no_longer() {
     waits_until(&mut b, &first, now(0.0));
     let second = take(&mut b, Some(first), now(15.0));
     assert_eq!(waits_until(&mut a, &second, now(16.0)), 31.0);
-    assert_eq!((a.renewed(), a.gives_up_at()), (None, None));
+    assert_eq!((a.tenure(), a.gives_up_at()), (None, None));
 }
 
 #[test]

@@ -195,7 +195,7 @@ fn nothing_is_kept_of_who_is_gone() {
     for second in [0.0, 1.0, 2.0] {
         gone.calls(&mut fleet, UNAVAILABLE, second);
     }
-    fleet.joins(&gone.member, "x");
+    fleet.joins(&gone.member, "x", false);
     later(gone.asks(&mut fleet, 2.0));
     assert!(format!("{fleet:?}").contains("nowhere.example"));
     fleet.forget(&gone.member);

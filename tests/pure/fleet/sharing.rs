@@ -15,7 +15,7 @@ fn a_rotation_is_told_to_the_others_once_and_names_no_other_namespace() {
     let (mut fleet, [a, b, _]) = (fleet(ROOMY), three());
     let c = of("m", "c");
     for member in [&a, &b, &c] {
-        fleet.joins(member, "x");
+        fleet.joins(member, "x", false);
     }
     assert_eq!(fleet.rotated(&a, "x", "5f2c9a01"), [b.clone(), c.clone()]);
     assert_eq!(fleet.take_rotation(&b).as_deref(), Some("5f2c9a01"));
@@ -28,9 +28,9 @@ fn a_rotation_is_told_to_the_others_once_and_names_no_other_namespace() {
 #[test]
 fn a_third_user_of_an_application_is_no_news_to_the_first_two() {
     let (mut fleet, [a, b, c]) = (fleet(ROOMY), three());
-    assert_eq!(fleet.joins(&a, "x"), []);
-    assert_eq!(fleet.joins(&b, "x"), std::slice::from_ref(&a));
-    assert_eq!(fleet.joins(&c, "x"), []);
+    assert_eq!(fleet.joins(&a, "x", false), []);
+    assert_eq!(fleet.joins(&b, "x", false), std::slice::from_ref(&a));
+    assert_eq!(fleet.joins(&c, "x", false), []);
     assert_eq!(fleet.forget(&c), []);
     assert_eq!(fleet.forget(&b), [a]);
 }
@@ -39,7 +39,7 @@ fn a_third_user_of_an_application_is_no_news_to_the_first_two() {
 fn the_first_user_has_nobody_before_it_and_the_next_one_is_told_when_it_leaves() {
     let (mut fleet, [a, b, c]) = (fleet(ROOMY), three());
     for member in [&c, &a, &b, &c] {
-        fleet.joins(member, "x");
+        fleet.joins(member, "x", false);
     }
     let before = |fleet: &Fleet, who: &ObjectName| fleet.neighbours(who, "e", "x", at(0.0)).sharing.before_us;
     assert_eq!([&a, &b, &c].map(|who| before(&fleet, who)), [true, true, false]);
@@ -50,11 +50,11 @@ fn the_first_user_has_nobody_before_it_and_the_next_one_is_told_when_it_leaves()
 #[test]
 fn a_resource_that_changes_its_application_leaves_the_other() {
     let (mut fleet, [a, b, _]) = (fleet(ROOMY), three());
-    fleet.joins(&a, "x");
-    fleet.joins(&b, "x");
-    assert_eq!(fleet.joins(&b, "y"), std::slice::from_ref(&a));
+    fleet.joins(&a, "x", false);
+    fleet.joins(&b, "x", false);
+    assert_eq!(fleet.joins(&b, "y", false), std::slice::from_ref(&a));
     assert_eq!(fleet.rotated(&a, "x", "t"), []);
-    assert_eq!(fleet.joins(&a, "y"), std::slice::from_ref(&b));
+    assert_eq!(fleet.joins(&a, "y", false), std::slice::from_ref(&b));
     assert_eq!(fleet.forget(&a), [b]);
 }
 
@@ -107,4 +107,20 @@ fn the_latest_witness_counts() {
     b.calls(&mut fleet, Answered, 30.0);
     c.calls(&mut fleet, REFUSED, 40.0);
     assert_eq!(succeed(&fleet, &a, 40.0), Some(true), "another one that fails all the time says nothing");
+}
+
+#[test]
+fn who_has_asked_with_a_pair_comes_before_who_joined_earlier() {
+    let (mut fleet, [a, b, _]) = (fleet(ROOMY), three());
+    fleet.joins(&b, "x", false);
+    assert_eq!(fleet.joins(&a, "x", true), std::slice::from_ref(&b));
+    let before = |fleet: &Fleet, who: &ObjectName| fleet.neighbours(who, "e", "x", at(0.0)).sharing.before_us;
+    assert_eq!([&a, &b].map(|who| before(&fleet, who)), [false, true]);
+    // As each look says it anew, and a first use comes later than the joining.
+    fleet.forget(&a);
+    fleet.joins(&a, "x", false);
+    assert_eq!([&a, &b].map(|who| before(&fleet, who)), [true, false]);
+    let mut told = fleet.joins(&a, "x", true);
+    told.sort();
+    assert_eq!((told, before(&fleet, &b)), (vec![a, b.clone()], true));
 }
