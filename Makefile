@@ -23,6 +23,11 @@ control-plane: ## Build kube-apiserver, kube-controller-manager, kubectl and etc
 	$(call step,control plane binaries (5 minutes the first time on 2 cores))
 	@tools/control-plane/build
 
+.PHONY: helm
+helm: ## Build Helm into the user's cache, once
+	$(call step,helm (4 minutes the first time on 2 cores))
+	@tools/control-plane/build helm
+
 .PHONY: demo
 demo: $(if $(filter current,$(CLUSTER)),,control-plane) ## Show a token rotate (VALIDITY=10s, DURATION=60, CLUSTER=current)
 	$(call step,operator and demo)
@@ -34,6 +39,16 @@ crds: ## Write crds/ anew from the types
 	$(call step,$(CRD))
 	cargo run -q -- crd > $(CRD).new
 	mv $(CRD).new $(CRD)
+
+.PHONY: chart
+chart: helm ## Write what is generated in charts/ anew: the copy of the CRD, the README's tables
+	$(call step,charts/)
+	UPDATE_DOCS=1 cargo test -q --test chart files
+
+.PHONY: manifests
+manifests: helm ## Write manifests/ anew from the chart
+	$(call step,manifests/)
+	UPDATE_DOCS=1 cargo test -q --test chart the_manifests_are_what_the_chart_renders
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -56,7 +71,7 @@ $(DENY):
 	cargo install cargo-deny --version $(DENY_VERSION) --locked --root .cache/cargo-deny-$(DENY_VERSION)
 
 .PHONY: test
-test: lint control-plane ## Check format and lints, run every test, those on a real control plane included
+test: lint control-plane helm ## Check format and lints, run every test, those on a real control plane included
 	$(call step,build the tests)
 	cargo test --workspace --no-run
 	$(call step,unit and contract tests and tests on one control plane that they share)
@@ -84,6 +99,11 @@ test-kill: control-plane ## Kill operators and their API server at random moment
 bench-rotation: control-plane ## Measure how late rotations are and what they cost (4 minutes)
 	$(call step,operator and benchmark as a release)
 	cargo bench --bench rotation
+
+.PHONY: bench-restart
+bench-restart: control-plane ## Measure what a restart costs with a thousand fresh tokens (2 minutes)
+	$(call step,operator and benchmark as a release)
+	cargo bench --bench restart
 
 .PHONY: bench-session
 bench-session: control-plane ## Measure how long a dead token is held when sessions are extended, and what that costs (4 minutes)

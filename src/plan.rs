@@ -63,6 +63,8 @@ pub struct Call {
     pub base: Version,
     /// What it is made with.
     pub attempt: Attempt,
+    /// The process that makes it.
+    pub holder: String,
     /// The last call with the same inputs failed.
     pub is_retry: bool,
     /// What must be in the state Secret first; the plan after that write makes the call.
@@ -102,6 +104,7 @@ impl Call {
             sent,
             cause: self.cause,
             base: self.base.clone(),
+            holder: self.holder.clone(),
             id: self.id.clone(),
             inputs: self.attempt.inputs.clone(),
             refresh: self.attempt.refresh.clone(),
@@ -204,7 +207,7 @@ impl Desk<'_> {
     /// An answer in hand comes before everything else, also where its token cannot be delivered yet.
     fn record(&self) -> Option<Plan> {
         let held = self.memory.held.as_ref()?;
-        let known = self.known_state().filter(|state| state.version() == held.base);
+        let known = self.known_state().filter(|state| state.version() == held.base && !held.is_over(self.now.mono));
         let next = known.and_then(|state| state.record(held)).map(|next| self.list_written_anew(next));
         Some(Plan::now(next.map_or(Step::Release, |next| self.write_state(next).unwrap_or(Step::Release))))
     }

@@ -4,7 +4,7 @@ use crate::credentials::{Credentials, SessionCredentials};
 use crate::fingerprint::{fingerprint, keyed};
 use crate::intent::Intent;
 use crate::issuer::{Answer, Cause, Pair, expiry_moves};
-use crate::moment::{Now, later};
+use crate::moment::{Moment, Now, later};
 use crate::redacted::{self, Redacted};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -151,6 +151,8 @@ pub struct Held {
     pub cause: Cause,
     /// The state that the call started from.
     pub base: Version,
+    /// The process that asked: its intent is over.
+    pub holder: String,
     /// Whose token it is: a name in [`State::tokens`].
     pub id: String,
     /// What it was asked with.
@@ -171,6 +173,14 @@ pub enum Outcome {
 }
 
 impl Held {
+    /// True for a session's pair whose time was over before it could be recorded: it opens nothing any more, and must not
+    /// come before what another process may be given meanwhile.
+    pub fn is_over(&self, now: Moment) -> bool {
+        let Outcome::Token(answer) = &self.outcome else { return false };
+        let life = answer.lifetime.duration().filter(|life| !life.is_zero());
+        answer.refresh_token.is_some() && life.is_some_and(|life| self.sent.mono + life <= now)
+    }
+
     /// True when `state` came after the one that the call started from.
     pub fn is_recorded_in(&self, state: &State) -> bool {
         state.salt == self.base.salt && state.serial > self.base.serial
@@ -261,7 +271,7 @@ impl State {
         }
         next.inputs = held.inputs.clone().over(&self.inputs);
         next.refresh = held.refresh.clone().or(next.refresh);
-        next.intent = None;
+        next.intent = next.intent.filter(|intent| intent.holder != held.holder);
         if next == *self {
             return None;
         }

@@ -132,6 +132,7 @@ impl<'a> Question<'a> {
             issued: self.issued().cloned(),
             base: self.state.version(),
             attempt: self.attempt.clone(),
+            holder: self.desk.observed.holder.clone(),
             is_retry: self.failing().is_some(),
             announcement: self.side.announcement(self),
         }

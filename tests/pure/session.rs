@@ -7,7 +7,7 @@ use std::time::Duration;
 use syniverse_token_operator::facts::Sharing;
 use syniverse_token_operator::intent::Intent;
 use syniverse_token_operator::issuer::{Ask, Cause, FailureKind};
-use syniverse_token_operator::plan::Call;
+use syniverse_token_operator::plan::{Call, Step};
 use syniverse_token_operator::reason::Reason;
 use syniverse_token_operator::status::{Standing, status};
 
@@ -291,6 +291,24 @@ fn an_answer_that_was_overtaken_by_a_verdict_on_the_same_pair_still_counts() {
     assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
     let second = cluster.state().active_token().cloned().unwrap();
     assert!(!second.ended && second.token.expose() == "second");
+}
+
+#[test]
+fn an_answer_whose_time_was_over_before_it_could_be_written_makes_way_for_who_is_at_it_now() {
+    let mut cluster = settled(&LOGIN);
+    let call = cluster.call(now(400.0));
+    cluster.receive(&call, now(400.0), "second", 600);
+    // Before it is written, another process finds the pair over, and is about to log in.
+    let mut other = Cluster::session(&LOGIN);
+    other.observed.state = cluster.observed.state.clone();
+    other.observed.holder = "other".into();
+    other.restart(now(1000.0));
+    other.fail(now(1000.0), FailureKind::Ended);
+    assert_eq!(asked(&other.call(now(1000.0))), "log in user");
+    cluster.observed.state = other.observed.state.clone();
+    let in_time = cluster.plan(now(999.0));
+    assert!(matches!(in_time.step, Step::WriteState(ref state, _) if state.intent.as_ref().unwrap().holder == "other"));
+    assert!(matches!(cluster.plan(now(1000.0)).step, Step::Release));
 }
 
 #[test]
