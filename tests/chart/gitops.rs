@@ -1,0 +1,84 @@
+//! Beside tools that apply again and again what they find in a repository: plain manifests, and a second field manager.
+
+use crate::files::generated;
+use crate::helm::{Helm, Objects};
+use crate::release::RELEASE;
+use crate::support::*;
+use kube::ResourceExt;
+use serde_json::json;
+use std::path::Path;
+use std::{env, fs};
+
+const MANIFESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests");
+/// What only Helm's own objects carry.
+const OF_HELM: [&str; 3] = ["# Source: ", "helm.sh/chart: ", "app.kubernetes.io/managed-by: Helm"];
+
+#[tokio::test]
+async fn the_manifests_are_what_the_chart_renders() {
+    let helm = Helm::offline();
+    let chart = ["template", RELEASE, crate::helm::CHART, "--skip-tests", "--set", "crds.keep=false"];
+    let text = helm.run(&[&chart[..], &["--namespace", RELEASE]].concat()).await.unwrap();
+    let lines = text.lines().filter(|line| !OF_HELM.iter().any(|mark| line.trim_start().starts_with(mark)));
+    let mut plain = "# Made from the chart by `make manifests`.\n".to_owned();
+    for line in lines.filter(|line| !line.trim().is_empty()) {
+        plain += line.trim_end();
+        plain.push('\n');
+    }
+    generated(&Path::new(MANIFESTS).join("install.yaml"), &plain);
+}
+
+#[tokio::test]
+async fn the_api_server_takes_the_manifests_and_the_policy_follows_the_namespace() {
+    let cluster = harness::shared().await.unwrap();
+    let folder = harness::Scratch::new().unwrap();
+    for file in fs::read_dir(MANIFESTS).unwrap() {
+        let file = file.unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        let moved = text.replace(&format!("namespace: {RELEASE}"), "namespace: elsewhere");
+        let text = if file.file_name() == "kustomization.yaml" { moved } else { text };
+        fs::write(folder.path().join(file.file_name()), text).unwrap();
+    }
+    let built = cluster.kubectl(&["kustomize", &folder.path().display().to_string()]).unwrap();
+    let objects = Objects::read(&built);
+    let condition = &objects.the("ValidatingAdmissionPolicy")["spec"]["matchConditions"][0]["expression"];
+    let account = format!("request.userInfo.username == 'system:serviceaccount:elsewhere:{RELEASE}'");
+    assert_eq!(*condition, json!(account));
+    assert_eq!(objects.the("ClusterRoleBinding")["subjects"][0]["namespace"], "elsewhere");
+    assert_eq!(objects.the("Namespace")["metadata"]["name"], "elsewhere");
+    assert!(!built.contains("helm.sh/"));
+    // Objects of a namespace that is not there yet are not tried.
+    let taken =
+        cluster.kubectl_with(&["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--filename=-"], &{
+            let free = objects.0.iter().filter(|object| object["metadata"]["namespace"].is_null());
+            json!({"apiVersion": "v1", "kind": "List", "items": free.collect::<Vec<_>>()}).to_string()
+        });
+    assert!(taken.is_ok(), "{}", taken.unwrap_err());
+}
+
+#[tokio::test]
+async fn a_resource_applied_again_and_again_is_not_fought_over() {
+    let stage = Stage::open().await;
+    let manifest = json!({
+        "apiVersion": "syniverse.dev/v1alpha1", "kind": "SyniverseToken",
+        "metadata": {"name": NAME, "labels": {"app.example.com/instance": "tokens"},
+            "annotations": {"gitops.example.com/tracking-id": "tokens:SyniverseToken:messaging"}},
+        "spec": stage.spec("1h"),
+    })
+    .to_string();
+    let apply = || {
+        let how = ["apply", "--server-side", "--field-manager=gitops", "--filename=-"];
+        stage.cluster.kubectl_with(&[&["--namespace", stage.namespace.name()], &how[..]].concat(), &manifest).unwrap()
+    };
+    apply();
+    let ready = stage.until_ready(NAME).await;
+    stage.until_noticed(NAME).await;
+    let before = stage.tokens.get(NAME).await.unwrap().resource_version();
+    // No --force-conflicts: had the operator taken a field of the spec or of the metadata, this would fail.
+    apply();
+    stage.until_noticed(NAME).await;
+    let after = stage.tokens.get(NAME).await.unwrap();
+    assert_eq!(after.resource_version(), before);
+    assert_eq!((after.labels(), after.annotations()), (ready.labels(), ready.annotations()));
+    assert!(after.labels().contains_key("app.example.com/instance"));
+    assert_eq!(stage.calls(), 1);
+}

@@ -1,0 +1,225 @@
+//! What the chart makes of its values, without a cluster.
+
+use crate::helm::{CHART, Helm, Objects};
+use serde_json::{Value, json};
+use syniverse_token_operator::api;
+
+async fn rendered(values: Value) -> Objects {
+    Helm::offline().template(&values).await.unwrap()
+}
+
+async fn complaint(values: Value) -> String {
+    Helm::offline().template(&values).await.err().unwrap_or_else(|| panic!("{values} is accepted"))
+}
+
+#[tokio::test]
+async fn helm_finds_no_fault_with_the_chart() {
+    let said = Helm::offline().run(&["lint", "--strict", CHART]).await.unwrap();
+    assert!(!said.contains("[WARNING]") && !said.contains("[ERROR]"), "{said}");
+}
+
+#[tokio::test]
+async fn the_definition_is_that_of_the_code_and_is_kept() {
+    let objects = rendered(json!({})).await;
+    let definition = objects.the("CustomResourceDefinition");
+    assert_eq!(definition["spec"], serde_json::to_value(api::crd()).unwrap()["spec"]);
+    assert_eq!(definition["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+    let objects = rendered(json!({"crds": {"keep": false}})).await;
+    assert!(objects.the("CustomResourceDefinition")["metadata"]["annotations"].is_null());
+}
+
+#[tokio::test]
+async fn a_misspelt_or_impossible_value_is_refused_and_named() {
+    for (values, says) in [
+        (json!({"replica": 3}), "'replica'"),
+        (json!({"image": {"tags": "1"}}), "'tags'"),
+        (json!({"leaderElection": {"leaseDurationSeconds": 15}}), "'leaseDurationSeconds'"),
+        (json!({"networkPolicy": {"dns": {"too": []}}}), "'too'"),
+        (json!({"securityContext": {"runAsUsr": 1}}), "'runAsUsr'"),
+        (json!({"affinity": {"nodeAfinity": {}}}), "'nodeAfinity'"),
+        (json!({"callTimeout": 10}), "/callTimeout"),
+        (json!({"callTimeout": "1d"}), "/callTimeout"),
+        (json!({"logLevel": "loud"}), "/logLevel"),
+        (json!({"endpointHosts": ["https://sma.example.com"]}), "/endpointHosts/0"),
+        (json!({"privateEndpoints": ["10.0.0.0"]}), "/privateEndpoints/0"),
+        (json!({"watchNamespaces": ["Not_A_Namespace"]}), "/watchNamespaces/0"),
+        (json!({"image": {"digest": "latest"}}), "/image/digest"),
+        (json!({"proxy": {"url": "http://user:password@proxy.example.com"}}), "/proxy/url"),
+        (json!({"podLabels": {"app.kubernetes.io/name": "mine"}}), "/podLabels"),
+        (json!({"replicas": 2, "leaderElection": {"enabled": false}}), "leaderElection.enabled"),
+        (json!({"caBundle": {"configMap": {"name": "a"}, "secret": {"name": "b"}}}), "caBundle.secret.name"),
+        (json!({"proxy": {"url": "http://a", "fromSecret": {"name": "b"}}}), "proxy.fromSecret.name"),
+        (json!({"serviceMonitor": {"enabled": true}, "podMonitor": {"enabled": true}}), "podMonitor.enabled"),
+    ] {
+        let complaint = complaint(values.clone()).await;
+        assert!(complaint.contains(says), "{values}: {complaint}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_in_the_proxys_url_is_not_repeated() {
+    let complaint = complaint(json!({"proxy": {"url": "ftp://canary@proxy.example.com"}})).await;
+    assert!(complaint.contains("/proxy/url"), "{complaint}");
+    let objects = rendered(json!({"proxy": {"fromSecret": {"name": "proxy"}}})).await;
+    let variable = &objects.pod()["containers"][0]["env"][0];
+    assert_eq!(variable["valueFrom"]["secretKeyRef"], json!({"name": "proxy", "key": "url"}));
+}
+
+#[tokio::test]
+async fn the_operators_settings_become_its_arguments() {
+    let objects = rendered(json!({
+        "watchNamespaces": ["a", "b"], "endpointHosts": ["sma.example.com"], "privateEndpoints": ["10.0.0.0/8"],
+        "insecureEndpoints": true, "callTimeout": "8s", "connectTimeout": "4s", "dailyCheck": "12h",
+        "budget": {"requestsInFlight": 3, "requestsPerSecond": 7}, "logLevel": "debug", "logFormat": "text",
+        "caBundle": {"secret": {"name": "ca", "key": "bundle.pem"}}, "listenAddress": "[::]", "metricsPort": 9000,
+        "leaderElection": {"leaseDuration": "30s", "renewDeadline": "20s", "retryPeriod": "4s"},
+    }))
+    .await;
+    let expected = [
+        "run",
+        "--leader-election",
+        "--lease-name=operator-syniverse-token-operator",
+        "--lease-duration=30s",
+        "--renew-deadline=20s",
+        "--retry-period=4s",
+        "--listen=[::]:9000",
+        "--namespace=a",
+        "--namespace=b",
+        "--endpoint-host=sma.example.com",
+        "--private-endpoints=10.0.0.0/8",
+        "--insecure-endpoints",
+        "--call-timeout=8s",
+        "--connect-timeout=4s",
+        "--daily-check=12h",
+        "--requests-in-flight=3",
+        "--requests-per-second=7",
+        "--ca-bundle=/etc/syniverse-token-operator/ca/ca.crt",
+        "--log-level=debug",
+        "--log-format=text",
+    ];
+    assert_eq!(objects.arguments(), expected);
+    let volume = json!({"name": "ca-bundle", "secret": {
+        "secretName": "ca", "items": [{"key": "bundle.pem", "path": "ca.crt"}],
+    }});
+    assert_eq!(objects.pod()["volumes"], json!([volume]));
+}
+
+#[tokio::test]
+async fn the_operator_takes_every_argument_that_the_chart_can_give() {
+    let objects =
+        rendered(json!({"endpointHosts": ["*"], "privateEndpoints": ["10.0.0.0/8"], "insecureEndpoints": true,
+        "watchNamespaces": ["a"], "caBundle": {"configMap": {"name": "ca"}}}))
+        .await;
+    // Without a kubeconfig it ends after its arguments were read; the file of the bundle is not there either.
+    let ended = crate::release::command(objects.pod(), "/dev/null".as_ref()).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(said.contains("failed to read --ca-bundle"), "{said}");
+}
+
+#[tokio::test]
+async fn with_a_list_of_namespaces_the_operator_has_no_rights_beyond_them() {
+    let objects = rendered(json!({"watchNamespaces": ["a", "b"]})).await;
+    let grants = ["ClusterRole", "ClusterRoleBinding"].map(|kind| objects.of(kind).len());
+    assert_eq!(grants, [2, 0], "the two aggregated ClusterRoles are bound to nobody here");
+    let roles = objects.of("Role").into_iter().chain(objects.of("RoleBinding"));
+    let places: Vec<_> = roles.map(|role| role["metadata"]["namespace"].as_str().unwrap()).collect();
+    assert_eq!(places, ["a", "b", "syniverse", "a", "b", "syniverse"]);
+}
+
+#[tokio::test]
+async fn who_may_touch_one_namespace_only_can_install_it_there() {
+    let objects = rendered(json!({
+        "watchNamespaces": ["syniverse"], "crds": {"install": false}, "rbac": {"aggregateRoles": false},
+        "admissionPolicy": {"enabled": false},
+    }))
+    .await;
+    assert_eq!(objects.cluster_wide(), [""; 0]);
+}
+
+#[tokio::test]
+async fn no_rule_grants_everything_and_view_shows_no_secret() {
+    let objects = rendered(json!({})).await;
+    for role in objects.of("ClusterRole").into_iter().chain(objects.of("Role")) {
+        assert!(!role["rules"].to_string().contains('*'), "{role}");
+        let aggregated = role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-admin"] == "true";
+        assert!(!aggregated || !role["rules"].to_string().contains("secrets"), "{role}");
+    }
+}
+
+#[tokio::test]
+async fn two_releases_of_one_name_share_no_name_across_namespaces() {
+    let helm = Helm::offline();
+    let (one, other) = (helm.template_in("one", &json!({})).await, helm.template_in("other", &json!({})).await);
+    let names = |objects: Objects| -> Vec<_> {
+        let free = objects.0.into_iter().filter(|object| object["metadata"]["namespace"].is_null());
+        free.filter(|object| object["kind"] != "CustomResourceDefinition")
+            .map(|object| format!("{}/{}", object["kind"], object["metadata"]["name"]))
+            .collect()
+    };
+    let (one, other) = (names(one.unwrap()), names(other.unwrap()));
+    assert_eq!(one.len(), 6);
+    assert!(one.iter().all(|name| !other.contains(name)), "{one:?}");
+}
+
+#[tokio::test]
+async fn a_digest_is_used_instead_of_the_tag() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let image = json!({"repository": "images.example.com/operator", "tag": "1", "digest": digest});
+    let objects = rendered(json!({"image": image})).await;
+    assert_eq!(objects.pod()["containers"][0]["image"], format!("images.example.com/operator@{digest}"));
+    assert_eq!(
+        rendered(json!({"image": {"tag": "1"}})).await.pod()["containers"][0]["image"],
+        "syniverse-token-operator:1"
+    );
+}
+
+#[tokio::test]
+async fn a_spread_without_a_selector_is_about_these_pods() {
+    let constraint = |more: Value| {
+        let mut constraint = json!({"topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "maxSkew": 1});
+        constraint.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        constraint
+    };
+    let own = json!({"labelSelector": {"matchLabels": {"a": "b"}}});
+    let objects =
+        rendered(json!({"topologySpreadConstraints": [constraint(json!({})), constraint(own.clone())]})).await;
+    let selector = objects.the("Deployment")["spec"]["selector"].clone();
+    assert_eq!(
+        objects.pod()["topologySpreadConstraints"],
+        json!([constraint(json!({"labelSelector": selector})), constraint(own)])
+    );
+}
+
+#[tokio::test]
+async fn nobody_may_read_the_metrics_whom_a_network_policy_does_not_name() {
+    let objects = rendered(json!({"networkPolicy": {"enabled": true}})).await;
+    let policy = &objects.the("NetworkPolicy")["spec"];
+    assert_eq!((&policy["ingress"], &policy["policyTypes"]), (&json!([]), &json!(["Ingress", "Egress"])));
+    let peer = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}});
+    let objects = rendered(json!({"networkPolicy": {"enabled": true, "metricsFrom": [peer],
+        "issuers": {"cidrs": ["192.0.2.0/24"], "ports": [443, 3128]}}}))
+    .await;
+    let policy = &objects.the("NetworkPolicy")["spec"];
+    let port = json!({"protocol": "TCP", "port": "metrics"});
+    assert_eq!(policy["ingress"], json!([{"ports": [port], "from": [peer]}]));
+    let ports = json!([{"protocol": "TCP", "port": 443}, {"protocol": "TCP", "port": 3128}]);
+    assert_eq!(policy["egress"][2], json!({"ports": ports, "to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}));
+}
+
+#[tokio::test]
+async fn a_monitor_finds_the_port_of_the_pods() {
+    let settings = json!({"enabled": true, "namespace": "monitoring", "labels": {"team": "a"}, "interval": "30s"});
+    let objects = rendered(json!({"serviceMonitor": settings})).await;
+    let (monitor, service) = (objects.the("ServiceMonitor"), objects.the("Service"));
+    assert_eq!(monitor["metadata"]["namespace"], "monitoring");
+    assert_eq!(monitor["metadata"]["labels"]["team"], "a");
+    let endpoint = json!({"port": "metrics", "path": "/metrics", "interval": "30s"});
+    assert_eq!(monitor["spec"]["endpoints"], json!([endpoint]));
+    assert_eq!(monitor["spec"]["namespaceSelector"], json!({"matchNames": ["syniverse"]}));
+    for (name, value) in monitor["spec"]["selector"]["matchLabels"].as_object().unwrap() {
+        assert_eq!(&service["metadata"]["labels"][name], value);
+    }
+    let objects = rendered(json!({"podMonitor": settings})).await;
+    assert_eq!(objects.the("PodMonitor")["spec"]["podMetricsEndpoints"], json!([endpoint]));
+    assert_eq!(objects.pod()["containers"][0]["ports"][0]["name"], "metrics");
+}
