@@ -157,7 +157,7 @@ fn of_specs() -> Vec<Case> {
 #[tokio::test]
 async fn the_page_of_bad_inputs_shows_what_users_see() {
     let (mut open, mut guarded) = (Stage::open().await, Stage::dark().await);
-    let kubeconfig = guarded.cluster.kubeconfig().to_owned();
+    let kubeconfig = guarded.kubeconfig();
     let hosts = "--endpoint-host=localhost,127.0.0.1,::1,10.0.0.1,169.254.169.254";
     guarded.start_operator_with(&kubeconfig, &[hosts]);
     let (plain, tls) = (issuer(false).await, issuer(true).await);

@@ -218,22 +218,3 @@ where
     let list = api.list(&ListParams::default()).await.unwrap();
     list.items.iter().map(|object| (object.name_any(), object.resource_version())).collect()
 }
-
-/// Moments by chance, which can be had again.
-struct Dice(u64);
-
-impl Dice {
-    /// From the number in `SEED`, else from the clock; says which.
-    fn thrown() -> Self {
-        let given = std::env::var("SEED").ok().and_then(|text| text.parse().ok());
-        let seed = given.unwrap_or_else(|| Timestamp::now().as_microsecond().unsigned_abs());
-        println!("the same moments again: SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        // Knuth's multiplier; the high bits are the good ones.
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}

@@ -21,7 +21,7 @@ const ODD_VALUE: &str = "canary-odd-value";
 #[tokio::test]
 async fn nothing_secret_shows_in_anything_that_a_run_left_behind() {
     let mut stage = Stage::dark().await;
-    let kubeconfig = stage.cluster.kubeconfig().to_owned();
+    let kubeconfig = stage.kubeconfig();
     let flags = ["--log-level=trace", "--insecure-endpoints", "--endpoint-host=*", "--call-timeout=1s"];
     stage.start_operator_with(&kubeconfig, &[&flags[..], &["--connect-timeout=1s"]].concat());
     success_and_repairs(&mut stage).await;

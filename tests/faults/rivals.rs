@@ -3,12 +3,11 @@
 use crate::crashes::until_issued;
 use crate::history::History;
 use crate::support::*;
-use harness::{Operator, wait_for};
+use harness::wait_for;
 use issuer_simulator::analysis::calls_per_rotation;
 use issuer_simulator::fault::{Action, Fault, Stage as When};
 use kube::ResourceExt;
 use kube::api::ListParams;
-use std::process::Command;
 
 /// A check, and a boundary that is felt for in steps, for one operator.
 const BOUNDARY_CALLS: usize = 10;
@@ -20,7 +19,7 @@ async fn two_operators_at_once_never_set_a_token_back_and_never_write_one_twice(
     let history = History::of(&stage);
     let writes = Writes::of(&stage).await;
     stage.start_operator(&[]);
-    let _rival = rival(&stage);
+    let _rival = stage.another_operator();
     stage.issued("3s").await;
     let mut token = stage.token().await;
     for _ in 0..ROTATIONS {
@@ -52,14 +51,6 @@ async fn a_resource_deleted_during_its_call_leaves_nothing_behind() {
     stage.apply("another", stage.spec("1h")).await;
     stage.until_ready("another").await;
     assert_eq!(names(&stage).await, ["another", "another-syniverse-state", CREDENTIALS]);
-}
-
-/// A second operator in the namespace of a stage.
-fn rival(stage: &Stage) -> Operator {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_syniverse-token-operator"));
-    command.args(["run", "--insecure-endpoints", "--endpoint-host=*", "--namespace", stage.namespace.name()]);
-    command.env("KUBECONFIG", stage.cluster.kubeconfig());
-    Operator::start(command).unwrap()
 }
 
 /// The names of all Secrets, in order.

@@ -18,7 +18,7 @@ async fn until_ready_at(address: SocketAddr) {
 #[tokio::test]
 async fn leader_and_heir_are_ready_and_alive_and_the_leader_tells_of_the_tokens() {
     let stage = Stage::dark().await;
-    let kubeconfig = stage.cluster.kubeconfig().to_owned();
+    let kubeconfig = stage.kubeconfig();
     let [at_a, at_b] = [free_address(), free_address()];
     let listen = |address: SocketAddr| [format!("--listen={address}")];
     let _leader = replica(&stage, "a", USUAL, &kubeconfig, &listen(at_a));

@@ -24,7 +24,7 @@ async fn a_leader_killed_in_mid_rotation_is_replaced_in_time_and_no_token_is_los
 async fn leaders_killed() -> Duration {
     let stage = Stage::dark().await;
     let history = History::of(&stage);
-    let kubeconfig = stage.cluster.kubeconfig().to_owned();
+    let kubeconfig = stage.kubeconfig();
     let mut leader = ("a", replica(&stage, "a", SHORT, &kubeconfig, &[]));
     until_leads(&stage, "a").await;
     let mut heir = ("b", replica(&stage, "b", SHORT, &kubeconfig, &[]));
@@ -59,7 +59,7 @@ const SHORT_OF_BREATH: Duration = Duration::from_secs(1);
 #[tokio::test]
 async fn at_the_defaults_a_killed_leader_is_replaced_within_19_seconds() {
     let stage = Stage::dark().await;
-    let kubeconfig = stage.cluster.kubeconfig().to_owned();
+    let kubeconfig = stage.kubeconfig();
     let mut leader = replica(&stage, "a", USUAL, &kubeconfig, &[]);
     until_leads(&stage, "a").await;
     let _heir = replica(&stage, "b", USUAL, &kubeconfig, &[]);
@@ -75,7 +75,7 @@ async fn at_the_defaults_a_killed_leader_is_replaced_within_19_seconds() {
 #[tokio::test]
 async fn told_to_stop_a_leader_hands_over_at_once() {
     let stage = Stage::dark().await;
-    let kubeconfig = stage.cluster.kubeconfig().to_owned();
+    let kubeconfig = stage.kubeconfig();
     let mut leader = replica(&stage, "a", USUAL, &kubeconfig, &[]);
     until_leads(&stage, "a").await;
     let mut heir = replica(&stage, "b", USUAL, &kubeconfig, &[]);
@@ -103,10 +103,10 @@ async fn a_leader_that_is_cut_off_from_the_api_server_stops_asking_before_anothe
     let folder = tempfile();
     let target: SocketAddr = api_server(&stage);
     let relay = Relay::to(target).await;
-    let relayed = relay.kubeconfig(stage.cluster.kubeconfig(), target, &folder);
+    let relayed = relay.kubeconfig(&stage.kubeconfig(), target, &folder);
     let mut leader = replica(&stage, "a", TERMS, &relayed, &[]);
     until_leads(&stage, "a").await;
-    let kubeconfig = stage.cluster.kubeconfig().to_owned();
+    let kubeconfig = stage.kubeconfig();
     let _heir = replica(&stage, "b", TERMS, &kubeconfig, &[]);
     stage.issued("1s").await;
     let renewed = lease(&stage).await.renew_time.unwrap().0;
@@ -140,7 +140,7 @@ fn tempfile() -> std::path::PathBuf {
 
 /// Where the API server of a stage listens.
 fn api_server(stage: &Stage) -> SocketAddr {
-    let kubeconfig = std::fs::read_to_string(stage.cluster.kubeconfig()).unwrap();
+    let kubeconfig = std::fs::read_to_string(stage.kubeconfig()).unwrap();
     let server = kubeconfig.split("https://").nth(1).unwrap();
     server.split(|letter: char| !(letter.is_ascii_digit() || ".:".contains(letter))).next().unwrap().parse().unwrap()
 }

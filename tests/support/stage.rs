@@ -10,7 +10,8 @@ use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::path::Path;
+use super::Account;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use syniverse_token_operator::api::SyniverseToken;
@@ -39,6 +40,7 @@ pub(crate) struct Stage {
     pub(crate) tokens: Api<SyniverseToken>,
     pub(crate) secrets: Api<Secret>,
     pub(crate) cluster: Cluster,
+    account: Account,
     pub(crate) namespace: Namespace,
 }
 
@@ -60,21 +62,28 @@ impl Stage {
         let simulator = Simulator::start(Options::default()).await.unwrap();
         simulator.add_application(NewApplication::expired(CONSUMER_KEY, CONSUMER_SECRET, PORTAL_TOKEN));
         let (client, namespace) = (cluster.client().await.unwrap(), cluster.namespace().await.unwrap());
+        let account = Account::in_namespace(cluster, &namespace).await;
         let stage = Self {
             operator: None,
             simulator,
             tokens: Api::namespaced(client.clone(), namespace.name()),
             secrets: Api::namespaced(client, namespace.name()),
             cluster: cluster.clone(),
+            account,
             namespace,
         };
         stage.put_secret(CREDENTIALS, &credentials(CONSUMER_KEY, CONSUMER_SECRET, PORTAL_TOKEN)).await;
         stage
     }
 
-    /// Starts the operator as the administrator, with further arguments of `run`.
+    /// The kubeconfig of an account with the rights that the chart gives.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.account.kubeconfig()
+    }
+
+    /// Starts the operator with the rights that the chart gives, and with further arguments of `run`.
     pub(crate) fn start_operator(&mut self, arguments: &[&str]) {
-        let kubeconfig = self.cluster.kubeconfig().to_owned();
+        let kubeconfig = self.kubeconfig();
         self.start_operator_as(&kubeconfig, arguments);
     }
 
@@ -91,11 +100,11 @@ impl Stage {
         self.operator = Some(Operator::start(command).unwrap());
     }
 
-    /// A second operator in this namespace, as the administrator.
+    /// A second operator in this namespace.
     pub(crate) fn another_operator(&self) -> Operator {
         let mut command = Command::new(env!("CARGO_BIN_EXE_syniverse-token-operator"));
         command.args(["run", "--insecure-endpoints", "--endpoint-host=*", "--namespace", self.namespace.name()]);
-        command.env("KUBECONFIG", self.cluster.kubeconfig());
+        command.env("KUBECONFIG", self.kubeconfig());
         Operator::start(command).unwrap()
     }
 
