@@ -12,6 +12,11 @@ DENY_CHECKS := bans licenses sources
 CRD := crds/syniversetokens.syniverse.dev.yaml
 BINARIES := $(or $(CARGO_TARGET_DIR),target)/debug
 
+IMAGE := docker.io/library/syniverse-token-operator
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+ARCH := $(subst aarch64,arm64,$(subst x86_64,amd64,$(shell uname -m)))
+ARCHIVE := target/image/syniverse-token-operator-$(VERSION).oci.tar
+
 step = @printf '\n==> %s\n' '$(1)'
 
 .PHONY: help
@@ -109,6 +114,21 @@ bench-restart: control-plane ## Measure what a restart costs with a thousand fre
 bench-session: control-plane ## Measure how long a dead token is held when sessions are extended, and what that costs (4 minutes)
 	$(call step,operator and benchmark as a release)
 	cargo bench --bench session
+
+.PHONY: image
+image: ## Build the image with docker, podman or buildah (IMAGE=name without tag)
+	@builder=$$(for it in docker podman buildah; do "$$it" info >/dev/null 2>&1 && echo "$$it" && break; done) || \
+	  { echo "Neither docker, podman nor buildah works here: make image-oci needs none of them." >&2; exit 1; }; \
+	epoch=$$(git log -1 --format=%ct); \
+	set -x; "$$builder" build --tag $(IMAGE):$(VERSION) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION="$$(git rev-parse HEAD)" --build-arg SOURCE_DATE_EPOCH="$$epoch" \
+	  --build-arg CREATED="$$(date -u -d "@$$epoch" +%Y-%m-%dT%H:%M:%SZ)" .
+
+.PHONY: image-oci
+image-oci: ## Write the image as an OCI archive, without docker or the like (IMAGE=name, ARCH="amd64 arm64")
+	$(call step,$(ARCHIVE) for $(ARCH))
+	for arch in $(ARCH); do tools/image/build "$$arch" "target/image/$$arch"; done
+	@tools/image/pack $(ARCHIVE) $(IMAGE):$(VERSION) $(foreach arch,$(ARCH),$(arch)=target/image/$(arch))
 
 .PHONY: clean
 clean: ## Remove what cargo built; the caches of control plane and tools stay

@@ -255,10 +255,9 @@ impl Metrics {
         }
         let before = pass.before.as_ref().and_then(ready).map(|ready| ready.reason.as_str());
         let reason = Reason::ALL.iter().find(|reason| condition.is_some_and(|is| is.reason == reason.as_str()));
-        if let Some(reason) = reason.filter(|reason| reason.weight() >= Weight::Trouble) {
-            if before != Some(reason.as_str()) {
-                self.failures.get_or_create(&OfReason { reason: Word(reason.as_str()) }).inc();
-            }
+        let is_news = |reason: &&Reason| reason.weight() >= Weight::Trouble && before != Some(reason.as_str());
+        if let Some(reason) = reason.filter(is_news) {
+            self.failures.get_or_create(&OfReason { reason: Word(reason.as_str()) }).inc();
         }
         self.holds(name, pass, now.mono);
     }

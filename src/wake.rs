@@ -40,7 +40,7 @@ pub async fn wake(context: &Context, resource: Arc<SyniverseToken>) -> Result<Op
     let (name, uid) = (ObjectName::of(&*resource), resource.uid().unwrap_or_default());
     context.progress().begins(&name, context.clock.now().mono);
     let result = look(context, resource, &name, &uid).await;
-    let left = result.map_or_else(Some, |left| left);
+    let left = result.unwrap_or_else(Some);
     context.progress().ended(&name, left.map(|left| context.clock.now().mono + left));
     if !context.is_living(&uid) {
         // It went while it was looked at: what that pass left behind is forgotten as well.

@@ -1,22 +1,10 @@
 //! An API server as far as the operator can tell: names, UIDs, versions, conflicts, the status subresource, owners.
 //! Pure: requests and instants are arguments. Held against the real one in `conformance`.
 
+use crate::judge::{Change, Key, Kind};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    Secret,
-    SyniverseToken,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key {
-    pub(crate) kind: Kind,
-    pub(crate) namespace: String,
-    pub(crate) name: String,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -25,14 +13,6 @@ pub(crate) enum Verb {
     Replace,
     ReplaceStatus,
     Delete,
-}
-
-/// What a request changed: one object, as it was and as it is.
-#[derive(Clone, Debug)]
-pub(crate) struct Change {
-    pub(crate) key: Key,
-    pub(crate) was: Option<Value>,
-    pub(crate) is: Option<Value>,
 }
 
 /// An answer, and what it took to give it; an update that changes nothing is no change.

@@ -1,15 +1,13 @@
 //! The harness itself on trial: planted bugs are caught, and no rule of the judge is blind.
 
-use crate::api_server::{Change, Kind};
-use crate::check::check;
 use crate::exploration::{Plot, single_faults, violations};
-use crate::history::{CREDENTIALS, Entry, History, NAME, What, stored_token};
+use crate::judge::{Change, Entry, History, Kind, Question, What, check, stored_token};
 use crate::planted::Planted;
-use crate::stage::{resource, secret};
+use crate::stage::{CREDENTIALS, KEY, NAME, resource, secret};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-fn is_caught(scenario: &str, planted: fn() -> Planted, promise: &str) {
+pub(crate) fn is_caught(scenario: &str, planted: fn() -> Planted, promise: &str) {
     let Plot { scenario, .. } = Plot::parse(scenario).unwrap();
     let plots: Vec<_> = single_faults(planted, &[scenario]);
     let violations = violations(&plots, planted);
@@ -32,13 +30,13 @@ fn a_stale_read_that_is_believed_is_caught() {
     is_caught("rotation", || Planted::StaleReads(None), "replaced a newer token");
 }
 
-/// A run without a fault, to be spoilt.
-fn sound() -> History {
-    Plot::parse("rotation").unwrap().play(Planted::Nothing).history
+fn is_noticed(spoil: impl FnOnce(&mut Vec<Entry>), promise: &str) {
+    is_noticed_in("rotation", spoil, promise);
 }
 
-fn is_noticed(spoil: impl FnOnce(&mut Vec<Entry>), promise: &str) {
-    let mut history = sound();
+/// Spoils a run without a fault.
+pub(crate) fn is_noticed_in(scenario: &str, spoil: impl FnOnce(&mut Vec<Entry>), promise: &str) {
+    let mut history: History = Plot::parse(scenario).unwrap().play(Planted::Nothing).history;
     assert_eq!(check(&history), [""; 0]);
     spoil(&mut history.entries);
     let broken = check(&history);
@@ -46,19 +44,19 @@ fn is_noticed(spoil: impl FnOnce(&mut Vec<Entry>), promise: &str) {
 }
 
 /// Adds something that the operator did `seconds` after the beginning.
-fn add(entries: &mut Vec<Entry>, seconds: i64, what: What) {
+pub(crate) fn add(entries: &mut Vec<Entry>, seconds: i64, what: What) {
     let at = entries[0].at + SignedDuration::from_secs(seconds);
     let place = entries.iter().position(|entry| entry.at > at).unwrap();
     entries.insert(place, Entry { at, process: Some("A".to_owned()), what });
 }
 
-fn changed(kind: Kind, name: &str, was: Value, is: Value) -> What {
+pub(crate) fn changed(kind: Kind, name: &str, was: Value, is: Value) -> What {
     let key = if kind == Kind::Secret { secret(name) } else { resource() };
     What::Changed(Box::new(Change { key, was: Some(was), is: Some(is) }))
 }
 
 /// The changes of an object, as they can be edited.
-fn changes<'a>(entries: &'a mut [Entry], kind: Kind, name: &'a str) -> impl Iterator<Item = &'a mut Change> {
+pub(crate) fn changes<'a>(entries: &'a mut [Entry], kind: Kind, name: &'a str) -> impl Iterator<Item = &'a mut Change> {
     entries.iter_mut().filter_map(move |entry| match &mut entry.what {
         What::Changed(change) if change.key.kind == kind && change.key.name == name => Some(&mut **change),
         _ => None,
@@ -66,7 +64,7 @@ fn changes<'a>(entries: &'a mut [Entry], kind: Kind, name: &'a str) -> impl Iter
 }
 
 fn asks() -> What {
-    What::Asked { old_token: "any".to_owned() }
+    What::Asked(Question::Refresh { consumer_key: KEY.to_owned(), old_token: "any".to_owned() })
 }
 
 #[test]
@@ -90,7 +88,7 @@ fn a_hot_loop_of_writes_is_noticed() {
 
 #[test]
 fn a_write_that_changes_nothing_is_noticed() {
-    is_noticed(|entries| add(entries, 10, What::Needless { request: "any".to_owned() }), "change nothing");
+    is_noticed(|entries| add(entries, 10, What::Needless { request: format!("any {NAME}") }), "change nothing");
 }
 
 #[test]
@@ -105,7 +103,7 @@ fn a_write_after_a_start_with_nothing_to_do_is_noticed() {
 
 #[test]
 fn too_many_events_are_noticed() {
-    let event = || What::Requested { request: "Event".to_owned(), code: 201 };
+    let event = || What::Requested { request: format!("Event {NAME}"), code: 201 };
     is_noticed(|entries| (0..9).for_each(|_| add(entries, 10, event())), "Events around one token");
 }
 
@@ -122,6 +120,8 @@ fn an_older_token_over_a_newer_one_is_noticed() {
 fn a_foreign_secret_is_noticed() {
     let other = changed(Kind::Secret, CREDENTIALS, json!({}), json!({}));
     is_noticed(|entries| add(entries, 10, other), "wrote Secret sdc-application");
+    let nobodys = changed(Kind::Secret, "nobodys", json!({}), json!({}));
+    is_noticed(|entries| add(entries, 10, nobodys), "wrote Secret nobodys");
     let unowned = |entries: &mut Vec<Entry>| {
         let last = changes(entries, Kind::Secret, NAME).last().unwrap();
         last.was = Some(json!({"metadata": {"name": NAME}}));

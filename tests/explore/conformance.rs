@@ -1,9 +1,9 @@
 //! One table of requests and answers, held against the model and against a real API server: the model cannot drift
 //! into fiction.
 
-use crate::api_server::Kind;
 use crate::door::Door;
 use crate::fault::Fault;
+use crate::judge::Kind;
 use crate::planted::Planted;
 use crate::watch::{Told, Watch};
 use crate::world::World;

@@ -1,8 +1,8 @@
 //! The way from the operator's client to the model API server: a tower service in place of a connection.
 
-use crate::api_server::{Key, Kind, Verb};
-use crate::history::What;
-use crate::world::{Inside, To, Trip, World};
+use crate::api_server::Verb;
+use crate::judge::{Key, Kind, What};
+use crate::world::{Inside, To, Trip, World, told};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::client::Body;
@@ -45,7 +45,7 @@ impl Service<http::Request<Body>> for Door {
             let target = target(request.method().as_str(), request.uri().path());
             let is_read = target.as_ref().is_none_or(|(verb, _)| *verb == Verb::Get);
             let request_name = match &target {
-                Some((verb, key)) => format!("{verb:?} {:?} {}", key.kind, key.name),
+                Some((verb, key)) => told(*verb, key),
                 None => "Event".to_owned(),
             };
             let bytes = request.into_body().collect_bytes().await.map_err(|_| Gone)?;
@@ -67,7 +67,8 @@ fn serve(inside: &mut Inside, now: Timestamp, process: &str, target: Target, bod
             (reply.code, reply.body)
         }
         None => {
-            inside.say(now, Some(process), What::Requested { request: "Event".to_owned(), code: 201 });
+            let about = body.pointer("/regarding/name").and_then(Value::as_str).unwrap_or_default();
+            inside.say(now, Some(process), What::Requested { request: format!("Event {about}"), code: 201 });
             (201, with_name(body))
         }
     };

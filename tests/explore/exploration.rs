@@ -1,7 +1,7 @@
 //! Enumerates: every point of every scenario with every fault, and seeded pairs. Judges each run, on all cores.
 
-use crate::check::check;
 use crate::fault::{Fault, PointKind};
+use crate::judge::check;
 use crate::planted::Planted;
 use crate::scenarios::{SCENARIOS, Scenario};
 use crate::stage::{Run, play};

@@ -66,6 +66,11 @@ impl PointKind {
 }
 
 impl Fault {
+    /// True when the request takes effect after its sender has given it up, or is gone.
+    pub(crate) const fn lands_later(self) -> bool {
+        matches!(self, Self::LandsLater | Self::DiesAndLandsLater)
+    }
+
     /// How long it lasts, where a caller waits for an answer for `patience`.
     pub(crate) const fn lasts(self, patience: Duration) -> Duration {
         match self {

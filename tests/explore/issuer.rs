@@ -1,22 +1,25 @@
 //! The issuer side of the operator, with the simulator's model in place of a network.
 
-use crate::history::What;
+use crate::judge::{Given, Question, What};
+use crate::planted::Planted;
 use crate::world::{To, Trip, World};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use issuer_simulator::fault::Delivery;
-use issuer_simulator::reply::Reply;
+use issuer_simulator::reply;
 use issuer_simulator::request::Request;
 use std::sync::Arc;
 use std::time::Duration;
-use syniverse_token_operator::issuer::application::{self, Body};
-use syniverse_token_operator::issuer::{Answer, Ask, Failure, FailureKind, Issuer};
+use syniverse_token_operator::issuer::reply::{Body, Reply};
+use syniverse_token_operator::issuer::{
+    Answer, Ask, Extend, Failure, FailureKind, Issuer, LogIn, application, session,
+};
 use tokio::time::{sleep, timeout};
 
 /// One way, across the internet.
 const WAY: Duration = Duration::from_millis(20);
 /// As the operator's client is set.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct ModelIssuer {
     pub(crate) world: Arc<World>,
@@ -24,30 +27,35 @@ pub(crate) struct ModelIssuer {
 }
 
 impl Issuer for ModelIssuer {
-    fn refresh<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, Failure>> {
+    fn ask<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, Failure>> {
         async move {
-            let asked = timeout(PATIENCE, self.ask(ask)).await;
-            let answer = match asked {
-                Ok(Some(Delivery::Whole(reply))) => application::answer(&on_the_wire(&reply), ask.validity_seconds),
+            let question = question(ask);
+            self.world.say(Some(&self.process), What::Asked(question.clone()));
+            let answer = match timeout(PATIENCE, self.deliver(request(ask))).await {
+                Ok(Some(Delivery::Whole(reply))) => read(ask, &on_the_wire(&reply)),
                 Ok(Some(Delivery::Truncated(_))) => Err(unavailable("the body broke off")),
                 Ok(Some(Delivery::Reset) | None) => Err(unavailable("the connection was reset")),
                 Ok(Some(Delivery::Hang)) | Err(_) => Err(unavailable("the issuer did not answer in time")),
             };
-            let token = answer.as_ref().ok().map(|answer| answer.token.expose().to_owned());
-            self.world.say(Some(&self.process), What::Answered { token });
-            answer
+            self.world.say(Some(&self.process), What::Answered { to: question, given: given(&answer) });
+            self.taken(ask, answer)
         }
         .boxed()
     }
 }
 
 impl ModelIssuer {
-    /// Sends the question; none when no answer came.
-    async fn ask(&self, ask: &Ask) -> Option<Delivery> {
-        let validity = ask.validity_seconds.to_string();
-        let old_token = ask.old_token.expose();
-        let request = Request::refresh(ask.consumer_key.expose(), ask.consumer_secret.expose(), old_token, &validity);
-        self.world.say(Some(&self.process), What::Asked { old_token: old_token.to_owned() });
+    /// As a planted bug would have it.
+    fn taken(&self, ask: &Ask, answer: Result<Answer, Failure>) -> Result<Answer, Failure> {
+        let is_planted = matches!(self.world.inside().planted, Planted::FailuresEndSessions);
+        answer.map_err(|failure| match ask {
+            Ask::Extend(_) if is_planted => Failure { kind: FailureKind::Ended, ..failure },
+            _ => failure,
+        })
+    }
+
+    /// Sends a request; none when no answer came.
+    async fn deliver(&self, request: Request) -> Option<Delivery> {
         let (process, to) = (self.process.clone(), To::Issuer);
         let trip = Trip { process, to, request: "ask".to_owned(), is_read: false, way: WAY, patience: PATIENCE };
         let answered = self.world.travel(trip, move |inside, now| {
@@ -65,9 +73,51 @@ impl ModelIssuer {
     }
 }
 
-fn on_the_wire(reply: &Reply) -> application::Reply {
+fn question(ask: &Ask) -> Question {
+    match ask {
+        Ask::Refresh(refresh) => Question::Refresh {
+            consumer_key: refresh.consumer_key.expose().to_owned(),
+            old_token: refresh.old_token.expose().to_owned(),
+        },
+        Ask::Extend(Extend { pair, .. }) => Question::Extend { token: pair.token.expose().to_owned() },
+        Ask::LogIn(LogIn { login, .. }) => Question::LogIn { username: login.username.expose().to_owned() },
+    }
+}
+
+fn request(ask: &Ask) -> Request {
+    match ask {
+        Ask::Refresh(refresh) => Request::refresh(
+            refresh.consumer_key.expose(),
+            refresh.consumer_secret.expose(),
+            refresh.old_token.expose(),
+            &refresh.validity_seconds.to_string(),
+        ),
+        Ask::Extend(Extend { pair, .. }) => Request::extend(pair.token.expose(), pair.refresh_token.expose()),
+        Ask::LogIn(LogIn { login, .. }) => Request::log_in(login.username.expose(), login.password.expose()),
+    }
+}
+
+/// As the operator reads it.
+fn read(ask: &Ask, reply: &Reply) -> Result<Answer, Failure> {
+    match ask {
+        Ask::Refresh(refresh) => application::answer(reply, refresh.validity_seconds),
+        Ask::Extend(Extend { pair, .. }) => session::extended(reply, pair),
+        Ask::LogIn(LogIn { login, .. }) => session::logged_in(reply, login),
+    }
+}
+
+fn given(answer: &Result<Answer, Failure>) -> Given {
+    match answer.as_ref().map_err(|failure| failure.kind) {
+        Ok(answer) => Given::Token(answer.token.expose().to_owned()),
+        Err(FailureKind::Ended) => Given::Ended,
+        Err(FailureKind::LoginRefused) => Given::LoginRefused,
+        Err(_) => Given::Nothing,
+    }
+}
+
+fn on_the_wire(reply: &reply::Reply) -> Reply {
     let body = reply.body.rendered().map(|(_, text)| text.into_bytes()).unwrap_or_default();
-    application::Reply { status: reply.status, date: None, retry_after: None, body: Ok(Body(body)) }
+    Reply { status: reply.status, date: None, retry_after: None, body: Ok(Body(body)) }
 }
 
 fn unavailable(detail: &str) -> Failure {

@@ -1,9 +1,11 @@
 //! Bugs to be caught: worlds in which the operator looks as if it had them. None of them touches the operator itself.
 
-use crate::api_server::{Key, Kind, Reply, Verb};
-use crate::history::{NAME, STATE, stored_token};
+use crate::api_server::{Reply, Verb};
+use crate::judge::{Key, Kind, Ready, stored_token};
+use crate::stage::{NAME, STATE, base64};
 use crate::world::Inside;
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::ByteString;
 use serde_json::Value;
 
 /// How long a stale read is served.
@@ -19,6 +21,14 @@ pub(crate) enum Planted {
     AnswersForgotten,
     /// The state Secret is read as it was before its last change.
     StaleReads(Option<(Timestamp, Value)>),
+    /// Calls are not announced: no intent reaches the state Secret.
+    IntentsForgotten,
+    /// Announced calls of others are not heeded: nobody reads an intent.
+    IntentsIgnored,
+    /// Every failure of an extension is taken for the end of the session.
+    FailuresEndSessions,
+    /// What is said of a resource is never taken back.
+    AlwaysReady,
 }
 
 impl Planted {
@@ -36,11 +46,43 @@ impl Planted {
                 reply
             }
             planted => {
+                let reply = planted.serve(inside, now, verb, key, body);
                 inside.planted = planted;
-                inside.api.handle(verb, key, body, now)
+                reply
             }
         }
     }
+}
+
+impl Planted {
+    fn serve(&self, inside: &mut Inside, now: Timestamp, verb: Verb, key: Key, body: Value) -> Reply {
+        let is_state = key.name == STATE;
+        match self {
+            Self::IntentsForgotten if is_state && verb != Verb::Get => {
+                let mut reply = inside.api.handle(verb, key, without_intent(body.clone()), now);
+                if reply.code < 300 {
+                    reply.body["data"] = body["data"].clone();
+                }
+                reply
+            }
+            Self::IntentsIgnored if is_state && verb == Verb::Get => {
+                let reply = inside.api.handle(verb, key, body, now);
+                Reply { body: without_intent(reply.body), ..reply }
+            }
+            Self::AlwaysReady if verb == Verb::ReplaceStatus && !Ready::of(&body).is_none_or(|ready| ready.is_true) => {
+                Reply { code: 200, body, change: None }
+            }
+            _ => inside.api.handle(verb, key, body, now),
+        }
+    }
+}
+
+fn without_intent(mut secret: Value) -> Value {
+    let bytes: Option<ByteString> = serde_json::from_value(secret["data"]["state.json"].clone()).ok();
+    let Some(mut state) = bytes.and_then(|bytes| serde_json::from_slice::<Value>(&bytes.0).ok()) else { return secret };
+    state.as_object_mut().unwrap().remove("intent");
+    secret["data"]["state.json"] = base64(&state.to_string());
+    secret
 }
 
 type Asked = (Verb, Key, Value);

@@ -1,9 +1,9 @@
 //! One process of the operator: its context, its watches, and the wakes of its resources, as the controller wires them;
 //! dropping the future is the death of the process.
 
-use crate::api_server::Kind;
 use crate::door::Door;
-use crate::issuer::ModelIssuer;
+use crate::issuer::{ModelIssuer, PATIENCE};
+use crate::judge::Kind;
 use crate::planted::Planted;
 use crate::watch::{Told, Watch};
 use crate::world::World;
@@ -18,7 +18,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use syniverse_token_operator::api::SyniverseToken;
 use syniverse_token_operator::context::{Context, Parts};
-use syniverse_token_operator::fleet::ObjectName;
+use syniverse_token_operator::election::Leadership;
+use syniverse_token_operator::fleet::{Budget, ObjectName};
 use syniverse_token_operator::index::Index;
 use syniverse_token_operator::report::Reporter;
 use syniverse_token_operator::wake::wake;
@@ -28,6 +29,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 const DAILY_CHECK: Duration = Duration::from_secs(86_400);
+/// As the operator's settings are by default.
+pub(crate) const BUDGET: Budget = Budget { in_flight: 16, per_second: 50 };
 
 struct Process {
     context: Context,
@@ -42,13 +45,27 @@ struct Process {
 }
 
 /// Runs a process until it is dropped.
-pub(crate) async fn operate(world: Arc<World>, name: String) {
+pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget) {
     let client = kube::Client::new(Door { world: Arc::clone(&world), process: name.clone() }, "default");
     let issuer = Arc::new(ModelIssuer { world: Arc::clone(&world), process: name.clone() });
     let (reporter, events) = Reporter::new(client.clone());
     let (waker, mut woken) = mpsc::unbounded_channel();
-    let (clock, salt) = (Arc::new(world.clock()), "salt of a process".to_owned());
-    let parts = Parts { client, issuer, clock, reporter, wake: waker, daily_check: DAILY_CHECK, salt };
+    // Of this start: a process that is started again is another one.
+    let (clock, salt) = (Arc::new(world.clock()), format!("{name} since {}", world.now()));
+    let (daily_check, call_timeout) = (DAILY_CHECK, PATIENCE);
+    let parts = Parts {
+        client,
+        issuer,
+        clock,
+        reporter,
+        wake: waker,
+        daily_check,
+        call_timeout,
+        budget,
+        salt,
+        leadership: Leadership::sole(),
+        metrics: Arc::default(),
+    };
     let (first_rings, mut first_rung) = mpsc::unbounded_channel();
     let process = Arc::new(Process {
         context: Context::new(parts),

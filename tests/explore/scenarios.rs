@@ -1,7 +1,8 @@
 //! The scenarios: what users and fate do while the operator works. Faults are put into each at every point.
 
-use crate::history::{CREDENTIALS, NAME, STATE, What};
-use crate::stage::{KEY, PORTAL_TOKEN, Stage, base64, resource, secret};
+use crate::judge::What;
+use crate::sessions::*;
+use crate::stage::{CREDENTIALS, KEY, NAME, PORTAL_TOKEN, STATE, Stage, base64, resource, secret};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use issuer_simulator::fault::{Action, Fault, Stage as When};
@@ -19,11 +20,11 @@ pub(crate) struct Scenario {
 
 macro_rules! scenarios {
     ($($name:ident),* $(,)?) => {
-        /// All of them, for the application issuer.
+        /// All of them.
         pub(crate) const SCENARIOS: &[Scenario] = &[$(Scenario {
             name: stringify!($name),
             script: |stage| async move { $name(&stage).await }.boxed(),
-            tail: Duration::from_secs(45),
+            tail: Duration::from_secs(50),
         }),*];
     };
 }
@@ -57,6 +58,35 @@ scenarios![
     lingering_token_and_two_operators,
     foreign_secret_consents,
     suspended_and_resumed,
+    session_pasted_pair,
+    session_login,
+    session_dead_pair_and_login,
+    session_extension,
+    session_restart,
+    session_pair_changed,
+    session_password_changed,
+    session_username_changed,
+    session_ended_with_login,
+    session_ended_without_login,
+    session_refresh_annotation,
+    session_token_deleted_in_extension,
+    session_state_deleted,
+    session_state_deleted_while_down,
+    session_state_labelled_in_call,
+    session_two_operators,
+    session_deposed_operator,
+    session_cut_off_operator,
+    session_retained_and_made_anew,
+    session_deleted_in_call,
+    session_deleted_and_made_anew,
+    session_issuer_down,
+    session_issuer_down_briefly,
+    session_api_server_down,
+    session_api_server_down_in_call,
+    session_wall_clock_ahead,
+    session_wall_clock_behind,
+    session_suspended_and_resumed,
+    session_and_application,
 ];
 
 /// A resource with its first token, 8 s old.
@@ -69,8 +99,8 @@ async fn settled(stage: &Arc<Stage>) {
 }
 
 /// The moment at which the operator has sent its next question.
-async fn asked(stage: &Arc<Stage>) {
-    stage.until(|what| matches!(what, What::Asked { .. })).await;
+pub(crate) async fn asked(stage: &Arc<Stage>) {
+    stage.until(|what| matches!(what, What::Asked(_))).await;
 }
 
 async fn first_issue(stage: &Arc<Stage>) {
@@ -277,7 +307,7 @@ async fn api_server_down(stage: &Arc<Stage>) {
     settled(stage).await;
     stage.pause(10.0).await;
     stage.trouble("the API server is down", 30);
-    stage.world.take_api_down(Duration::from_secs(30));
+    stage.world.take_api_down(None, Duration::from_secs(30));
     stage.pause(35.0).await;
 }
 

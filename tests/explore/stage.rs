@@ -1,28 +1,55 @@
 //! What a scenario is played on: a world, the processes in it, and a hand that does what users do.
 
-use crate::api_server::{Key, Kind, Verb};
+use crate::api_server::Verb;
 use crate::fault::{Fault, RESTART};
-use crate::history::{CREDENTIALS, History, NAME, What};
+use crate::judge::{History, Key, Kind, Subject, What};
 use crate::planted::Planted;
-use crate::process::operate;
+use crate::process::{BUDGET, operate};
 use crate::scenarios::Scenario;
 use crate::world::{Point, World};
 use issuer_simulator::application::NewApplication;
+use issuer_simulator::model::Life;
+use issuer_simulator::session::NewSession;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use syniverse_token_operator::fleet::Budget;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+/// The resource of every scenario, and so its token Secret.
+pub(crate) const NAME: &str = "messaging";
+pub(crate) const STATE: &str = "messaging-syniverse-state";
+/// The Secrets with the credentials of an application and of a session.
+pub(crate) const CREDENTIALS: &str = "sdc-application";
+pub(crate) const SESSION_CREDENTIALS: &str = "sma-session";
 pub(crate) const NAMESPACE: &str = "exploration";
 pub(crate) const KEY: &str = "key";
 pub(crate) const SECRET: &str = "secret";
 pub(crate) const PORTAL_TOKEN: &str = "portal-token";
 /// How long a garbage collector takes.
 const COLLECTION: Duration = Duration::from_millis(300);
+
+/// The account of a scenario, and another one.
+pub(crate) const USER: &str = "user";
+pub(crate) const OTHER_USER: &str = "other-user";
+pub(crate) const PASSWORD: &str = "password";
+const VALIDITY_SECONDS: u32 = 20;
+
+/// What the credentials Secret of a session gives.
+pub(crate) enum Given<'a> {
+    /// The pair that this user pastes.
+    Pair(&'a str),
+    /// A user name and a password.
+    Login(&'a str, &'a str),
+}
+
+fn pasted(user: &str) -> String {
+    format!("pasted by {user}")
+}
 
 pub(crate) struct Stage {
     pub(crate) world: Arc<World>,
@@ -40,18 +67,24 @@ pub(crate) fn play(scenario: &Scenario, faults: BTreeMap<usize, Fault>, planted:
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let (world, dead) = World::new(faults, planted);
-        let stage = Arc::new(Stage { world, processes: Mutex::default() });
+        let stage = Stage::on(world);
         tokio::spawn(Arc::clone(&stage).undertake(dead));
         (scenario.script)(Arc::clone(&stage)).await;
         stage.world.heal();
         sleep(scenario.tail).await;
         stage.world.say(None, What::Ended);
-        let points = stage.world.inside().points.clone();
-        Run { points, history: stage.world.history() }
+        let mut subject = Subject::new(NAME, CREDENTIALS, KEY).and(SESSION_CREDENTIALS, USER);
+        subject.owners.push(OTHER_USER.to_owned());
+        let (points, history) = stage.world.end(vec![subject]);
+        Run { points, history }
     })
 }
 
 impl Stage {
+    pub(crate) fn on(world: Arc<World>) -> Arc<Self> {
+        Arc::new(Self { world, processes: Mutex::default() })
+    }
+
     /// Buries what died, and starts it again.
     async fn undertake(self: Arc<Self>, mut dead: UnboundedReceiver<String>) {
         while let Some(name) = dead.recv().await {
@@ -68,8 +101,13 @@ impl Stage {
 
     /// Starts a process of the operator.
     pub(crate) fn start(&self, name: &str) {
+        self.start_within(name, BUDGET);
+    }
+
+    /// Starts a process with this budget of calls.
+    pub(crate) fn start_within(&self, name: &str, budget: Budget) {
         self.world.say(Some(name), What::Started);
-        let process = tokio::spawn(operate(Arc::clone(&self.world), name.to_owned()));
+        let process = tokio::spawn(operate(Arc::clone(&self.world), name.to_owned(), budget));
         self.processes.lock().unwrap().insert(name.to_owned(), process);
     }
 
@@ -112,11 +150,12 @@ impl Stage {
     }
 
     pub(crate) fn user(&self, deed: &str, is_cause: bool) {
-        self.world.say(None, What::User { deed: deed.to_owned(), is_cause });
+        self.world.say(None, What::User { deed: deed.to_owned(), is_cause, about: None });
     }
 
-    pub(crate) fn trouble(&self, with: &'static str, seconds: i64) {
-        self.world.say(None, What::Trouble { with, until: self.now() + SignedDuration::from_secs(seconds) });
+    pub(crate) fn trouble(&self, with: &str, seconds: i64) {
+        let until = self.now() + SignedDuration::from_secs(seconds);
+        self.world.say(None, What::Trouble { with: with.to_owned(), until });
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -128,6 +167,41 @@ impl Stage {
         let now = self.now();
         self.world.inside().issuers.add_application(NewApplication::expired(KEY, SECRET, PORTAL_TOKEN), now);
         self.put_credentials(SECRET);
+    }
+
+    /// Registers an account, with the pair that a scenario pastes.
+    pub(crate) fn account(&self, user: &str) {
+        let new = NewSession::account(user, PASSWORD).valid_for(VALIDITY_SECONDS);
+        let new = new.with_pair(pasted(user), format!("{} refresh", pasted(user)), Life::Millis(30_000));
+        let now = self.now();
+        self.world.inside().issuers.add_session(new, now);
+    }
+
+    /// Creates the Secret with the credentials of a session, or sets what it gives.
+    pub(crate) fn put_session_credentials(&self, given: &[Given<'_>]) {
+        let mut data = json!({});
+        for given in given {
+            match given {
+                Given::Pair(user) => {
+                    data["token"] = base64(&pasted(user));
+                    data["refreshToken"] = base64(&format!("{} refresh", pasted(user)));
+                }
+                Given::Login(user, password) => {
+                    data["username"] = base64(user);
+                    data["password"] = base64(password);
+                }
+            }
+        }
+        self.put_secret(SESSION_CREDENTIALS, json!({"data": data}));
+    }
+
+    /// Creates the resource with a session, or sets these of its fields.
+    pub(crate) fn put_session(&self, fields: Value) {
+        let session = json!({"endpoint": "https://sma.example.com/api/v2/auth/token",
+            "credentials": {"secretRef": {"name": SESSION_CREDENTIALS}}});
+        let mut spec = json!({"spec": {"session": session, "application": null, "refreshBefore": null}});
+        merge(&mut spec, fields);
+        self.put_resource(spec);
     }
 
     pub(crate) fn put_credentials(&self, secret: &str) {
@@ -151,7 +225,7 @@ impl Stage {
         self.put(resource(), usual, fields);
     }
 
-    fn put(&self, key: Key, usual: Value, fields: Value) {
+    pub(crate) fn put(&self, key: Key, usual: Value, fields: Value) {
         let found = self.world.inside().api.get(&key).cloned();
         let verb = if found.is_some() { Verb::Replace } else { Verb::Create };
         let mut object = found.unwrap_or(usual);
@@ -179,7 +253,7 @@ pub(crate) fn secret(name: &str) -> Key {
     key(Kind::Secret, name)
 }
 
-fn key(kind: Kind, name: &str) -> Key {
+pub(crate) fn key(kind: Kind, name: &str) -> Key {
     Key { kind, namespace: NAMESPACE.to_owned(), name: name.to_owned() }
 }
 

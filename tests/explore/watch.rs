@@ -1,7 +1,7 @@
 //! What a process hears of changes: in order, a little after they happened, and sometimes late, twice or not at all.
 
-use crate::api_server::{Change, Kind};
 use crate::fault::{BROKEN, Fault, LATE, PointKind};
+use crate::judge::{Change, Kind};
 use crate::world::{Inside, Point};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -48,6 +48,10 @@ impl Watch {
 }
 
 impl Feed {
+    pub(crate) fn is_of(&self, process: &str) -> bool {
+        self.process == process
+    }
+
     /// Nothing is heard for a while, and then a list.
     pub(crate) fn breaks(&mut self, silence: Duration) {
         let until = Instant::now() + silence;

@@ -1,8 +1,8 @@
 //! Everything outside of the operator, under one lock and one paused clock: what it talks to, and what goes wrong.
 
-use crate::api_server::{ApiServer, Change, Key, Kind, Reply, Verb};
+use crate::api_server::{ApiServer, Reply, Verb};
 use crate::fault::{Fault, LANDING, PointKind};
-use crate::history::{Entry, History, What};
+use crate::judge::{Change, Entry, History, Key, Kind, Subject, What};
 use crate::planted::Planted;
 use crate::watch::Feed;
 use issuer_simulator::model::Model;
@@ -58,8 +58,8 @@ pub(crate) struct Inside {
     faults: BTreeMap<usize, Fault>,
     deaths: mpsc::UnboundedSender<String>,
     step: SignedDuration,
-    /// Nobody reaches the API server before this.
-    api_down_until: Timestamp,
+    /// Who reaches the API server not before when; none = nobody does.
+    api_down: Vec<(Option<String>, Timestamp)>,
 }
 
 impl World {
@@ -80,7 +80,7 @@ impl World {
             faults,
             deaths,
             step: SignedDuration::ZERO,
-            api_down_until: Timestamp::MIN,
+            api_down: Vec::new(),
         };
         let world = Self { inside: Mutex::new(inside), start: Instant::now(), length: watch::Sender::new(0) };
         (Arc::new(world), dead)
@@ -115,11 +115,13 @@ impl World {
         self.inside().step += by;
     }
 
-    /// Takes the API server away for a while; the watches begin anew when it is back.
-    pub(crate) fn take_api_down(&self, outage: Duration) {
+    /// Takes the API server away for a while, from everybody or from one process; the watches begin anew afterwards.
+    pub(crate) fn take_api_down(&self, from: Option<&str>, outage: Duration) {
         let mut inside = self.inside();
-        inside.api_down_until = self.now() + SignedDuration::try_from(outage).unwrap();
-        inside.feeds.iter_mut().for_each(|feed| feed.breaks(outage));
+        let until = self.now() + SignedDuration::try_from(outage).unwrap();
+        inside.api_down.push((from.map(str::to_owned), until));
+        let feeds = inside.feeds.iter_mut().filter(|feed| from.is_none_or(|process| feed.is_of(process)));
+        feeds.for_each(|feed| feed.breaks(outage));
     }
 
     /// From here on nothing is a point any more, and no fault strikes.
@@ -128,9 +130,11 @@ impl World {
         self.say(None, What::Healed);
     }
 
-    pub(crate) fn history(&self) -> History {
-        let inside = self.inside();
-        History { entries: inside.entries.clone(), journal: inside.issuers.journal() }
+    /// Takes what has happened out of the world.
+    pub(crate) fn end(&self, subjects: Vec<Subject>) -> (Vec<Point>, History) {
+        let mut inside = self.inside();
+        let (points, entries) = (std::mem::take(&mut inside.points), std::mem::take(&mut inside.entries));
+        (points, History::new(entries, inside.issuers.journal(), subjects))
     }
 
     /// A request of somebody else than the operator: it always works.
@@ -230,14 +234,17 @@ impl Inside {
         let number = self.points.len() - 1;
         let fault = self.faults.get(&number).copied().filter(|fault| point.kind.faults().contains(fault))?;
         let until = now + SignedDuration::try_from(fault.lasts(patience)).unwrap();
-        let what = What::Fault { point: number, fault, request: point.request, until };
+        let (request, lands_later) = (point.request, fault.lands_later());
+        let what = What::Fault { point: number, fault: fault.to_string(), request, until, lands_later };
         self.say(now, Some(process), what);
         Some(fault)
     }
 
     /// The fault that a request meets, and whether nobody is there to take it.
     fn arrives(&mut self, now: Timestamp, trip: &Trip) -> (Option<Fault>, bool) {
-        let is_down = trip.to == To::ApiServer && now < self.api_down_until;
+        let is_cut_off = |process: &Option<String>| process.as_ref().is_none_or(|process| *process == trip.process);
+        let is_down = trip.to == To::ApiServer
+            && self.api_down.iter().any(|(process, until)| now < *until && is_cut_off(process));
         let kind = match trip.is_read {
             _ if is_down => PointKind::InVain,
             true => PointKind::Read,
@@ -256,7 +263,7 @@ impl Inside {
         key: Key,
         body: Value,
     ) -> Reply {
-        let request = format!("{verb:?} {:?} {}", key.kind, key.name);
+        let request = told(verb, &key);
         let reply = Planted::request(self, now, verb, key, body);
         if process.is_some() {
             self.say(now, process, What::Requested { request: request.clone(), code: reply.code });
@@ -280,6 +287,11 @@ impl Inside {
     pub(crate) fn list(&self, kind: Kind) -> Vec<Value> {
         self.api.all(kind).map(|(_, object)| object.clone()).collect()
     }
+}
+
+/// A request, for readers and judges.
+pub(crate) fn told(verb: Verb, key: &Key) -> String {
+    format!("{verb:?} {:?} {}", key.kind, key.name)
 }
 
 /// The monotonic axis starts with the process, the wall clock can be stepped.

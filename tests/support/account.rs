@@ -82,7 +82,8 @@ where
 
 /// The rules that the chart gives the operator, cluster-wide ones and those for its Lease.
 fn rules() -> Vec<PolicyRule> {
-    let documents = serde_yaml_ng::Deserializer::from_str(MANIFESTS).map(|document| Value::deserialize(document).unwrap());
+    let documents =
+        serde_yaml_ng::Deserializer::from_str(MANIFESTS).map(|document| Value::deserialize(document).unwrap());
     let of_operator = |object: &Value| {
         let rules = object["rules"].to_string();
         ["ClusterRole", "Role"].iter().any(|kind| object["kind"] == *kind)
@@ -90,7 +91,9 @@ fn rules() -> Vec<PolicyRule> {
     };
     let rules: Vec<_> = documents
         .filter(of_operator)
-        .flat_map(|role| from_value::<ClusterRole>(json!({"metadata": {}, "rules": role["rules"]})).unwrap().rules.unwrap())
+        .flat_map(|role| {
+            from_value::<ClusterRole>(json!({"metadata": {}, "rules": role["rules"]})).unwrap().rules.unwrap()
+        })
         .collect();
     assert!(rules.len() >= 6, "the manifests give fewer rights than expected: {rules:?}");
     rules

@@ -1,5 +1,6 @@
 //! A namespace with a simulator and an operator, and how a test looks at it.
 
+use super::Account;
 use harness::{Cluster, Namespace, Operator, wait_for};
 use issuer_simulator::application::NewApplication;
 use issuer_simulator::{Options, Simulator};
@@ -10,7 +11,6 @@ use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use super::Account;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;

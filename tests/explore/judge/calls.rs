@@ -1,0 +1,175 @@
+//! Promises about all calls: each has a cause of design section 4, none is made to cover a failed write, all are bounded.
+
+use super::beyond;
+use super::facts::{Base, Facts};
+use super::history::What;
+use super::question::{Given, Question};
+use super::subject::{Content, Part, Role, Seen};
+use issuer_simulator::journal::Api;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{HashMap, HashSet};
+
+/// Answers are whole seconds: an end may be believed to be earlier than it is by so much.
+const ROUNDING: SignedDuration = SignedDuration::from_secs(2);
+/// State may be read so long before a call at an end.
+const READ_AHEAD: SignedDuration = SignedDuration::from_secs(2);
+/// Calls around one token of an application when nothing goes wrong; a pair is extended once.
+const CALLS: usize = 6;
+const EXTENSIONS: usize = 1;
+/// How many more a fault or a deed is good for.
+const CALLS_MORE: usize = 6;
+const STEPS: usize = 8;
+
+#[derive(Default)]
+pub(crate) struct Calls {
+    /// The active token of the state Secret, as it was last.
+    recorded: Option<String>,
+    /// The one before it, and when it was replaced.
+    replaced: Option<(String, Timestamp)>,
+    ever_recorded: HashSet<String>,
+    /// What the token Secret holds of ours: a lost state is restored from it.
+    delivered: Option<String>,
+    /// What each process was given and has not recorded.
+    in_hand: HashMap<String, (String, Base)>,
+    /// Who was given an answer and has not written the state since.
+    unrecorded: HashSet<String>,
+    /// The last call brought nothing, or what it brought died with its process.
+    is_open: bool,
+    /// Somebody gave cause for a call, and none has been answered since.
+    is_wanted: bool,
+    checks: HashMap<String, usize>,
+    /// When a write that a process has given up, or left behind, takes effect.
+    landing: Option<Timestamp>,
+    around_this_token: usize,
+    allowance: usize,
+}
+
+impl Calls {
+    pub(crate) fn see(&mut self, part: &Part<'_>, facts: &Facts<'_>, entry: &Seen<'_>) -> Option<String> {
+        let process = entry.process.clone().unwrap_or_default();
+        match &entry.what {
+            What::Died => {
+                self.in_hand.remove(&process);
+                // One whose name is not known may have been this one.
+                let dead: Vec<_> = self.unrecorded.extract_if(|one| *one == process || !facts.knows(one)).collect();
+                self.is_open |= !dead.is_empty();
+            }
+            What::User { is_cause, .. } => {
+                self.is_wanted |= is_cause;
+                self.allowance += CALLS_MORE;
+            }
+            // The steps of a boundary, or a retry every 4 s while it lasts.
+            What::Trouble { until, .. } => {
+                let seconds = usize::try_from(until.duration_since(entry.at).as_secs()).unwrap_or_default();
+                self.allowance += facts.running.len().max(1) * (STEPS + seconds / 4);
+            }
+            What::Fault { until, lands_later, .. } => {
+                self.allowance += CALLS_MORE;
+                self.landing = lands_later.then_some(*until);
+            }
+            What::Changed(change) => match entry.role {
+                Some(Role::State) => {
+                    let stored = entry.state().flatten();
+                    // An intent, or a label, records nothing.
+                    let is_record = stored.is_some_and(|stored| stored.intent.is_none());
+                    if is_record || change.is.is_none() {
+                        self.unrecorded.remove(&process);
+                    }
+                    // Who has read the state before that cannot know.
+                    self.is_open |= self.landing == Some(entry.at);
+                    self.in_hand.retain(|_, (_, base)| !stored.is_some_and(|state| base.is_overtaken_by(state)));
+                    self.stored(stored.and_then(|stored| stored.active.clone()), entry.at);
+                }
+                Some(Role::Resource) if change.is.is_none() => {
+                    self.in_hand.clear();
+                    self.delivered = None;
+                }
+                Some(Role::Token) => {
+                    self.delivered = match &entry.content {
+                        Content::Token(token) => self.ever_recorded.get(token).cloned(),
+                        _ => None,
+                    };
+                }
+                _ => {}
+            },
+            What::Asked(question) => return self.asked(part, facts, &process, question, entry.at),
+            What::Answered { given: Given::Token(token), .. } => {
+                (self.is_open, self.is_wanted) = (false, false);
+                self.unrecorded.insert(process.clone());
+                let base =
+                    facts.base_of(&process).filter(|_| facts.knows(&process) && !self.ever_recorded.contains(token));
+                let base = base.filter(|base| !facts.state.is_some_and(|state| base.is_overtaken_by(state)));
+                self.in_hand.extend(base.map(|base| (process, (token.clone(), base))));
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn stored(&mut self, token: Option<String>, at: Timestamp) {
+        if self.recorded != token {
+            self.replaced = self.recorded.take().map(|replaced| (replaced, at));
+            (self.around_this_token, self.recorded) = (0, token.clone());
+        }
+        let Some(token) = token else { return };
+        self.in_hand.retain(|_, (held, _)| *held != token);
+        self.ever_recorded.insert(token);
+    }
+
+    fn asked(
+        &mut self,
+        part: &Part<'_>,
+        facts: &Facts<'_>,
+        process: &str,
+        question: &Question,
+        at: Timestamp,
+    ) -> Option<String> {
+        let has_cause = self.has_cause(part, facts, question, at);
+        self.is_open = true;
+        self.around_this_token += 1;
+        if let Some((token, _)) = self.in_hand.get(process) {
+            let name = part.token_name(token);
+            return Some(format!("{process} asks again at {at} with {name} in hand, which is not yet recorded"));
+        }
+        let limit = if question.api() == Api::Session { EXTENSIONS } else { CALLS };
+        let too_many = || beyond("calls around one token", self.around_this_token, limit + self.allowance);
+        if has_cause { too_many() } else { Some(format!("{process} asks at {at} without a cause")) }
+    }
+
+    /// Somebody else was faster: the state may be read so long before a boundary.
+    fn is_late_at_an_end(&self, part: &Part<'_>, question: &Question, at: Timestamp) -> bool {
+        let Question::Refresh { old_token, .. } = question else { return false };
+        let Some((replaced, when)) = &self.replaced else { return false };
+        let death = part.journal.token(replaced).and_then(|token| token.death());
+        replaced == old_token
+            && at <= *when + READ_AHEAD + part.blur
+            && death.is_some_and(|death| at + ROUNDING >= death.at)
+    }
+
+    fn has_cause(&mut self, part: &Part<'_>, facts: &Facts<'_>, question: &Question, at: Timestamp) -> bool {
+        // What extends a session is not in its token Secret.
+        let left = self.delivered.as_ref().filter(|_| question.api() == Api::Application);
+        let Some(recorded) = self.recorded.as_ref().or(left) else { return true };
+        if self.is_open || self.is_wanted {
+            return true;
+        }
+        // Of the other API: this is a first issue.
+        let known = part.journal.token(recorded).filter(|token| token.api == question.api());
+        let Some(token) = known else { return true };
+        if self.is_late_at_an_end(part, question, at) {
+            return true;
+        }
+        let Some(death) = token.death() else { return false };
+        if at + ROUNDING >= death.at {
+            return true;
+        }
+        let lead = facts.lead(token.expires.map_or(SignedDuration::ZERO, |end| end.duration_since(token.birth)));
+        let is_near = at + ROUNDING + lead >= death.at;
+        if question.api() == Api::Session {
+            return is_near;
+        }
+        let checks = self.checks.entry(recorded.clone()).or_default();
+        *checks += 1;
+        is_near && *checks <= facts.running.len().max(1)
+    }
+}

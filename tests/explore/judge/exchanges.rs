@@ -1,0 +1,200 @@
+//! Promises about calls that cannot be repeated: each is announced, nobody else is at it meanwhile, no pair is used
+//! twice, and a log in is the last resort.
+
+use super::facts::{Facts, Intent, Stored};
+use super::history::What;
+use super::question::{Given, Question};
+use super::subject::{Content, Part, Role, Seen};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{HashMap, HashSet};
+
+/// The call timeout and the time for recording: so long another holder's intent is left alone.
+const HONOURED: SignedDuration = SignedDuration::from_secs(15);
+/// How soon after its intent a call is made.
+const RECORDING: SignedDuration = SignedDuration::from_secs(5);
+/// What was changed so shortly before may not have been read yet.
+const READING: SignedDuration = SignedDuration::from_secs(1);
+
+#[derive(Default)]
+pub(crate) struct Exchanges {
+    /// Who has announced a call that is still to be made, and when.
+    announced: HashMap<String, Timestamp>,
+    /// How the last use of each pair went, by its token.
+    uses: HashMap<String, Use>,
+    /// The pairs that the issuer has said to be over.
+    ended: HashSet<String>,
+    /// The user name changed, and nobody has logged in since.
+    is_other_user: bool,
+    credentials_changed: Option<Timestamp>,
+    /// The wall clock was set: intents written before say nothing for certain.
+    clock_set: Option<Timestamp>,
+    /// Made without an announcement, as far as could be seen.
+    unannounced: Option<(Timestamp, String)>,
+}
+
+struct Use {
+    by: String,
+    at: Timestamp,
+    outcome: Outcome,
+}
+
+#[derive(PartialEq, Eq)]
+enum Outcome {
+    Open,
+    Failed,
+    Extended(String),
+}
+
+impl Exchanges {
+    pub(crate) fn see(&mut self, part: &Part<'_>, facts: &Facts<'_>, entry: &Seen<'_>) -> Vec<String> {
+        let process = entry.process.as_deref().unwrap_or_default();
+        match &entry.what {
+            What::Died => {
+                self.announced.remove(process);
+                let dead = self.uses.values_mut().filter(|last| last.by == process || !facts.knows(&last.by));
+                dead.for_each(|last| last.outcome = Outcome::Failed);
+            }
+            What::User { deed, .. } if deed.contains("wall clock") => self.clock_set = Some(entry.at),
+            What::Changed(change) => match entry.role {
+                Some(Role::State) => {
+                    return self.state_changed(part, process, facts.state, entry.state().flatten(), entry.at);
+                }
+                // A life begins anew, and with it the right to try what was pasted.
+                Some(Role::Resource) if change.is.is_none() => self.uses.clear(),
+                Some(Role::Credentials) => self.credentials_change(facts, &entry.content, entry.at),
+                _ => {}
+            },
+            What::Asked(question @ (Question::Extend { .. } | Question::LogIn { .. })) => {
+                return self.asked(part, facts, process, question, entry.at);
+            }
+            What::Answered { to: Question::Extend { token }, given } => self.extended(process, token, given),
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    pub(crate) fn end(&mut self) -> Option<String> {
+        self.unannounced.take().map(|(_, broken)| broken)
+    }
+
+    fn state_changed(
+        &mut self,
+        part: &Part<'_>,
+        process: &str,
+        was: Option<&Stored>,
+        is: Option<&Stored>,
+        at: Timestamp,
+    ) -> Vec<String> {
+        // What was tried is forgotten with the state.
+        if is.is_none() {
+            self.uses.clear();
+        }
+        let token = |state: &Stored| state.session.as_ref().map(|pair| pair.token.clone());
+        let [before, after] = [was, is].map(|state| state.and_then(token));
+        self.is_other_user &= after.is_none() || before == after;
+        let old = was.and_then(|state| state.intent.as_ref());
+        let Some(new) = is.and_then(|state| state.intent.as_ref()).filter(|new| Some(*new) != old) else {
+            return Vec::new();
+        };
+        let seen_late = self.unannounced.take_if(|(asked, _)| at.duration_since(*asked) <= part.blur).is_some();
+        if !seen_late {
+            self.announced.insert(process.to_owned(), at);
+        }
+        self.overtaken(old, new, at).into_iter().collect()
+    }
+
+    fn overtaken(&self, old: Option<&Intent>, new: &Intent, at: Timestamp) -> Option<String> {
+        let old = old.filter(|old| old.holder != new.holder)?;
+        let age = new.time.duration_since(old.time);
+        let is_certain = self.clock_set.is_none_or(|set| set + HONOURED < at);
+        (is_certain && age.abs() < HONOURED)
+            .then(|| format!("{} announced a call at {at}, {age:#} after {} had announced one", new.holder, old.holder))
+    }
+
+    fn credentials_change(&mut self, facts: &Facts<'_>, is: &Content, at: Timestamp) {
+        self.credentials_changed = Some(at);
+        let was = facts.credentials().and_then(|credentials| credentials.username.clone());
+        let is = match is {
+            Content::Credentials(credentials) => credentials.username.clone(),
+            _ => None,
+        };
+        self.is_other_user |= was.is_some() && is.is_some() && was != is;
+    }
+
+    fn asked(
+        &mut self,
+        part: &Part<'_>,
+        facts: &Facts<'_>,
+        process: &str,
+        question: &Question,
+        at: Timestamp,
+    ) -> Vec<String> {
+        let unannounced = self.unannounced.take().map(|(_, broken)| broken);
+        let announced = self.announced.remove(process).filter(|announced| *announced + RECORDING + part.blur >= at);
+        if announced.is_none() {
+            self.unannounced = Some((at, format!("{process} asks at {at} without having announced it")));
+        }
+        let wrong = match question {
+            Question::Extend { token } => self.wrong_extension(part, facts, process, token, at),
+            _ => self.wrong_log_in(part, facts, at),
+        };
+        if let Question::Extend { token } = question {
+            self.uses.insert(token.clone(), Use { by: process.to_owned(), at, outcome: Outcome::Open });
+        }
+        unannounced.into_iter().chain(wrong).collect()
+    }
+
+    fn extended(&mut self, process: &str, token: &str, given: &Given) {
+        if *given == Given::Ended {
+            self.ended.insert(token.to_owned());
+        }
+        let Some(last) = self.uses.get_mut(token).filter(|last| last.by == process) else { return };
+        last.outcome = match given {
+            Given::Token(next) => Outcome::Extended(next.clone()),
+            _ => Outcome::Failed,
+        };
+    }
+
+    /// Of a pair that is neither stored nor pasted, or that may have been used up.
+    fn wrong_extension(
+        &self,
+        part: &Part<'_>,
+        facts: &Facts<'_>,
+        process: &str,
+        token: &str,
+        at: Timestamp,
+    ) -> Option<String> {
+        let name = part.token_name(token);
+        let stored = facts.state.and_then(|state| state.session.as_ref());
+        let pasted = facts.credentials().and_then(|credentials| credentials.pasted.as_ref());
+        let is_ours =
+            stored.is_some_and(|stored| stored.token == token) || pasted.is_some_and(|pasted| pasted == token);
+        let is_settled = self.credentials_changed.is_none_or(|changed| changed + READING < at);
+        // A process that holds the state in memory knows the pair before it has restored it.
+        if facts.knows(process) && facts.state.is_some() && is_settled && !is_ours {
+            return Some(format!("{process} extends {name} at {at}, which is neither stored nor pasted"));
+        }
+        let last = self.uses.get(token)?;
+        match &last.outcome {
+            Outcome::Failed => None,
+            Outcome::Extended(next) if stored.is_some_and(|stored| stored.token == *next) => {
+                Some(format!("{process} extends {name} at {at}, of which the next one is stored"))
+            }
+            // The clock may have been set: who comes later is not known.
+            _ if self.clock_set.is_some_and(|set| set > last.at) => None,
+            _ => (last.at + HONOURED > at + part.blur)
+                .then(|| format!("{process} extends {name} at {at}, while {} was at it", last.by)),
+        }
+    }
+
+    /// With a pair that may still be extended.
+    fn wrong_log_in(&self, part: &Part<'_>, facts: &Facts<'_>, at: Timestamp) -> Option<String> {
+        if self.is_other_user || self.credentials_changed.is_some_and(|changed| changed + READING > at) {
+            return None;
+        }
+        let pasted = facts.credentials().and_then(|credentials| credentials.pasted.as_deref());
+        let untried = pasted.filter(|pasted| !self.uses.contains_key(*pasted));
+        let usable = facts.pair().or(untried).filter(|pair| !self.ended.contains(*pair))?;
+        Some(format!("a log in at {at}, where {} has not been said to be over", part.token_name(usable)))
+    }
+}
