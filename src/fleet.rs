@@ -168,6 +168,13 @@ impl Fleet {
         self.rotations.remove(member)
     }
 
+    /// Notes that this endpoint gave `member` its token at `at`, as what is stored tells: a process that has called nobody
+    /// yet can tell wrong credentials from an outage all the same.
+    pub fn was_served(&mut self, member: &ObjectName, endpoint: &str, at: Moment, now: Moment) {
+        let new = || Endpoint::new(self.budget, now);
+        self.endpoints.entry(endpoint.to_owned()).or_insert_with(new).was_served(member, at);
+    }
+
     /// True once after an endpoint came up again at which the last call of `member` had failed: its retry need not
     /// wait.
     pub fn take_release(&mut self, member: &ObjectName) -> bool {

@@ -101,15 +101,18 @@ pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memo
     let member = ObjectName::of(&*observed.resource);
     let mut fleet = context.fleet();
     let Some((endpoint, key)) = membership(observed, &member, &fleet) else { return };
-    let has_asked = has_used_its_pair(observed);
+    let (has_asked, now) = (has_used_its_pair(observed), context.clock.now());
+    if let Some(issue_time) = observed.stored_state().and_then(|state| Some(state.active_token()?.issue_time)) {
+        fleet.was_served(&member, endpoint, now.moment_of(issue_time).min(now.mono), now.mono);
+    }
     context.wake_all(fleet.joins(&member, &key, has_asked));
     if let Some(rotation) = fleet.take_rotation(&member) {
         memory.rotated_elsewhere = Some(rotation);
     }
     if fleet.take_release(&member) {
-        memory.endpoint_is_up(context.clock.now().mono);
+        memory.endpoint_is_up(now.mono);
     }
-    let neighbours = fleet.neighbours(&member, endpoint, &key, context.clock.now().mono);
+    let neighbours = fleet.neighbours(&member, endpoint, &key, now.mono);
     memory.met_sharers |= neighbours.sharing != Sharing::default();
     observed.neighbours = neighbours;
 }

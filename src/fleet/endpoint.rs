@@ -78,6 +78,11 @@ impl Endpoint {
         &self.health
     }
 
+    /// Notes that it gave `member` its token at `at`, as what is stored tells.
+    pub(super) fn was_served(&mut self, member: &ObjectName, at: Moment) {
+        self.health.was_served(member, at);
+    }
+
     /// True when nothing is known of it that anybody could miss.
     pub(super) fn is_forgotten(&self) -> bool {
         self.in_flight.is_empty() && self.queue.is_empty() && self.health.is_unknown()

@@ -78,6 +78,13 @@ impl Health {
         }
     }
 
+    /// Notes that `member` was given its token at `at`, as what is stored tells; what this process has seen itself is
+    /// younger.
+    pub(super) fn was_served(&mut self, member: &ObjectName, at: Moment) {
+        let served = LastCall { at, success: true, witness: at };
+        self.last_calls.entry(member.clone()).or_insert(served);
+    }
+
     fn remember(&mut self, member: &ObjectName, success: bool, now: Moment) {
         let before = self.last_calls.get(member).filter(|last| !last.success && !success);
         let witness = before.map_or(now, |last| last.witness);

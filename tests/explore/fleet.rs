@@ -204,7 +204,6 @@ fn said(history: &History, from: Timestamp) -> impl Iterator<Item = (&Entry, &Ch
 }
 
 #[test]
-#[ignore = "unfinished: issue 4 is open until it passes"]
 fn one_wrong_secret_in_a_fleet_is_named_and_disturbs_nobody() {
     const ODD: usize = 17;
     let history = play(SIZE, "10m", async |stage| {

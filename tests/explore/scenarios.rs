@@ -189,7 +189,7 @@ async fn deposed_operator(stage: &Arc<Stage>) {
 
 async fn refresh_annotation(stage: &Arc<Stage>) {
     settled(stage).await;
-    stage.user("asks for a refresh", true);
+    stage.user("asks for a refresh", false);
     stage.put_resource(json!({"metadata": {"annotations": {"syniverse.dev/refresh": "1"}}}));
     stage.pause(5.0).await;
 }
@@ -306,7 +306,7 @@ async fn issuer_down(stage: &Arc<Stage>) {
 async fn api_server_down(stage: &Arc<Stage>) {
     settled(stage).await;
     stage.pause(10.0).await;
-    stage.trouble("the API server is down", 30);
+    stage.blindness("the API server is down", 30);
     stage.world.take_api_down(None, Duration::from_secs(30));
     stage.pause(35.0).await;
 }

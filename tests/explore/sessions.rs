@@ -96,7 +96,7 @@ async fn ended(stage: &Arc<Stage>, given: &[Given<'_>]) {
     settled(stage, given).await;
     let now = stage.now();
     stage.world.inside().issuers.expire(USER, now).unwrap();
-    stage.trouble("the session is over, and nobody knows", 6);
+    stage.blindness("the session is over, and nobody knows", 6);
     stage.pause(8.0).await;
 }
 
@@ -115,7 +115,7 @@ pub(crate) async fn session_ended_without_login(stage: &Arc<Stage>) {
 
 pub(crate) async fn session_refresh_annotation(stage: &Arc<Stage>) {
     settled(stage, &[PAIR]).await;
-    stage.user("asks for a refresh", true);
+    stage.user("asks for a refresh", false);
     stage.put_resource(json!({"metadata": {"annotations": {"syniverse.dev/refresh": "1"}}}));
     stage.pause(5.0).await;
 }
@@ -167,7 +167,7 @@ pub(crate) async fn session_deposed_operator(stage: &Arc<Stage>) {
     let slow = Action::Delay { millis: 8_000, at: When::AfterWork };
     stage.world.inside().issuers.faults().push(Fault::once(slow));
     asked(stage).await;
-    stage.trouble("the answer takes 8 s", 8);
+    stage.blindness("the answer takes 8 s", 8);
     stage.start("B");
     stage.pause(12.0).await;
     stage.stop("A").await;
@@ -241,7 +241,7 @@ pub(crate) async fn session_issuer_down_briefly(stage: &Arc<Stage>) {
 }
 
 async fn api_server_away(stage: &Arc<Stage>, seconds: u32) {
-    stage.trouble("the API server is down", seconds.into());
+    stage.blindness("the API server is down", seconds.into());
     stage.world.take_api_down(None, Duration::from_secs(seconds.into()));
     stage.pause(f64::from(seconds) + 5.0).await;
 }
@@ -264,6 +264,8 @@ async fn clock_set(stage: &Arc<Stage>, deed: &str, hours: i64) {
     settled(stage, &[PAIR, LOGIN]).await;
     stage.user(deed, true);
     stage.world.step_wall_clock(SignedDuration::from_hours(hours));
+    // A process that starts before the next token has only this clock to go by.
+    stage.blindness("the wall clock is wrong", 12);
     stage.pause(20.0).await;
 }
 

@@ -153,9 +153,19 @@ impl Stage {
         self.world.say(None, What::User { deed: deed.to_owned(), is_cause, about: None });
     }
 
+    /// Something goes wrong for a while, in plain sight.
     pub(crate) fn trouble(&self, with: &str, seconds: i64) {
+        self.troubled(with, seconds, false);
+    }
+
+    /// Something goes wrong for a while, and keeps the operator from knowing or saying how things stand.
+    pub(crate) fn blindness(&self, with: &str, seconds: i64) {
+        self.troubled(with, seconds, true);
+    }
+
+    fn troubled(&self, with: &str, seconds: i64, blinds: bool) {
         let until = self.now() + SignedDuration::from_secs(seconds);
-        self.world.say(None, What::Trouble { with: with.to_owned(), until });
+        self.world.say(None, What::Trouble { with: with.to_owned(), until, blinds });
     }
 
     pub(crate) fn now(&self) -> Timestamp {

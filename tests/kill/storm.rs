@@ -109,7 +109,8 @@ async fn kill_api_server(plane: &mut ControlPlane, dice: &mut Dice) -> Vec<Entry
         plane.stop_apiserver();
         sleep(dice.shorter_than(API_SERVER_AWAY)).await;
         plane.start_apiserver().await.unwrap();
-        let what = What::Trouble { with: "the API server was killed".to_owned(), until: Timestamp::now() };
+        let with = "the API server was killed".to_owned();
+        let what = What::Trouble { with, until: Timestamp::now(), blinds: true };
         entries.push(Entry { at, process: None, what });
     }
     entries

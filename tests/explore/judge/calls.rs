@@ -5,7 +5,7 @@ use super::facts::{Base, Facts};
 use super::history::What;
 use super::question::{Given, Question};
 use super::subject::{Content, Part, Role, Seen};
-use issuer_simulator::journal::Api;
+use issuer_simulator::journal::{Api, Token};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{HashMap, HashSet};
 
@@ -124,8 +124,12 @@ impl Calls {
         question: &Question,
         at: Timestamp,
     ) -> Option<String> {
-        let has_cause = self.has_cause(part, facts, question, at);
+        let has_cause = facts.is_refresh_wanted() || self.has_cause(part, facts, question, at);
         self.is_open = true;
+        // A pair whose time is over before it could be recorded makes way.
+        let is_over =
+            |token: &Token| token.api == Api::Session && token.expires.is_some_and(|end| end <= at + ROUNDING);
+        self.in_hand.retain(|_, (token, _)| !part.journal.token(token).is_some_and(is_over));
         self.around_this_token += 1;
         if let Some((token, _)) = self.in_hand.get(process) {
             let name = part.token_name(token);
@@ -159,15 +163,16 @@ impl Calls {
         if self.is_late_at_an_end(part, question, at) {
             return true;
         }
+        let lead = facts.lead(token.expires.map_or(SignedDuration::ZERO, |end| end.duration_since(token.birth)));
+        if question.api() == Api::Session {
+            // Nothing but its own end is a cause: that it was superseded meanwhile nobody can know.
+            return token.expires.is_some_and(|end| at + ROUNDING + lead >= end);
+        }
         let Some(death) = token.death() else { return false };
         if at + ROUNDING >= death.at {
             return true;
         }
-        let lead = facts.lead(token.expires.map_or(SignedDuration::ZERO, |end| end.duration_since(token.birth)));
         let is_near = at + ROUNDING + lead >= death.at;
-        if question.api() == Api::Session {
-            return is_near;
-        }
         let checks = self.checks.entry(recorded.clone()).or_default();
         *checks += 1;
         is_near && *checks <= facts.running.len().max(1)

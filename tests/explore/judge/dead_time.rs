@@ -2,7 +2,7 @@
 //! a second; for a session also the time for which the intent of a dead process is left alone.
 
 use super::facts::{Facts, Stored};
-use super::history::What;
+use super::history::{Entry, What};
 use super::subject::{Part, Seen};
 use jiff::{SignedDuration, Timestamp};
 
@@ -21,16 +21,20 @@ const HONOURED: SignedDuration = SignedDuration::from_secs(15);
 pub(crate) fn too_long_dead(part: &Part<'_>) -> Vec<String> {
     let left_behind = left_behind(part);
     let judged = gaps(part).into_iter().filter_map(|(from, to)| {
-        let promised = delays(part, from, to) + waits(&left_behind, from, to) + SLACK + part.slack;
+        let promised = delays(part.faults(), from, to) + waits(&left_behind, from, to) + SLACK + part.slack;
         let gap = to.duration_since(from);
         (gap > promised).then(|| format!("no live token in the Secret for {gap:#} from {from}, promised {promised:#}"))
     });
     judged.collect()
 }
 
-/// What the faults that matter between these times are good for.
-pub(super) fn delays(part: &Part<'_>, from: Timestamp, to: Timestamp) -> SignedDuration {
-    let near = part.faults().filter(|(entry, until)| entry.at <= to && *until + BEFORE >= from);
+/// What those of `faults` that matter between these times are good for.
+pub(super) fn delays<'a>(
+    faults: impl Iterator<Item = (&'a Entry, Timestamp)>,
+    from: Timestamp,
+    to: Timestamp,
+) -> SignedDuration {
+    let near = faults.filter(|(entry, until)| entry.at <= to && *until + BEFORE >= from);
     let mut delays = SignedDuration::ZERO;
     for (count, (entry, until)) in near.enumerate() {
         let delay = match entry.what {
@@ -43,13 +47,13 @@ pub(super) fn delays(part: &Part<'_>, from: Timestamp, to: Timestamp) -> SignedD
 }
 
 /// For how long the intents that were left behind then are left alone.
-pub(super) fn waits(left_behind: &[Timestamp], from: Timestamp, to: Timestamp) -> SignedDuration {
+fn waits(left_behind: &[Timestamp], from: Timestamp, to: Timestamp) -> SignedDuration {
     let near = left_behind.iter().filter(|at| **at <= to && **at + HONOURED >= from);
     near.map(|_| HONOURED).sum()
 }
 
 /// When an intent was left behind by a process that died.
-pub(super) fn left_behind(part: &Part<'_>) -> Vec<Timestamp> {
+fn left_behind(part: &Part<'_>) -> Vec<Timestamp> {
     let mut facts = Facts::default();
     let mut left_behind = Vec::new();
     for entry in &part.entries {

@@ -194,7 +194,9 @@ impl Exchanges {
         }
         let pasted = facts.credentials().and_then(|credentials| credentials.pasted.as_deref());
         let untried = pasted.filter(|pasted| !self.uses.contains_key(*pasted));
-        let usable = facts.pair().or(untried).filter(|pair| !self.ended.contains(*pair))?;
+        // What the state says of its end is the operator's word; that of the issuer counts.
+        let stored = facts.state.and_then(|state| state.session.as_ref()).map(|pair| pair.token.as_str());
+        let usable = stored.into_iter().chain(untried).find(|pair| !self.ended.contains(*pair))?;
         Some(format!("a log in at {at}, where {} has not been said to be over", part.token_name(usable)))
     }
 }

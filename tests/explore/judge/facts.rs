@@ -7,7 +7,7 @@ use k8s_openapi::ByteString;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use syniverse_token_operator::api::STATE_SECRET_SUFFIX;
+use syniverse_token_operator::api::{REFRESH_ANNOTATION, STATE_SECRET_SUFFIX};
 
 #[derive(Default)]
 pub(crate) struct Facts<'a> {
@@ -38,6 +38,8 @@ pub(crate) struct Resource {
     pub(crate) is_session: bool,
     pub(crate) refresh_before: Option<SignedDuration>,
     pub(crate) ready: Option<Ready>,
+    /// The refresh annotation.
+    refresh: Option<String>,
     credentials: String,
 }
 
@@ -57,6 +59,8 @@ pub(crate) struct Stored {
     pub(crate) active: Option<String>,
     pub(crate) session: Option<StoredPair>,
     pub(crate) intent: Option<Intent>,
+    /// The refresh annotation handled last.
+    refresh: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +145,12 @@ impl<'a> Facts<'a> {
         self.credentials().is_some_and(|credentials| credentials.has_login)
     }
 
+    /// The refresh annotation has a value that no recorded call was made for.
+    pub(crate) fn is_refresh_wanted(&self) -> bool {
+        let wanted = self.resource.and_then(|resource| resource.refresh.as_ref());
+        wanted.is_some() && self.state.is_some_and(|state| state.refresh.as_ref() != wanted)
+    }
+
     /// The stored pair, unless it is known to be over.
     pub(crate) fn pair(&self) -> Option<&'a str> {
         let pair = self.state?.session.as_ref()?;
@@ -177,6 +187,7 @@ impl Resource {
             is_session: session.is_some(),
             refresh_before: spec["refreshBefore"].as_str().and_then(|text| text.parse().ok()),
             ready: Ready::of(resource),
+            refresh: resource["metadata"]["annotations"][REFRESH_ANNOTATION].as_str().map(str::to_owned),
             credentials: text(&issuer["credentials"]["secretRef"]["name"]),
         }
     }
@@ -210,7 +221,8 @@ impl Stored {
         let intent = state.get("intent").and_then(|intent| {
             Some(Intent { time: intent["time"].as_str()?.parse().ok()?, holder: text(&intent["holder"])? })
         });
-        Some(Self { salt: text(&state["salt"])?, serial: state["serial"].as_u64()?, active, session, intent })
+        let (salt, serial, refresh) = (text(&state["salt"])?, state["serial"].as_u64()?, text(&state["refresh"]));
+        Some(Self { salt, serial, active, session, intent, refresh })
     }
 }
 

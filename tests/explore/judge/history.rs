@@ -57,6 +57,8 @@ pub(crate) enum What {
     Trouble {
         with: String,
         until: Timestamp,
+        /// Meanwhile the operator cannot know, or cannot say, how things stand.
+        blinds: bool,
     },
     /// A fault struck, and was over at this time.
     Fault {

@@ -49,7 +49,7 @@ fn judge(part: &Part<'_>) -> Vec<String> {
         broken.extend(calls.see(part, &facts, entry));
         broken.extend(exchanges.see(part, &facts, entry));
         broken.extend(writes.see(part, &facts, entry));
-        keeping.see(&facts, entry);
+        keeping.see(part, &facts, entry);
         facts.take_in(entry);
     }
     broken.extend(exchanges.end());

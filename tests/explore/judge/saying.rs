@@ -1,7 +1,8 @@
 //! The promise that the status tells the truth: of a dead token soon, and of a live one as well.
 
-use super::dead_time::{delays, left_behind, waits};
-use super::facts::Facts;
+use super::dead_time::delays;
+use super::facts::{Facts, Stored, StoredPair};
+use super::history::{Entry, What};
 use super::subject::{Part, Role};
 use jiff::{SignedDuration, Timestamp};
 
@@ -21,13 +22,17 @@ struct Lie {
 }
 
 pub(crate) fn untrue(part: &Part<'_>) -> Vec<String> {
-    let left_behind = left_behind(part);
     let told = lies(part).into_iter().filter_map(|Lie { from, to, limit, words }| {
-        let allowed = limit + part.slack + delays(part, from, to) + waits(&left_behind, from, to);
+        let allowed = limit + part.slack + delays(blinding(part), from, to);
         let lasted = to.duration_since(from);
         (lasted > allowed).then(|| format!("{words} for {lasted:#} from {from}, allowed {allowed:#}"))
     });
     told.chain(falsely_lost(part)).collect()
+}
+
+/// What kept the operator from knowing or saying how things stand: an issuer that is down does not.
+fn blinding<'a>(part: &'a Part<'_>) -> impl Iterator<Item = (&'a Entry, Timestamp)> {
+    part.faults().filter(|(entry, _)| !matches!(entry.what, What::Trouble { blinds: false, .. }))
 }
 
 fn lies(part: &Part<'_>) -> Vec<Lie> {
@@ -55,12 +60,22 @@ fn lie(part: &Part<'_>, facts: &Facts<'_>, now: Timestamp, next: Timestamp) -> O
     let death = token.map_or(Some(now), |token| token.death().map(|death| death.at));
     if is_ready {
         let grace = if facts.is_session() { SignedDuration::ZERO } else { GRACE };
+        let known = if is_overtaken(facts) { death } else { token.map_or(Some(now), |token| token.expires) };
         let words = "Ready is True of a dead token";
-        return Some(Lie { from: death?.max(now), to: next, limit: SLACK + grace, words });
+        return Some(Lie { from: known?.max(now), to: next, limit: SLACK + grace, words });
     }
     let is_ours = facts.state.is_some_and(|state| state.active.as_deref() == facts.delivered);
     let to = death.map_or(next, |death| death.min(next));
     is_ours.then_some(Lie { from: now, to, limit: NEWS, words: "Ready is not True of a live token" })
+}
+
+/// True when the state tells that the token in the Secret is no longer the issuer's: that a call has superseded it nobody
+/// knows before its answer is recorded.
+fn is_overtaken(facts: &Facts<'_>) -> bool {
+    let is_over = |pair: &StoredPair| pair.is_ended && Some(pair.token.as_str()) == facts.delivered;
+    let told =
+        |state: &Stored| state.active.as_deref() != facts.delivered || state.session.as_ref().is_some_and(is_over);
+    facts.state.is_some_and(told)
 }
 
 /// A session that is said to be lost while its pair lives.

@@ -110,6 +110,19 @@ fn the_latest_witness_counts() {
 }
 
 #[test]
+fn a_token_that_is_stored_bears_witness_until_its_resource_has_called() {
+    let (mut fleet, a, b) = (fleet(ROOMY), caller("a", 0.0), caller("b", 0.0));
+    fleet.was_served(&b.member, "e", at(0.0) - Duration::from_secs(60), at(0.0));
+    assert_eq!(succeed(&fleet, &a, 1.0), Some(true));
+    assert_eq!(succeed(&fleet, &a, 3541.0), None, "an hour later");
+    assert_eq!(succeed(&fleet, &b, 1.0), None);
+    b.calls(&mut fleet, REFUSED, 2.0);
+    fleet.was_served(&b.member, "e", at(0.0) - Duration::from_secs(60), at(3.0));
+    assert_eq!(succeed(&fleet, &a, 3.0), Some(false));
+    assert_eq!(fleet.neighbours(&a.member, "another", "x", at(1.0)).succeed, None);
+}
+
+#[test]
 fn who_has_asked_with_a_pair_comes_before_who_joined_earlier() {
     let (mut fleet, [a, b, _]) = (fleet(ROOMY), three());
     fleet.joins(&b, "x", false);
