@@ -16,7 +16,7 @@ impl Limited {
     /// A user who may read and write status, but no Secret.
     pub(crate) async fn to_reading(stage: &Stage) -> Self {
         let limited = Self { scratch: Scratch::new().unwrap() };
-        let mut kubeconfig = Kubeconfig::read_from(stage.kubeconfig()).unwrap();
+        let mut kubeconfig = Kubeconfig::read_from(stage.cluster.kubeconfig()).unwrap();
         let user = kubeconfig.auth_infos[0].auth_info.as_mut().unwrap();
         user.impersonate = Some(USER.to_owned());
         std::fs::write(limited.kubeconfig(), serde_json::to_string(&kubeconfig).unwrap()).unwrap();

@@ -50,6 +50,7 @@ async fn a_rotation_that_one_resource_sees_makes_the_other_ask_with_its_own_secr
 #[tokio::test]
 async fn another_namespace_that_uses_the_application_is_not_named() {
     let (mut stage, other) = (Stage::dark().await, Stage::dark().await);
+    stage.grant_everywhere().await;
     stage.start_operator(&["--namespace", other.namespace.name()]);
     stage.apply("here", stage.spec("1h")).await;
     other.apply("hidden", stage.spec("1h")).await;

@@ -1,19 +1,20 @@
-//! The service account that operators under test run as: with the rights that the chart gives, in one namespace.
+//! The service account that operators under test run as: with the rights that the chart gives, in one namespace or in all.
 
 use super::PATIENCE;
 use harness::{Cluster, Namespace, Scratch, wait_for};
 use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role, RoleBinding};
+use k8s_openapi::api::core::v1::{self, Secret, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding};
 use kube::api::{ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::{Api, Client, Config, ResourceExt};
 use serde::Deserialize;
 use serde_json::{Value, from_value, json, to_value};
 use std::path::{Path, PathBuf};
 use syniverse_token_operator::api::SyniverseToken;
 
-const NAME: &str = "syniverse-token-operator";
+/// Not the one that the chart makes: a test may install that beside it.
+const NAME: &str = "operator-under-test";
 /// What the chart makes; a test holds the two together.
 const MANIFESTS: &str = include_str!("../../manifests/install.yaml");
 
@@ -39,6 +40,26 @@ impl Account {
         account.write_kubeconfig(cluster, &client, namespace).await;
         account.until_it_may(namespace).await;
         account
+    }
+
+    /// Gives it its rights everywhere, as the chart does without a list of namespaces; they go with `home`, its own
+    /// namespace.
+    pub(crate) async fn grant_everywhere(&self, cluster: &Cluster, home: &Namespace) {
+        let client = cluster.client().await.unwrap();
+        let namespace = Api::<v1::Namespace>::all(client.clone()).get(home.name()).await.unwrap();
+        let owner =
+            json!({"apiVersion": "v1", "kind": "Namespace", "name": home.name(), "uid": namespace.uid().unwrap()});
+        let metadata = json!({"name": home.name(), "ownerReferences": [owner]});
+        let subject = json!({"kind": "ServiceAccount", "name": NAME, "namespace": home.name()});
+        let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": home.name()});
+        let rights = from_value(json!({"metadata": metadata, "rules": rules()})).unwrap();
+        let binding = from_value(json!({"metadata": metadata, "roleRef": role, "subjects": [subject]})).unwrap();
+        Api::<ClusterRole>::all(client.clone()).create(&PostParams::default(), &rights).await.unwrap();
+        Api::<ClusterRoleBinding>::all(client).create(&PostParams::default(), &binding).await.unwrap();
+        let secrets: Api<Secret> = Api::all(self::client(&self.kubeconfig()).await);
+        let few = ListParams::default().limit(1);
+        let may = async || secrets.list(&few).await.is_ok().then_some(());
+        wait_for("the rights of the service account everywhere", PATIENCE, may).await.unwrap();
     }
 
     /// The way in for it.

@@ -81,6 +81,11 @@ impl Stage {
         self.account.kubeconfig()
     }
 
+    /// Gives that account its rights in all namespaces.
+    pub(crate) async fn grant_everywhere(&self) {
+        self.account.grant_everywhere(&self.cluster, &self.namespace).await;
+    }
+
     /// Starts the operator with the rights that the chart gives, and with further arguments of `run`.
     pub(crate) fn start_operator(&mut self, arguments: &[&str]) {
         let kubeconfig = self.kubeconfig();
