@@ -56,6 +56,8 @@ pub struct Memory {
     pub sleep: Option<Sleep>,
     /// The issuer's clock was found to differ from ours, and that was said.
     pub skewed: bool,
+    /// Looks at the Secrets that the API server refused, in a row.
+    pub refused_reads: u32,
     /// Passes in a row that came to nothing.
     pub failed_passes: u32,
     /// The fingerprint of a token that another resource of the same application was given.
@@ -171,6 +173,7 @@ impl Memory {
             met_sharers: false,
             sleep: None,
             skewed: false,
+            refused_reads: 0,
             failed_passes: 0,
             rotated_elsewhere: None,
         }

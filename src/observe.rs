@@ -13,6 +13,9 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use std::sync::Arc;
 
+/// So many refusals in a row are no accident.
+const BELIEVED_REFUSALS: u32 = 3;
+
 /// Why there are no facts.
 #[derive(Debug, thiserror::Error)]
 pub enum ObserveError {
@@ -45,11 +48,7 @@ pub async fn observe(
     resource: Arc<SyniverseToken>,
     memory: &mut Memory,
 ) -> Result<Observed, ObserveError> {
-    let (forbidden, [credentials, state, token]) = match read_secrets(context, &resource).await {
-        Ok(secrets) => (None, secrets),
-        Err(error) if error.is_forbidden() => (Some(error.to_string()), [None, None, None]),
-        Err(error) => return Err(error),
-    };
+    let (forbidden, [credentials, state, token]) = believed(read_secrets(context, &resource).await, memory)?;
     let mut observed = Observed {
         neighbours: Neighbours::default(),
         salt: random_salt()?,
@@ -67,8 +66,26 @@ pub async fn observe(
     Ok(observed)
 }
 
+type Secrets = [Option<Secret>; 3];
+
+/// A refusal is a fact once it was repeated. The first ones are an error like others: an API server that has just started
+/// refuses everybody until it knows the rules.
+fn believed(
+    read: Result<Secrets, ObserveError>,
+    memory: &mut Memory,
+) -> Result<(Option<String>, Secrets), ObserveError> {
+    let is_refused = read.as_ref().is_err_and(ObserveError::is_forbidden);
+    memory.refused_reads = if is_refused { memory.refused_reads.saturating_add(1) } else { 0 };
+    match read {
+        Err(refusal) if memory.refused_reads >= BELIEVED_REFUSALS => {
+            Ok((Some(refusal.to_string()), Secrets::default()))
+        }
+        read => Ok((None, read?)),
+    }
+}
+
 /// The credentials Secret, the state Secret and the token Secret.
-async fn read_secrets(context: &Context, resource: &SyniverseToken) -> Result<[Option<Secret>; 3], ObserveError> {
+async fn read_secrets(context: &Context, resource: &SyniverseToken) -> Result<Secrets, ObserveError> {
     let api = context.api(resource);
     let issuer = resource.spec.issuer();
     let credentials = issuer.as_ref().map(IssuerSpec::credentials_secret);

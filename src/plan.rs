@@ -6,6 +6,7 @@ use crate::issuer::{Answer, Ask, Cause, Failure, FailureKind};
 use crate::memory::{Attempt, Memory};
 use crate::moment::{Moment, Now};
 use crate::reason::{Finding, Reason};
+use crate::schedule::retry::Delays;
 use crate::secrets::{self, Owner, Write};
 use crate::state::{Held, Issued, Outcome, State, Unreadable, Version};
 use crate::verdict;
@@ -20,7 +21,7 @@ mod question;
 mod session;
 
 /// No event tells that a missing right was granted.
-const FORBIDDEN_RETRY: Duration = Duration::from_secs(15);
+const REFUSED_RETRY: Delays = Delays { first: Duration::from_millis(250), longest: Duration::from_secs(15) };
 
 /// One step, and what a person should know meanwhile, the most important thing first.
 #[derive(Clone, Debug)]
@@ -124,7 +125,8 @@ pub fn plan(observed: &Observed, memory: &Memory, now: Now) -> Plan {
         Err(finding) => return Plan::stop(finding),
     };
     if let Some(detail) = &observed.forbidden {
-        return Plan::wait(Some(now.mono + FORBIDDEN_RETRY), vec![verdict::read_failed(detail)]);
+        let delay = REFUSED_RETRY.after(memory.refused_reads, observed.spread());
+        return Plan::wait(Some(now.mono + delay), vec![verdict::read_failed(detail)]);
     }
     if let Some(finding) = state_obstacle(observed, &owner) {
         return Plan::stop(finding);

@@ -15,7 +15,9 @@ const OWN_TARGET: &str = "syniverse_token_operator";
 /// Libraries that see a credential or a token pass by, with the most detail they may log: below it they print
 /// URLs, headers or bodies. A target covers all that begins with it (`hyper` also `hyper_util`).
 /// `kube_client::client` prints a whole body, which can be a Secret, with a warning.
-const CAPPED_TARGETS: [(&str, LevelFilter); 9] = [
+const CAPPED_TARGETS: [(&str, LevelFilter); 10] = [
+    // Its errors come back to us, and are told by our own lines.
+    ("kube_client::client::builder", LevelFilter::OFF),
     ("kube_client::client", LevelFilter::ERROR),
     ("kube_client", LevelFilter::WARN),
     // Every failure of a watch is told by our own line.
@@ -88,6 +90,7 @@ mod tests {
             assert!(!most.would_enable(target, &Level::INFO), "{target}");
         }
         assert!(!most.would_enable("kube_client::client", &Level::WARN));
+        assert!(!most.would_enable("kube_client::client::builder", &Level::ERROR));
         assert!(!most.would_enable("any_other_library", &Level::DEBUG));
     }
 

@@ -70,7 +70,9 @@ async fn look(
             context.metrics.failed();
             let ObjectName { namespace, name } = name;
             tracing::warn!(namespace, name, %error, "the pass failed");
-            Err(PASS_RETRY.after(memory.failed_passes, spread(uid)))
+            // A refusal shows that the API server is back: it has no part in the delays of an outage before it.
+            let in_a_row = if memory.refused_reads > 0 { memory.refused_reads } else { memory.failed_passes };
+            Err(PASS_RETRY.after(in_a_row, spread(uid)))
         }
     }
 }

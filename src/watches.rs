@@ -31,6 +31,8 @@ const UNCHANGED_FOR: Duration = Duration::from_secs(86_400);
 
 /// A watch that fails is tried again soon: a corrected credential acts soon after an outage, too.
 const WATCH_RETRY: Delays = Delays { first: Duration::from_millis(500), longest: Duration::from_secs(8) };
+/// The code of a watch that went on from a version too old: after a restart of the API server, or a long break.
+const GONE: u16 = 410;
 /// A watch that held for so long begins again with little patience.
 const PATIENCE_FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
@@ -186,6 +188,10 @@ fn changed(context: &Context, index: &Index, secret: &PartialObjectMeta<Secret>)
 }
 
 fn complain(what: &str, error: &watcher::Error) {
+    if matches!(error, watcher::Error::WatchError(status) if status.code == GONE) {
+        tracing::debug!("the watch of {what} begins anew: the API server has forgotten where it was");
+        return;
+    }
     tracing::warn!(
         error = said_of_watch(error),
         "failed to watch {what}: trying again; check that the CRD is installed and the RBAC rules are there"

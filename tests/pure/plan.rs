@@ -3,6 +3,7 @@
 use crate::facts::{Cluster, credentials, now, old_token, refresh, secret};
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
 use syniverse_token_operator::facts::Neighbours;
 use syniverse_token_operator::issuer::{Cause, Failure, FailureKind};
 use syniverse_token_operator::memory::Circumstances;
@@ -420,10 +421,18 @@ fn what_is_not_implemented_is_refused_by_name() {
 }
 
 #[test]
-fn a_right_that_is_missing_is_named_and_asked_for_again_after_a_while() {
+fn a_right_that_is_missing_is_named_and_asked_for_again_soon_and_ever_less_often() {
     let mut cluster = Cluster::new(json!({}));
     cluster.observed.forbidden = Some("failed to read Secret sdc: secrets \"sdc\" is forbidden".into());
-    assert_eq!(cluster.rest(now(1.0)), (Some(now(16.0).mono), vec![Reason::ReadFailed]));
+    let delays = [3, 4, 5, 6, 100].map(|in_a_row| {
+        cluster.memory.refused_reads = in_a_row;
+        let (until, reasons) = cluster.rest(now(1.0));
+        assert_eq!(reasons, [Reason::ReadFailed]);
+        until.unwrap().until(now(1.0).mono)
+    });
+    assert!(delays[0] <= Duration::from_millis(1250) && delays.is_sorted(), "{delays:?}");
+    let longest = Duration::from_secs(15);
+    assert!(delays[4] <= longest && delays[4] >= longest * 3 / 4, "{delays:?}");
 }
 
 #[test]
