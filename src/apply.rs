@@ -21,9 +21,6 @@ use std::time::Duration;
 /// A token that never expires is the last to be in a hurry: a year.
 const NEVER: Duration = Duration::from_secs(365 * 86_400);
 
-/// How soon a call is tried again that had to wait for the Lease to be renewed.
-const LEASE_RETRY: Duration = Duration::from_secs(1);
-
 /// What became of a write.
 #[derive(Debug)]
 pub enum Wrote {
@@ -123,9 +120,6 @@ impl Drop for Turn<'_> {
 /// With the moment to try again, where others come first; the resource may be woken before.
 pub fn begin<'a>(context: &'a Context, observed: &Observed, memory: &Memory, call: &Call) -> Result<Turn<'a>, Moment> {
     let (now, member) = (context.clock.now(), ObjectName::of(&*observed.resource));
-    if !context.leadership.may_call(now.mono) {
-        return Err(now.mono + LEASE_RETRY);
-    }
     let mut fleet = context.fleet();
     let endpoint = call.ask.endpoint().to_owned();
     let call_key = match &call.ask {

@@ -36,6 +36,11 @@ impl Leadership {
         Self(Role::Sole)
     }
 
+    /// Of a process that acts while there is a `tenure`, and begins calls for so long after each renewal.
+    pub fn elected(tenure: watch::Receiver<Option<Tenure>>, calls_for: Duration) -> Self {
+        Self(Role::Elected { tenure, calls_for })
+    }
+
     /// True while this process acts.
     pub fn leads(&self) -> bool {
         match &self.0 {
@@ -112,8 +117,7 @@ impl Elector {
         let candidate = Candidate::new(seat.identity.clone(), seat.timing);
         let api = Api::namespaced(client, &seat.namespace);
         let calls_for = seat.timing.calls_may_begin_for(call_timeout);
-        let leadership = Leadership(Role::Elected { tenure, calls_for });
-        (Self { api, seat, candidate, clock, tenure: sender }, leadership)
+        (Self { api, seat, candidate, clock, tenure: sender }, Leadership::elected(tenure, calls_for))
     }
 
     /// Keeps the Lease until `stop`, which comes when everything else has ended: then it is released.

@@ -24,6 +24,8 @@ use std::time::Duration;
 
 /// Steps of one pass, at most: a first issue takes 4 (state, call, state, token Secret), each conflict one more.
 const STEPS: usize = 12;
+/// How soon a call is tried again that had to wait for the Lease to be renewed.
+const LEASE_RETRY: Duration = Duration::from_secs(1);
 /// Between two writes of a status that are not taken.
 const STATUS_RETRY: Delays = Delays { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
@@ -74,6 +76,10 @@ impl<'a> Running<'a> {
                     return Ok(Some(Rest { findings, until }));
                 }
                 Step::Call(_) if self.has_asked() => return Ok(Some(Rest { findings, until: Some(now.mono) })),
+                // Asked anew after an announcement, which may have taken its time.
+                Step::Call(_) if !self.context.leadership.may_call(now.mono) => {
+                    return Ok(Some(Rest { findings, until: Some(now.mono + LEASE_RETRY) }));
+                }
                 Step::Call(call) => {
                     // Once it may go or others have gone, everything is read anew.
                     let begun = turn.take().map_or_else(|| self.begin(&call), Ok);

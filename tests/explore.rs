@@ -23,6 +23,8 @@ mod fleet;
 mod issuer;
 #[path = "explore/judge/mod.rs"]
 mod judge;
+#[path = "explore/leases.rs"]
+mod leases;
 #[path = "explore/planted.rs"]
 mod planted;
 #[path = "explore/process.rs"]

@@ -45,7 +45,7 @@ struct Process {
 }
 
 /// Runs a process until it is dropped.
-pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget) {
+pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget, leadership: Leadership) {
     let client = kube::Client::new(Door { world: Arc::clone(&world), process: name.clone() }, "default");
     let issuer = Arc::new(ModelIssuer { world: Arc::clone(&world), process: name.clone() });
     let (reporter, events) = Reporter::new(client.clone());
@@ -63,7 +63,7 @@ pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget) {
         call_timeout,
         budget,
         salt,
-        leadership: Leadership::sole(),
+        leadership,
         metrics: Arc::default(),
     };
     let (first_rings, mut first_rung) = mpsc::unbounded_channel();

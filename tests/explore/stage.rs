@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use syniverse_token_operator::election::Leadership;
 use syniverse_token_operator::fleet::Budget;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
@@ -106,8 +107,13 @@ impl Stage {
 
     /// Starts a process with this budget of calls.
     pub(crate) fn start_within(&self, name: &str, budget: Budget) {
+        self.start_under(name, budget, Leadership::sole());
+    }
+
+    /// Starts a process that acts as this says.
+    pub(crate) fn start_under(&self, name: &str, budget: Budget, leadership: Leadership) {
         self.world.say(Some(name), What::Started);
-        let process = tokio::spawn(operate(Arc::clone(&self.world), name.to_owned(), budget));
+        let process = tokio::spawn(operate(Arc::clone(&self.world), name.to_owned(), budget, leadership));
         self.processes.lock().unwrap().insert(name.to_owned(), process);
     }
 

@@ -55,6 +55,8 @@ pub(crate) struct Inside {
     pub(crate) planted: Planted,
     pub(crate) points: Vec<Point>,
     pub(crate) is_counting: bool,
+    /// What each way of a write to the API server takes beside its usual time.
+    pub(crate) lag: Duration,
     faults: BTreeMap<usize, Fault>,
     deaths: mpsc::UnboundedSender<String>,
     step: SignedDuration,
@@ -77,6 +79,7 @@ impl World {
             planted,
             points: Vec::new(),
             is_counting: false,
+            lag: Duration::ZERO,
             faults,
             deaths,
             step: SignedDuration::ZERO,
@@ -161,8 +164,10 @@ impl World {
         work: impl FnOnce(&mut Inside, Timestamp) -> T + Send + 'static,
     ) -> Option<T> {
         let (fault, is_down) = self.inside().arrives(self.now(), &trip);
+        let lag = if trip.to == To::ApiServer && !trip.is_read { self.inside().lag } else { Duration::ZERO };
+        let way = trip.way + lag;
         if is_down {
-            sleep(trip.way).await;
+            sleep(way).await;
             return None;
         }
         let world = Arc::clone(self);
@@ -173,7 +178,7 @@ impl World {
         });
         match fault {
             Some(Fault::Fails) => {
-                sleep(trip.way).await;
+                sleep(way).await;
                 return None;
             }
             Some(Fault::Hangs) => {
@@ -190,10 +195,10 @@ impl World {
                 if fault == Some(Fault::DiesAndLandsLater) {
                     self.dies(&trip.process).await;
                 }
-                sleep(trip.way).await;
+                sleep(way).await;
                 return None;
             }
-            _ => sleep(trip.way).await,
+            _ => sleep(way).await,
         }
         let answer = work.take().map(|work| work());
         match fault {
@@ -203,7 +208,7 @@ impl World {
                 return None;
             }
             Some(Fault::DiesAfter) => self.dies(&trip.process).await,
-            _ => sleep(trip.way).await,
+            _ => sleep(way).await,
         }
         answer
     }

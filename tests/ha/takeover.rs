@@ -4,8 +4,12 @@ use crate::history::History;
 use crate::relay::Relay;
 use crate::replicas::{SHORT, Terms, USUAL, lease, replica, until_leads};
 use crate::support::*;
+use issuer_simulator::fault::{Action, Fault, Stage as When};
 use issuer_simulator::journal::Journal;
+use issuer_simulator::model::Life;
+use issuer_simulator::session::NewSession;
 use jiff::Timestamp;
+use serde_json::json;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -92,6 +96,37 @@ async fn told_to_stop_a_leader_hands_over_at_once() {
     stage.until_rotated(&first).await;
     let late = history.rotations(&stage.simulator.journal())[0].lateness;
     assert!(late.as_secs_f64() < 1.0, "{late:#}");
+    assert_eq!(lease(&stage).await.lease_transitions, Some(1));
+}
+
+/// An extension is in flight: the old pair is dead, and its successor is nowhere but in the answer.
+#[tokio::test]
+async fn told_to_stop_during_a_call_a_leader_records_its_answer_before_it_hands_over() {
+    const PAIR: [(&str, &str); 2] = [("token", "pasted"), ("refreshToken", "pasted-refresh-token")];
+    let stage = Stage::dark().await;
+    let kubeconfig = stage.kubeconfig();
+    let mut leader = replica(&stage, "a", USUAL, &kubeconfig, &[]);
+    until_leads(&stage, "a").await;
+    let mut heir = replica(&stage, "b", USUAL, &kubeconfig, &[]);
+    heir.wait_for_log("started", PATIENCE).await.unwrap();
+    let account = NewSession::account("user", "password").valid_for(3600);
+    stage.simulator.add_session(account.with_pair(PAIR[0].1, PAIR[1].1, Life::Never));
+    stage.put_secret("session", &PAIR).await;
+    let endpoint = stage.simulator.session_endpoint();
+    let spec = json!({"session": {"endpoint": endpoint, "credentials": {"secretRef": {"name": "session"}}}});
+    stage.apply(NAME, spec).await;
+    stage.until_ready(NAME).await;
+    stage.simulator.fault(Fault::once(Action::Delay { millis: 3000, at: When::AfterWork }));
+    stage.change(NAME, json!({"metadata": {"annotations": {"syniverse.dev/refresh": "now"}}})).await;
+    stage.until_calls(2).await;
+    let told = Instant::now();
+    assert!(leader.stop(PATIENCE).await.unwrap().success());
+    until_leads(&stage, "b").await;
+    println!("with a call in flight handed over after {:.2?}", told.elapsed());
+    assert!(told.elapsed() < Duration::from_secs(16), "{:?}", told.elapsed());
+    let newest = stage.simulator.journal().tokens.last().unwrap().value.clone();
+    assert_eq!((stage.token().await, stage.calls()), (newest, 2));
+    assert_eq!(ready_reason(&stage.until_ready(NAME).await), "Issued");
     assert_eq!(lease(&stage).await.lease_transitions, Some(1));
 }
 

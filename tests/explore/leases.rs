@@ -1,0 +1,51 @@
+//! A process whose Lease grows old while it works.
+
+use crate::judge::What;
+use crate::planted::Planted;
+use crate::process::BUDGET;
+use crate::stage::{Given, Stage, USER};
+use crate::world::World;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use syniverse_token_operator::election::Leadership;
+use syniverse_token_operator::lease::Tenure;
+use syniverse_token_operator::moment::Moment;
+use tokio::sync::watch;
+
+/// As with the usual call timeout and Lease.
+const CALLS_FOR: Duration = Duration::from_secs(4);
+
+fn renewed_at(seconds: u64) -> Option<Tenure> {
+    let renewed = Moment::after_start(Duration::from_secs(seconds));
+    Some(Tenure { since: Moment::after_start(Duration::ZERO), renewed })
+}
+
+fn questions(stage: &Stage) -> usize {
+    let inside = stage.world.inside();
+    inside.entries.iter().filter(|entry| matches!(entry.what, What::Asked(_))).count()
+}
+
+#[test]
+fn no_call_is_begun_under_a_lease_that_grew_old_while_the_call_was_announced() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let (world, _dead) = World::new(BTreeMap::new(), Planted::Nothing);
+        let stage: Arc<Stage> = Stage::on(world);
+        stage.account(USER);
+        stage.put_session_credentials(&[Given::Pair(USER)]);
+        stage.put_session(json!({}));
+        let (lease, tenure) = watch::channel(renewed_at(0));
+        stage.world.inside().lag = CALLS_FOR;
+        stage.start_under("A", BUDGET, Leadership::elected(tenure, CALLS_FOR));
+        stage.pause(20.0).await;
+        let is_announced = |what: &What| matches!(what, What::Changed(change) if change.key == crate::stage::secret(crate::stage::STATE));
+        assert!(stage.world.inside().entries.iter().any(|entry| is_announced(&entry.what)), "nothing was announced");
+        assert_eq!(questions(&stage), 0);
+        stage.world.inside().lag = Duration::ZERO;
+        lease.send_replace(renewed_at(20));
+        stage.pause(2.0).await;
+        assert_eq!(questions(&stage), 1);
+    });
+}
