@@ -58,7 +58,7 @@ impl Simulator {
     /// # Errors
     /// An address cannot be bound, or no certificate could be made.
     pub async fn start(options: Options) -> io::Result<Self> {
-        let (tls, ca_pem) = if options.tls { Some(tls::certified()?) } else { None }.unzip();
+        let (tls, ca_pem) = if options.tls { Some(tls::certified(options.listen.ip())?) } else { None }.unzip();
         let seed = options.seed.unwrap_or_else(|| Timestamp::now().as_nanosecond() as u64);
         let issuers = Arc::new(Issuers::new(Model::new(options.switches, seed)));
         let port = Arc::new(Port::bind(options.listen, issuers.clone(), tls)?);
