@@ -146,7 +146,6 @@ async fn follow_office(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
             context.metrics.leads(true);
             leadership.ends().await;
             context.metrics.leads(false);
-            context.progress().rests();
         }
     };
     tokio::select! { () = turns => {}, () = stopped(&mut stop) => context.progress().stops() }
@@ -274,6 +273,7 @@ async fn takes_over(context: Arc<Context>, resources: Store<SyniverseToken>, doo
 async fn pass(resource: Arc<SyniverseToken>, context: Arc<Context>) -> Result<Action, Retry> {
     let uid = resource.uid().unwrap_or_default();
     if !context.leadership.leads() && !context.holds_answer(&uid).await {
+        context.progress().forget(&ObjectName::of(&*resource));
         return Ok(Action::await_change());
     }
     loop {

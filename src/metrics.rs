@@ -1,13 +1,14 @@
 //! What is counted and measured: one registry, the names of design section 7, and nothing whose labels could grow without
 //! bound.
 
+use crate::api::SyniverseTokenStatus;
 use crate::fleet::ObjectName;
 use crate::issuer::{Ask, Cause, FailureKind};
 use crate::moment::{Moment, Now};
 use crate::pass::{NewToken, Pass};
 use crate::process::Usage;
 use crate::reason::{Reason, Weight};
-use crate::status::ready;
+use crate::status::{ready, reason};
 use jiff::Timestamp;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -201,12 +202,13 @@ impl Metrics {
         text
     }
 
-    /// Whether this process acts.
+    /// Whether this process leads. Before it is told it does not.
     pub fn leads(&self, leads: bool) {
+        let mut tokens = self.tokens();
         self.leads.set(i64::from(leads));
         if !leads {
-            // Whoever acts now knows them.
-            self.tokens().clear();
+            // Whoever leads now knows them.
+            tokens.clear();
             self.expiration.clear();
             self.ready.clear();
         }
@@ -245,21 +247,27 @@ impl Metrics {
     pub fn passed(&self, name: &ObjectName, pass: &Pass, now: Now) {
         self.passes.get_or_create(&OfOutcome { outcome: Word("finished") }).inc();
         let Some(after) = &pass.after else { return };
+        let before = pass.before.as_ref().and_then(reason);
+        let is_news = |reason: &Reason| reason.weight() >= Weight::Trouble && before != Some(*reason);
+        if let Some(reason) = reason(after).filter(is_news) {
+            self.failures.get_or_create(&OfReason { reason: Word(reason.as_str()) }).inc();
+        }
+        let mut tokens = self.tokens();
+        // The lead may have been lost while the pass ran: the series are another's then.
+        if self.leads.get() != 0 {
+            self.shows(name, after);
+            self.holds(&mut tokens, name, pass, now.mono);
+        }
+    }
+
+    fn shows(&self, name: &ObjectName, status: &SyniverseTokenStatus) {
         let labels = OfToken { namespace: name.namespace.clone(), name: name.name.clone() };
-        let condition = ready(after);
-        let is_ready = condition.is_some_and(|condition| condition.status == "True");
+        let is_ready = ready(status).is_some_and(|condition| condition.status == "True");
         self.ready.get_or_create(&labels).set(i64::from(is_ready));
-        match after.expiration_time.as_ref().and_then(|time| time.parse::<Timestamp>().ok()) {
+        match status.expiration_time.as_ref().and_then(|time| time.parse::<Timestamp>().ok()) {
             Some(time) => drop(self.expiration.get_or_create(&labels).set(time.as_second() as f64)),
             None => drop(self.expiration.remove(&labels)),
         }
-        let before = pass.before.as_ref().and_then(ready).map(|ready| ready.reason.as_str());
-        let reason = Reason::ALL.iter().find(|reason| condition.is_some_and(|is| is.reason == reason.as_str()));
-        let is_news = |reason: &&Reason| reason.weight() >= Weight::Trouble && before != Some(reason.as_str());
-        if let Some(reason) = reason.filter(is_news) {
-            self.failures.get_or_create(&OfReason { reason: Word(reason.as_str()) }).inc();
-        }
-        self.holds(name, pass, now.mono);
     }
 
     /// A pass came to nothing.
@@ -268,9 +276,8 @@ impl Metrics {
     }
 
     /// What the token Secret of `name` holds from now on, or since the pass wrote it.
-    fn holds(&self, name: &ObjectName, pass: &Pass, now: Moment) {
+    fn holds(&self, tokens: &mut HashMap<ObjectName, Token>, name: &ObjectName, pass: &Pass, now: Moment) {
         let Some(delivered) = &pass.delivered else { return };
-        let mut tokens = self.tokens();
         let since = delivered.written.unwrap_or(now);
         let token = Token {
             fingerprint: delivered.fingerprint.clone(),

@@ -37,11 +37,6 @@ impl Progress {
         self.is_stopping = true;
     }
 
-    /// This process does not act any more: nothing is due.
-    pub fn rests(&mut self) {
-        self.due.clear();
-    }
-
     /// A pass begins.
     pub fn begins(&mut self, name: &ObjectName, now: Moment) {
         self.due.remove(name);
@@ -54,7 +49,7 @@ impl Progress {
         self.due.extend(due.map(|due| (name.clone(), due)));
     }
 
-    /// Forgets a resource that is gone.
+    /// Forgets a resource that is gone, or for which this process no longer acts.
     pub fn forget(&mut self, name: &ObjectName) {
         self.due.remove(name);
     }
@@ -117,13 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_due_for_who_does_not_act_or_is_gone() {
-        for forget in [|progress: &mut Progress| progress.rests(), |progress: &mut Progress| progress.forget(&name())] {
-            let mut progress = Progress::default();
-            progress.ended(&name(), Some(at(0)));
-            assert!(progress.stuck(at(500)).is_some());
-            forget(&mut progress);
-            assert_eq!(progress.stuck(at(500)), None);
-        }
+    fn nothing_is_due_for_a_resource_that_is_forgotten() {
+        let mut progress = Progress::default();
+        progress.ended(&name(), Some(at(0)));
+        assert!(progress.stuck(at(500)).is_some());
+        progress.forget(&name());
+        assert_eq!(progress.stuck(at(500)), None);
     }
 }

@@ -7,9 +7,8 @@ use crate::moment::Moment;
 use crate::pass::{Deed, NewToken, Pass};
 use crate::reason::{Finding, Reason, Weight};
 use crate::secrets::OPERATOR;
-use crate::status::ready;
+use crate::status::{ready, reason};
 use crate::verdict;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Resource, ResourceExt};
 use std::time::Duration;
@@ -133,8 +132,7 @@ fn short_validity(resource: &SyniverseToken) -> Option<Finding> {
 }
 
 fn new_reason(before: Option<&SyniverseTokenStatus>, after: &SyniverseTokenStatus) -> Option<Finding> {
-    let (was, is) = (before.and_then(ready), ready(after)?);
-    let (was, reason) = (was.and_then(reason_of), reason_of(is)?);
+    let (is, was, reason) = (ready(after)?, before.and_then(reason), reason(after)?);
     let troubled = was.is_some_and(|was| was.weight() >= Weight::Trouble);
     match reason.weight() {
         _ if was == Some(reason) => None,
@@ -142,10 +140,6 @@ fn new_reason(before: Option<&SyniverseTokenStatus>, after: &SyniverseTokenStatu
         Weight::Normal => Some(Finding::new(Reason::Recovered, is.message.clone())),
         _ => Some(Finding::new(reason, is.message.clone())),
     }
-}
-
-fn reason_of(condition: &Condition) -> Option<Reason> {
-    Reason::ALL.iter().copied().find(|reason| reason.as_str() == condition.reason)
 }
 
 fn log(resource: &SyniverseToken, pass: &Pass, now: Moment) {

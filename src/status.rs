@@ -26,6 +26,12 @@ pub fn ready(status: &SyniverseTokenStatus) -> Option<&Condition> {
     status.conditions.iter().find(|condition| condition.type_ == READY)
 }
 
+/// The reason of that condition; none before the first pass.
+pub fn reason(status: &SyniverseTokenStatus) -> Option<Reason> {
+    let said = &ready(status)?.reason;
+    Reason::ALL.iter().copied().find(|reason| reason.as_str() == said)
+}
+
 /// How things stand with the token, as status tells it.
 #[derive(Clone, Debug)]
 pub struct Standing {

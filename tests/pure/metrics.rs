@@ -21,8 +21,8 @@ a NetworkPolicy says who may read them. Only two metrics have a series per resou
 all other labels come from closed lists, so that 10,000 resources make 20,000 series and some hundred more. Of several
 replicas, the one with `syniverse_token_leads` 1 has the series of resources. The page is written by `make docs`.
 
-A token that is about to die unnoticed:
-`syniverse_token_expiration_timestamp_seconds - time() < 60 and syniverse_token_ready == 0`; the measure of it all:
+A resource without a live token, whatever the reason: `syniverse_token_ready == 0`. A token that nobody replaced at its end:
+`time() - syniverse_token_expiration_timestamp_seconds > 10`. The measure of it all:
 `increase(syniverse_token_dead_seconds_total[1d])`.
 
 | metric | kind | labels | |
@@ -31,6 +31,12 @@ A token that is about to die unnoticed:
 
 fn name() -> ObjectName {
     ObjectName { namespace: "n".into(), name: "messaging".into() }
+}
+
+fn leading() -> Metrics {
+    let metrics = Metrics::default();
+    metrics.leads(true);
+    metrics
 }
 
 fn refresh() -> Ask {
@@ -84,7 +90,7 @@ fn dead(metrics: &Metrics, at: f64, cause: &str) -> f64 {
 
 #[test]
 fn dead_time_runs_from_the_first_instant_past_the_end_until_the_next_token_is_written() {
-    let metrics = Metrics::default();
+    let metrics = leading();
     metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(1.0));
     assert_eq!(dead(&metrics, 19.0, "expired"), 0.0);
     assert_eq!(dead(&metrics, 21.5, "expired"), 1.5);
@@ -97,7 +103,7 @@ fn dead_time_runs_from_the_first_instant_past_the_end_until_the_next_token_is_wr
 
 #[test]
 fn a_token_that_an_extension_killed_is_dead_from_then_on() {
-    let metrics = Metrics::default();
+    let metrics = leading();
     metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(1.0));
     metrics.superseded(&name(), now(10.0).mono);
     metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(10.5));
@@ -112,7 +118,7 @@ fn the_series_of_a_resource_go_with_it_and_with_the_lead() {
             .map(|series| values(metrics, 1.0, series).len())
     };
     for go in [|metrics: &Metrics| metrics.forget(&name()), |metrics: &Metrics| metrics.leads(false)] {
-        let metrics = Metrics::default();
+        let metrics = leading();
         metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(1.0));
         assert_eq!(of_tokens(&metrics), [1, 1]);
         go(&metrics);
@@ -122,8 +128,17 @@ fn the_series_of_a_resource_go_with_it_and_with_the_lead() {
 }
 
 #[test]
+fn a_pass_that_ends_after_the_lead_was_lost_brings_no_series_back() {
+    let metrics = leading();
+    metrics.leads(false);
+    metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(1.0));
+    assert_eq!(values(&metrics, 1.0, "syniverse_token_ready{"), BTreeMap::new());
+    assert_eq!(values(&metrics, 1.0, "syniverse_token_reconcile_passes_total").len(), 1);
+}
+
+#[test]
 fn a_failure_is_counted_when_a_resource_comes_to_it() {
-    let metrics = Metrics::default();
+    let metrics = leading();
     let failing = pass("a", 20.0, ("True", "RefreshFailed"), None);
     metrics.passed(&name(), &failing, now(1.0));
     let again = Pass { before: failing.after.clone(), ..pass("a", 20.0, ("True", "RefreshFailed"), None) };
@@ -135,7 +150,7 @@ fn a_failure_is_counted_when_a_resource_comes_to_it() {
 
 #[test]
 fn a_call_in_flight_is_seen_until_it_ends() {
-    let metrics = Metrics::default();
+    let metrics = leading();
     let flying = metrics.call(&refresh());
     let seen = |metrics: &Metrics| values(metrics, 0.0, "syniverse_token_issuer_requests_in_flight");
     assert_eq!(seen(&metrics)["{issuer=\"application\"}"], 1.0);
@@ -145,7 +160,7 @@ fn a_call_in_flight_is_seen_until_it_ends() {
 
 /// One sample of everything there is.
 fn filled() -> Metrics {
-    let metrics = Metrics::default();
+    let metrics = leading();
     for ask in [refresh(), extend()] {
         drop(metrics.call(&ask));
         metrics.called(&ask, Cause::Boundary, None, Duration::from_millis(80));
@@ -155,7 +170,6 @@ fn filled() -> Metrics {
     metrics.passed(&name(), &pass("a", 20.0, ("False", "RefreshFailed"), None), now(1.0));
     metrics.passed(&name(), &pass("b", 40.0, ("True", "Issued"), Some(21.0)), now(21.0));
     metrics.failed();
-    metrics.leads(true);
     metrics
 }
 
