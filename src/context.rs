@@ -36,7 +36,7 @@ pub struct Context {
     /// Whether this process may act.
     pub leadership: Leadership,
     /// What is counted and measured.
-    pub metrics: Arc<Metrics>,
+    pub metrics: Metrics,
     wake: UnboundedSender<ObjectName>,
     progress: Mutex<Progress>,
     fleet: Mutex<Fleet>,
@@ -67,8 +67,6 @@ pub struct Parts {
     pub budget: Budget,
     /// Whether this process may act.
     pub leadership: Leadership,
-    /// What is counted and measured.
-    pub metrics: Arc<Metrics>,
     /// Random: names this process, and keys the hashes that live no longer than it does.
     pub salt: String,
 }
@@ -85,7 +83,7 @@ impl Context {
             holder: fingerprint(&Redacted::new(parts.salt.as_str())),
             call_timeout: parts.call_timeout,
             leadership: parts.leadership,
-            metrics: parts.metrics,
+            metrics: Metrics::default(),
             wake: parts.wake,
             progress: Mutex::default(),
             fleet: Mutex::new(Fleet::new(parts.salt, parts.budget)),

@@ -17,7 +17,6 @@ use crate::settings::Settings;
 use crate::wake::wake;
 use crate::watches::{self, Door, knock};
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
-use futures::future::ready;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use kube::client::ClientBuilder;
@@ -31,8 +30,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tower::limit::ConcurrencyLimitLayer;
 
-/// What is left of the 30 s grace period of a Pod is kept for the end of the process itself.
-const LONGEST_SHUTDOWN: Duration = Duration::from_secs(25);
+/// Told to stop, a process has the time of a call and this to record what it was given, as the API server may be away for
+/// a moment. With the usual call timeout that leaves 5 s of a Pod's usual 30 for the release of the Lease.
+const LONGEST_RECORDING: Duration = Duration::from_secs(15);
 /// For requests to the API server other than watches.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -94,7 +94,6 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
         call_timeout: settings.issuer.call_timeout,
         budget: settings.budget,
         leadership,
-        metrics: Arc::default(),
         salt,
     }));
     tokio::spawn(events);
@@ -104,16 +103,18 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
     if let Some(address) = settings.listen {
         tokio::spawn(admin::serve(address, Arc::clone(&context)).await?);
     }
-    tokio::spawn(follow_office(Arc::clone(&context), stop.clone()));
+    tokio::spawn(follow_leadership(Arc::clone(&context), stop.clone()));
     let (drained, until_drained) = oneshot::channel::<()>();
-    let office = tokio::spawn(
-        elector.map_or_else(|| ready(()).left_future(), |elector| elector.run(until_drained.map(drop)).right_future()),
-    );
+    let election = tokio::spawn(async move {
+        if let Some(elector) = elector {
+            elector.run(until_drained.map(drop)).await;
+        }
+    });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?settings.namespaces, "started");
     run_scopes(context, &watches, scopes, woken, stop.clone()).await;
     // Who still writes must not have given the Lease away: it is released last.
     drop(drained);
-    let _ = office.await;
+    let _ = election.await;
     if *stop.borrow() { Ok(()) } else { Err(ControllerError::Ended) }
 }
 
@@ -137,7 +138,7 @@ fn election(
 }
 
 /// Keeps what is said of this process in step with whether it acts, and whether it was told to stop.
-async fn follow_office(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
+async fn follow_leadership(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
     let mut leadership = context.leadership.clone();
     context.metrics.leads(leadership.leads());
     let turns = async {
@@ -220,13 +221,13 @@ async fn run_scopes(
     };
     // Told to stop, all are waited for; one that ends by itself ends the process: nobody else would serve its namespace.
     let all = async { while running.next().await.is_some() && *stop.borrow() {} };
-    let out_of_time = out_of_time(stop.clone());
+    let out_of_time = out_of_time(stop.clone(), context.call_timeout + LONGEST_RECORDING);
     tokio::select! { () = all => {}, () = post => {}, () = out_of_time => tracing::warn!("stopped before all passes ended") }
 }
 
-async fn out_of_time(mut stop: watch::Receiver<bool>) {
+async fn out_of_time(mut stop: watch::Receiver<bool>, longest: Duration) {
     stopped(&mut stop).await;
-    tokio::time::sleep(LONGEST_SHUTDOWN).await;
+    tokio::time::sleep(longest).await;
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {

@@ -10,11 +10,14 @@ use k8s_openapi::api::core::v1::Secret;
 const LONGEST_IN_URL: usize = 4096;
 /// Longest value of a session, in bytes: it travels in a body.
 const LONGEST_IN_BODY: usize = 16_384;
-/// The keys of a session's values.
-const TOKEN: &str = "token";
-const REFRESH_TOKEN: &str = "refreshToken";
-const USERNAME: &str = "username";
-const PASSWORD: &str = "password";
+/// The key of a pair's token.
+pub const TOKEN: &str = "token";
+/// The key of what extends it.
+pub const REFRESH_TOKEN: &str = "refreshToken";
+/// The key of a login's user.
+pub const USERNAME: &str = "username";
+/// The key of a login's password.
+pub const PASSWORD: &str = "password";
 
 /// The credentials of one application.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,53 +20,38 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// Whether this process may act.
 #[derive(Clone, Debug)]
-pub struct Leadership(Role);
-
-#[derive(Clone, Debug)]
-enum Role {
-    /// There is nobody else.
-    Sole,
-    /// As long as the Lease is renewed; calls only for so long after each renewal.
-    Elected { tenure: watch::Receiver<Option<Tenure>>, calls_for: Duration },
+pub struct Leadership {
+    tenure: watch::Receiver<Option<Tenure>>,
+    /// After each renewal calls may begin for so long.
+    calls_for: Duration,
 }
 
 impl Leadership {
-    /// Of a process that runs alone.
+    /// Of a process that runs alone: for ever since its start.
     pub fn sole() -> Self {
-        Self(Role::Sole)
+        let start = Moment::after_start(Duration::ZERO);
+        let (_, tenure) = watch::channel(Some(Tenure { since: start, renewed: start }));
+        Self::elected(tenure, Duration::MAX)
     }
 
     /// Of a process that acts while there is a `tenure`, and begins calls for so long after each renewal.
     pub fn elected(tenure: watch::Receiver<Option<Tenure>>, calls_for: Duration) -> Self {
-        Self(Role::Elected { tenure, calls_for })
+        Self { tenure, calls_for }
     }
 
     /// True while this process acts.
     pub fn leads(&self) -> bool {
-        match &self.0 {
-            Role::Sole => true,
-            Role::Elected { tenure, .. } => tenure.borrow().is_some(),
-        }
+        self.tenure.borrow().is_some()
     }
 
     /// True while a call that begins now ends before another process could act.
     pub fn may_call(&self, now: Moment) -> bool {
-        match &self.0 {
-            Role::Sole => true,
-            Role::Elected { tenure, calls_for } => {
-                tenure.borrow().is_some_and(|tenure| now < tenure.renewed + *calls_for)
-            }
-        }
+        self.tenure.borrow().is_some_and(|tenure| now < tenure.renewed + self.calls_for)
     }
 
     /// Since when this process acts: what it knows of all resources it has learnt since then.
     pub fn since(&self) -> Moment {
-        match &self.0 {
-            Role::Sole => Moment::after_start(Duration::ZERO),
-            Role::Elected { tenure, .. } => {
-                tenure.borrow().map_or(Moment::after_start(Duration::ZERO), |tenure| tenure.since)
-            }
-        }
+        self.tenure.borrow().map_or(Moment::after_start(Duration::ZERO), |tenure| tenure.since)
     }
 
     /// Ends when this process acts, if that can begin.
@@ -80,9 +65,8 @@ impl Leadership {
     }
 
     async fn until(&mut self, is_so: impl Fn(&Option<Tenure>) -> bool) {
-        let Role::Elected { tenure, .. } = &mut self.0 else { return std::future::pending().await };
-        if tenure.wait_for(is_so).await.is_err() {
-            // The elector has ended: nothing changes any more.
+        if self.tenure.wait_for(is_so).await.is_err() {
+            // There is no elector, or it has ended: nothing changes any more.
             std::future::pending().await
         }
     }
@@ -140,14 +124,15 @@ impl Elector {
     /// when its time is over.
     fn freed(&self) -> impl Stream<Item = ()> + use<> {
         let only = watcher::Config::default().fields(&format!("metadata.name={}", self.seat.name));
-        let leases = watcher(self.api.clone(), only).default_backoff();
-        leases.filter_map(|event| {
+        let (leases, name) = (watcher(self.api.clone(), only).default_backoff(), self.seat.name.clone());
+        leases.filter_map(move |event| {
             let lease = match event {
                 Ok(Event::Apply(lease) | Event::InitApply(lease)) => lease.spec,
                 Ok(_) => None,
                 Err(error) => {
                     let error = said_of_watch(&error);
                     tracing::warn!(
+                        lease = name,
                         error,
                         "failed to watch the Lease: trying again; a release is taken up later than it could be"
                     );

@@ -3,14 +3,16 @@
 //! ```text
 //! watch event (resource, token Secret, state Secret, credentials Secret)    controller, watches, index, wake
 //!   -> observe    reads everything one decision needs         [client]      observe (facts: what it found)
-//!   -> plan       facts and the present -> one step           [pure]        plan, schedule, secrets, credentials
+//!   -> plan       facts and the present -> one step           [pure]        plan, schedule, secrets, credentials, intent
 //!   -> apply      does the step, chooses nothing              [client]      apply, issuer
 //!   -> ... until the plan says wait                           [client]      reconcile
 //!   -> status     what to say, written only when it changed   [pure]        status, verdict, reason
-//!   -> report     one log line, perhaps an Event                            report (pass: what was done)
+//!   -> report     one log line, metrics, perhaps an Event                   report, metrics (pass: what was done)
 //! ```
 //! The nouns are in [`api`], [`facts`], [`issuer`], [`moment`] and [`reason`]; what every pass is given is [`context`].
 //! What survives the process is in [`state`]; what does not, in [`memory`]; what resources know of each other, in [`fleet`].
+//! Which of several processes may do all this is decided in [`lease`] and carried out by [`election`]. How they fare is
+//! told by [`admin`], from [`metrics`], [`progress`] and [`process`].
 
 pub mod admin;
 pub mod api;

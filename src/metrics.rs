@@ -1,5 +1,4 @@
-//! What is counted and measured: one registry, the names of design section 7, and nothing whose labels could grow without
-//! bound.
+//! What is counted and measured: one registry, and nothing whose labels could grow without bound.
 
 use crate::api::SyniverseTokenStatus;
 use crate::fleet::ObjectName;
@@ -10,14 +9,12 @@ use crate::process::Usage;
 use crate::reason::{Reason, Weight};
 use crate::status::{ready, reason};
 use jiff::Timestamp;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,68 +26,28 @@ type SecondsTotal = Counter<f64, AtomicU64>;
 const LATENESS: [f64; 11] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0];
 /// Bounds of an issuer's latency, in seconds, up to the usual call timeout.
 const LATENCY: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// The kinds of issuers.
+const APPLICATION: &str = "application";
+const SESSION: &str = "session";
 
-/// A word from a closed vocabulary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Word(&'static str);
-
-impl EncodeLabelValue for Word {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
-        encoder.write_str(self.0)
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfToken {
-    namespace: String,
-    name: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfIssuer {
-    issuer: Word,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfCall {
-    issuer: Word,
-    cause: Word,
-    outcome: Word,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfReason {
-    reason: Word,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfDeath {
-    cause: Word,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfOutcome {
-    outcome: Word,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfVersion {
-    version: Word,
-}
+/// Values of these come from closed vocabularies.
+type Label = (&'static str, &'static str);
+/// The namespace and the name of a resource.
+type OfToken = [(&'static str, String); 2];
 
 /// Everything that is counted and measured.
 pub struct Metrics {
     registry: Registry,
     expiration: Family<OfToken, Seconds>,
     ready: Family<OfToken, Gauge>,
-    dead: Family<OfDeath, SecondsTotal>,
-    lateness: Family<OfIssuer, Histogram>,
-    refreshes: Family<OfCall, Counter>,
-    latency: Family<OfIssuer, Histogram>,
-    in_flight: Family<OfIssuer, Gauge>,
-    skew: Family<OfIssuer, Gauge>,
-    failures: Family<OfReason, Counter>,
-    passes: Family<OfOutcome, Counter>,
+    dead: Family<[Label; 1], SecondsTotal>,
+    lateness: Family<[Label; 1], Histogram>,
+    refreshes: Family<[Label; 3], Counter>,
+    latency: Family<[Label; 1], Histogram>,
+    in_flight: Family<[Label; 1], Gauge>,
+    skew: Family<[Label; 1], Gauge>,
+    failures: Family<[Label; 1], Counter>,
+    passes: Family<[Label; 1], Counter>,
     leads: Gauge,
     cpu: SecondsTotal,
     memory: Gauge,
@@ -103,7 +60,7 @@ pub struct Metrics {
 #[derive(Clone, Debug)]
 struct Token {
     fingerprint: String,
-    issuer: Word,
+    issuer: Label,
     /// When it dies; none = never.
     dies: Option<Moment>,
     /// Another one took its place at the issuer.
@@ -112,81 +69,91 @@ struct Token {
     counted: Moment,
 }
 
+/// Registers a metric under its name and what it tells.
+fn told<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
 impl Default for Metrics {
     fn default() -> Self {
-        let mut metrics = Self {
-            registry: Registry::default(),
-            expiration: Family::default(),
-            ready: Family::default(),
-            dead: Family::default(),
-            lateness: Family::new_with_constructor(|| Histogram::new(LATENESS)),
-            refreshes: Family::default(),
-            latency: Family::new_with_constructor(|| Histogram::new(LATENCY)),
-            in_flight: Family::default(),
-            skew: Family::default(),
-            failures: Family::default(),
-            passes: Family::default(),
-            leads: Gauge::default(),
-            cpu: SecondsTotal::default(),
-            memory: Gauge::default(),
-            open_files: Gauge::default(),
-            start: Gauge::default(),
-            tokens: Mutex::default(),
-        };
-        metrics.register();
-        metrics
+        let mut registry = Registry::default();
+        let own = registry.sub_registry_with_prefix("syniverse_token");
+        let expiration = told(
+            own,
+            "expiration_timestamp_seconds",
+            "When the token in the Secret expires, Unix time; no series for one that never does",
+            Family::default(),
+        );
+        let ready = told(own, "ready", "1 while the condition Ready is True, else 0", Family::default());
+        let dead = told(
+            own,
+            "dead_seconds",
+            "Seconds in which a Secret held a dead token, all together: past its end (expired), or after an extension had \
+             killed it (superseded)",
+            Family::default(),
+        );
+        let lateness = told(
+            own,
+            "rotation_lateness_seconds",
+            "From the end of a token until the next one was in the Secret; 0 for one that came before",
+            Family::new_with_constructor((|| Histogram::new(LATENESS)) as fn() -> Histogram),
+        );
+        let refreshes =
+            told(own, "refreshes", "Calls to issuers, by why they were made and what came of them", Family::default());
+        let latency = told(
+            own,
+            "issuer_request_duration_seconds",
+            "How long calls to issuers took",
+            Family::new_with_constructor((|| Histogram::new(LATENCY)) as fn() -> Histogram),
+        );
+        let in_flight =
+            told(own, "issuer_requests_in_flight", "Calls to issuers that are being made", Family::default());
+        let skew = told(
+            own,
+            "issuer_clock_skew_seconds",
+            "How far the issuer's Date was ahead of our clock when last seen",
+            Family::default(),
+        );
+        let failures = told(
+            own,
+            "failures",
+            "Resources that came to a reason that is trouble, or that a person must act on",
+            Family::default(),
+        );
+        let passes = told(own, "reconcile_passes", "Passes over resources", Family::default());
+        let leads = told(own, "leads", "1 while this process leads, 0 while another one does", Gauge::default());
+        let build: Family<[Label; 1], Gauge> = told(own, "build_info", "Always 1", Family::default());
+        build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
+        let process = registry.sub_registry_with_prefix("process");
+        let cpu = told(process, "cpu_seconds", "CPU time of this process", SecondsTotal::default());
+        let memory = told(process, "resident_memory_bytes", "Resident memory of this process", Gauge::default());
+        let open_files = told(process, "open_fds", "Open file descriptors of this process", Gauge::default());
+        let start = told(process, "start_time_seconds", "When this process started, Unix time", Gauge::default());
+        let tokens = Mutex::default();
+        Self {
+            registry,
+            expiration,
+            ready,
+            dead,
+            lateness,
+            refreshes,
+            latency,
+            in_flight,
+            skew,
+            failures,
+            passes,
+            leads,
+            cpu,
+            memory,
+            open_files,
+            start,
+            tokens,
+        }
     }
 }
 
 impl Metrics {
-    fn register(&mut self) {
-        let own = self.registry.sub_registry_with_prefix("syniverse_token");
-        own.register(
-            "expiration_timestamp_seconds",
-            "When the token in the Secret expires, Unix time; no series for one that never does",
-            self.expiration.clone(),
-        );
-        own.register("ready", "1 while the condition Ready is True, else 0", self.ready.clone());
-        own.register(
-            "dead_seconds",
-            "Seconds in which a Secret held a dead token, all together: past its end (expired), or after an extension had \
-             killed it (superseded)",
-            self.dead.clone(),
-        );
-        own.register(
-            "rotation_lateness_seconds",
-            "From the end of a token until the next one was in the Secret; 0 for one that came before",
-            self.lateness.clone(),
-        );
-        own.register(
-            "refreshes",
-            "Calls to issuers, by why they were made and what came of them",
-            self.refreshes.clone(),
-        );
-        own.register("issuer_request_duration_seconds", "How long calls to issuers took", self.latency.clone());
-        own.register("issuer_requests_in_flight", "Calls to issuers that are being made", self.in_flight.clone());
-        own.register(
-            "issuer_clock_skew_seconds",
-            "How far the issuer's Date was ahead of our clock when last seen",
-            self.skew.clone(),
-        );
-        own.register(
-            "failures",
-            "Resources that came to a reason that is trouble, or that a person must act on",
-            self.failures.clone(),
-        );
-        own.register("reconcile_passes", "Passes over resources", self.passes.clone());
-        own.register("leads", "1 while this process acts, 0 while another one does", self.leads.clone());
-        let build: Family<OfVersion, Gauge> = Family::default();
-        build.get_or_create(&OfVersion { version: Word(env!("CARGO_PKG_VERSION")) }).set(1);
-        own.register("build_info", "Always 1", build);
-        let process = self.registry.sub_registry_with_prefix("process");
-        process.register("cpu_seconds", "CPU time of this process", self.cpu.clone());
-        process.register("resident_memory_bytes", "Resident memory of this process", self.memory.clone());
-        process.register("open_fds", "Open file descriptors of this process", self.open_files.clone());
-        process.register("start_time_seconds", "When this process started, Unix time", self.start.clone());
-    }
-
     /// All of it in the OpenMetrics text format. Dead-token time runs up to `now`.
     pub fn encode(&self, now: Now) -> String {
         self.tokens().values_mut().for_each(|token| self.count_dead_time(token, now.mono));
@@ -216,8 +183,7 @@ impl Metrics {
 
     /// A call is being made until what is returned is dropped.
     pub fn call(&self, ask: &Ask) -> impl Drop + use<> {
-        let issuer = OfIssuer { issuer: issuer(ask) };
-        let in_flight = self.in_flight.get_or_create_owned(&issuer);
+        let in_flight = self.in_flight.get_or_create_owned(&[issuer(ask)]);
         in_flight.inc();
         Flying(in_flight)
     }
@@ -225,14 +191,14 @@ impl Metrics {
     /// A call has ended.
     pub fn called(&self, ask: &Ask, cause: Cause, failure: Option<FailureKind>, took: Duration) {
         let issuer = issuer(ask);
-        let (cause, outcome) = (Word(cause.as_str()), Word(failure.map_or("answered", FailureKind::as_str)));
-        self.refreshes.get_or_create(&OfCall { issuer, cause, outcome }).inc();
-        self.latency.get_or_create(&OfIssuer { issuer }).observe(took.as_secs_f64());
+        let outcome = failure.map_or("answered", FailureKind::as_str);
+        self.refreshes.get_or_create(&[issuer, ("cause", cause.as_str()), ("outcome", outcome)]).inc();
+        self.latency.get_or_create(&[issuer]).observe(took.as_secs_f64());
     }
 
     /// The issuer's clock was so far ahead of ours.
     pub fn skewed(&self, ask: &Ask, ahead_seconds: i64) {
-        self.skew.get_or_create(&OfIssuer { issuer: issuer(ask) }).set(ahead_seconds);
+        self.skew.get_or_create(&[issuer(ask)]).set(ahead_seconds);
     }
 
     /// The issuer has put another token in the place of that in the token Secret of `name`.
@@ -245,12 +211,12 @@ impl Metrics {
 
     /// A pass over `name` came to an end.
     pub fn passed(&self, name: &ObjectName, pass: &Pass, now: Now) {
-        self.passes.get_or_create(&OfOutcome { outcome: Word("finished") }).inc();
+        self.passes.get_or_create(&[("outcome", "finished")]).inc();
         let Some(after) = &pass.after else { return };
         let before = pass.before.as_ref().and_then(reason);
         let is_news = |reason: &Reason| reason.weight() >= Weight::Trouble && before != Some(*reason);
         if let Some(reason) = reason(after).filter(is_news) {
-            self.failures.get_or_create(&OfReason { reason: Word(reason.as_str()) }).inc();
+            self.failures.get_or_create(&[("reason", reason.as_str())]).inc();
         }
         let mut tokens = self.tokens();
         // The lead may have been lost while the pass ran: the series are another's then.
@@ -261,7 +227,7 @@ impl Metrics {
     }
 
     fn shows(&self, name: &ObjectName, status: &SyniverseTokenStatus) {
-        let labels = OfToken { namespace: name.namespace.clone(), name: name.name.clone() };
+        let labels = of(name);
         let is_ready = ready(status).is_some_and(|condition| condition.status == "True");
         self.ready.get_or_create(&labels).set(i64::from(is_ready));
         match status.expiration_time.as_ref().and_then(|time| time.parse::<Timestamp>().ok()) {
@@ -272,7 +238,7 @@ impl Metrics {
 
     /// A pass came to nothing.
     pub fn failed(&self) {
-        self.passes.get_or_create(&OfOutcome { outcome: Word("failed") }).inc();
+        self.passes.get_or_create(&[("outcome", "failed")]).inc();
     }
 
     /// What the token Secret of `name` holds from now on, or since the pass wrote it.
@@ -281,7 +247,7 @@ impl Metrics {
         let since = delivered.written.unwrap_or(now);
         let token = Token {
             fingerprint: delivered.fingerprint.clone(),
-            issuer: Word(if delivered.is_of_session { "session" } else { "application" }),
+            issuer: ("issuer", if delivered.is_of_session { SESSION } else { APPLICATION }),
             dies: delivered.dies,
             is_superseded: false,
             counted: since,
@@ -298,24 +264,24 @@ impl Metrics {
         self.count_dead_time(before, since);
         if pass.new_token == Some(NewToken::Next) {
             let late = before.dies.map_or(Duration::ZERO, |dies| since.until(dies));
-            self.lateness.get_or_create(&OfIssuer { issuer: token.issuer }).observe(late.as_secs_f64());
+            self.lateness.get_or_create(&[token.issuer]).observe(late.as_secs_f64());
         }
         *before = token;
     }
 
     fn count_dead_time(&self, token: &mut Token, now: Moment) {
         let Some(dies) = token.dies else { return };
-        let cause = Word(if token.is_superseded { "superseded" } else { "expired" });
+        let cause = if token.is_superseded { "superseded" } else { "expired" };
         let dead = now.until(token.counted.max(dies));
         token.counted = token.counted.max(now);
         if !dead.is_zero() {
-            self.dead.get_or_create(&OfDeath { cause }).inc_by(dead.as_secs_f64());
+            self.dead.get_or_create(&[("cause", cause)]).inc_by(dead.as_secs_f64());
         }
     }
 
     /// Forgets a resource that is gone.
     pub fn forget(&self, name: &ObjectName) {
-        let labels = OfToken { namespace: name.namespace.clone(), name: name.name.clone() };
+        let labels = of(name);
         self.tokens().remove(name);
         self.expiration.remove(&labels);
         self.ready.remove(&labels);
@@ -335,9 +301,14 @@ impl Drop for Flying {
     }
 }
 
-fn issuer(ask: &Ask) -> Word {
-    Word(match ask {
-        Ask::Refresh(_) => "application",
-        Ask::Extend(_) | Ask::LogIn(_) => "session",
-    })
+fn of(name: &ObjectName) -> OfToken {
+    [("namespace", name.namespace.clone()), ("name", name.name.clone())]
+}
+
+fn issuer(ask: &Ask) -> Label {
+    let kind = match ask {
+        Ask::Refresh(_) => APPLICATION,
+        Ask::Extend(_) | Ask::LogIn(_) => SESSION,
+    };
+    ("issuer", kind)
 }

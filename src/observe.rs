@@ -6,9 +6,8 @@ use crate::credentials::{Credentials, SessionCredentials};
 use crate::error::said;
 use crate::facts::{Neighbours, Observed, Sharing};
 use crate::fleet::{Fleet, ObjectName};
-use crate::issuer::Pair;
 use crate::memory::Memory;
-use crate::state::Inputs;
+use crate::state::{Inputs, State};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use std::sync::Arc;
@@ -87,8 +86,7 @@ fn believed(
 /// The credentials Secret, the state Secret and the token Secret.
 async fn read_secrets(context: &Context, resource: &SyniverseToken) -> Result<Secrets, ObserveError> {
     let api = context.api(resource);
-    let issuer = resource.spec.issuer();
-    let credentials = issuer.as_ref().map(IssuerSpec::credentials_secret);
+    let credentials = resource.spec.issuer().map(IssuerSpec::credentials_secret);
     let state = resource.state_secret_name();
     let (credentials, token) = tokio::try_join!(
         async {
@@ -117,8 +115,8 @@ pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memo
     }
     let member = ObjectName::of(&*observed.resource);
     let mut fleet = context.fleet();
-    let Some((endpoint, key)) = membership(observed, &member, &fleet) else { return };
-    let (has_asked, now) = (has_used_its_pair(observed), context.clock.now());
+    let Some(Membership { endpoint, key, has_asked }) = membership(observed, &member, &fleet) else { return };
+    let now = context.clock.now();
     if let Some(issue_time) = observed.stored_state().and_then(|state| Some(state.active_token()?.issue_time)) {
         fleet.was_served(&member, endpoint, now.moment_of(issue_time).min(now.mono), now.mono);
     }
@@ -134,32 +132,40 @@ pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memo
     observed.neighbours = neighbours;
 }
 
-/// The endpoint that this resource asks, and what others may use as well: the application, or the pair that was pasted.
-fn membership<'a>(observed: &'a Observed, member: &ObjectName, fleet: &Fleet) -> Option<(&'a str, String)> {
-    let (issuer, secret) = (observed.resource.spec.issuer()?, observed.credentials.as_ref());
-    let (endpoint, key) = match issuer {
-        IssuerSpec::Application(spec) => {
-            let credentials = Credentials::read(&spec.credentials, secret).ok()?;
-            (&spec.endpoint, fleet.call_key(&spec.endpoint, credentials.consumer_key.expose()))
-        }
-        IssuerSpec::Session(spec) => {
-            let pair = SessionCredentials::read(&spec.credentials, secret).pair;
-            let key = |pair: Pair| fleet.call_key(&spec.endpoint, pair.token.expose());
-            (&spec.endpoint, pair.map_or_else(|| fleet.own_key(member), key))
-        }
-    };
-    Some((endpoint, key))
+/// What a resource asks with, as far as it concerns others.
+struct Membership<'a> {
+    endpoint: &'a str,
+    /// What others may use as well: the application, or the pair that was pasted.
+    key: String,
+    /// It has used that pair, which is no other's then.
+    has_asked: bool,
 }
 
-/// True when the pair in the credentials Secret is one that this resource has used, so that it is no other's.
-fn has_used_its_pair(observed: &Observed) -> bool {
-    let (Some(IssuerSpec::Session(spec)), Some(state)) = (observed.resource.spec.issuer(), observed.stored_state())
-    else {
-        return false;
+fn membership<'a>(observed: &'a Observed, member: &ObjectName, fleet: &Fleet) -> Option<Membership<'a>> {
+    let (issuer, secret) = (observed.resource.spec.issuer()?, observed.credentials.as_ref());
+    let endpoint = issuer.endpoint();
+    let (key, has_asked) = match issuer {
+        IssuerSpec::Application(spec) => {
+            let credentials = Credentials::read(&spec.credentials, secret).ok()?;
+            (fleet.call_key(endpoint, credentials.consumer_key.expose()), false)
+        }
+        IssuerSpec::Session(spec) => {
+            let credentials = SessionCredentials::read(&spec.credentials, secret);
+            match &credentials.pair {
+                Some(pair) => {
+                    (fleet.call_key(endpoint, pair.token.expose()), has_used(observed, endpoint, &credentials))
+                }
+                None => (fleet.own_key(member), false),
+            }
+        }
     };
-    let credentials = SessionCredentials::read(&spec.credentials, observed.credentials.as_ref());
-    let inputs = Inputs::of_session(&state.salt, &spec.endpoint, &credentials);
-    credentials.pair.is_some() && !inputs.has_new_pair(&state.inputs)
+    Some(Membership { endpoint, key, has_asked })
+}
+
+/// True when the pair in the credentials Secret is one that this resource has asked with.
+fn has_used(observed: &Observed, endpoint: &str, credentials: &SessionCredentials) -> bool {
+    let is_used = |state: State| !Inputs::of_session(&state.salt, endpoint, credentials).has_new_pair(&state.inputs);
+    observed.stored_state().is_some_and(is_used)
 }
 
 /// 128 random bits in hex.

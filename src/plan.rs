@@ -11,13 +11,14 @@ use crate::secrets::{self, Owner, Write};
 use crate::state::{Held, Issued, Outcome, State, Unreadable, Version};
 use crate::verdict;
 use application::Application;
-use kube::ResourceExt;
 use question::{Question, Side};
+use repair::Repair;
 use session::Session;
 use std::time::Duration;
 
 mod application;
 mod question;
+mod repair;
 mod session;
 
 /// No event tells that a missing right was granted.
@@ -35,8 +36,8 @@ pub struct Plan {
 /// What to do now.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Write the state Secret, so that it holds this state.
-    WriteState(Box<State>, Write),
+    /// Write the state Secret.
+    WriteState(StateWrite),
     /// Write the token Secret.
     WriteToken(Write),
     /// Write again what we had written before: somebody else changed or deleted it.
@@ -69,15 +70,15 @@ pub struct Call {
     /// The last call with the same inputs failed.
     pub is_retry: bool,
     /// What must be in the state Secret first; the plan after that write makes the call.
-    pub announcement: Option<Announcement>,
+    pub announcement: Option<StateWrite>,
 }
 
-/// A state that is to be written before a call is made.
+/// A write of the state Secret.
 #[derive(Clone, Debug)]
-pub struct Announcement {
-    /// What the state Secret is to hold.
+pub struct StateWrite {
+    /// What it is to hold.
     pub state: Box<State>,
-    /// How it comes there.
+    /// How that comes there.
     pub write: Write,
 }
 
@@ -184,18 +185,6 @@ impl Plan {
     }
 }
 
-/// What bringing both Secrets to what the state says comes to. No call is needed for that.
-enum Repair {
-    /// They are as they should be.
-    Nothing,
-    /// One of them is to be written.
-    Now(Box<Step>),
-    /// Somebody keeps changing what we write: not before then. Asking the issuer does not wait for it.
-    Later(Moment, Finding),
-    /// One of them must be left alone.
-    Never(Finding),
-}
-
 /// Everything on the table while one plan is made.
 struct Desk<'a> {
     observed: &'a Observed,
@@ -211,7 +200,8 @@ impl Desk<'_> {
         let held = self.memory.held.as_ref()?;
         let known = self.known_state().filter(|state| state.version() == held.base && !held.is_over(self.now.mono));
         let next = known.and_then(|state| state.record(held)).map(|next| self.list_written_anew(next));
-        Some(Plan::now(next.map_or(Step::Release, |next| self.write_state(next).unwrap_or(Step::Release))))
+        let write = next.and_then(|next| self.write_state(next));
+        Some(Plan::now(write.map_or(Step::Release, Step::WriteState)))
     }
 
     /// What is stored, or what this process remembers of it when it was deleted, spoilt or set back.
@@ -223,93 +213,17 @@ impl Desk<'_> {
         }
     }
 
-    fn write_state(&self, state: State) -> Option<Step> {
+    /// None when that is there already.
+    fn write_state(&self, state: State) -> Option<StateWrite> {
         let name = self.observed.resource.state_secret_name();
         let write = secrets::next_state(self.observed.state.as_ref(), &name, &self.owner, &state)?;
-        Some(Step::WriteState(Box::new(state), write))
-    }
-
-    /// Before we write a name into the token Secret, the state says that it is ours.
-    fn list_written(&self, state: State) -> State {
-        let wanted = state.active_token().map(|issued| secrets::wanted_names(&self.observed.resource, issued));
-        let covered = wanted.is_none_or(|wanted| state.written.covers(&wanted));
-        if covered { state } else { self.list_written_anew(state) }
-    }
-
-    /// As the state is written anyway, names that are no longer there stop being ours.
-    fn list_written_anew(&self, mut state: State) -> State {
-        let Some(issued) = state.active_token() else { return state };
-        let wanted = secrets::wanted_names(&self.observed.resource, issued);
-        let present = secrets::present_names(self.observed.token.as_ref());
-        state.written = state.written.still_in(&present).and(&wanted);
-        state
-    }
-
-    fn repair(&self) -> Repair {
-        let Some(state) = self.known_state().or_else(|| self.state_in_token_secret()) else { return Repair::Nothing };
-        match (self.repair_state(&state), self.repair_token(&state)) {
-            (Repair::Nothing, token) => token,
-            (Repair::Later(..), Repair::Now(step)) => Repair::Now(step),
-            (state, _) => state,
-        }
-    }
-
-    fn repair_state(&self, state: &State) -> Repair {
-        let mut wanted = self.list_written(state.clone());
-        if !self.was_looked_at() {
-            wanted.refresh = self.observed.refresh().or(wanted.refresh);
-        }
-        // A changed spec may change what marks it as ours, and nothing else.
-        let generation = self.observed.resource.metadata.generation;
-        let respecified = self.memory.delivered.as_ref().is_some_and(|known| known.generation != generation);
-        let is_new = respecified || self.memory.state.as_ref() != Some(&wanted);
-        match self.write_state(wanted) {
-            Some(Step::WriteState(_, write)) if !is_new => self.write_again(write),
-            Some(step) => Repair::Now(Box::new(step)),
-            None => Repair::Nothing,
-        }
-    }
-
-    fn repair_token(&self, state: &State) -> Repair {
-        let token = self.observed.token.as_ref();
-        if let Some(finding) = secrets::obstacle(&self.owner, token) {
-            return Repair::Never(finding);
-        }
-        let is_new = self.memory.delivered != self.observed.delivery(state);
-        match secrets::next_token(token, &self.observed.resource, &self.owner, state) {
-            Some(write) if is_new => Repair::Now(Box::new(Step::WriteToken(write))),
-            Some(write) => self.write_again(write),
-            None => Repair::Nothing,
-        }
-    }
-
-    /// False for a resource that no pass has looked at yet: a refresh annotation that it was created with counts as
-    /// handled, also where a retained state carries on.
-    fn was_looked_at(&self) -> bool {
-        let status = self.memory.said.as_ref().or(self.observed.resource.status.as_ref());
-        status.and_then(|status| status.observed_generation).is_some_and(|generation| generation >= 0)
-    }
-
-    /// Somebody else changes what we write: repaired at once, but not for ever at once.
-    fn write_again(&self, write: Write) -> Repair {
-        let at = self.memory.repair_at(self.now.mono);
-        if at <= self.now.mono {
-            return Repair::Now(Box::new(Step::Repair(write)));
-        }
-        Repair::Later(at, verdict::contested(&write.secret().name_any()))
+        Some(StateWrite { state: Box::new(state), write })
     }
 
     /// A lost state, as far as the token Secret still tells it. It tells nothing of what extends a session.
     fn state_in_token_secret(&self) -> Option<State> {
         let IssuerSpec::Application(spec) = self.issuer else { return None };
         Application::new(self, spec).ok()?.state_in_token_secret()
-    }
-
-    fn announce(&self, state: State) -> Option<Announcement> {
-        match self.write_state(state)? {
-            Step::WriteState(state, write) => Some(Announcement { state, write }),
-            _ => None,
-        }
     }
 
     fn side(&self) -> Result<Box<dyn Side + '_>, Finding> {

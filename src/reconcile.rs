@@ -10,11 +10,10 @@ use crate::memory::Memory;
 use crate::moment::{Moment, Now};
 use crate::observe::{ObserveError, observe};
 use crate::pass::{Deed, NewToken, Pass};
-use crate::plan::{Announcement, Call, Plan, Step, plan};
+use crate::plan::{Call, Plan, StateWrite, Step, plan};
 use crate::reason::Finding;
 use crate::schedule::retry::Delays;
 use crate::secrets::Write;
-use crate::state::State;
 use crate::status::{Standing, status};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
@@ -104,7 +103,10 @@ impl<'a> Running<'a> {
                 }
             }
         }
-        let detail = "the Secrets change faster than they can be written: find out who else writes them".to_owned();
+        let (token, state) = (self.observed.resource.secret_name(), self.observed.resource.state_secret_name());
+        let detail = format!(
+            "Secrets {token} and {state} change faster than they can be written: find out who else writes them"
+        );
         self.failed_write(detail);
         let until = self.memory.unwritten.as_ref().map(|unwritten| unwritten.not_before);
         Ok(Some(Rest { findings: Vec::new(), until }))
@@ -119,7 +121,7 @@ impl<'a> Running<'a> {
     /// One step; false when the resource is gone.
     async fn take(&mut self, step: Step) -> Result<bool, ObserveError> {
         match step {
-            Step::WriteState(state, write) => return self.write_state(*state, write).await,
+            Step::WriteState(wanted) => return self.write_state(wanted).await,
             Step::WriteToken(write) => return self.write_token(write).await,
             Step::Repair(write) => return self.repair(write).await,
             Step::Release => self.memory.held = None,
@@ -165,22 +167,22 @@ impl<'a> Running<'a> {
         self.memory.state = Some(stored);
     }
 
-    async fn write_state(&mut self, state: State, write: Write) -> Result<bool, ObserveError> {
+    async fn write_state(&mut self, StateWrite { state, write }: StateWrite) -> Result<bool, ObserveError> {
         self.put(&write, |pass, secret| {
             if pass.memory.held.as_ref().is_some_and(|held| held.is_recorded_in(&state)) {
                 pass.memory.held = None;
             }
             pass.observed.state = Some(secret);
-            pass.memory.state = Some(state);
+            pass.memory.state = Some(*state);
             pass.deeds.push(Deed::WroteState);
         })
         .await
     }
 
     /// The call comes with the next plan: the write may have found that another process is at it.
-    async fn announce(&mut self, Announcement { state, write }: Announcement) -> Result<bool, ObserveError> {
-        let intent = state.intent.clone();
-        let is_there = self.write_state(*state, write).await?;
+    async fn announce(&mut self, announcement: StateWrite) -> Result<bool, ObserveError> {
+        let intent = announcement.state.intent.clone();
+        let is_there = self.write_state(announcement).await?;
         let written = self.memory.state.as_ref().and_then(|state| state.intent.as_ref());
         if intent.is_some() && written == intent.as_ref() {
             let now = self.now().mono;

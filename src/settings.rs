@@ -258,6 +258,7 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::secrets::OPERATOR;
     use clap::CommandFactory;
 
     fn arguments(flags: &[&str]) -> Result<RunArguments, clap::Error> {
@@ -288,6 +289,7 @@ mod tests {
         assert_eq!((settings.issuer.proxy, settings.issuer.ca_bundle), (None, None));
         assert_eq!(settings.daily_check, Duration::from_secs(86_400));
         assert!(settings.namespaces.is_empty());
+        assert_eq!((settings.election, settings.listen), (None, None));
         assert_eq!(settings.log, LogSettings { level: LevelFilter::INFO, format: LogFormat::Text });
     }
 
@@ -303,7 +305,7 @@ mod tests {
         let command = CommandLine::command();
         let run = command.find_subcommand("run").unwrap();
         let flags: Vec<_> = run.get_arguments().filter_map(|flag| Some((flag.get_long()?, flag.get_env()))).collect();
-        assert!(flags.len() >= 13);
+        assert!(flags.len() >= 20);
         for (name, variable) in flags {
             let expected = format!("SYNIVERSE_TOKEN_OPERATOR_{}", name.to_uppercase().replace('-', "_"));
             assert_eq!(variable.unwrap(), expected.as_str());
@@ -342,6 +344,32 @@ mod tests {
     fn a_connection_may_not_take_longer_than_its_call() {
         let complaint = complaint(&["--connect-timeout", "11s"]);
         assert!(complaint.contains("--connect-timeout 11s") && complaint.contains("--call-timeout 10s"), "{complaint}");
+    }
+
+    #[test]
+    fn an_election_is_held_with_the_times_that_are_usual() {
+        let election = settings(&["--leader-election"]).election.unwrap();
+        let seconds = Duration::from_secs;
+        let timing = Timing { duration: seconds(15), renew_deadline: seconds(10), retry_period: seconds(2) };
+        assert_eq!((election.name.as_str(), election.namespace, election.timing), (OPERATOR, None, timing));
+    }
+
+    #[test]
+    fn a_lease_that_its_holder_could_lose_while_it_acts_is_refused() {
+        for flags in [["--retry-period=10s"], ["--renew-deadline=15s"], ["--lease-duration=10s"]] {
+            let complaint = complaint(&["--leader-election", flags[0]]);
+            for flag in ["--retry-period", "--renew-deadline", "--lease-duration"] {
+                assert!(complaint.contains(flag), "{flags:?}: {complaint}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lease_within_which_no_call_can_end_is_refused() {
+        // 15 s - 12 s - 1 s in reserve are no more than the 2 s between two renewals.
+        let complaint = complaint(&["--leader-election", "--call-timeout=12s"]);
+        assert!(complaint.contains("--lease-duration 15s") && complaint.contains("--call-timeout 12s"), "{complaint}");
+        assert!(arguments(&["--leader-election", "--call-timeout=11s"]).unwrap().settings().is_ok());
     }
 
     #[test]

@@ -1,15 +1,20 @@
 //! What must survive the process: the contents of the state Secret, and how an answer changes them.
 
-use crate::credentials::{Credentials, SessionCredentials};
-use crate::fingerprint::{fingerprint, keyed};
+use crate::fingerprint::keyed;
 use crate::intent::Intent;
-use crate::issuer::{Answer, Cause, Pair, expiry_moves};
-use crate::moment::{Moment, Now, later};
-use crate::redacted::{self, Redacted};
-use jiff::Timestamp;
+use crate::issuer::{Answer, Cause};
+use crate::moment::{Moment, Now};
+use crate::redacted::Redacted;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
+
+pub mod inputs;
+mod issued;
+mod written;
+
+pub use inputs::Inputs;
+pub use issued::{Brought, Issued};
+pub use written::Written;
 
 /// The format this version writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
@@ -17,8 +22,6 @@ pub const FORMAT: u32 = 1;
 const TOKENS_KEPT: usize = 4;
 /// The name under which the pair of a session is kept: a resource has one session.
 pub const SESSION: &str = "session";
-/// How far in the future a stored issue time may lie before the wall clock is no longer believed.
-const CLOCK_DOUBT: Duration = Duration::from_secs(60);
 
 /// The contents of a state Secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +38,7 @@ pub struct State {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<String>,
     /// The last token of each application, by keyed hash of its consumer key, and that of the [`SESSION`].
-    #[serde(default, alias = "applications")]
+    #[serde(default)]
     pub tokens: BTreeMap<String, Issued>,
     /// What the last recorded call was made with.
     #[serde(default)]
@@ -49,88 +52,6 @@ pub struct State {
     /// What we wrote into the token Secret, so that what the spec drops is removed.
     #[serde(default)]
     pub written: Written,
-}
-
-/// One token as the issuer gave it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Issued {
-    /// The token.
-    #[serde(with = "redacted::exposed")]
-    pub token: Redacted,
-    /// What extends it, if it is one of a session.
-    #[serde(default, with = "redacted::exposed_option", skip_serializing_if = "Option::is_none")]
-    pub refresh_token: Option<Redacted>,
-    /// The issuer has said that the session is over.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub ended: bool,
-    /// When the request that brought it was sent.
-    pub issue_time: Timestamp,
-    /// When it expires as far as is known; none = never.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expiration_time: Option<Timestamp>,
-    /// When it was to expire as its first answer said: always asked at, whatever later answers say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_expiration_time: Option<Timestamp>,
-    /// The seconds of life that its first answer reported.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lifetime_seconds: Option<u64>,
-    /// The check before its expiry has been made.
-    #[serde(default)]
-    pub checked: bool,
-    /// When a long-lived token had its last daily check.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub daily_check_time: Option<Timestamp>,
-    /// The fingerprint of the token before it: an answer equal to it is a stale cache, no rotation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub previous: Option<String>,
-}
-
-/// Which token an answer brought.
-#[derive(Clone, Copy, Debug)]
-pub enum Brought<'a> {
-    /// The known one.
-    Same(&'a Issued),
-    /// The one before it: a stale cache.
-    Previous(&'a Issued),
-    /// One that is new to us.
-    New,
-}
-
-impl<'a> Brought<'a> {
-    /// By `answer`, while `known` was the token. A session is given a new pair by every answer.
-    pub fn by(answer: &Answer, known: Option<&'a Issued>) -> Self {
-        match known {
-            _ if answer.refresh_token.is_some() => Self::New,
-            Some(known) if answer.token == known.token => Self::Same(known),
-            Some(known) if known.previous.as_ref() == Some(&fingerprint(&answer.token)) => Self::Previous(known),
-            _ => Self::New,
-        }
-    }
-}
-
-/// One keyed hash per value that went into a call; an empty text stands for an absent value.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Inputs {
-    /// How the hashes are made; other versions count as unchanged.
-    #[serde(default)]
-    version: u32,
-    #[serde(default)]
-    hashes: BTreeMap<String, String>,
-}
-
-/// The names of what we put into the token Secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
-    /// Data keys.
-    #[serde(default)]
-    pub keys: BTreeSet<String>,
-    /// Labels.
-    #[serde(default)]
-    pub labels: BTreeSet<String>,
-    /// Annotations.
-    #[serde(default)]
-    pub annotations: BTreeSet<String>,
 }
 
 /// Which state a call started from.
@@ -315,163 +236,6 @@ impl State {
                 return;
             };
             self.tokens.remove(&oldest);
-        }
-    }
-}
-
-impl Issued {
-    /// A token that is new to us, after `known`.
-    fn fresh(answer: &Answer, sent: Now, known: Option<&Issued>) -> Self {
-        let expires = expiration(answer, sent);
-        Self {
-            token: answer.token.clone(),
-            refresh_token: answer.refresh_token.clone(),
-            ended: false,
-            issue_time: sent.wall,
-            expiration_time: expires,
-            first_expiration_time: expires,
-            lifetime_seconds: answer.lifetime.duration().map(|life| life.as_secs()),
-            checked: false,
-            daily_check_time: None,
-            previous: known.map(|known| fingerprint(&known.token)),
-        }
-    }
-
-    /// The same token, with what the answer says about its end.
-    fn corrected(&self, answer: &Answer, held: &Held) -> Self {
-        let mut next = self.checked_by(held);
-        let known = self.expiration_time.map(|time| held.sent.moment_of(time));
-        if expiry_moves(known, held.sent.mono, answer.lifetime) {
-            next.expiration_time = expiration(answer, held.sent);
-        }
-        next
-    }
-
-    fn checked_by(&self, held: &Held) -> Self {
-        let mut next = self.clone();
-        if self.is_from_the_future(held.sent) {
-            next.issue_time = held.sent.wall;
-        }
-        next.checked |= held.cause == Cause::Check;
-        if held.cause == Cause::DailyCheck {
-            next.daily_check_time = Some(held.sent.wall);
-        }
-        next
-    }
-
-    /// The pair of a session that the issuer has not declared over.
-    pub fn pair(&self) -> Option<Pair> {
-        let refresh_token = self.refresh_token.clone().filter(|_| !self.ended)?;
-        Some(Pair { token: self.token.clone(), refresh_token })
-    }
-
-    /// True for a token that is extended before its end, not replaced after it.
-    pub fn is_of_session(&self) -> bool {
-        self.refresh_token.is_some()
-    }
-
-    /// True when the wall clock stands before the stored issue time by more than [`CLOCK_DOUBT`].
-    pub fn is_from_the_future(&self, now: Now) -> bool {
-        self.issue_time > later(now.wall, CLOCK_DOUBT)
-    }
-}
-
-/// The instant before the request was sent, plus the lifetime reported.
-fn expiration(answer: &Answer, sent: Now) -> Option<Timestamp> {
-    answer.lifetime.duration().map(|life| later(sent.wall, life))
-}
-
-impl Inputs {
-    const VERSION: u32 = 1;
-
-    /// The hashes of the values, by name, that an application is asked with.
-    pub fn of_application(salt: &str, endpoint: &str, validity: &str, credentials: &Credentials) -> Self {
-        let old_token = credentials.old_token.as_ref().map_or("", Redacted::expose);
-        let values = [
-            ("endpoint", endpoint),
-            ("validity", validity),
-            ("consumerKey", credentials.consumer_key.expose()),
-            ("consumerSecret", credentials.consumer_secret.expose()),
-            ("oldToken", old_token),
-        ];
-        Self::of(salt, values)
-    }
-
-    /// The hashes of the values, by name, that a session is extended or opened with.
-    pub fn of_session(salt: &str, endpoint: &str, credentials: &SessionCredentials) -> Self {
-        let given = |value: Option<&Redacted>| value.map_or(String::new(), |value| value.expose().to_owned());
-        let (pair, login) = (credentials.pair.as_ref(), credentials.login.as_ref());
-        let [token, refresh_token] = [pair.map(|pair| &pair.token), pair.map(|pair| &pair.refresh_token)].map(given);
-        let [username, password] = [login.map(|login| &login.username), login.map(|login| &login.password)].map(given);
-        let values = [
-            ("endpoint", endpoint),
-            ("token", &token),
-            ("refreshToken", &refresh_token),
-            ("username", &username),
-            ("password", &password),
-        ];
-        Self::of(salt, values)
-    }
-
-    fn of<const N: usize>(salt: &str, values: [(&str, &str); N]) -> Self {
-        let hash = |(name, value): (&str, &str)| {
-            (name.to_owned(), if value.is_empty() { String::new() } else { keyed(salt, name, value) })
-        };
-        Self { version: Self::VERSION, hashes: values.into_iter().map(hash).collect() }
-    }
-
-    /// The first of `names` whose value is new. A value that went away and hashes of another version are no change.
-    pub fn change_since(&self, recorded: &Inputs, names: &[&'static str]) -> Option<&'static str> {
-        names.iter().copied().find(|name| self.differs(recorded, name))
-    }
-
-    /// True when the value `name` is given and is not the recorded one.
-    pub fn differs(&self, recorded: &Inputs, name: &str) -> bool {
-        let (Some(mine), Some(theirs)) = (self.hashes.get(name), recorded.hashes.get(name)) else { return false };
-        self.version == recorded.version && !mine.is_empty() && mine != theirs
-    }
-
-    /// These, and of `older` those that another issuer is asked with.
-    fn over(mut self, older: &Inputs) -> Self {
-        if self.version == older.version {
-            let kept = older.hashes.iter().filter(|(name, _)| !self.hashes.contains_key(*name));
-            let kept: Vec<_> = kept.map(|(name, hash)| (name.clone(), hash.clone())).collect();
-            self.hashes.extend(kept);
-        }
-        self
-    }
-
-    /// True when the pair of a session in these was never asked with.
-    pub fn has_new_pair(&self, recorded: &Inputs) -> bool {
-        ["token", "refreshToken"]
-            .iter()
-            .any(|name| !recorded.hashes.contains_key(*name) || self.differs(recorded, name))
-    }
-}
-
-impl Written {
-    /// True when everything in `wanted` is listed here.
-    pub fn covers(&self, wanted: &Written) -> bool {
-        wanted.keys.is_subset(&self.keys)
-            && wanted.labels.is_subset(&self.labels)
-            && wanted.annotations.is_subset(&self.annotations)
-    }
-
-    /// Both lists together: what may still be there, and what will be.
-    pub fn and(&self, wanted: &Written) -> Written {
-        Written {
-            keys: &self.keys | &wanted.keys,
-            labels: &self.labels | &wanted.labels,
-            annotations: &self.annotations | &wanted.annotations,
-        }
-    }
-
-    /// What of this list is also in `other`.
-    pub fn still_in(&self, other: &Written) -> Written {
-        Written {
-            keys: &self.keys & &other.keys,
-            labels: &self.labels & &other.labels,
-            annotations: &self.annotations & &other.annotations,
         }
     }
 }

@@ -138,9 +138,9 @@ pub fn application_remedy(secret: &str) -> String {
     format!("compare the values in Secret {secret} with the application's Auth Keys page")
 }
 
-/// Where a person finds the right values of a session.
+/// What a person can do about the values of a session.
 pub fn session_remedy(secret: &str) -> String {
-    format!("check the username and password in Secret {secret}")
+    format!("check the values in Secret {secret}")
 }
 
 /// Calls fail. Neighbours decide only the name of the reason; `remedy` says what to do about wrong values.

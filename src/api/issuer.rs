@@ -75,9 +75,9 @@ pub enum IssuerSpec<'a> {
     Session(&'a SessionSpec),
 }
 
-impl IssuerSpec<'_> {
+impl<'a> IssuerSpec<'a> {
     /// The Secret that holds the credentials.
-    pub fn credentials_secret(&self) -> &str {
+    pub fn credentials_secret(self) -> &'a str {
         match self {
             Self::Application(application) => &application.credentials.secret_ref.name,
             Self::Session(session) => &session.credentials.secret_ref.name,
@@ -85,7 +85,7 @@ impl IssuerSpec<'_> {
     }
 
     /// The URL, as the spec gives it.
-    pub fn endpoint(&self) -> &str {
+    pub fn endpoint(self) -> &'a str {
         match self {
             Self::Application(application) => &application.endpoint,
             Self::Session(session) => &session.endpoint,

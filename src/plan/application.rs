@@ -1,7 +1,7 @@
 //! The application issuer: one live token, which cannot be renewed early, asked for with one that it has had.
 
 use super::question::{Question, Side};
-use super::{Announcement, Desk};
+use super::{Desk, StateWrite};
 use crate::api::ApplicationSpec;
 use crate::credentials::Credentials;
 use crate::fingerprint::fingerprint;
@@ -11,6 +11,7 @@ use crate::reason::{Finding, Reason};
 use crate::redacted::Redacted;
 use crate::schedule::{Due, Life, Terms};
 use crate::secrets;
+use crate::state::inputs::{CONSUMER_KEY, CONSUMER_SECRET, ENDPOINT, OLD_TOKEN};
 use crate::state::{Inputs, Issued, State};
 use crate::verdict;
 
@@ -45,7 +46,7 @@ impl<'a> Application<'a> {
     /// One old token per attempt: a changed `oldToken` first, then what we were given last, then what else there is.
     fn old_token(&self, question: &Question<'_>) -> Option<Redacted> {
         let given = self.credentials.old_token.clone();
-        let changed = question.attempt.inputs.differs(&question.state.inputs, "oldToken");
+        let changed = question.attempt.inputs.differs(&question.state.inputs, OLD_TOKEN);
         let known = question.known().map(|issued| issued.token.clone());
         let key = self.desk.observed.resource.spec.key();
         let kept = self.desk.observed.token.as_ref().and_then(|secret| secrets::believed_token(secret, key));
@@ -61,12 +62,9 @@ impl<'a> Application<'a> {
         candidates.get(refused % candidates.len().max(1)).cloned()
     }
 
-    /// In its first minute a process may not have met every resource yet: what an earlier one said about sharing holds
-    /// until this one knows better.
     fn shared(&self, question: &Question<'_>) -> Option<Finding> {
-        let said = question.said(Reason::SharedApplication);
-        let keeps = question.is_settling() && !self.desk.memory.met_sharers;
-        said.filter(|_| keeps).or_else(|| verdict::shared(self.desk.observed.neighbours.sharing))
+        let now = || verdict::shared(self.desk.observed.neighbours.sharing);
+        question.still_said(Reason::SharedApplication).or_else(now)
     }
 }
 
@@ -81,7 +79,7 @@ impl Side for Application<'_> {
 
     /// A changed validity acts at the next rotation.
     fn causes(&self) -> &'static [&'static str] {
-        &["consumerKey", "consumerSecret", "oldToken", "endpoint"]
+        &[CONSUMER_KEY, CONSUMER_SECRET, OLD_TOKEN, ENDPOINT]
     }
 
     fn event(&self, _: &Question<'_>, issued: &Issued) -> Option<Cause> {
@@ -108,9 +106,9 @@ impl Side for Application<'_> {
     }
 
     /// If we cannot write, we do not ask: the first issue begins with an empty state.
-    fn announcement(&self, question: &Question<'_>) -> Option<Announcement> {
+    fn announcement(&self, question: &Question<'_>) -> Option<StateWrite> {
         let is_first = self.desk.known_state().is_none();
-        is_first.then(|| self.desk.announce(question.state.clone())).flatten()
+        is_first.then(|| self.desk.write_state(question.state.clone())).flatten()
     }
 
     fn honoured_until(&self, _: &Question<'_>) -> Option<Moment> {
@@ -123,9 +121,8 @@ impl Side for Application<'_> {
         [not_applied.then(verdict::validity_not_applied), self.shared(question)].into_iter().flatten().collect()
     }
 
-    fn settled_at(&self, question: &Question<'_>) -> Option<Moment> {
-        let open = self.shared(question) != verdict::shared(self.desk.observed.neighbours.sharing);
-        (open && question.is_settling()).then(|| question.settles_at())
+    fn is_provisional(&self, question: &Question<'_>) -> bool {
+        self.shared(question) != verdict::shared(self.desk.observed.neighbours.sharing)
     }
 
     fn remedy(&self) -> String {

@@ -1,6 +1,6 @@
 //! What the issuer would be asked for one resource, and when: the one list of causes, and what holds a call back.
 
-use super::{Announcement, Call, Desk};
+use super::{Call, Desk, StateWrite};
 use crate::issuer::{Ask, Cause};
 use crate::memory::{Attempt, Failing};
 use crate::moment::Moment;
@@ -39,7 +39,7 @@ pub(super) trait Side {
     fn ask(&self, question: &Question<'_>, cause: Option<Cause>) -> Result<Ask, Finding>;
 
     /// What must be in the state Secret before a call that cannot be repeated; none where it can be, or is there.
-    fn announcement(&self, question: &Question<'_>) -> Option<Announcement>;
+    fn announcement(&self, question: &Question<'_>) -> Option<StateWrite>;
 
     /// Not before then, because another process may be making that very call.
     fn honoured_until(&self, question: &Question<'_>) -> Option<Moment>;
@@ -47,8 +47,8 @@ pub(super) trait Side {
     /// What a person should know although all is well.
     fn notices(&self, question: &Question<'_>) -> Vec<Finding>;
 
-    /// When those are to be looked at again.
-    fn settled_at(&self, question: &Question<'_>) -> Option<Moment>;
+    /// True while they rest on what an earlier process said, which this one may come to know better.
+    fn is_provisional(&self, question: &Question<'_>) -> bool;
 
     /// Where a person finds what is right, for a sentence about values that may be wrong.
     fn remedy(&self) -> String;
@@ -140,21 +140,24 @@ impl<'a> Question<'a> {
 
     /// When what is said is to be looked at again.
     pub(super) fn settled_at(&self) -> Option<Moment> {
-        self.side.settled_at(self)
+        (self.is_settling() && self.side.is_provisional(self)).then(|| self.settles_at())
     }
 
     /// When a process that has just begun to act has met every resource.
-    pub(super) fn settles_at(&self) -> Moment {
+    fn settles_at(&self) -> Moment {
         self.desk.observed.acting_since + SETTLING
     }
 
-    /// True before that.
-    pub(super) fn is_settling(&self) -> bool {
+    fn is_settling(&self) -> bool {
         self.desk.now.mono < self.settles_at()
     }
 
-    /// What an earlier process said of this resource, if that was `reason`.
-    pub(super) fn said(&self, reason: Reason) -> Option<Finding> {
+    /// What an earlier process said of this resource, if that was `reason` and holds: in its first minute a process may
+    /// not have met every resource yet, and knows no better until it has met one that shares with this one.
+    pub(super) fn still_said(&self, reason: Reason) -> Option<Finding> {
+        if !self.is_settling() || self.desk.memory.met_sharers {
+            return None;
+        }
         let stored = self.desk.observed.resource.status.as_ref().and_then(crate::status::ready);
         let said = stored.filter(|ready| ready.reason == reason.as_str());
         said.map(|said| Finding::new(reason, said.message.clone()))

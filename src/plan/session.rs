@@ -1,7 +1,7 @@
 //! The session issuer: a pair that is extended while it lives, each answer being the only copy of the next pair.
 
 use super::question::{Question, Side};
-use super::{Announcement, Desk};
+use super::{Desk, StateWrite};
 use crate::api::SessionSpec;
 use crate::credentials::SessionCredentials;
 use crate::intent::Intent;
@@ -9,6 +9,7 @@ use crate::issuer::{Ask, Cause, Extend, LogIn, Pair};
 use crate::moment::Moment;
 use crate::reason::{Finding, Reason};
 use crate::schedule::{Due, Life};
+use crate::state::inputs::{ENDPOINT, REFRESH_TOKEN, TOKEN, USERNAME};
 use crate::state::{Inputs, Issued, SESSION, State};
 use crate::verdict;
 
@@ -34,8 +35,7 @@ impl<'a> Session<'a> {
 
     /// Another resource was given this pair first: it would be dead by now.
     fn is_taken(&self, question: &Question<'_>) -> bool {
-        let said = question.is_settling() && !self.desk.memory.met_sharers;
-        self.desk.observed.neighbours.sharing.before_us || (said && question.said(Reason::SessionShared).is_some())
+        self.desk.observed.neighbours.sharing.before_us || question.still_said(Reason::SessionShared).is_some()
     }
 
     /// Nothing is left to ask with.
@@ -61,7 +61,7 @@ impl Side for Session<'_> {
 
     /// A changed password alone makes no call.
     fn causes(&self) -> &'static [&'static str] {
-        &["token", "refreshToken", "username", "endpoint"]
+        &[TOKEN, REFRESH_TOKEN, USERNAME, ENDPOINT]
     }
 
     fn event(&self, _: &Question<'_>, issued: &Issued) -> Option<Cause> {
@@ -77,7 +77,7 @@ impl Side for Session<'_> {
         let pasted = self.pasted(question);
         let is_taken = pasted.is_some() && self.is_taken(question);
         let login = self.credentials.login.clone();
-        let other_user = login.is_some() && cause == Some(Cause::Changed("username"));
+        let other_user = login.is_some() && cause == Some(Cause::Changed(USERNAME));
         let stored = question.known().and_then(Issued::pair).filter(|_| !other_user);
         let endpoint = self.spec.endpoint.clone();
         match (pasted.filter(|_| !is_taken).or(stored), login) {
@@ -87,14 +87,14 @@ impl Side for Session<'_> {
         }
     }
 
-    fn announcement(&self, question: &Question<'_>) -> Option<Announcement> {
+    fn announcement(&self, question: &Question<'_>) -> Option<StateWrite> {
         let now = self.desk.now;
         let found = question.state.intent.as_ref();
         if found.is_some_and(|intent| self.desk.memory.is_about_to_call(intent, now.mono)) {
             return None;
         }
         let intent = Some(Intent { time: now.wall, holder: self.desk.observed.holder.clone() });
-        self.desk.announce(State { intent, ..question.state.clone() })
+        self.desk.write_state(State { intent, ..question.state.clone() })
     }
 
     fn honoured_until(&self, question: &Question<'_>) -> Option<Moment> {
@@ -106,9 +106,8 @@ impl Side for Session<'_> {
         self.credentials.problem.iter().cloned().collect()
     }
 
-    fn settled_at(&self, question: &Question<'_>) -> Option<Moment> {
-        let open = self.is_taken(question) != self.desk.observed.neighbours.sharing.before_us;
-        (open && question.is_settling()).then(|| question.settles_at())
+    fn is_provisional(&self, question: &Question<'_>) -> bool {
+        self.is_taken(question) != self.desk.observed.neighbours.sharing.before_us
     }
 
     fn remedy(&self) -> String {

@@ -53,19 +53,8 @@ pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget, lea
     // Of this start: a process that is started again is another one.
     let (clock, salt) = (Arc::new(world.clock()), format!("{name} since {}", world.now()));
     let (daily_check, call_timeout) = (DAILY_CHECK, PATIENCE);
-    let parts = Parts {
-        client,
-        issuer,
-        clock,
-        reporter,
-        wake: waker,
-        daily_check,
-        call_timeout,
-        budget,
-        salt,
-        leadership,
-        metrics: Arc::default(),
-    };
+    let parts =
+        Parts { client, issuer, clock, reporter, wake: waker, daily_check, call_timeout, budget, salt, leadership };
     let (first_rings, mut first_rung) = mpsc::unbounded_channel();
     let process = Arc::new(Process {
         context: Context::new(parts),

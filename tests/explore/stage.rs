@@ -156,7 +156,7 @@ impl Stage {
     }
 
     pub(crate) fn user(&self, deed: &str, is_cause: bool) {
-        self.world.say(None, What::User { deed: deed.to_owned(), is_cause, about: None });
+        self.world.say(None, What::User { deed: deed.to_owned(), is_cause });
     }
 
     /// Something goes wrong for a while, in plain sight.

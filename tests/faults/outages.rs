@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// How long after its return an outage may still be felt.
 const HEALED_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long an outage lasts: as the issue asks with `FULL=1`, else long enough for the longest delay to be reached.
+/// How long an outage lasts: long enough for the longest delay to be reached; with `FULL=1` a minute.
 fn outage() -> Duration {
     let full = std::env::var_os("FULL").is_some();
     Duration::from_secs(if full { 60 } else { 25 })

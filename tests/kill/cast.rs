@@ -100,25 +100,24 @@ impl Cast {
     }
 
     /// Waits until every resource is Ready with a live token in its Secret; a session without a login may have been
-    /// lost, and says so. Returns the names of those.
-    pub(crate) async fn until_well(&self, stage: &Stage) -> Vec<String> {
-        let mut lost = Vec::new();
+    /// lost, and says so.
+    pub(crate) async fn until_well(&self, stage: &Stage) {
         for member in &self.members {
             let what = format!("{} to be well", member.name);
-            let well = async || is_well(stage, member).await;
-            lost.extend(wait_for(&what, PATIENCE, well).await.unwrap().then(|| member.name.clone()));
+            wait_for(&what, PATIENCE, async || is_well(stage, member).await.then_some(())).await.unwrap();
         }
-        lost
     }
 }
 
-/// `Some` when a member is as it should be: true when its session is lost, and nothing can be done about it.
-async fn is_well(stage: &Stage, member: &Member) -> Option<bool> {
-    let resource = stage.tokens.get(&member.name).await.ok()?;
+/// True when a member is as it should be, or its session is lost and nothing can be done about it.
+async fn is_well(stage: &Stage, member: &Member) -> bool {
+    let (Ok(resource), Ok(secret)) = (stage.tokens.get(&member.name).await, stage.secrets.get(&member.name).await)
+    else {
+        return false;
+    };
     if !member.heals() && ready_reason(&resource) == "SessionLost" {
-        return Some(true);
+        return true;
     }
-    let token = text(&stage.secrets.get(&member.name).await.ok()?, "accessToken")?;
-    let is_live = stage.simulator.journal().token(&token)?.is_live(Timestamp::now());
-    (is_live && is_ready(&resource)).then_some(false)
+    let lives = |token: String| Some(stage.simulator.journal().token(&token)?.is_live(Timestamp::now()));
+    is_ready(&resource) && text(&secret, "accessToken").and_then(lives) == Some(true)
 }

@@ -11,7 +11,7 @@ use syniverse_token_operator::facts::{Neighbours, Observed};
 use syniverse_token_operator::issuer::{Answer, Ask, Failure, FailureKind, Lifetime, Refresh};
 use syniverse_token_operator::memory::{Circumstances, Memory};
 use syniverse_token_operator::moment::{Moment, Now};
-use syniverse_token_operator::plan::{Announcement, Call, Plan, Step, plan};
+use syniverse_token_operator::plan::{Call, Plan, StateWrite, Step, plan};
 use syniverse_token_operator::reason::Reason;
 use syniverse_token_operator::redacted::Redacted;
 use syniverse_token_operator::state::{Outcome, State};
@@ -120,7 +120,7 @@ impl Cluster {
             let plan = self.plan(at);
             match plan.step {
                 Step::Call(ref call) if call.announcement.is_some() => {
-                    let Announcement { state, write } = call.announcement.as_ref().unwrap();
+                    let StateWrite { state, write } = call.announcement.as_ref().unwrap();
                     self.memory.state = Some((**state).clone());
                     self.memory.intends(state.intent.clone(), at.mono);
                     self.observed.state = Some(write.secret().clone());
@@ -128,7 +128,7 @@ impl Cluster {
                 }
                 Step::Call(_) | Step::Wait(_) => return plan,
                 Step::Release => self.memory.held = None,
-                Step::WriteState(ref state, ref write) => {
+                Step::WriteState(StateWrite { ref state, ref write }) => {
                     if self.memory.held.as_ref().is_some_and(|held| held.is_recorded_in(state)) {
                         self.memory.held = None;
                     }

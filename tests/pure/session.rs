@@ -35,7 +35,7 @@ fn asked(call: &Call) -> String {
     }
 }
 
-/// The state without what a process knows beside it.
+/// The seconds until the plan wants to be looked at again.
 fn wait_of(cluster: &mut Cluster, seconds: f64) -> f64 {
     let at = now(seconds);
     cluster.rest(at).0.unwrap().until(at.mono).as_secs_f64()
@@ -307,7 +307,9 @@ fn an_answer_whose_time_was_over_before_it_could_be_written_makes_way_for_who_is
     assert_eq!(asked(&other.call(now(1000.0))), "log in user");
     cluster.observed.state = other.observed.state.clone();
     let in_time = cluster.plan(now(999.0));
-    assert!(matches!(in_time.step, Step::WriteState(ref state, _) if state.intent.as_ref().unwrap().holder == "other"));
+    assert!(
+        matches!(in_time.step, Step::WriteState(ref write) if write.state.intent.as_ref().unwrap().holder == "other")
+    );
     assert!(matches!(cluster.plan(now(1000.0)).step, Step::Release));
 }
 

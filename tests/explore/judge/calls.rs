@@ -1,4 +1,4 @@
-//! Promises about all calls: each has a cause of design section 4, none is made to cover a failed write, all are bounded.
+//! Promises about all calls: each has one of the causes that there are, none is made to cover a failed write, all are bounded.
 
 use super::beyond;
 use super::facts::{Base, Facts};

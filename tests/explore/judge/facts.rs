@@ -210,8 +210,7 @@ impl fmt::Display for Ready {
 impl Stored {
     pub(crate) fn of(secret: &Value) -> Option<Self> {
         let state: Value = serde_json::from_str(&data(secret, "state.json")?).ok()?;
-        // The older name.
-        let tokens = state.get("tokens").or_else(|| state.get("applications"))?;
+        let tokens = state.get("tokens")?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let active = state["active"].as_str().and_then(|active| text(&tokens[active]["token"]));
         let session = tokens.get("session").and_then(|session| {

@@ -46,12 +46,10 @@ pub(crate) struct Entry {
 pub(crate) enum What {
     Started,
     Died,
-    /// Somebody did something; `is_cause` when design section 4 makes it a cause to ask the issuer.
+    /// Somebody did something; `is_cause` when that is a cause to ask the issuer.
     User {
         deed: String,
         is_cause: bool,
-        /// The resource that it was about; none = all.
-        about: Option<String>,
     },
     /// Something is down, or odd, until then.
     Trouble {

@@ -1,4 +1,4 @@
-//! Holds a history against the promises of the design, section 9. One function, whatever the history comes from.
+//! Holds a history against what is promised. One function, whatever the history comes from.
 
 // Each target that includes this uses a part of it.
 #![allow(dead_code, unused_imports)]

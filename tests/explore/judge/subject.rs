@@ -136,7 +136,6 @@ impl Subject {
                 request.rsplit(' ').next().is_some_and(|name| self.is_named(name))
             }
             What::Asked(question) | What::Answered { to: question, .. } => is_own(question.owner(journal)),
-            What::User { about, .. } => about.as_ref().is_none_or(|about| *about == self.resource),
             _ => true,
         }
     }

@@ -1,0 +1,133 @@
+//! One token as the issuer gave it, and what further answers make of it.
+
+use super::Held;
+use crate::fingerprint::fingerprint;
+use crate::issuer::{Answer, Cause, Pair, expiry_moves};
+use crate::moment::{Now, later};
+use crate::redacted::{self, Redacted};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How far in the future a stored issue time may lie before the wall clock is no longer believed.
+const CLOCK_DOUBT: Duration = Duration::from_secs(60);
+
+/// One token as the issuer gave it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Issued {
+    /// The token.
+    #[serde(with = "redacted::exposed")]
+    pub token: Redacted,
+    /// What extends it, if it is one of a session.
+    #[serde(default, with = "redacted::exposed_option", skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<Redacted>,
+    /// The issuer has said that the session is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
+    /// When the request that brought it was sent.
+    pub issue_time: Timestamp,
+    /// When it expires as far as is known; none = never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiration_time: Option<Timestamp>,
+    /// When it was to expire as its first answer said: always asked at, whatever later answers say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_expiration_time: Option<Timestamp>,
+    /// The seconds of life that its first answer reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime_seconds: Option<u64>,
+    /// The check before its expiry has been made.
+    #[serde(default)]
+    pub checked: bool,
+    /// When a long-lived token had its last daily check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_check_time: Option<Timestamp>,
+    /// The fingerprint of the token before it: an answer equal to it is a stale cache, no rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
+}
+
+/// Which token an answer brought.
+#[derive(Clone, Copy, Debug)]
+pub enum Brought<'a> {
+    /// The known one.
+    Same(&'a Issued),
+    /// The one before it: a stale cache.
+    Previous(&'a Issued),
+    /// One that is new to us.
+    New,
+}
+
+impl<'a> Brought<'a> {
+    /// By `answer`, while `known` was the token. A session is given a new pair by every answer.
+    pub fn by(answer: &Answer, known: Option<&'a Issued>) -> Self {
+        match known {
+            _ if answer.refresh_token.is_some() => Self::New,
+            Some(known) if answer.token == known.token => Self::Same(known),
+            Some(known) if known.previous.as_ref() == Some(&fingerprint(&answer.token)) => Self::Previous(known),
+            _ => Self::New,
+        }
+    }
+}
+
+impl Issued {
+    /// A token that is new to us, after `known`.
+    pub(super) fn fresh(answer: &Answer, sent: Now, known: Option<&Issued>) -> Self {
+        let expires = expiration(answer, sent);
+        Self {
+            token: answer.token.clone(),
+            refresh_token: answer.refresh_token.clone(),
+            ended: false,
+            issue_time: sent.wall,
+            expiration_time: expires,
+            first_expiration_time: expires,
+            lifetime_seconds: answer.lifetime.duration().map(|life| life.as_secs()),
+            checked: false,
+            daily_check_time: None,
+            previous: known.map(|known| fingerprint(&known.token)),
+        }
+    }
+
+    /// The same token, with what the answer says about its end.
+    pub(super) fn corrected(&self, answer: &Answer, held: &Held) -> Self {
+        let mut next = self.checked_by(held);
+        let known = self.expiration_time.map(|time| held.sent.moment_of(time));
+        if expiry_moves(known, held.sent.mono, answer.lifetime) {
+            next.expiration_time = expiration(answer, held.sent);
+        }
+        next
+    }
+
+    pub(super) fn checked_by(&self, held: &Held) -> Self {
+        let mut next = self.clone();
+        if self.is_from_the_future(held.sent) {
+            next.issue_time = held.sent.wall;
+        }
+        next.checked |= held.cause == Cause::Check;
+        if held.cause == Cause::DailyCheck {
+            next.daily_check_time = Some(held.sent.wall);
+        }
+        next
+    }
+
+    /// The pair of a session that the issuer has not declared over.
+    pub fn pair(&self) -> Option<Pair> {
+        let refresh_token = self.refresh_token.clone().filter(|_| !self.ended)?;
+        Some(Pair { token: self.token.clone(), refresh_token })
+    }
+
+    /// True for a token that is extended before its end, not replaced after it.
+    pub fn is_of_session(&self) -> bool {
+        self.refresh_token.is_some()
+    }
+
+    /// True when the wall clock stands before the stored issue time by more than [`CLOCK_DOUBT`].
+    pub fn is_from_the_future(&self, now: Now) -> bool {
+        self.issue_time > later(now.wall, CLOCK_DOUBT)
+    }
+}
+
+/// The instant before the request was sent, plus the lifetime reported.
+fn expiration(answer: &Answer, sent: Now) -> Option<Timestamp> {
+    answer.lifetime.duration().map(|life| later(sent.wall, life))
+}
