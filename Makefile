@@ -15,6 +15,7 @@ BINARIES := $(or $(CARGO_TARGET_DIR),target)/debug
 IMAGE := docker.io/library/syniverse-token-operator
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 ARCH := $(subst aarch64,arm64,$(subst x86_64,amd64,$(shell uname -m)))
+IMAGE_TOOL := tools/image/Cargo.toml
 ARCHIVE := target/image/syniverse-token-operator-$(VERSION).oci.tar
 
 step = @printf '\n==> %s\n' '$(1)'
@@ -58,18 +59,22 @@ manifests: helm ## Write manifests/ anew from the chart
 .PHONY: fmt
 fmt: ## Format the code
 	cargo fmt --all
+	cargo fmt --manifest-path $(IMAGE_TOOL)
 
 .PHONY: lint
 lint: ## Check format and lints, warnings being errors
 	$(call step,format)
 	cargo fmt --all --check
+	cargo fmt --manifest-path $(IMAGE_TOOL) --check
 	$(call step,lints)
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --locked --manifest-path $(IMAGE_TOOL) --target-dir target/image-tool --all-targets -- -D warnings
 
 .PHONY: deny
 deny: $(DENY) ## Check dependencies: banned crates, licences, sources (DENY_CHECKS=advisories needs the network)
 	$(call step,dependencies: $(DENY_CHECKS))
 	$(DENY) --all-features --locked check $(DENY_CHECKS)
+	$(DENY) --manifest-path $(IMAGE_TOOL) --locked check $(DENY_CHECKS)
 
 $(DENY):
 	$(call step,cargo-deny $(DENY_VERSION))

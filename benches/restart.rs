@@ -6,7 +6,7 @@
 #[allow(dead_code, reason = "all requests are shown, none is counted by itself")]
 mod requests;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -73,7 +73,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 fn start(cluster: &Cluster, namespace: &Namespace) -> anyhow::Result<(Operator, SocketAddr)> {
-    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let address = SocketAddr::from(([127, 0, 0, 1], harness::free_port()?));
     let mut command = Command::new(env!("CARGO_BIN_EXE_syniverse-token-operator"));
     command.args(["run", "--insecure-endpoints", "--endpoint-host=*", "--leader-election"]);
     // A leader that is killed is not waited for long.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::journal::{Cause, Death, Journal};
+use crate::journal::{Call, Cause, Death, Journal};
 
 /// What a Secret held from an instant on, as an observer saw it. A history is a list of these in order of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,27 +91,17 @@ fn between(births: &[Timestamp], arrivals: &[Timestamp]) -> Vec<usize> {
     births.iter().zip(births.iter().skip(1)).map(|(from, to)| up_to(to) - up_to(from)).collect()
 }
 
-/// The most calls that were in flight at one time.
-pub fn peak_in_flight(journal: &Journal) -> usize {
+/// The most of these calls that were in flight at one time.
+pub fn peak_in_flight<'a>(calls: impl IntoIterator<Item = &'a Call>) -> usize {
     // An end sorts before an arrival at the same instant: those two were never in flight together.
-    let arrivals = journal.calls.iter().map(|call| (call.received, 1));
-    let ends = journal.calls.iter().filter_map(|call| call.ended).map(|ended| (ended, -1));
-    let mut steps: Vec<(Timestamp, isize)> = arrivals.chain(ends).collect();
+    let both = |call: &Call| [Some((call.received, 1)), call.ended.map(|ended| (ended, -1))];
+    let mut steps: Vec<(Timestamp, isize)> = calls.into_iter().flat_map(both).flatten().collect();
     steps.sort_unstable();
     let levels = steps.iter().scan(0_isize, |level, (_, step)| {
         *level += step;
         Some(*level)
     });
     levels.max().unwrap_or_default().unsigned_abs()
-}
-
-/// The most calls that arrived within any time of this length.
-pub fn peak_rate(journal: &Journal, window: SignedDuration) -> usize {
-    let arrivals: Vec<Timestamp> = journal.calls.iter().map(|call| call.received).collect();
-    let within = |(first, start): (usize, &Timestamp)| {
-        arrivals.partition_point(|arrival| arrival.duration_since(*start) < window) - first
-    };
-    arrivals.iter().enumerate().map(within).max().unwrap_or_default()
 }
 
 /// How values are spread.

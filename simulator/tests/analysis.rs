@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use issuer_simulator::analysis::{
-    DeadTime, Held, Spread, calls_per_rotation, dead_time, occurrences, peak_in_flight, peak_rate, rotations,
+    DeadTime, Held, Spread, calls_per_rotation, dead_time, occurrences, peak_in_flight, rotations,
 };
 use issuer_simulator::journal::{Api, Call, Cause, Journal, Token};
 use jiff::{SignedDuration, Timestamp};
@@ -113,16 +113,8 @@ fn the_call_that_brings_a_token_belongs_to_its_rotation() {
 fn a_call_that_ends_as_another_arrives_was_not_in_flight_with_it() {
     let journal =
         calls(vec![call("key", 0, Some(2)), call("key", 1, Some(3)), call("key", 2, None), call("key", 9, None)]);
-    assert_eq!(peak_in_flight(&journal), 2);
-    assert_eq!(peak_in_flight(&Journal::default()), 0);
-}
-
-#[test]
-fn the_peak_rate_is_the_fullest_window() {
-    let journal = calls([0, 4, 5, 6, 9, 20].map(|received| call("key", received, None)).to_vec());
-    assert_eq!(peak_rate(&journal, seconds(5)), 3);
-    assert_eq!(peak_rate(&journal, seconds(6)), 4);
-    assert_eq!(peak_rate(&Journal::default(), seconds(1)), 0);
+    assert_eq!(peak_in_flight(&journal.calls), 2);
+    assert_eq!(peak_in_flight(&[]), 0);
 }
 
 #[test]

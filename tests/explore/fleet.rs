@@ -4,6 +4,7 @@ use crate::judge::{Change, Entry, History, Key, Kind, Ready, Subject, What, chec
 use crate::planted::Planted;
 use crate::stage::{Stage, base64, key, secret};
 use crate::world::World;
+use issuer_simulator::analysis::peak_in_flight;
 use issuer_simulator::application::NewApplication;
 use issuer_simulator::fault::{Action, Fault, Stage as When};
 use issuer_simulator::journal::{Call, Journal, Token};
@@ -94,12 +95,7 @@ fn calls(journal: &Journal, from: Timestamp, to: Timestamp) -> Vec<&Call> {
 }
 
 fn most_in_flight(calls: &[&Call]) -> usize {
-    let at_its_start = |call: &&&Call| {
-        let is_open =
-            |other: &&&Call| other.received <= call.received && other.ended.is_none_or(|ended| ended > call.received);
-        calls.iter().filter(is_open).count()
-    };
-    calls.iter().map(|call| at_its_start(&call)).max().unwrap_or_default()
+    peak_in_flight(calls.iter().copied())
 }
 
 /// How many calls more than the budget allows came in any window.

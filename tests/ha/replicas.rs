@@ -70,5 +70,5 @@ pub(crate) async fn until_leads(stage: &Stage, name: &str) -> Duration {
 
 /// A free port of this machine.
 pub(crate) fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    SocketAddr::from(([127, 0, 0, 1], harness::free_port().unwrap()))
 }

@@ -4,6 +4,7 @@ use crate::history::History;
 use crate::relay::Relay;
 use crate::replicas::{SHORT, Terms, USUAL, lease, replica, until_leads};
 use crate::support::*;
+use harness::Scratch;
 use issuer_simulator::fault::{Action, Fault, Stage as When};
 use issuer_simulator::journal::Journal;
 use issuer_simulator::model::Life;
@@ -135,10 +136,10 @@ async fn a_leader_that_is_cut_off_from_the_api_server_stops_asking_before_anothe
     // Long enough that its last call is far from the end of the Lease.
     const TERMS: Terms = Terms { lease: 8, deadline: 6, retry: 1, call: 2 };
     let stage = Stage::dark().await;
-    let folder = tempfile();
+    let scratch = Scratch::new().unwrap();
     let target: SocketAddr = api_server(&stage);
     let relay = Relay::to(target).await;
-    let relayed = relay.kubeconfig(&stage.kubeconfig(), target, &folder);
+    let relayed = relay.kubeconfig(&stage.kubeconfig(), target, scratch.path());
     let mut leader = replica(&stage, "a", TERMS, &relayed, &[]);
     until_leads(&stage, "a").await;
     let kubeconfig = stage.kubeconfig();
@@ -163,15 +164,8 @@ async fn a_leader_that_is_cut_off_from_the_api_server_stops_asking_before_anothe
     // One call may have begun until 8 - 2 - 1 = 5 s after the last renewal.
     assert!(seconds(last) < 5.0 + SHORT_OF_BREATH.as_secs_f64(), "{}", seconds(last));
     assert!(seconds(taken) > seconds(last) + 1.0);
-    std::fs::remove_dir_all(folder).unwrap();
     let token = stage.token().await;
     stage.until_rotated(&token).await;
-}
-
-fn tempfile() -> std::path::PathBuf {
-    let folder = std::env::temp_dir().join(format!("ha-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
 }
 
 /// Where the API server of a stage listens.
