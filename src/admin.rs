@@ -1,6 +1,7 @@
 //! Metrics, readiness and liveness over plain http. No secret passes here; who may ask is a NetworkPolicy's to say.
 
 use crate::context::Context;
+use crate::reconcile::longest_pass;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -47,7 +48,7 @@ async fn metrics(State(context): State<Arc<Context>>) -> Response {
 }
 
 async fn alive(State(context): State<Arc<Context>>) -> Response {
-    told(context.progress().stuck(context.clock.now().mono))
+    told(context.progress().stuck(context.clock.now().mono, longest_pass(context.call_timeout)))
 }
 
 async fn ready(State(context): State<Arc<Context>>) -> Response {

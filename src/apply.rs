@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::error::{is_namespace_ending, said};
 use crate::facts::Observed;
 use crate::fingerprint::fingerprint;
-use crate::fleet::{Admission, ObjectName, Outcome, Wish};
+use crate::fleet::{Admission, Fleet, ObjectName, Outcome, Wish};
 use crate::issuer::{Answer, Ask, Cause, Failure};
 use crate::memory::{Circumstances, Memory};
 use crate::moment::{Moment, Now};
@@ -114,32 +114,66 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Takes the turn for this call.
+/// A call as the fleet is to judge it.
+struct Claim {
+    member: ObjectName,
+    endpoint: String,
+    call_key: String,
+    expires: Option<Moment>,
+    is_retry: bool,
+    is_new: bool,
+}
+
+impl Claim {
+    fn of(fleet: &Fleet, observed: &Observed, memory: &Memory, call: &Call, now: Now) -> Self {
+        let (member, endpoint) = (ObjectName::of(&*observed.resource), call.ask.endpoint().to_owned());
+        let call_key = match &call.ask {
+            Ask::Refresh(refresh) => fleet.call_key(&endpoint, refresh.consumer_key.expose()),
+            // A pair or an account of its own: no other resource's call is in its way.
+            Ask::Extend(_) | Ask::LogIn(_) => fleet.own_key(&member),
+        };
+        let expires = call.issued.as_ref().map(|issued| memory.life(issued, now).expires);
+        let expires = expires.map(|expires| expires.unwrap_or(now.mono + NEVER));
+        // Who could not write the last time may fail at it again before it calls.
+        let is_retry = call.is_retry || !memory.unwritten.is_empty();
+        let is_new = !is_retry && matches!(call.cause, Cause::FirstIssue | Cause::Changed(_));
+        Self { member, endpoint, call_key, expires, is_retry, is_new }
+    }
+
+    fn wish(&self) -> Wish<'_> {
+        let Self { member, endpoint, call_key, expires, is_retry, is_new } = self;
+        Wish { member, endpoint, call_key, expires: *expires, is_retry: *is_retry, is_new: *is_new }
+    }
+}
+
+/// Whether this call could be made now, so that it is worth announcing. Nothing is held meanwhile that others wait for.
 ///
 /// # Errors
 /// With the moment to try again, where others come first; the resource may be woken before.
+pub fn line_up(context: &Context, observed: &Observed, memory: &Memory, call: &Call) -> Result<(), Moment> {
+    let (now, mut fleet) = (context.clock.now(), context.fleet());
+    let claim = Claim::of(&fleet, observed, memory, call, now);
+    let (admission, woken) = fleet.line_up(&claim.wish(), now.mono);
+    context.wake_in_turn(woken, now.mono);
+    match admission {
+        Admission::Go => Ok(()),
+        Admission::Later(at) => Err(at),
+    }
+}
+
+/// Takes the turn for this call.
+///
+/// # Errors
+/// As [`line_up`].
 pub fn begin<'a>(context: &'a Context, observed: &Observed, memory: &Memory, call: &Call) -> Result<Turn<'a>, Moment> {
-    let (now, member) = (context.clock.now(), ObjectName::of(&*observed.resource));
-    let mut fleet = context.fleet();
-    let endpoint = call.ask.endpoint().to_owned();
-    let call_key = match &call.ask {
-        Ask::Refresh(refresh) => fleet.call_key(&endpoint, refresh.consumer_key.expose()),
-        // A pair or an account of its own: no other resource's call is in its way.
-        Ask::Extend(_) | Ask::LogIn(_) => fleet.own_key(&member),
-    };
-    let expires = call.issued.as_ref().map(|issued| memory.life(issued, now).expires);
-    let is_new = !call.is_retry && matches!(call.cause, Cause::FirstIssue | Cause::Changed(_));
-    let wish = Wish {
-        member: &member,
-        endpoint: &endpoint,
-        call_key: &call_key,
-        expires: expires.map(|expires| expires.unwrap_or(now.mono + NEVER)),
-        is_retry: call.is_retry,
-        is_new,
-    };
-    match fleet.admit(&wish, now.mono) {
+    let (now, mut fleet) = (context.clock.now(), context.fleet());
+    let claim = Claim::of(&fleet, observed, memory, call, now);
+    match fleet.admit(&claim.wish(), now.mono) {
         // Made only where it is admitted: dropping a turn ends the call that it stands for.
-        Admission::Go => Ok(Turn { context, member, endpoint, call_key, is_over: false }),
+        Admission::Go => {
+            let Claim { member, endpoint, call_key, .. } = claim;
+            Ok(Turn { context, member, endpoint, call_key, is_over: false })
+        }
         Admission::Later(at) => Err(at),
     }
 }
@@ -166,7 +200,9 @@ pub async fn call(
     match (&result, &call.ask) {
         (Ok(answer), Ask::Refresh(_)) => tell_others(&turn, &call, answer),
         // At the latest when the request was sent the issuer began to kill the old one.
-        (Ok(_), Ask::Extend(_)) => context.metrics.superseded(&turn.member, sent.mono),
+        (Ok(_), Ask::Extend(extend)) => {
+            context.metrics.superseded(&turn.member, &fingerprint(&extend.pair.token), sent.mono);
+        }
         _ => {}
     }
     result

@@ -259,11 +259,10 @@ async fn run_scope(
 
 /// Who begins to act looks at everything: what changed before was none of its business.
 async fn takes_over(context: Arc<Context>, resources: Store<SyniverseToken>, door: Door) {
-    let mut leadership = context.leadership.clone();
+    let (mut leadership, mut since) = (context.leadership.clone(), None);
     loop {
-        leadership.begins().await;
+        since = Some(leadership.begins_anew(since).await);
         resources.state().iter().for_each(|resource| knock(&context, &door, ObjectName::of(&**resource)));
-        leadership.ends().await;
     }
 }
 

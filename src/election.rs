@@ -64,6 +64,13 @@ impl Leadership {
         self.until(Option::is_none).await;
     }
 
+    /// Ends when this process acts since another moment than `last`, and tells since when: also when it lost and regained the
+    /// lead while nobody looked.
+    pub async fn begins_anew(&mut self, last: Option<Moment>) -> Moment {
+        self.until(|tenure| tenure.is_some_and(|tenure| Some(tenure.since) != last)).await;
+        self.since()
+    }
+
     async fn until(&mut self, is_so: impl Fn(&Option<Tenure>) -> bool) {
         if self.tenure.wait_for(is_so).await.is_err() {
             // There is no elector, or it has ended: nothing changes any more.
@@ -195,18 +202,17 @@ impl Elector {
     }
 
     async fn release(mut self) {
-        if self.candidate.tenure().is_none() {
-            return;
-        }
         self.candidate.lost();
         self.tell();
+        // Also where it could not be renewed of late, as long as the record is ours.
         let released = timeout(ATTEMPT, async {
-            let Some(lease) = self.api.get_opt(&self.seat.name).await? else { return Ok(()) };
-            let Some(released) = self.candidate.release(lease, self.clock.now()) else { return Ok(()) };
-            self.api.replace(&self.seat.name, &PostParams::default(), &released).await.map(drop)
+            let Some(lease) = self.api.get_opt(&self.seat.name).await? else { return Ok(false) };
+            let Some(released) = self.candidate.release(lease, self.clock.now()) else { return Ok(false) };
+            self.api.replace(&self.seat.name, &PostParams::default(), &released).await.map(|_| true)
         });
         match released.await {
-            Ok(Ok(())) => tracing::info!(lease = self.seat.name, "released the Lease"),
+            Ok(Ok(true)) => tracing::info!(lease = self.seat.name, "released the Lease"),
+            Ok(Ok(false)) => {}
             Ok(Err(error)) => {
                 tracing::warn!(lease = self.seat.name, error = said(&error), "failed to release the Lease")
             }

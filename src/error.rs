@@ -16,11 +16,11 @@ pub fn said(error: &kube::Error) -> String {
     }
 }
 
-/// What the API server itself says is about names and sizes. An admission webhook might repeat what it was shown: only its
-/// name is kept.
+/// What the API server itself says is about names and sizes. An admission webhook or policy might repeat what it was
+/// shown: only its name is kept.
 fn sentence(message: &str) -> String {
-    const DENIED: &str = "denied the request";
-    let end = message.find(DENIED).map_or(message.len(), |at| at + DENIED.len());
+    let denied = ["denied the request", "denied request"];
+    let end = denied.iter().find_map(|words| Some(message.find(words)? + words.len())).unwrap_or(message.len());
     message[..end].chars().take(LONGEST_SENTENCE).collect()
 }
 
@@ -31,7 +31,7 @@ pub fn is_namespace_ending(error: &kube::Error) -> bool {
     status.is_forbidden() && causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
-/// What a watch failed of, likewise.
+/// What a watch failed of, in the words of [`said`].
 pub fn said_of_watch(error: &watcher::Error) -> String {
     use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
     match error {

@@ -116,13 +116,32 @@ impl Fleet {
         keyed(&self.salt, &member.namespace, &member.name)
     }
 
+    /// Whether this call could be made now, so that it is worth announcing: [`Fleet::admit`] says whether it may be once
+    /// that is done, and others do not wait for it for long. Names those who may come earlier, and when.
+    pub fn line_up(&mut self, wish: &Wish<'_>, now: Moment) -> (Admission, Vec<Wake>) {
+        self.endpoint(wish.endpoint, now).line_up(wish, now)
+    }
+
     /// Whether this call may be made now. A refused wish keeps its place until some seconds after the moment it is
     /// told.
     pub fn admit(&mut self, wish: &Wish<'_>, now: Moment) -> Admission {
-        let others = self.endpoints.iter_mut().filter(|(endpoint, _)| *endpoint != wish.endpoint);
-        others.for_each(|(_, endpoint)| endpoint.forget(wish.member));
+        self.endpoint(wish.endpoint, now).admit(wish, now)
+    }
+
+    fn endpoint(&mut self, endpoint: &str, now: Moment) -> &mut Endpoint {
         let new = || Endpoint::new(self.budget, now);
-        self.endpoints.entry(wish.endpoint.to_owned()).or_insert_with(new).admit(wish, now)
+        self.endpoints.entry(endpoint.to_owned()).or_insert_with(new)
+    }
+
+    /// Notes that `member` asks this endpoint, and no other. Names those elsewhere who may come earlier, and when.
+    pub fn moves_to(&mut self, member: &ObjectName, endpoint: &str, now: Moment) -> Vec<Wake> {
+        let others = self.endpoints.iter_mut().filter(|(other, _)| *other != endpoint);
+        let leaves = |endpoint: &mut Endpoint| {
+            let woken = endpoint.withdraw(member, now);
+            endpoint.forget(member);
+            woken
+        };
+        others.flat_map(|(_, other)| leaves(other)).collect()
     }
 
     /// Ends an admitted call; `outcome` is none when it was not made. Names those who should wish again, and when.
@@ -171,8 +190,7 @@ impl Fleet {
     /// Notes that this endpoint gave `member` its token at `at`, as what is stored tells: a process that has called nobody
     /// yet can tell wrong credentials from an outage all the same.
     pub fn was_served(&mut self, member: &ObjectName, endpoint: &str, at: Moment, now: Moment) {
-        let new = || Endpoint::new(self.budget, now);
-        self.endpoints.entry(endpoint.to_owned()).or_insert_with(new).was_served(member, at);
+        self.endpoint(endpoint, now).was_served(member, at);
     }
 
     /// True once after an endpoint came up again at which the last call of `member` had failed: its retry need not
@@ -185,7 +203,7 @@ impl Fleet {
     pub fn neighbours(&self, member: &ObjectName, endpoint: &str, application: &str, now: Moment) -> Neighbours {
         let health = self.endpoints.get(endpoint).map(Endpoint::health);
         Neighbours {
-            endpoint_down: health.is_some_and(|health| health.is_down()),
+            endpoint_down: health.is_some_and(|health| health.is_down_for(member)),
             succeed: health.and_then(|health| health.others_succeed(member, now)),
             sharing: self.memberships.sharing(member, application),
         }

@@ -11,6 +11,7 @@ use crate::schedule::retry::{Delays, FailedCall, retry_at};
 use crate::schedule::{Deadline, Life};
 use crate::state::{Brought, Held, Inputs, Issued, Outcome, State};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How far the issuer's clock may be from ours before it is worth telling.
@@ -44,8 +45,10 @@ pub struct Memory {
     boundary: Option<Boundary>,
     /// Calls that failed, until one succeeds.
     pub failing: Option<Failing>,
-    /// Writes that failed, until one succeeds.
-    pub unwritten: Option<Unwritten>,
+    /// Writes that failed, until one of the same Secret succeeds.
+    pub unwritten: BTreeMap<Target, Unwritten>,
+    /// Since when this process acts, as its last pass knew it.
+    acting_since: Option<Moment>,
     /// The bucket of calls.
     pub governor: Bucket,
     /// The bucket of repairs.
@@ -130,6 +133,15 @@ pub struct Failing {
     pub wished: Moment,
 }
 
+/// One of the two Secrets that are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// The state Secret.
+    State,
+    /// The token Secret.
+    Token,
+}
+
 /// A row of failed writes.
 #[derive(Clone, Debug)]
 pub struct Unwritten {
@@ -167,7 +179,8 @@ impl Memory {
             deadline: None,
             boundary: None,
             failing: None,
-            unwritten: None,
+            unwritten: BTreeMap::new(),
+            acting_since: None,
             governor: Bucket::new(CALLS, now),
             repairs: Bucket::new(REPAIRS, now),
             met_sharers: false,
@@ -330,11 +343,24 @@ impl Memory {
     }
 
     /// Takes note of a write that the API server did not take.
-    pub fn write_failed(&mut self, detail: String, now: Moment, spread: u64) {
-        let (detail, before) = self.unwritten.take().map_or((detail, 0), |before| (before.detail, before.count));
+    pub fn write_failed(&mut self, target: Target, detail: String, now: Moment, spread: u64) {
+        let before = self.unwritten.remove(&target);
+        let (detail, before) = before.map_or((detail, 0), |before| (before.detail, before.count));
         let count = before + 1;
         let not_before = now + WRITE_RETRY.after(count, spread);
-        self.unwritten = Some(Unwritten { detail, count, not_before });
+        self.unwritten.insert(target, Unwritten { detail, count, not_before });
+    }
+
+    /// The row of failed writes of this Secret, if it is not to be tried again yet.
+    pub fn put_off(&self, target: Target, now: Moment) -> Option<&Unwritten> {
+        self.unwritten.get(&target).filter(|unwritten| unwritten.not_before > now)
+    }
+
+    /// Takes note of since when this process acts: while another one did, it may have said something else.
+    pub fn acts_since(&mut self, since: Moment) {
+        if self.acting_since.replace(since) != Some(since) {
+            (self.status, self.said) = (None, None);
+        }
     }
 
     /// Takes note of a repair.

@@ -201,9 +201,9 @@ impl Metrics {
         self.skew.get_or_create(&[issuer(ask)]).set(ahead_seconds);
     }
 
-    /// The issuer has put another token in the place of that in the token Secret of `name`.
-    pub fn superseded(&self, name: &ObjectName, at: Moment) {
-        if let Some(token) = self.tokens().get_mut(name) {
+    /// The issuer has put another token in the place of this one, which may be in the token Secret of `name`.
+    pub fn superseded(&self, name: &ObjectName, fingerprint: &str, at: Moment) {
+        if let Some(token) = self.tokens().get_mut(name).filter(|token| token.fingerprint == fingerprint) {
             token.dies = Some(token.dies.map_or(at, |dies| dies.min(at)));
             token.is_superseded = true;
         }
@@ -243,7 +243,13 @@ impl Metrics {
 
     /// What the token Secret of `name` holds from now on, or since the pass wrote it.
     fn holds(&self, tokens: &mut HashMap<ObjectName, Token>, name: &ObjectName, pass: &Pass, now: Moment) {
-        let Some(delivered) = &pass.delivered else { return };
+        let Some(delivered) = &pass.delivered else {
+            // Nobody reads a token that is not there.
+            if let Some(mut token) = tokens.remove(name) {
+                self.count_dead_time(&mut token, now);
+            }
+            return;
+        };
         let since = delivered.written.unwrap_or(now);
         let token = Token {
             fingerprint: delivered.fingerprint.clone(),

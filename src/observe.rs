@@ -117,8 +117,10 @@ pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memo
     let mut fleet = context.fleet();
     let Some(Membership { endpoint, key, has_asked }) = membership(observed, &member, &fleet) else { return };
     let now = context.clock.now();
-    if let Some(issue_time) = observed.stored_state().and_then(|state| Some(state.active_token()?.issue_time)) {
-        fleet.was_served(&member, endpoint, now.moment_of(issue_time).min(now.mono), now.mono);
+    context.wake_in_turn(fleet.moves_to(&member, endpoint, now.mono), now.mono);
+    let served = observed.stored_state().filter(|state| state.was_asked_at(endpoint));
+    if let Some(issued) = served.as_ref().and_then(State::active_token) {
+        fleet.was_served(&member, endpoint, now.moment_of(issued.issue_time).min(now.mono), now.mono);
     }
     context.wake_all(fleet.joins(&member, &key, has_asked));
     if let Some(rotation) = fleet.take_rotation(&member) {

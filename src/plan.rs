@@ -3,9 +3,9 @@
 use crate::api::IssuerSpec;
 use crate::facts::Observed;
 use crate::issuer::{Answer, Ask, Cause, Failure, FailureKind};
-use crate::memory::{Attempt, Memory};
+use crate::memory::{Attempt, Memory, Target};
 use crate::moment::{Moment, Now};
-use crate::reason::{Finding, Reason};
+use crate::reason::Finding;
 use crate::schedule::retry::Delays;
 use crate::secrets::{self, Owner, Write};
 use crate::state::{Held, Issued, Outcome, State, Unreadable, Version};
@@ -110,6 +110,10 @@ impl Call {
             id: self.id.clone(),
             inputs: self.attempt.inputs.clone(),
             refresh: self.attempt.refresh.clone(),
+            used: match &self.ask {
+                Ask::Extend(extend) => Some(extend.pair.token.clone()),
+                Ask::Refresh(_) | Ask::LogIn(_) => None,
+            },
         }
     }
 }
@@ -132,11 +136,8 @@ pub fn plan(observed: &Observed, memory: &Memory, now: Now) -> Plan {
     if let Some(finding) = state_obstacle(observed, &owner) {
         return Plan::stop(finding);
     }
-    if let Some(unwritten) = memory.unwritten.as_ref().filter(|unwritten| unwritten.not_before > now.mono) {
-        return Plan::wait(
-            Some(unwritten.not_before),
-            vec![Finding::new(Reason::WriteFailed, unwritten.detail.clone())],
-        );
+    if let Some(unwritten) = memory.put_off(Target::State, now.mono) {
+        return Plan::wait(Some(unwritten.not_before), vec![verdict::write_failed(unwritten)]);
     }
     let desk = Desk { observed, memory, now, owner, issuer };
     if let Some(plan) = desk.record() {
@@ -144,9 +145,10 @@ pub fn plan(observed: &Observed, memory: &Memory, now: Now) -> Plan {
     }
     match desk.repair() {
         Repair::Now(step) => Plan::now(*step),
+        Repair::Never(finding) if desk.holds_pair() => desk.ask(Delivery::InTrouble).meanwhile(None, finding),
         Repair::Never(finding) => Plan::stop(finding),
-        Repair::Later(at, finding) => desk.ask().meanwhile(at, finding),
-        Repair::Nothing => desk.ask(),
+        Repair::Later(at, finding) => desk.ask(Delivery::InTrouble).meanwhile(Some(at), finding),
+        Repair::Nothing => desk.ask(Delivery::InOrder),
     }
 }
 
@@ -175,14 +177,21 @@ impl Plan {
         Self::wait(None, vec![finding])
     }
 
-    /// This plan, while something else is put off until `at`.
-    fn meanwhile(mut self, at: Moment, finding: Finding) -> Self {
+    /// This plan, while something else is put off until `at`, or until something changes.
+    fn meanwhile(mut self, at: Option<Moment>, finding: Finding) -> Self {
         self.findings.insert(0, finding);
         if let Step::Wait(until) = &mut self.step {
-            *until = Some(until.map_or(at, |until| until.min(at)));
+            *until = [*until, at].into_iter().flatten().min();
         }
         self
     }
+}
+
+/// Whether a new token could be brought into the token Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delivery {
+    InOrder,
+    InTrouble,
 }
 
 /// Everything on the table while one plan is made.
@@ -239,9 +248,17 @@ impl Desk<'_> {
         State::new(self.observed.salt.clone(), handled.or_else(|| self.observed.refresh()))
     }
 
-    /// Both Secrets are as they should be: is there a cause to ask the issuer?
-    fn ask(&self) -> Plan {
-        if let Some(finding) = secrets::obstacle(&self.owner, self.observed.token.as_ref()) {
+    /// A session has to be extended while it lives, delivered or not.
+    fn holds_pair(&self) -> bool {
+        let pair = || self.known_state()?.active_token()?.pair();
+        matches!(self.issuer, IssuerSpec::Session(_)) && pair().is_some()
+    }
+
+    /// Is there a cause to ask the issuer?
+    fn ask(&self, delivery: Delivery) -> Plan {
+        if let Some(finding) = secrets::obstacle(&self.owner, self.observed.token.as_ref())
+            && !self.holds_pair()
+        {
             return Plan::stop(finding);
         }
         if self.observed.resource.spec.suspend {
@@ -252,7 +269,7 @@ impl Desk<'_> {
             Err(finding) => return Plan::stop(finding),
         };
         let state = self.known_state().unwrap_or_else(|| self.empty_state());
-        let question = Question::new(self, &state, &*side);
+        let question = Question::new(self, &state, &*side, delivery);
         let due = question.due();
         let ask = match question.ask(due.map(|due| due.cause)) {
             Ok(ask) => ask,

@@ -5,9 +5,9 @@ use crate::moment::Moment;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// A pass ends within a minute, whatever happens: one that runs for longer than this, or begins so long after its time,
-/// shows that nothing moves any more.
-const STUCK_AFTER: Duration = Duration::from_secs(180);
+/// A pass that runs for so long after it should have been given up, or begins so long after its time, shows that nothing
+/// moves any more.
+const STUCK_AFTER: Duration = Duration::from_secs(120);
 
 /// How far things have come.
 #[derive(Debug, Default)]
@@ -63,9 +63,9 @@ impl Progress {
         }
     }
 
-    /// Why this process is no longer alive, if it is not.
-    pub fn stuck(&self, now: Moment) -> Option<String> {
-        let is_old = |(_, since): &(&ObjectName, &Moment)| **since + STUCK_AFTER < now;
+    /// Why this process is no longer alive, if it is not, where a pass may take up to `longest_pass`.
+    pub fn stuck(&self, now: Moment, longest_pass: Duration) -> Option<String> {
+        let is_old = |(_, since): &(&ObjectName, &Moment)| **since + longest_pass + STUCK_AFTER < now;
         let told = |what: &str, name: &ObjectName| format!("{what} {}/{}", name.namespace, name.name);
         let running = self.running.iter().find(is_old).map(|(name, _)| told("a pass does not end:", name));
         running.or_else(|| self.due.iter().find(is_old).map(|(name, _)| told("a pass does not begin:", name)))
@@ -79,6 +79,10 @@ mod tests {
 
     fn at(seconds: u64) -> Moment {
         Moment::after_start(Duration::from_secs(seconds))
+    }
+
+    fn stuck(progress: &Progress, seconds: u64) -> Option<String> {
+        progress.stuck(at(seconds), Duration::from_secs(60))
     }
 
     fn name() -> ObjectName {
@@ -101,22 +105,22 @@ mod tests {
     fn a_pass_that_does_not_end_or_does_not_begin_is_named() {
         let mut progress = Progress::default();
         progress.begins(&name(), at(0));
-        assert_eq!(progress.stuck(at(180)), None);
-        assert_eq!(progress.stuck(at(181)).unwrap(), "a pass does not end: n/messaging");
+        assert_eq!(stuck(&progress, 180), None);
+        assert_eq!(stuck(&progress, 181).unwrap(), "a pass does not end: n/messaging");
         progress.ended(&name(), Some(at(200)));
-        assert_eq!(progress.stuck(at(380)), None);
-        assert_eq!(progress.stuck(at(381)).unwrap(), "a pass does not begin: n/messaging");
+        assert_eq!(stuck(&progress, 380), None);
+        assert_eq!(stuck(&progress, 381).unwrap(), "a pass does not begin: n/messaging");
         progress.begins(&name(), at(381));
         progress.ended(&name(), None);
-        assert_eq!(progress.stuck(at(9999)), None);
+        assert_eq!(stuck(&progress, 9999), None);
     }
 
     #[test]
     fn nothing_is_due_for_a_resource_that_is_forgotten() {
         let mut progress = Progress::default();
         progress.ended(&name(), Some(at(0)));
-        assert!(progress.stuck(at(500)).is_some());
+        assert!(stuck(&progress, 500).is_some());
         progress.forget(&name());
-        assert_eq!(progress.stuck(at(500)), None);
+        assert_eq!(stuck(&progress, 500), None);
     }
 }

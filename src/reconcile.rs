@@ -5,8 +5,9 @@ use crate::apply::{self, Turn, Wrote};
 use crate::context::Context;
 use crate::facts::Observed;
 use crate::fleet::ObjectName;
+use crate::intent::RECORDING;
 use crate::issuer::Answer;
-use crate::memory::Memory;
+use crate::memory::{Memory, Target};
 use crate::moment::{Moment, Now};
 use crate::observe::{ObserveError, observe};
 use crate::pass::{Deed, NewToken, Pass};
@@ -37,8 +38,10 @@ pub async fn reconcile(
     resource: Arc<SyniverseToken>,
     memory: &mut Memory,
 ) -> Result<Pass, ObserveError> {
+    let begun = context.clock.now().mono;
     let observed = observe(context, Arc::clone(&resource), memory).await?;
-    let mut pass = Running { context, observed, memory, deeds: Vec::new(), written: None };
+    memory.acts_since(observed.acting_since);
+    let mut pass = Running { context, begun, observed, memory, deeds: Vec::new(), written: None };
     pass.remember();
     match pass.run().await? {
         Some(rest) => Ok(pass.conclude(rest).await),
@@ -46,8 +49,18 @@ pub async fn reconcile(
     }
 }
 
+/// A pass may take so long before it makes its call. One that took longer makes none: the answer would come when its time
+/// is over.
+const BEFORE_A_CALL: Duration = Duration::from_secs(45);
+
+/// How long a pass may take, where a call takes up to `call_timeout`. A few requests to the API server fit in as well.
+pub fn longest_pass(call_timeout: Duration) -> Duration {
+    BEFORE_A_CALL + call_timeout + RECORDING
+}
+
 struct Running<'a> {
     context: &'a Context,
+    begun: Moment,
     observed: Observed,
     memory: &'a mut Memory,
     deeds: Vec<Deed>,
@@ -61,11 +74,18 @@ struct Rest {
     until: Option<Moment>,
 }
 
-impl<'a> Running<'a> {
+/// How far a call has come.
+enum Proceeded {
+    On,
+    Waits(Moment),
+    /// The resource is gone.
+    Gone,
+}
+
+impl Running<'_> {
     /// Takes step after step until the plan says wait; none when the resource is gone. At most one call: the next ask
     /// is a new pass, with everything read anew.
     async fn run(&mut self) -> Result<Option<Rest>, ObserveError> {
-        let mut turn = None;
         for _ in 0..STEPS {
             let now = self.now();
             let Plan { step, findings } = plan(&self.observed, self.memory, now);
@@ -74,28 +94,18 @@ impl<'a> Running<'a> {
                     self.context.withdraw(&ObjectName::of(&*self.observed.resource));
                     return Ok(Some(Rest { findings, until }));
                 }
-                Step::Call(_) if self.has_asked() => return Ok(Some(Rest { findings, until: Some(now.mono) })),
+                Step::Call(_) if self.has_asked() || now.mono > self.begun + BEFORE_A_CALL => {
+                    return Ok(Some(Rest { findings, until: Some(now.mono) }));
+                }
                 // Asked anew after an announcement, which may have taken its time.
                 Step::Call(_) if !self.context.leadership.may_call(now.mono) => {
                     return Ok(Some(Rest { findings, until: Some(now.mono + LEASE_RETRY) }));
                 }
-                Step::Call(call) => {
-                    // Once it may go or others have gone, everything is read anew.
-                    let begun = turn.take().map_or_else(|| self.begin(&call), Ok);
-                    let taken = match begun {
-                        Ok(taken) => taken,
-                        Err(at) => return Ok(Some(Rest { findings, until: Some(at) })),
-                    };
-                    match call.announcement {
-                        Some(announcement) => {
-                            turn = Some(taken);
-                            if !self.announce(announcement).await? {
-                                return Ok(None);
-                            }
-                        }
-                        None => self.ask(*call, taken).await,
-                    }
-                }
+                Step::Call(call) => match self.proceed(*call).await? {
+                    Proceeded::On => {}
+                    Proceeded::Gone => return Ok(None),
+                    Proceeded::Waits(at) => return Ok(Some(Rest { findings, until: Some(at) })),
+                },
                 step => {
                     if !self.take(step).await? {
                         return Ok(None);
@@ -107,14 +117,31 @@ impl<'a> Running<'a> {
         let detail = format!(
             "Secrets {token} and {state} change faster than they can be written: find out who else writes them"
         );
-        self.failed_write(detail);
-        let until = self.memory.unwritten.as_ref().map(|unwritten| unwritten.not_before);
+        self.failed_write(Target::State, detail);
+        let until = self.memory.unwritten.get(&Target::State).map(|unwritten| unwritten.not_before);
         Ok(Some(Rest { findings: Vec::new(), until }))
     }
 
-    fn failed_write(&mut self, detail: String) {
+    /// The announcement of a call, or the call. The call comes with the next plan: by then another process may be at it.
+    async fn proceed(&mut self, mut call: Call) -> Result<Proceeded, ObserveError> {
+        let Some(announcement) = call.announcement.take() else {
+            return Ok(match apply::begin(self.context, &self.observed, self.memory, &call) {
+                Ok(turn) => {
+                    self.ask(call, turn).await;
+                    Proceeded::On
+                }
+                Err(at) => Proceeded::Waits(at),
+            });
+        };
+        if let Err(at) = apply::line_up(self.context, &self.observed, self.memory, &call) {
+            return Ok(Proceeded::Waits(at));
+        }
+        Ok(if self.announce(announcement).await? { Proceeded::On } else { Proceeded::Gone })
+    }
+
+    fn failed_write(&mut self, target: Target, detail: String) {
         let (now, spread) = (self.now().mono, self.observed.spread());
-        self.memory.write_failed(detail.clone(), now, spread);
+        self.memory.write_failed(target, detail.clone(), now, spread);
         self.deeds.push(Deed::FailedWrite(detail));
     }
 
@@ -128,10 +155,6 @@ impl<'a> Running<'a> {
             Step::Call(_) | Step::Wait(_) => {}
         }
         Ok(true)
-    }
-
-    fn begin(&self, call: &Call) -> Result<Turn<'a>, Moment> {
-        apply::begin(self.context, &self.observed, self.memory, call)
     }
 
     fn has_asked(&self) -> bool {
@@ -179,7 +202,6 @@ impl<'a> Running<'a> {
         .await
     }
 
-    /// The call comes with the next plan: the write may have found that another process is at it.
     async fn announce(&mut self, announcement: StateWrite) -> Result<bool, ObserveError> {
         let intent = announcement.state.intent.clone();
         let is_there = self.write_state(announcement).await?;
@@ -216,9 +238,11 @@ impl<'a> Running<'a> {
     /// One write, and `then` what follows from it. What stands in its way is looked at anew, what fails is tried again
     /// later; false when the resource is gone.
     async fn put(&mut self, write: &Write, then: impl FnOnce(&mut Self, Secret)) -> Result<bool, ObserveError> {
+        let is_state = write.secret().name_any() == self.observed.resource.state_secret_name();
+        let target = if is_state { Target::State } else { Target::Token };
         match apply::write(self.context, &self.observed.resource, write).await {
             Wrote::Done(secret) => {
-                self.memory.unwritten = None;
+                self.memory.unwritten.remove(&target);
                 then(self, *secret);
             }
             Wrote::Gone => return Ok(false),
@@ -227,7 +251,7 @@ impl<'a> Running<'a> {
                 self.remember();
             }
             Wrote::Failed(detail) => {
-                self.failed_write(detail);
+                self.failed_write(target, detail);
             }
         }
         Ok(true)

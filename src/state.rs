@@ -49,6 +49,9 @@ pub struct State {
     /// A call that cannot be repeated is being made, or was when its process ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
+    /// The issuer refuses the changed login that `inputs` tell of, and the session before goes on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub login_refused: bool,
     /// What we wrote into the token Secret, so that what the spec drops is removed.
     #[serde(default)]
     pub written: Written,
@@ -80,6 +83,8 @@ pub struct Held {
     pub inputs: Inputs,
     /// The refresh annotation when it was asked for.
     pub refresh: Option<String>,
+    /// The token of the pair that it was asked with.
+    pub used: Option<Redacted>,
 }
 
 /// What is worth recording of an answer.
@@ -94,6 +99,15 @@ pub enum Outcome {
 }
 
 impl Held {
+    /// The token that it tells the end of: that of a session that is over, or that was extended.
+    pub fn dead_token(&self) -> Option<&Redacted> {
+        match &self.outcome {
+            Outcome::Ended(token) => Some(token),
+            Outcome::Token(_) => self.used.as_ref(),
+            Outcome::LoginRefused => None,
+        }
+    }
+
     /// True for a session's pair whose time was over before it could be recorded: it opens nothing any more, and must not
     /// come before what another process may be given meanwhile.
     pub fn is_over(&self, now: Moment) -> bool {
@@ -129,6 +143,7 @@ impl State {
             inputs: Inputs::default(),
             refresh,
             intent: None,
+            login_refused: false,
             written: Written::default(),
         }
     }
@@ -169,6 +184,11 @@ impl State {
         keyed(&self.salt, "consumerKey", consumer_key.expose())
     }
 
+    /// True when the last recorded call was made to this endpoint.
+    pub fn was_asked_at(&self, endpoint: &str) -> bool {
+        self.inputs.is(&self.salt, inputs::ENDPOINT, endpoint)
+    }
+
     /// The token that belongs into the token Secret, if there is one yet.
     pub fn active_token(&self) -> Option<&Issued> {
         self.tokens.get(self.active.as_ref()?)
@@ -188,7 +208,7 @@ impl State {
         match &held.outcome {
             Outcome::Token(answer) => next.take(answer, held),
             Outcome::Ended(token) => next.end(&held.id, token),
-            Outcome::LoginRefused => {}
+            Outcome::LoginRefused => next.login_refused = true,
         }
         next.inputs = held.inputs.clone().over(&self.inputs);
         next.refresh = held.refresh.clone().or(next.refresh);
@@ -211,6 +231,7 @@ impl State {
         };
         self.tokens.insert(held.id.clone(), issued);
         self.active = Some(held.id.clone());
+        self.login_refused = false;
         self.forget_old_tokens();
     }
 

@@ -9,7 +9,7 @@ use crate::pass::Delivered;
 use crate::reason::{Finding, Reason, Weight};
 use crate::schedule::{GRACE, Life};
 use crate::secrets::{rfc3339, shown_expiry};
-use crate::state::Issued;
+use crate::state::{Held, Issued};
 use crate::verdict;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -38,6 +38,8 @@ pub struct Standing {
     issued: Option<Issued>,
     life: Option<Life>,
     delivered: bool,
+    /// An answer in hand tells the end of the delivered token.
+    is_dead: bool,
     finding: Option<Finding>,
     stalled: Option<Finding>,
 }
@@ -48,7 +50,9 @@ impl Standing {
         let state = observed.stored_state().or_else(|| memory.state.clone());
         let issued = state.and_then(|state| state.active_token().cloned());
         let inside = observed.token_inside();
+        let dead = memory.held.as_ref().and_then(Held::dead_token);
         Self {
+            is_dead: dead.is_some() && dead == inside.as_ref(),
             delivered: inside.is_some() && inside == issued.as_ref().map(|issued| issued.token.clone()),
             life: issued.as_ref().map(|issued| memory.life(issued, now)),
             issued,
@@ -60,7 +64,7 @@ impl Standing {
     /// True when the token Secret holds a live token, the first seconds after its expiry included while nothing fails.
     pub fn is_ready(&self, now: Moment) -> bool {
         let until = self.ready_until();
-        let lives = self.issued.as_ref().is_some_and(|issued| !issued.ended);
+        let lives = !self.is_dead && self.issued.as_ref().is_some_and(|issued| !issued.ended);
         self.delivered && lives && until.is_none_or(|until| now < until)
     }
 
@@ -98,7 +102,7 @@ impl Standing {
             (Some(issued), _) if self.delivered && issued.ended => {
                 Finding::new(Reason::SessionEnded, format!("the session of the token in Secret {secret} is over"))
             }
-            (Some(_), Some(time)) if self.delivered => {
+            (Some(_), Some(time)) if self.delivered && !self.is_dead => {
                 Finding::new(Reason::Expired, format!("the token in Secret {secret} expired at {time}"))
             }
             (Some(_), _) => Finding::new(Reason::Pending, format!("the token is on its way into Secret {secret}")),

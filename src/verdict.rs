@@ -3,7 +3,7 @@
 use crate::api::{ApplicationCredentials, IssuerSpec, SyniverseTokenSpec};
 use crate::facts::{Neighbours, Sharing};
 use crate::issuer::FailureKind;
-use crate::memory::Failing;
+use crate::memory::{Failing, Unwritten};
 use crate::reason::{Finding, Reason};
 
 /// The part of the spec that this version implements.
@@ -54,6 +54,11 @@ pub fn no_old_token(credentials: &ApplicationCredentials) -> Finding {
 /// `spec.suspend` is true.
 pub fn suspended() -> Finding {
     Finding::new(Reason::Suspended, "spec.suspend is true: the issuer is not asked")
+}
+
+/// The API server does not take a write.
+pub fn write_failed(unwritten: &Unwritten) -> Finding {
+    Finding::new(Reason::WriteFailed, unwritten.detail.clone())
 }
 
 /// Somebody else keeps changing what we write.
@@ -114,10 +119,10 @@ pub fn session_lost(secret: &str) -> Finding {
     Finding::new(Reason::SessionLost, message)
 }
 
-/// The pasted pair is another resource's, and dies with its first use.
-pub fn session_shared(secret: &str) -> Finding {
+/// The pasted pair, by the fingerprint of its token, is another resource's, and dies with its first use.
+pub fn session_shared(secret: &str, pair: &str) -> Finding {
     let message = format!(
-        "another SyniverseToken was given the pair in Secret {secret} first, and a pair serves one: give this one a \
+        "another SyniverseToken was given the pair {pair} in Secret {secret} first, and a pair serves one: give this one a \
          session of its own, or a username and password"
     );
     Finding::new(Reason::SessionShared, message)
@@ -133,9 +138,23 @@ pub fn login_refused(detail: &str, remedy: &str) -> Finding {
     Finding::new(Reason::LoginRefused, format!("{detail}: {remedy}"))
 }
 
+/// The issuer does not know the account of a changed login, while the session before goes on.
+pub fn login_refused_meanwhile(secret: &str) -> Finding {
+    let message = format!(
+        "the issuer refuses the username and password in Secret {secret}: correct them; the session of the ones before \
+         goes on"
+    );
+    Finding::new(Reason::LoginRefused, message)
+}
+
 /// Where a person finds the right values of an application.
 pub fn application_remedy(secret: &str) -> String {
     format!("compare the values in Secret {secret} with the application's Auth Keys page")
+}
+
+/// What a person can do about a login.
+pub fn login_remedy(secret: &str) -> String {
+    format!("check the username and password in Secret {secret}")
 }
 
 /// What a person can do about the values of a session.
@@ -156,8 +175,11 @@ pub fn failed(failing: &Failing, neighbours: &Neighbours, remedy: &str) -> Findi
         FailureKind::Ended => session_ended(detail),
         FailureKind::LoginRefused => login_refused(detail, remedy),
         FailureKind::Unavailable => {
-            let down = neighbours.endpoint_down || neighbours.succeed == Some(false);
-            let reason = if down { Reason::IssuerUnavailable } else { Reason::RefreshFailed };
+            let reason = match neighbours.succeed {
+                Some(false) => Reason::IssuerUnavailable,
+                None if neighbours.endpoint_down => Reason::IssuerUnavailable,
+                Some(true) | None => Reason::RefreshFailed,
+            };
             Finding::new(reason, format!("{detail}; trying again"))
         }
     }

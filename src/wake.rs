@@ -7,7 +7,7 @@ use crate::fleet::ObjectName;
 use crate::memory::{Memory, Sleep};
 use crate::observe::ObserveError;
 use crate::pass::Pass;
-use crate::reconcile::reconcile;
+use crate::reconcile::{longest_pass, reconcile};
 use crate::schedule::retry::Delays;
 use futures::FutureExt;
 use kube::ResourceExt;
@@ -15,9 +15,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A pass that takes longer is given up: its answer, if it has one, is in memory. One call, the wait for another one of
-/// the same application, and a few requests to the API server fit in.
-const LONGEST_PASS: Duration = Duration::from_secs(60);
 /// Between two passes that came to nothing.
 const PASS_RETRY: Delays = Delays { first: Duration::from_millis(250), longest: Duration::from_secs(4) };
 
@@ -26,8 +23,8 @@ const PASS_RETRY: Delays = Delays { first: Duration::from_millis(250), longest: 
 enum PassError {
     #[error(transparent)]
     Observe(#[from] ObserveError),
-    #[error("the pass took longer than {LONGEST_PASS:?}")]
-    TimedOut,
+    #[error("the pass took longer than {0:?}")]
+    TimedOut(Duration),
     #[error("the pass panicked")]
     Panicked,
 }
@@ -83,11 +80,12 @@ async fn guarded_pass(
     resource: Arc<SyniverseToken>,
     memory: &mut Memory,
 ) -> Result<Pass, PassError> {
-    let running = AssertUnwindSafe(reconcile(context, resource, memory)).catch_unwind();
-    match tokio::time::timeout(LONGEST_PASS, running).await {
+    let (longest, running) =
+        (longest_pass(context.call_timeout), AssertUnwindSafe(reconcile(context, resource, memory)).catch_unwind());
+    match tokio::time::timeout(longest, running).await {
         Ok(Ok(result)) => Ok(result?),
         Ok(Err(_)) => Err(PassError::Panicked),
-        Err(_) => Err(PassError::TimedOut),
+        Err(_) => Err(PassError::TimedOut(longest)),
     }
 }
 

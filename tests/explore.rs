@@ -33,6 +33,8 @@ mod process;
 mod scenarios;
 #[path = "explore/sessions.rs"]
 mod sessions;
+#[path = "explore/slowness.rs"]
+mod slowness;
 #[path = "explore/stage.rs"]
 mod stage;
 #[path = "explore/watch.rs"]

@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(60);
 /// Who does not come this long after the moment he was told has lost his place: his pass failed, or he is gone.
 const LATE: Duration = Duration::from_secs(5);
+/// Who could make a probe, and announces it first, is given this before another one may.
+const ANNOUNCING: Duration = Duration::from_secs(1);
 /// Nobody is woken to come earlier by less than this: moments are computed anew after each call, and not to the same
 /// microsecond.
 const WORTH_WAKING: Duration = Duration::from_millis(100);
@@ -53,6 +55,8 @@ struct Place {
     expires: Option<Moment>,
     is_retry: bool,
     is_new: bool,
+    /// It could call, and is writing down that it will.
+    is_announcing: bool,
     /// When it was told to come.
     told: Moment,
 }
@@ -88,17 +92,39 @@ impl Endpoint {
         self.in_flight.is_empty() && self.queue.is_empty() && self.health.is_unknown()
     }
 
+    /// Takes in a wish that is to be announced if it could be granted. Its maker has a place while it writes, but no
+    /// longer than others wait for somebody who is late; where a probe is due, another one is told to come soon in case
+    /// it does not.
+    pub(super) fn line_up(&mut self, wish: &Wish<'_>, now: Moment) -> (Admission, Vec<Wake>) {
+        let at = self.place(wish, now);
+        if at > now {
+            return (Admission::Later(at), Vec::new());
+        }
+        if let Some(place) = self.queue.get_mut(wish.member) {
+            place.is_announcing = true;
+        }
+        self.prober.take_if(|(prober, _)| prober == wish.member);
+        (Admission::Go, self.choose_prober(now + ANNOUNCING).into_iter().collect())
+    }
+
     /// Takes in a wish, and says when to come again if it cannot be granted now.
     pub(super) fn admit(&mut self, wish: &Wish<'_>, now: Moment) -> Admission {
+        let at = self.place(wish, now);
+        if at > now {
+            return Admission::Later(at);
+        }
+        self.begin(wish.member, now);
+        Admission::Go
+    }
+
+    /// Puts the maker of `wish` into the queue, and says when it is its turn.
+    fn place(&mut self, wish: &Wish<'_>, now: Moment) -> Moment {
         self.drop_the_late(now);
         self.queue.insert(wish.member.clone(), Place::of(wish, now));
-        let at = if self.health.is_down() { self.probe_at(wish, now) } else { self.turn_at(wish.member, now) };
-        if at <= now {
-            self.begin(wish.member, now);
-            return Admission::Go;
-        }
-        self.tell(wish.member, at);
-        Admission::Later(at)
+        let is_down = self.health.is_down_for(wish.member);
+        let at = if is_down { self.probe_at(wish, now) } else { self.turn_at(wish.member, now) };
+        self.tell(wish.member, at.max(now));
+        at
     }
 
     /// Ends a call. Names who should come, and when.
@@ -111,9 +137,12 @@ impl Endpoint {
     ) -> Vec<Wake> {
         let Some(Flight { place, is_probe }) = self.in_flight.remove(call_key) else { return Vec::new() };
         self.queue.remove(member);
-        let Some(outcome) = outcome else { return self.call_up(now) };
+        let Some(outcome) = outcome else {
+            self.permits.give_back();
+            return self.call_up(now);
+        };
         if outcome == Outcome::Failed(FailureKind::Unavailable) {
-            self.failed.insert(member.clone(), Place { is_retry: true, is_new: false, ..place });
+            self.failed.insert(member.clone(), Place { is_retry: true, is_new: false, is_announcing: false, ..place });
         } else {
             self.failed.remove(member);
         }
@@ -122,11 +151,10 @@ impl Endpoint {
 
     /// Takes back the wish of `member`. Names who should come, and when.
     pub(super) fn withdraw(&mut self, member: &ObjectName, now: Moment) -> Vec<Wake> {
-        if self.queue.remove(member).is_none() {
-            return Vec::new();
-        }
-        self.prober.take_if(|(prober, _)| prober == member);
-        self.call_up(now)
+        let was_expected =
+            self.queue.remove(member).is_some() | self.prober.take_if(|(told, _)| told == member).is_some();
+        let nobody_comes = self.prober.is_none() && self.in_flight.is_empty();
+        if was_expected || nobody_comes { self.call_up(now) } else { Vec::new() }
     }
 
     /// Forgets a resource that is gone.
@@ -150,7 +178,7 @@ impl Endpoint {
 
     fn begin(&mut self, member: &ObjectName, now: Moment) {
         let Some(place) = self.queue.remove(member) else { return };
-        let is_probe = self.health.is_down();
+        let is_probe = self.health.is_down_for(member);
         self.permits.take(now, self.refill());
         self.retries_turn = !place.is_retry;
         self.prober = None;
@@ -165,10 +193,14 @@ impl Endpoint {
 
     /// When `member` may call an endpoint that is up.
     fn turn_at(&self, member: &ObjectName, now: Moment) -> Moment {
-        let patience = now + PATIENCE;
-        let Some(rank) = self.line().iter().position(|next| *next == member) else { return patience };
+        let Some(rank) = self.line().iter().position(|next| *next == member) else { return now + PATIENCE };
         let permitted = self.permits.ready_for(rank, now, self.refill());
-        if rank < self.free() { permitted } else { permitted.max(patience) }
+        match self.free() {
+            free if rank < free => permitted,
+            0 => permitted.max(now + PATIENCE),
+            // Before it are such as were told to come: if they do not, no call ends that could wake it.
+            _ => permitted.max(now + LATE),
+        }
     }
 
     /// When the maker of `wish` may call an endpoint that is down: alone, when the time of the next probe has come, and
@@ -203,21 +235,20 @@ impl Endpoint {
     /// Names those who can come earlier than they were told, and when.
     fn call_up(&mut self, now: Moment) -> Vec<Wake> {
         self.drop_the_late(now);
-        if self.health.is_down() {
-            return self.choose_prober(now).into_iter().collect();
-        }
+        let prober = self.choose_prober(now);
         let next: Vec<_> = self.line().into_iter().take(self.free()).cloned().collect();
-        self.tell_in_order(next, now)
+        prober.into_iter().chain(self.tell_in_order(next, now)).collect()
     }
 
-    /// The one whose last call is the longest ago; a new resource at once.
+    /// The one whose last call is the longest ago; a new resource at once; not before `now`.
     fn choose_prober(&mut self, now: Moment) -> Option<Wake> {
         if !self.in_flight.is_empty() || self.prober.is_some() {
             return None;
         }
         let rank =
             |(member, place): &(&ObjectName, &Place)| (!place.is_new, self.health.last_call(member), place.expires);
-        let (member, place) = self.queue.iter().min_by_key(rank)?;
+        let waits = |(member, place): &(&ObjectName, &Place)| !place.is_announcing && self.health.is_down_for(member);
+        let (member, place) = self.queue.iter().filter(waits).min_by_key(rank)?;
         let chosen = (member.clone(), self.next_probe(place.is_new, now));
         self.tell(&chosen.0, chosen.1);
         self.prober = Some(chosen.clone());
@@ -254,7 +285,8 @@ impl Endpoint {
     /// whose last call did not fail, by expiry, and retries, by expiry. While both wait they take turns, and retries
     /// that would have more than half of the room in flight are not in line.
     fn line(&self) -> Vec<&ObjectName> {
-        let mut waiting: Vec<_> = self.queue.iter().collect();
+        // Who waits for an endpoint to be up again is in no line.
+        let mut waiting: Vec<_> = self.queue.iter().filter(|(member, _)| !self.health.is_down_for(member)).collect();
         waiting.sort_by_key(|(_, place)| (place.is_retry, place.expires));
         let mut keys = HashSet::new();
         waiting.retain(|(_, place)| !self.in_flight.contains_key(&place.call_key) && keys.insert(&place.call_key));
@@ -288,6 +320,7 @@ impl Place {
             expires: wish.expires,
             is_retry: wish.is_retry,
             is_new: wish.is_new,
+            is_announcing: false,
             told: now,
         }
     }

@@ -3,7 +3,7 @@
 use super::{ObjectName, Outcome};
 use crate::issuer::FailureKind;
 use crate::moment::Moment;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// An endpoint is down after this many failures in a row that are its own.
@@ -24,6 +24,8 @@ const NEIGHBOUR_MEMORY: Duration = Duration::from_secs(3600);
 #[derive(Debug, Default)]
 pub(super) struct Health {
     failures_in_row: u32,
+    /// Whose they were.
+    failed: BTreeSet<ObjectName>,
     outage: Option<Outage>,
     last_calls: BTreeMap<ObjectName, LastCall>,
 }
@@ -47,9 +49,11 @@ struct LastCall {
 }
 
 impl Health {
-    /// True while the endpoint counts as down.
-    pub(super) fn is_down(&self) -> bool {
-        self.outage.is_some()
+    /// True while the endpoint counts as down for `member`: a row of failures of one resource alone may be its own doing,
+    /// and says nothing to those whom the endpoint has served.
+    pub(super) fn is_down_for(&self, member: &ObjectName) -> bool {
+        let concerns_all = self.failed.len() > 1 || self.failed.len() == self.last_calls.len();
+        self.outage.is_some() && (concerns_all || self.failed.contains(member))
     }
 
     /// Notes how a call ended; true when that shows that the endpoint is up again.
@@ -61,6 +65,7 @@ impl Health {
         match outcome {
             Outcome::Failed(FailureKind::Unavailable) => {
                 self.failures_in_row = self.failures_in_row.saturating_add(1);
+                self.failed.insert(member.clone());
                 if self.failures_in_row >= DOWN_AFTER {
                     self.outage.get_or_insert(Outage { probes: 0, failed_at: now });
                 }
@@ -73,6 +78,7 @@ impl Health {
                 FailureKind::Rejected | FailureKind::Refused | FailureKind::Ended | FailureKind::LoginRefused,
             ) => {
                 self.failures_in_row = 0;
+                self.failed.clear();
                 self.outage.take().is_some()
             }
         }
@@ -114,6 +120,9 @@ impl Health {
     /// Forgets a resource that is gone.
     pub(super) fn forget(&mut self, member: &ObjectName) {
         self.last_calls.remove(member);
+        if self.failed.remove(member) && self.failed.is_empty() {
+            (self.failures_in_row, self.outage) = (0, None);
+        }
     }
 
     /// Whether others succeed, by the latest of what they bear witness of; none when that is too old to say something

@@ -5,7 +5,7 @@ use super::{Desk, StateWrite};
 use crate::api::ApplicationSpec;
 use crate::credentials::Credentials;
 use crate::fingerprint::fingerprint;
-use crate::issuer::{Ask, Cause, Refresh};
+use crate::issuer::{Ask, Cause, FailureKind, Refresh};
 use crate::moment::Moment;
 use crate::reason::{Finding, Reason};
 use crate::redacted::Redacted;
@@ -78,7 +78,7 @@ impl Side for Application<'_> {
     }
 
     /// A changed validity acts at the next rotation.
-    fn causes(&self) -> &'static [&'static str] {
+    fn causes(&self, _: &Question<'_>) -> &'static [&'static str] {
         &[CONSUMER_KEY, CONSUMER_SECRET, OLD_TOKEN, ENDPOINT]
     }
 
@@ -125,7 +125,7 @@ impl Side for Application<'_> {
         self.shared(question) != verdict::shared(self.desk.observed.neighbours.sharing)
     }
 
-    fn remedy(&self) -> String {
+    fn remedy(&self, _: FailureKind) -> String {
         verdict::application_remedy(&self.spec.credentials.secret_ref.name)
     }
 }

@@ -1,7 +1,7 @@
 //! What the issuer would be asked for one resource, and when: the one list of causes, and what holds a call back.
 
-use super::{Call, Desk, StateWrite};
-use crate::issuer::{Ask, Cause};
+use super::{Call, Delivery, Desk, StateWrite};
+use crate::issuer::{Ask, Cause, FailureKind};
 use crate::memory::{Attempt, Failing};
 use crate::moment::Moment;
 use crate::reason::{Finding, Reason};
@@ -24,7 +24,7 @@ pub(super) trait Side {
     fn inputs(&self, salt: &str) -> Inputs;
 
     /// The inputs of which a new value is a cause to ask, the most telling one first.
-    fn causes(&self) -> &'static [&'static str];
+    fn causes(&self, question: &Question<'_>) -> &'static [&'static str];
 
     /// A cause that lies in what happened to the token.
     fn event(&self, question: &Question<'_>, issued: &Issued) -> Option<Cause>;
@@ -50,8 +50,8 @@ pub(super) trait Side {
     /// True while they rest on what an earlier process said, which this one may come to know better.
     fn is_provisional(&self, question: &Question<'_>) -> bool;
 
-    /// Where a person finds what is right, for a sentence about values that may be wrong.
-    fn remedy(&self) -> String;
+    /// Where a person finds what is right, for a sentence about values that may be wrong, after such a failure.
+    fn remedy(&self, kind: FailureKind) -> String;
 }
 
 /// What the issuer would be asked, and when.
@@ -61,12 +61,13 @@ pub(super) struct Question<'a> {
     side: &'a dyn Side,
     id: String,
     pub(super) attempt: Attempt,
+    pub(super) delivery: Delivery,
 }
 
 impl<'a> Question<'a> {
-    pub(super) fn new(desk: &'a Desk<'a>, state: &'a State, side: &'a dyn Side) -> Self {
+    pub(super) fn new(desk: &'a Desk<'a>, state: &'a State, side: &'a dyn Side, delivery: Delivery) -> Self {
         let attempt = Attempt { inputs: side.inputs(&state.salt), refresh: desk.observed.refresh() };
-        Self { desk, state, side, id: side.id(state), attempt }
+        Self { desk, state, side, id: side.id(state), attempt, delivery }
     }
 
     /// The last token of this application or session, delivered or not.
@@ -84,7 +85,7 @@ impl<'a> Question<'a> {
         let now = self.desk.now;
         let at_once = |cause| Some(Due { cause, at: now.mono });
         let Some(issued) = self.issued() else { return at_once(Cause::FirstIssue) };
-        if let Some(name) = self.attempt.inputs.change_since(&self.state.inputs, self.side.causes()) {
+        if let Some(name) = self.attempt.inputs.change_since(&self.state.inputs, self.side.causes(self)) {
             return at_once(Cause::Changed(name));
         }
         if self.attempt.refresh.is_some() && self.attempt.refresh != self.state.refresh {
@@ -171,7 +172,7 @@ impl<'a> Question<'a> {
         let failing = self.failing().filter(|_| due_now);
         let exhausted = self.boundary().is_some_and(|boundary| boundary.is_exhausted(now));
         let main = [
-            failing.map(|failing| verdict::failed(failing, &desk.observed.neighbours, &self.side.remedy())),
+            failing.map(|failing| verdict::failed(failing, &desk.observed.neighbours, &self.side.remedy(failing.kind))),
             exhausted.then(verdict::not_rotated),
             (due_now && self.governed_at() > now).then(verdict::calls_limited),
         ];

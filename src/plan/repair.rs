@@ -1,6 +1,7 @@
 //! What brings both Secrets to what the state says, without a call.
 
 use super::{Desk, Step};
+use crate::memory::Target;
 use crate::moment::Moment;
 use crate::reason::Finding;
 use crate::secrets::{self, Write};
@@ -14,7 +15,8 @@ pub(super) enum Repair {
     Nothing,
     /// One of them is to be written.
     Now(Box<Step>),
-    /// Somebody keeps changing what we write: not before then. Asking the issuer does not wait for it.
+    /// Somebody else keeps changing what we write, or the API server does not take it: not before then. Asking the issuer
+    /// does not wait for it.
     Later(Moment, Finding),
     /// One of them must be left alone.
     Never(Finding),
@@ -52,7 +54,11 @@ impl Desk<'_> {
             return Repair::Never(finding);
         }
         let is_new = self.memory.delivered != self.observed.delivery(state);
-        match secrets::next_token(token, &self.observed.resource, &self.owner, state) {
+        let write = secrets::next_token(token, &self.observed.resource, &self.owner, state);
+        if let Some(unwritten) = self.memory.put_off(Target::Token, self.now.mono).filter(|_| write.is_some()) {
+            return Repair::Later(unwritten.not_before, verdict::write_failed(unwritten));
+        }
+        match write {
             Some(write) if is_new => Repair::Now(Box::new(Step::WriteToken(write))),
             Some(write) => self.write_again(write),
             None => Repair::Nothing,

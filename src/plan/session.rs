@@ -1,15 +1,16 @@
 //! The session issuer: a pair that is extended while it lives, each answer being the only copy of the next pair.
 
 use super::question::{Question, Side};
-use super::{Desk, StateWrite};
+use super::{Delivery, Desk, StateWrite};
 use crate::api::SessionSpec;
 use crate::credentials::SessionCredentials;
+use crate::fingerprint::fingerprint;
 use crate::intent::Intent;
-use crate::issuer::{Ask, Cause, Extend, LogIn, Pair};
+use crate::issuer::{Ask, Cause, Extend, FailureKind, LogIn, Pair};
 use crate::moment::Moment;
 use crate::reason::{Finding, Reason};
 use crate::schedule::{Due, Life};
-use crate::state::inputs::{ENDPOINT, REFRESH_TOKEN, TOKEN, USERNAME};
+use crate::state::inputs::{ENDPOINT, PASSWORD, REFRESH_TOKEN, TOKEN, USERNAME};
 use crate::state::{Inputs, Issued, SESSION, State};
 use crate::verdict;
 
@@ -35,14 +36,26 @@ impl<'a> Session<'a> {
 
     /// Another resource was given this pair first: it would be dead by now.
     fn is_taken(&self, question: &Question<'_>) -> bool {
-        self.desk.observed.neighbours.sharing.before_us || question.still_said(Reason::SessionShared).is_some()
+        let said = || question.still_said(Reason::SessionShared).is_some_and(|said| said == self.taken());
+        self.desk.observed.neighbours.sharing.before_us || said()
+    }
+
+    fn taken(&self) -> Finding {
+        let pair = self.credentials.pair.as_ref().map(|pair| fingerprint(&pair.token));
+        verdict::session_shared(&self.spec.credentials.secret_ref.name, &pair.unwrap_or_default())
+    }
+
+    /// The stored pair. To another endpoint it is worth a try although the one before has said that it is over.
+    fn stored(question: &Question<'_>, cause: Option<Cause>) -> Option<Pair> {
+        let known = question.known()?;
+        if cause == Some(Cause::Changed(ENDPOINT)) { known.any_pair() } else { known.pair() }
     }
 
     /// Nothing is left to ask with.
     fn lost(&self, question: &Question<'_>, is_taken: bool) -> Finding {
         let secret = &self.spec.credentials.secret_ref.name;
         match &self.credentials.problem {
-            _ if is_taken => verdict::session_shared(secret),
+            _ if is_taken => self.taken(),
             Some(problem) => problem.clone(),
             None if question.known().is_some() || self.credentials.pair.is_some() => verdict::session_lost(secret),
             None => verdict::no_session(secret),
@@ -59,26 +72,36 @@ impl Side for Session<'_> {
         Inputs::of_session(salt, &self.spec.endpoint, &self.credentials)
     }
 
-    /// A changed password alone makes no call.
-    fn causes(&self) -> &'static [&'static str] {
-        &[TOKEN, REFRESH_TOKEN, USERNAME, ENDPOINT]
+    /// A changed password makes no call, unless the login was refused; nor does a login that is added to a pair.
+    fn causes(&self, question: &Question<'_>) -> &'static [&'static str] {
+        let State { login_refused, inputs, .. } = question.state;
+        match (login_refused, inputs.knows(USERNAME)) {
+            (true, _) => &[TOKEN, REFRESH_TOKEN, USERNAME, PASSWORD, ENDPOINT],
+            (false, true) => &[TOKEN, REFRESH_TOKEN, USERNAME, ENDPOINT],
+            (false, false) => &[TOKEN, REFRESH_TOKEN, ENDPOINT],
+        }
     }
 
     fn event(&self, _: &Question<'_>, issued: &Issued) -> Option<Cause> {
         issued.ended.then_some(Cause::Ended)
     }
 
-    fn next_due(&self, _: &Question<'_>, issued: &Issued, life: &Life) -> Option<Due> {
-        Some(self.desk.observed.terms().next_extension(issued, life, self.desk.now))
+    /// As late as is safe while the next token could not be delivered: the extension would kill the one that is.
+    fn next_due(&self, question: &Question<'_>, issued: &Issued, life: &Life) -> Option<Due> {
+        let (terms, now) = (self.desk.observed.terms(), self.desk.now);
+        Some(match question.delivery {
+            Delivery::InOrder => terms.next_extension(issued, life, now),
+            Delivery::InTrouble => terms.last_extension(issued, life, now),
+        })
     }
 
-    /// A pasted pair, then the stored one, then the login, which comes before the stored pair where its user changed.
+    /// A pasted pair, then the stored one, then the login, which comes before the stored pair where it has changed.
     fn ask(&self, question: &Question<'_>, cause: Option<Cause>) -> Result<Ask, Finding> {
         let pasted = self.pasted(question);
         let is_taken = pasted.is_some() && self.is_taken(question);
         let login = self.credentials.login.clone();
-        let other_user = login.is_some() && cause == Some(Cause::Changed(USERNAME));
-        let stored = question.known().and_then(Issued::pair).filter(|_| !other_user);
+        let other_login = login.is_some() && matches!(cause, Some(Cause::Changed(USERNAME | PASSWORD)));
+        let stored = Self::stored(question, cause).filter(|_| !other_login);
         let endpoint = self.spec.endpoint.clone();
         match (pasted.filter(|_| !is_taken).or(stored), login) {
             (Some(pair), _) => Ok(Ask::Extend(Extend { endpoint, pair })),
@@ -102,15 +125,18 @@ impl Side for Session<'_> {
         question.state.intent.as_ref()?.honoured_until(&observed.holder, self.desk.now, observed.call_timeout)
     }
 
-    fn notices(&self, _: &Question<'_>) -> Vec<Finding> {
-        self.credentials.problem.iter().cloned().collect()
+    fn notices(&self, question: &Question<'_>) -> Vec<Finding> {
+        let is_refused = question.state.login_refused && self.credentials.login.is_some();
+        let refused = is_refused.then(|| verdict::login_refused_meanwhile(&self.spec.credentials.secret_ref.name));
+        self.credentials.problem.iter().cloned().chain(refused).collect()
     }
 
     fn is_provisional(&self, question: &Question<'_>) -> bool {
         self.is_taken(question) != self.desk.observed.neighbours.sharing.before_us
     }
 
-    fn remedy(&self) -> String {
-        verdict::session_remedy(&self.spec.credentials.secret_ref.name)
+    fn remedy(&self, kind: FailureKind) -> String {
+        let secret = &self.spec.credentials.secret_ref.name;
+        if kind == FailureKind::LoginRefused { verdict::login_remedy(secret) } else { verdict::session_remedy(secret) }
     }
 }

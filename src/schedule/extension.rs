@@ -10,17 +10,28 @@ use std::time::Duration;
 
 /// The jitter takes up to this part of the lead.
 const JITTER_PART: u32 = 10;
+/// Where it is to come late, it comes in this part of the lead.
+const LAST_PART: u32 = 4;
 
 impl Terms {
     /// The moment at which time alone calls for extending the session.
     pub fn next_extension(&self, issued: &Issued, life: &Life, now: Now) -> Due {
+        self.extension(issued, life, now, self.before_the_end(issued))
+    }
+
+    /// The last moment for it that leaves room for a few tries.
+    pub fn last_extension(&self, issued: &Issued, life: &Life, now: Now) -> Due {
+        self.extension(issued, life, now, self.before_the_end(issued) / LAST_PART)
+    }
+
+    fn extension(&self, issued: &Issued, life: &Life, now: Now, before_the_end: Duration) -> Due {
         if issued.is_from_the_future(now) {
             return Due { cause: Cause::ClockDoubt, at: now.mono };
         }
         let at = match life.expires {
             // It would kill a token that workloads may well be using, again and again.
             Some(_) if issued.lifetime_seconds == Some(0) => life.answered + MINUTE,
-            Some(expires) => expires - self.before_the_end(issued),
+            Some(expires) => expires - before_the_end,
             None => now.moment_of(self.daily_extension(issued)),
         };
         Due { cause: Cause::Extension, at }
@@ -32,11 +43,12 @@ impl Terms {
         issued.expiration_time.map_or_else(|| self.daily_extension(issued), before_the_end)
     }
 
-    /// The lead and the jitter: `refreshBefore`, by default a third of the reported lifetime, never more than half of it;
-    /// and up to a tenth of that, so that sessions that began together do not end together.
+    /// The lead and the jitter: `refreshBefore`, by default a third of the reported lifetime, never more than half of it nor
+    /// less than a twentieth (at its end it is too late); and up to a tenth of that, so that sessions that began together
+    /// do not end together.
     fn before_the_end(&self, issued: &Issued) -> Duration {
         let lifetime = Duration::from_secs(issued.lifetime_seconds.unwrap_or_default());
-        let lead = self.refresh_before.unwrap_or(lifetime / 3).min(lifetime / 2);
+        let lead = self.refresh_before.unwrap_or(lifetime / 3).clamp(lifetime / 20, lifetime / 2);
         let expires = issued.first_expiration_time.map_or(0, Timestamp::as_second);
         let part = spread(&format!("{}/{expires}", self.spread)) % 1000;
         lead + (lead / JITTER_PART).mul_f64(part as f64 / 1000.0)

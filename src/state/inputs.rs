@@ -74,12 +74,23 @@ impl Inputs {
         self.version == recorded.version && !mine.is_empty() && mine != theirs
     }
 
-    /// These, and of `older` those that another issuer is asked with.
+    /// True when this value was given.
+    pub fn knows(&self, name: &str) -> bool {
+        self.hashes.get(name).is_some_and(|hash| !hash.is_empty())
+    }
+
+    /// True when the value `name` is `value`.
+    pub(super) fn is(&self, salt: &str, name: &str, value: &str) -> bool {
+        self.version == Self::VERSION && self.hashes.get(name) == Some(&keyed(salt, name, value))
+    }
+
+    /// These, and of `older` those that are not given here: that a value is gone for a while, or belongs to another issuer,
+    /// is no reason to take it for a new one when it is back.
     pub(super) fn over(mut self, older: &Inputs) -> Self {
         if self.version == older.version {
-            let kept = older.hashes.iter().filter(|(name, _)| !self.hashes.contains_key(*name));
-            let kept: Vec<_> = kept.map(|(name, hash)| (name.clone(), hash.clone())).collect();
-            self.hashes.extend(kept);
+            let missing = older.hashes.iter().filter(|(name, _)| !self.knows(name));
+            let missing: Vec<_> = missing.map(|(name, hash)| (name.clone(), hash.clone())).collect();
+            self.hashes.extend(missing);
         }
         self
     }

@@ -112,8 +112,12 @@ impl Issued {
 
     /// The pair of a session that the issuer has not declared over.
     pub fn pair(&self) -> Option<Pair> {
-        let refresh_token = self.refresh_token.clone().filter(|_| !self.ended)?;
-        Some(Pair { token: self.token.clone(), refresh_token })
+        self.any_pair().filter(|_| !self.ended)
+    }
+
+    /// The pair of a session, over or not.
+    pub fn any_pair(&self) -> Option<Pair> {
+        Some(Pair { token: self.token.clone(), refresh_token: self.refresh_token.clone()? })
     }
 
     /// True for a token that is extended before its end, not replaced after it.

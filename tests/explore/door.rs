@@ -44,13 +44,13 @@ impl Service<http::Request<Body>> for Door {
         Box::pin(async move {
             let target = target(request.method().as_str(), request.uri().path());
             let is_read = target.as_ref().is_none_or(|(verb, _)| *verb == Verb::Get);
+            let bytes = request.into_body().collect_bytes().await.map_err(|_| Gone)?;
+            let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            let target = target.map(|(verb, key)| (verb, named(key, &body)));
             let request_name = match &target {
                 Some((verb, key)) => told(*verb, key),
                 None => "Event".to_owned(),
             };
-            let bytes = request.into_body().collect_bytes().await.map_err(|_| Gone)?;
-            let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-            let target = target.map(|(verb, key)| (verb, named(key, &body)));
             let (process, to) = (door.process.clone(), To::ApiServer);
             let trip = Trip { process, to, request: request_name, is_read, way: WAY, patience: PATIENCE };
             let process = door.process;

@@ -6,7 +6,7 @@ use crate::stage::{Stage, base64, key, secret};
 use crate::world::World;
 use issuer_simulator::analysis::peak_in_flight;
 use issuer_simulator::application::NewApplication;
-use issuer_simulator::fault::{Action, Fault, Stage as When};
+use issuer_simulator::fault::{Action, FailBody, Fault, Stage as When};
 use issuer_simulator::journal::{Call, Journal, Token};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -239,4 +239,67 @@ fn each_resource_is_judged_for_itself() {
     });
     let broken = check(&history);
     assert!(!broken.is_empty() && broken.iter().all(|broken| broken.starts_with("resource-001: ")), "{broken:#?}");
+}
+
+/// What other applications do to `resource-000`, for a while from second 30 on: how late its rotations are, in seconds.
+fn lateness<F: Future<Output = ()>>(size: usize, validity: &str, script: impl FnOnce(Arc<Stage>) -> F) -> Vec<f64> {
+    let history = play(size, validity, script);
+    let generations = generations(&history.journal);
+    let tokens = &generations[owner(0).as_str()];
+    tokens.windows(2).map(|pair| seconds(pair[1].birth.duration_since(pair[0].expires.unwrap()))).collect()
+}
+
+#[test]
+fn resources_whose_secrets_cannot_be_written_delay_no_other() {
+    let late = lateness(1, "60s", async |stage| {
+        stage.start("A");
+        stage.pause(10.0).await;
+        stage.world.inside().unwritable = Some("resource-1");
+        (100..160).for_each(|number| appears(&stage, number, "60s"));
+        stage.pause(400.0).await;
+    });
+    println!("beside 60 that cannot be written: late by {late:.2?} s");
+    assert!(late.len() >= 6 && late.iter().all(|late| *late < 5.5), "{late:?}");
+    assert!(late[1..].iter().all(|late| *late < 1.0), "{late:?}");
+}
+
+#[test]
+fn resources_whose_secrets_cannot_be_written_do_not_prolong_an_outage() {
+    let history = play(1, "60s", async |stage| {
+        stage.start("A");
+        stage.pause(10.0).await;
+        stage.world.inside().issuers.faults().push(Fault::always(Action::Reset { at: When::BeforeWork }));
+        stage.world.inside().unwritable = Some("resource-1");
+        (100..110).for_each(|number| appears(&stage, number, "60s"));
+        stage.pause(120.0).await;
+        stage.user("ends the outage", false);
+        stage.world.inside().issuers.faults().clear();
+        stage.pause(60.0).await;
+    });
+    let end = history.entries.iter().find(|entry| matches!(entry.what, What::User { .. })).unwrap().at;
+    let tokens = generations(&history.journal).remove(owner(0).as_str()).unwrap();
+    let healed = tokens.iter().find(|token| token.birth > end);
+    let healed = seconds(healed.expect("a token after the outage").birth.duration_since(end));
+    println!("an outage beside 10 that cannot be written: healed after {healed:.2} s");
+    assert!(healed < 20.0, "{healed}");
+}
+
+#[test]
+fn one_resource_for_which_the_endpoint_fails_delays_no_other() {
+    for (what, action) in [
+        (
+            "refused by what stands before it",
+            Action::Fail { status: 403, retry_after: None, body: FailBody::Html, at: When::BeforeWork },
+        ),
+        ("left without an answer", Action::Hang { at: When::BeforeWork }),
+    ] {
+        let late = lateness(2, "1h", async |stage| {
+            stage.start("A");
+            stage.pause(20.0).await;
+            stage.world.inside().issuers.faults().push(Fault::always(action).only_for(owner(1)));
+            stage.pause(4.0 * 3600.0).await;
+        });
+        println!("beside one that is {what}: late by {late:.2?} s");
+        assert!(late.len() >= 3 && late.iter().all(|late| *late < 0.5), "{late:?}");
+    }
 }

@@ -37,13 +37,13 @@ fn no_call_is_begun_under_a_lease_that_grew_old_while_the_call_was_announced() {
         stage.put_session_credentials(&[Given::Pair(USER)]);
         stage.put_session(json!({}));
         let (lease, tenure) = watch::channel(renewed_at(0));
-        stage.world.inside().lag = CALLS_FOR;
+        stage.world.inside().lag[1] = CALLS_FOR;
         stage.start_under("A", BUDGET, Leadership::elected(tenure, CALLS_FOR));
         stage.pause(20.0).await;
         let is_announced = |what: &What| matches!(what, What::Changed(change) if change.key == crate::stage::secret(crate::stage::STATE));
         assert!(stage.world.inside().entries.iter().any(|entry| is_announced(&entry.what)), "nothing was announced");
         assert_eq!(questions(&stage), 0);
-        stage.world.inside().lag = Duration::ZERO;
+        stage.world.inside().lag[1] = Duration::ZERO;
         lease.send_replace(renewed_at(20));
         stage.pause(2.0).await;
         assert_eq!(questions(&stage), 1);

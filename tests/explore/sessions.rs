@@ -2,7 +2,7 @@
 
 use crate::judge::What;
 use crate::scenarios::asked;
-use crate::stage::{Given, NAME, OTHER_USER, PASSWORD, STATE, Stage, USER, resource, secret};
+use crate::stage::{Given, NAME, OTHER_USER, PASSWORD, SESSION_CREDENTIALS, STATE, Stage, USER, resource, secret};
 use issuer_simulator::fault::{Action, Fault, Stage as When};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -89,6 +89,46 @@ pub(crate) async fn session_username_changed(stage: &Arc<Stage>) {
     stage.user("changes the user name", true);
     stage.put_session_credentials(&[Given::Login(OTHER_USER, PASSWORD)]);
     stage.pause(5.0).await;
+}
+
+/// Nothing of it is needed meanwhile, and nothing of it is new afterwards.
+pub(crate) async fn session_credentials_gone_and_back(stage: &Arc<Stage>) {
+    settled(stage, &[PAIR, LOGIN]).await;
+    stage.user("deletes the credentials Secret", false);
+    stage.delete(secret(SESSION_CREDENTIALS));
+    asked(stage).await;
+    stage.pause(2.0).await;
+    stage.user("makes it anew", false);
+    stage.put_session_credentials(&[PAIR, LOGIN]);
+    stage.pause(4.0).await;
+}
+
+pub(crate) async fn session_login_added(stage: &Arc<Stage>) {
+    settled(stage, &[PAIR]).await;
+    stage.user("adds a login", false);
+    stage.put_session_credentials(&[PAIR, LOGIN]);
+    stage.pause(8.0).await;
+}
+
+pub(crate) async fn session_pair_changed_in_call(stage: &Arc<Stage>) {
+    settled(stage, &[PAIR]).await;
+    stage.account(OTHER_USER);
+    asked(stage).await;
+    stage.user("pastes another pair", true);
+    stage.put_session_credentials(&[Given::Pair(OTHER_USER)]);
+    stage.pause(5.0).await;
+}
+
+/// Its session is kept alive, and the token that it holds for as long as can be.
+pub(crate) async fn session_token_immutable(stage: &Arc<Stage>) {
+    settled(stage, &[PAIR]).await;
+    stage.user("makes the token Secret immutable", false);
+    stage.trouble("the token Secret cannot be written", 14);
+    stage.put_secret(NAME, json!({"immutable": true}));
+    stage.pause(14.0).await;
+    stage.user("deletes the token Secret", false);
+    stage.delete(secret(NAME));
+    stage.pause(4.0).await;
 }
 
 /// The issuer ends the session, which shows when it is extended, 5 s later.

@@ -187,8 +187,13 @@ impl Stage {
 
     /// Registers an account, with the pair that a scenario pastes.
     pub(crate) fn account(&self, user: &str) {
+        self.account_with_pair_for(user, Life::Millis(30_000));
+    }
+
+    /// The same, the pair living for so long.
+    pub(crate) fn account_with_pair_for(&self, user: &str, life: Life) {
         let new = NewSession::account(user, PASSWORD).valid_for(VALIDITY_SECONDS);
-        let new = new.with_pair(pasted(user), format!("{} refresh", pasted(user)), Life::Millis(30_000));
+        let new = new.with_pair(pasted(user), format!("{} refresh", pasted(user)), life);
         let now = self.now();
         self.world.inside().issuers.add_session(new, now);
     }

@@ -55,8 +55,10 @@ pub(crate) struct Inside {
     pub(crate) planted: Planted,
     pub(crate) points: Vec<Point>,
     pub(crate) is_counting: bool,
-    /// What each way of a write to the API server takes beside its usual time.
-    pub(crate) lag: Duration,
+    /// What each way to the API server takes beside its usual time: of a read, and of a write.
+    pub(crate) lag: [Duration; 2],
+    /// Secrets whose names begin so cannot be written: nobody answers.
+    pub(crate) unwritable: Option<&'static str>,
     faults: BTreeMap<usize, Fault>,
     deaths: mpsc::UnboundedSender<String>,
     step: SignedDuration,
@@ -79,7 +81,8 @@ impl World {
             planted,
             points: Vec::new(),
             is_counting: false,
-            lag: Duration::ZERO,
+            lag: [Duration::ZERO; 2],
+            unwritable: None,
             faults,
             deaths,
             step: SignedDuration::ZERO,
@@ -164,8 +167,11 @@ impl World {
         work: impl FnOnce(&mut Inside, Timestamp) -> T + Send + 'static,
     ) -> Option<T> {
         let (fault, is_down) = self.inside().arrives(self.now(), &trip);
-        let lag = if trip.to == To::ApiServer && !trip.is_read { self.inside().lag } else { Duration::ZERO };
-        let way = trip.way + lag;
+        let (way, hangs) = self.inside().way(&trip);
+        if hangs {
+            sleep(trip.patience).await;
+            return None;
+        }
         if is_down {
             sleep(way).await;
             return None;
@@ -243,6 +249,16 @@ impl Inside {
         let what = What::Fault { point: number, fault: fault.to_string(), request, until, lands_later };
         self.say(now, Some(process), what);
         Some(fault)
+    }
+
+    /// How long each way of a request takes, and whether nobody answers it.
+    fn way(&self, trip: &Trip) -> (Duration, bool) {
+        if trip.to == To::Issuer {
+            return (trip.way, false);
+        }
+        let is_unwritable = |prefix: &str| trip.request.contains(&format!(" Secret {prefix}"));
+        let hangs = !trip.is_read && self.unwritable.is_some_and(is_unwritable);
+        (trip.way + self.lag[usize::from(!trip.is_read)], hangs)
     }
 
     /// The fault that a request meets, and whether nobody is there to take it.

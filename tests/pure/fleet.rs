@@ -61,14 +61,21 @@ impl Caller {
         Self { call_key: key.into(), ..self }
     }
 
+    fn wish(&self) -> Wish<'_> {
+        let Self { member, endpoint, call_key, expires, is_retry, is_new } = self;
+        Wish { member, endpoint, call_key, expires: *expires, is_retry: *is_retry, is_new: *is_new }
+    }
+
+    fn lines_up(&self, fleet: &mut Fleet, now: f64) -> (Admission, Vec<Wake>) {
+        fleet.line_up(&self.wish(), at(now))
+    }
+
     fn asks(&self, fleet: &mut Fleet, now: f64) -> Admission {
         self.asks_at(fleet, at(now))
     }
 
     fn asks_at(&self, fleet: &mut Fleet, now: Moment) -> Admission {
-        let Self { member, endpoint, call_key, expires, is_retry, is_new } = self;
-        let (expires, is_retry, is_new) = (*expires, *is_retry, *is_new);
-        fleet.admit(&Wish { member, endpoint, call_key, expires, is_retry, is_new }, now)
+        fleet.admit(&self.wish(), now)
     }
 
     fn ends(&self, fleet: &mut Fleet, outcome: Outcome, now: f64) -> Vec<Wake> {

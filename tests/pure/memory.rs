@@ -3,8 +3,9 @@
 use crate::facts::{Cluster, now};
 use jiff::SignedDuration;
 use serde_json::json;
+use syniverse_token_operator::api::SyniverseTokenStatus;
 use syniverse_token_operator::issuer::Cause;
-use syniverse_token_operator::memory::Sleep;
+use syniverse_token_operator::memory::{Memory, Sleep};
 use syniverse_token_operator::moment::Now;
 
 fn stepped(at: Now, seconds: i64) -> Now {
@@ -61,4 +62,16 @@ fn a_skew_of_the_issuers_clock_is_told_once_until_it_has_been_gone() {
     let mut memory = Cluster::new(json!({})).memory;
     let told: Vec<_> = [30, 31, -400, 5, -31].into_iter().map(|seconds| memory.saw_skew(seconds)).collect();
     assert_eq!(told, [false, true, false, false, true]);
+}
+
+#[test]
+fn what_was_said_before_another_one_acted_is_forgotten() {
+    let mut memory = Memory::new(now(0.0).mono);
+    let said = || Some(SyniverseTokenStatus { fingerprint: Some("said".into()), ..SyniverseTokenStatus::default() });
+    memory.acts_since(now(1.0).mono);
+    (memory.status, memory.said) = (said(), said());
+    memory.acts_since(now(1.0).mono);
+    assert_eq!((&memory.status, &memory.said), (&said(), &said()));
+    memory.acts_since(now(100.0).mono);
+    assert_eq!((memory.status, memory.said), (None, None));
 }

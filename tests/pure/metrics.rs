@@ -105,10 +105,19 @@ fn dead_time_runs_from_the_first_instant_past_the_end_until_the_next_token_is_wr
 fn a_token_that_an_extension_killed_is_dead_from_then_on() {
     let metrics = leading();
     metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(1.0));
-    metrics.superseded(&name(), now(10.0).mono);
+    metrics.superseded(&name(), "of another session", now(5.0).mono);
+    metrics.superseded(&name(), "a", now(10.0).mono);
     metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(10.5));
     metrics.passed(&name(), &pass("b", 40.0, ("True", "Issued"), Some(11.0)), now(11.0));
     assert_eq!((dead(&metrics, 30.0, "superseded"), dead(&metrics, 30.0, "expired")), (1.0, 0.0));
+}
+
+#[test]
+fn a_dead_token_is_counted_until_nobody_can_read_it() {
+    let metrics = leading();
+    metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(1.0));
+    metrics.passed(&name(), &Pass { delivered: None, ..pass("a", 20.0, ("False", "WriteFailed"), None) }, now(25.0));
+    assert_eq!(dead(&metrics, 99.0, "expired"), 5.0);
 }
 
 #[test]

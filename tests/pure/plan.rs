@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_operator::facts::Neighbours;
 use syniverse_token_operator::issuer::{Cause, Failure, FailureKind};
-use syniverse_token_operator::memory::Circumstances;
+use syniverse_token_operator::memory::{Circumstances, Target};
 use syniverse_token_operator::plan::Call;
 use syniverse_token_operator::reason::Reason;
 
@@ -389,6 +389,23 @@ fn neighbours_decide_only_the_name_of_a_refusal() {
 }
 
 #[test]
+fn an_endpoint_is_called_unavailable_only_where_nobody_is_known_to_be_served_by_it() {
+    let mut cluster = Cluster::new(json!({}));
+    let call = cluster.call(now(0.0));
+    fail(&mut cluster, &call, FailureKind::Unavailable, 0.0);
+    for (endpoint_down, succeed, reason) in [
+        (false, None, Reason::RefreshFailed),
+        (true, None, Reason::IssuerUnavailable),
+        (true, Some(false), Reason::IssuerUnavailable),
+        (false, Some(false), Reason::IssuerUnavailable),
+        (true, Some(true), Reason::RefreshFailed),
+    ] {
+        cluster.observed.neighbours = Neighbours { endpoint_down, succeed, ..Neighbours::default() };
+        assert_eq!(cluster.rest(now(0.1)).1, [reason], "{endpoint_down} {succeed:?}");
+    }
+}
+
+#[test]
 fn a_suspended_resource_is_repaired_and_not_refreshed() {
     let mut cluster = Cluster::with_token(json!({}));
     cluster.respec(json!({"suspend": true}));
@@ -440,10 +457,27 @@ fn a_write_that_failed_is_tried_again_later_and_nothing_is_asked_meanwhile() {
     let mut cluster = Cluster::with_token(json!({}));
     let call = cluster.call(now(600.0));
     cluster.receive(&call, now(600.0), "second", 600);
-    cluster.memory.write_failed("failed to write Secret x: HTTP 500".into(), now(600.0).mono, 1);
+    cluster.memory.write_failed(Target::State, "failed to write Secret x: HTTP 500".into(), now(600.0).mono, 1);
     let (until, reasons) = cluster.rest(now(600.0));
     assert_eq!(reasons, [Reason::WriteFailed]);
     assert!(until.is_some_and(|until| until <= now(601.0).mono));
+    cluster.rest(now(602.0));
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
+}
+
+#[test]
+fn a_token_secret_that_cannot_be_written_holds_up_neither_its_state_nor_the_next_call() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.answer(now(540.0), "first", 60);
+    let call = cluster.call(now(600.0));
+    cluster.receive(&call, now(600.0), "second", 600);
+    cluster.memory.write_failed(Target::Token, "failed to write Secret messaging: HTTP 500".into(), now(600.0).mono, 1);
+    let (until, reasons) = cluster.rest(now(600.0));
+    assert_eq!((reasons, until <= Some(now(601.0).mono)), (vec![Reason::WriteFailed], true));
+    assert_eq!(
+        (cluster.state().active_token().unwrap().token.expose(), cluster.token("accessToken")),
+        ("second", Some("first".into()))
+    );
     cluster.rest(now(602.0));
     assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use syniverse_token_operator::facts::Sharing;
 use syniverse_token_operator::intent::Intent;
 use syniverse_token_operator::issuer::{Ask, Cause, FailureKind};
+use syniverse_token_operator::memory::Target;
 use syniverse_token_operator::plan::{Call, Step};
 use syniverse_token_operator::reason::Reason;
 use syniverse_token_operator::status::{Standing, status};
@@ -126,8 +127,8 @@ fn it_is_extended_a_third_of_its_life_before_its_end_and_at_most_a_tenth_of_that
 }
 
 #[test]
-fn refresh_before_is_the_lead_and_never_more_than_half_of_the_life() {
-    for (before, range) in [("60s", 534.0..=540.0), ("500s", 270.0..=300.0)] {
+fn refresh_before_is_the_lead_and_never_more_than_half_nor_less_than_a_twentieth_of_the_life() {
+    for (before, range) in [("60s", 534.0..=540.0), ("500s", 270.0..=300.0), ("0s", 567.0..=570.0)] {
         let mut cluster = settled(&LOGIN);
         std::sync::Arc::make_mut(&mut cluster.observed.resource).spec.refresh_before = Some(before.into());
         let due = wait_of(&mut cluster, 0.0);
@@ -243,6 +244,98 @@ fn a_changed_password_alone_is_tried_only_where_the_login_has_failed() {
 }
 
 #[test]
+fn a_login_that_was_refused_beside_a_live_session_is_said_and_tried_again_once_it_is_corrected() {
+    let login = |password: &'static str| [("username", "other"), ("password", password)];
+    let mut cluster = settled(&LOGIN);
+    cluster.give(&login("mistyped"));
+    cluster.fail(now(10.0), FailureKind::LoginRefused);
+    for restarted in [false, true] {
+        assert!(wait_of(&mut cluster, 11.0) > 300.0, "{restarted}");
+        assert_eq!(ready(&cluster, 11.0), "True LoginRefused");
+        cluster.restart(now(11.0));
+    }
+    cluster.give(&login("right"));
+    let call = cluster.call(now(12.0));
+    assert_eq!((asked(&call).as_str(), call.cause), ("log in other", Cause::Changed("password")));
+    cluster.receive(&call, now(12.0), "second", 600);
+    cluster.settle(now(12.0));
+    assert_eq!(ready(&cluster, 12.0), "True Issued");
+    cluster.give(&login("another"));
+    assert!(wait_of(&mut cluster, 13.0) > 300.0, "it is no cause any more");
+}
+
+#[test]
+fn values_that_were_gone_for_a_while_are_no_new_ones() {
+    let mut cluster = settled(&[PAIR, LOGIN].concat());
+    cluster.observed.credentials = None;
+    cluster.answer(now(400.0), "second", 600);
+    cluster.give(&[PAIR, LOGIN].concat());
+    assert!(wait_of(&mut cluster, 401.0) > 300.0);
+    cluster.give(&OTHER_LOGIN);
+    assert_eq!(asked(&cluster.call(now(402.0))), "log in other", "this one is");
+}
+
+#[test]
+fn a_login_that_is_added_to_a_live_pair_waits_until_it_is_needed() {
+    let mut cluster = settled(&PAIR);
+    cluster.give(&[PAIR, LOGIN].concat());
+    assert!(wait_of(&mut cluster, 10.0) > 300.0);
+    cluster.fail(now(400.0), FailureKind::Ended);
+    assert_eq!(asked(&cluster.call(now(400.0))), "log in user");
+}
+
+#[test]
+fn to_another_endpoint_a_pair_is_worth_a_try_that_was_said_to_be_over() {
+    let mut cluster = settled(&PAIR);
+    let at = |cluster: &mut Cluster, endpoint: &str| {
+        let resource = std::sync::Arc::make_mut(&mut cluster.observed.resource);
+        resource.spec.session.as_mut().unwrap().endpoint = endpoint.into();
+    };
+    at(&mut cluster, "https://wrong.example.com/token");
+    cluster.fail(now(10.0), FailureKind::Ended);
+    assert_eq!(cluster.rest(now(10.0)).1, [Reason::SessionLost]);
+    at(&mut cluster, "https://sma.example.com/token");
+    assert_eq!(asked(&cluster.call(now(20.0))), "extend first");
+    cluster.fail(now(20.0), FailureKind::Ended);
+    assert_eq!(cluster.rest(now(20.0)), (None, vec![Reason::SessionLost]), "once");
+}
+
+#[test]
+fn a_session_is_kept_alive_as_late_as_is_safe_while_its_token_secret_cannot_be_written() {
+    let (mut cluster, mut refused) = (settled(&PAIR), settled(&PAIR));
+    cluster.observed.token.as_mut().unwrap().immutable = Some(true);
+    let (until, reasons) = cluster.rest(now(400.0));
+    assert_eq!(reasons, [Reason::SecretImmutable]);
+    let due = until.unwrap().until(now(0.0).mono).as_secs_f64();
+    assert!((540.0..=550.0).contains(&due), "{due}");
+    cluster.answer(now(due), "second", 600);
+    assert_eq!(
+        (cluster.token("accessToken").as_deref(), cluster.steps[..2].to_vec()),
+        (Some("first"), vec!["announcement", "state"])
+    );
+
+    // The API server takes the state Secret, but not the token Secret.
+    refused.observed.token = None;
+    let mut failing = |at: f64| refused.memory.write_failed(Target::Token, "failed".into(), now(at).mono, 1);
+    failing(540.0);
+    assert_eq!(refused.rest(now(540.0)).1, [Reason::WriteFailed]);
+    let call = refused.call(now(550.0 - 0.001));
+    assert_eq!(asked(&call), "extend first");
+}
+
+#[test]
+fn a_token_that_an_answer_in_hand_has_superseded_is_not_ready() {
+    let mut cluster = settled(&LOGIN);
+    let call = cluster.call(now(400.0));
+    assert_eq!(ready(&cluster, 400.0), "True Issued");
+    cluster.receive(&call, now(400.0), "second", 600);
+    cluster.memory.write_failed(Target::State, "failed".into(), now(400.0).mono, 1);
+    assert_eq!(ready(&cluster, 400.0), "False WriteFailed");
+    cluster.settle(now(406.0));
+    assert_eq!(ready(&cluster, 406.0), "True Issued");
+}
+
+#[test]
 fn values_that_are_missing_are_named_and_cost_a_live_session_nothing() {
     let mut cluster = Cluster::session(&[]);
     assert_eq!(cluster.rest(now(0.0)), (None, vec![Reason::CredentialsIncomplete]));
@@ -263,6 +356,22 @@ fn a_pair_that_another_resource_was_given_first_is_left_to_it() {
     assert_eq!(cluster.rest(now(0.0)), (None, vec![Reason::SessionShared]));
     cluster.give(&[PAIR, LOGIN].concat());
     assert_eq!(asked(&cluster.call(now(0.0))), "log in user");
+}
+
+#[test]
+fn what_was_said_of_a_shared_pair_says_nothing_of_another_one() {
+    let mut cluster = Cluster::session(&PAIR);
+    cluster.observed.neighbours.sharing = Sharing { here: true, before_us: true, ..Sharing::default() };
+    let said = cluster.plan(now(0.0)).findings.remove(0);
+    // Another process begins, and has not met the other resource yet.
+    cluster.observed.neighbours.sharing = Sharing::default();
+    let condition = json!({"type": "Ready", "status": "False", "reason": said.reason.as_str(), "message": said.message,
+        "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    std::sync::Arc::make_mut(&mut cluster.observed.resource).status =
+        Some(serde_json::from_value(json!({"conditions": [condition]})).unwrap());
+    assert_eq!(cluster.rest(now(1.0)), (Some(now(60.0).mono), vec![Reason::SessionShared]));
+    cluster.give(&OTHER_PAIR);
+    assert_eq!(asked(&cluster.call(now(2.0))), "extend newer");
 }
 
 #[test]

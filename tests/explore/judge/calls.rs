@@ -35,8 +35,10 @@ pub(crate) struct Calls {
     unrecorded: HashSet<String>,
     /// The last call brought nothing, or what it brought died with its process.
     is_open: bool,
-    /// Somebody gave cause for a call, and none has been answered since.
-    is_wanted: bool,
+    /// When somebody gave cause for a call, if none has been made since and answered.
+    wanted: Option<Timestamp>,
+    /// When each process asked last.
+    asked: HashMap<String, Timestamp>,
     checks: HashMap<String, usize>,
     /// When a write that a process has given up, or left behind, takes effect.
     landing: Option<Timestamp>,
@@ -55,7 +57,7 @@ impl Calls {
                 self.is_open |= !dead.is_empty();
             }
             What::User { is_cause, .. } => {
-                self.is_wanted |= is_cause;
+                self.wanted = is_cause.then_some(entry.at).or(self.wanted);
                 self.allowance += CALLS_MORE;
             }
             // The steps of a boundary, or a retry every 4 s while it lasts.
@@ -94,7 +96,9 @@ impl Calls {
             },
             What::Asked(question) => return self.asked(part, facts, &process, question, entry.at),
             What::Answered { given: Given::Token(token), .. } => {
-                (self.is_open, self.is_wanted) = (false, false);
+                self.is_open = false;
+                let asked = self.asked.get(&process).copied();
+                self.wanted.take_if(|wanted| asked.is_none_or(|asked| asked > *wanted));
                 self.unrecorded.insert(process.clone());
                 let base =
                     facts.base_of(&process).filter(|_| facts.knows(&process) && !self.ever_recorded.contains(token));
@@ -126,6 +130,7 @@ impl Calls {
     ) -> Option<String> {
         let has_cause = facts.is_refresh_wanted() || self.has_cause(part, facts, question, at);
         self.is_open = true;
+        self.asked.insert(process.to_owned(), at);
         // A pair whose time is over before it could be recorded makes way.
         let is_over =
             |token: &Token| token.api == Api::Session && token.expires.is_some_and(|end| end <= at + ROUNDING);
@@ -154,7 +159,7 @@ impl Calls {
         // What extends a session is not in its token Secret.
         let left = self.delivered.as_ref().filter(|_| question.api() == Api::Application);
         let Some(recorded) = self.recorded.as_ref().or(left) else { return true };
-        if self.is_open || self.is_wanted {
+        if self.is_open || self.wanted.is_some() {
             return true;
         }
         // Of the other API: this is a first issue.

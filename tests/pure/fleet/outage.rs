@@ -214,7 +214,9 @@ fn all_who_wait_or_failed_are_released_in_order_at_the_budgeted_rate() {
     let (mut fleet, healed) = (fleet(Budget { in_flight: 16, per_second: 10 }), caller("healed", 0.0));
     healed.calls(&mut fleet, UNAVAILABLE, 0.0);
     healed.calls(&mut fleet, Answered, 1.0);
-    bring_down(&mut fleet, &failed);
+    for (second, caller) in [(8.0, &failed), (9.0, &prober), (10.0, &failed)] {
+        caller.calls(&mut fleet, UNAVAILABLE, second);
+    }
     for waiting in [&prober, &caller("late", 99.0), &caller("soon", 50.0)] {
         later(waiting.asks(&mut fleet, 10.5));
     }
@@ -227,4 +229,54 @@ fn all_who_wait_or_failed_are_released_in_order_at_the_budgeted_rate() {
     assert!(fleet.take_release(&failed.member));
     assert!(!fleet.take_release(&failed.member) && !fleet.take_release(&prober.member));
     assert_eq!(failed.again().asks_at(&mut fleet, released[0].1), Go);
+}
+
+#[test]
+fn failures_of_one_resource_hold_up_nobody_whom_the_endpoint_has_served() {
+    let [bad, served, newcomer] = ["bad", "served", "newcomer"].map(|name| caller(name, 0.0));
+    let mut fleet = fleet(ROOMY);
+    served.calls(&mut fleet, Answered, 0.0);
+    for second in [1.0, 2.0, 3.0] {
+        bad.calls(&mut fleet, UNAVAILABLE, second);
+    }
+    let down_for = |fleet: &Fleet, who: &Caller| fleet.neighbours(&who.member, "e", "x", at(3.0)).endpoint_down;
+    assert_eq!([&bad, &served, &newcomer].map(|who| down_for(&fleet, who)), [true, false, false]);
+    assert!(later(bad.asks(&mut fleet, 3.0)) > at(3.0));
+    assert_eq!(served.asks(&mut fleet, 3.1), Go);
+    served.ends(&mut fleet, UNAVAILABLE, 3.2);
+    assert_eq!([&bad, &served, &newcomer].map(|who| down_for(&fleet, who)), [true; 3], "two of them are no accident");
+    fleet.forget(&served.member);
+    fleet.forget(&bad.member);
+    assert!(!down_for(&fleet, &newcomer));
+}
+
+#[test]
+fn a_prober_that_goes_to_another_endpoint_is_replaced_at_once() {
+    let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 0.0));
+    let mut fleet = down(ROOMY, &a);
+    later(b.asks(&mut fleet, 10.0));
+    later(c.asks(&mut fleet, 10.0));
+    assert_eq!(fleet.moves_to(&b.member, "other", at(10.5)), [(c.member, at(11.0))]);
+}
+
+#[test]
+fn who_announces_a_probe_and_does_not_make_it_is_followed_by_another_one() {
+    let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 0.0));
+    let mut fleet = down(ROOMY, &a);
+    later(b.asks(&mut fleet, 10.0));
+    later(c.asks(&mut fleet, 10.0));
+    assert_eq!(b.lines_up(&mut fleet, 11.0), (Go, vec![(c.member.clone(), at(12.0))]));
+    // b is still writing.
+    assert_eq!(c.asks(&mut fleet, 12.0), Go);
+}
+
+#[test]
+fn who_announces_a_probe_and_makes_it_is_alone_with_it() {
+    let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 0.0));
+    let mut fleet = down(ROOMY, &a);
+    later(b.asks(&mut fleet, 10.0));
+    later(c.asks(&mut fleet, 10.0));
+    assert_eq!(b.lines_up(&mut fleet, 11.0).0, Go);
+    assert_eq!(b.asks(&mut fleet, 11.1), Go);
+    assert!(later(c.asks(&mut fleet, 12.0)) > at(60.0));
 }

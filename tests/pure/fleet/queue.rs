@@ -184,6 +184,7 @@ fn a_resource_that_goes_to_another_endpoint_leaves_its_place() {
     let [a, b] = ["a", "b"].map(|name| caller(name, 9.0));
     assert_eq!(a.asks(&mut fleet, 0.0), Go);
     later(b.asks(&mut fleet, 0.0));
+    assert!(fleet.moves_to(&b.member, "other", at(0.0)).is_empty());
     assert_eq!(Caller { endpoint: "other".into(), ..b }.asks(&mut fleet, 0.0), Go);
     assert!(a.ends(&mut fleet, Answered, 1.0).is_empty());
 }
@@ -201,4 +202,23 @@ fn nothing_is_kept_of_who_is_gone() {
     fleet.forget(&gone.member);
     let left = format!("{fleet:?}");
     assert!(!left.contains("nowhere.example") && !left.contains("a-name"), "{left}");
+}
+
+#[test]
+fn who_announces_a_call_has_a_place_for_some_seconds_and_holds_nothing() {
+    let mut fleet = fleet(ONE);
+    let [hangs, next] = ["hangs", "next"].map(|name| caller(name, 0.0));
+    assert_eq!(hangs.lines_up(&mut fleet, 0.0).0, Go);
+    assert_eq!(later(next.asks(&mut fleet, 0.0)), at(5.0));
+    assert_eq!(next.asks(&mut fleet, 5.1), Go);
+    later(hangs.asks(&mut fleet, 5.2));
+}
+
+#[test]
+fn a_call_that_was_not_made_costs_no_permit() {
+    let mut fleet = fleet(Budget { in_flight: 9, per_second: 1 });
+    let [a, b] = ["a", "b"].map(|name| caller(name, 0.0));
+    assert_eq!(a.asks(&mut fleet, 0.0), Go);
+    fleet.ended("e", "a", &a.member, None, at(0.0));
+    assert_eq!(b.asks(&mut fleet, 0.0), Go);
 }
