@@ -88,8 +88,9 @@ pub struct SyniverseTokenSpec {
     pub session: Option<SessionSpec>,
     /// How long before its expiry the token is refreshed, as a duration such as 90s, 5m or 1h30m. At most half of
     /// the application's validity, unless that is 0s. If not set: a tenth of the validity but at most 5m; with
-    /// standbyCredentials a third of the validity but at most 1h. The time really used is never more than half of
-    /// the lifetime that the issuer reported.
+    /// standbyCredentials a third of the validity but at most 1h; of a session a third of its lifetime. The time
+    /// really used is never more than half of the lifetime that the issuer reported, and of a session not less than
+    /// a twentieth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = rules::duration)]
     pub refresh_before: Option<String>,
