@@ -4,7 +4,7 @@ use crate::api::SyniverseTokenStatus;
 use crate::fleet::ObjectName;
 use crate::issuer::{Ask, Cause, FailureKind};
 use crate::moment::{Moment, Now};
-use crate::pass::{NewToken, Pass};
+use crate::pass::{Delivered, NewToken, Pass};
 use crate::process::Usage;
 use crate::reason::{Reason, Weight};
 use crate::status::{ready, reason};
@@ -26,6 +26,8 @@ type SecondsTotal = Counter<f64, AtomicU64>;
 const LATENESS: [f64; 11] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0];
 /// Bounds of an issuer's latency, in seconds, up to the usual call timeout.
 const LATENCY: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Between two leaders nobody counts: the next one adds what was dead then, for up to this before it leads.
+const HAND_OVER: Duration = Duration::from_secs(30);
 /// The kinds of issuers.
 const APPLICATION: &str = "application";
 const SESSION: &str = "session";
@@ -67,6 +69,15 @@ struct Token {
     is_superseded: bool,
     /// Its time as a dead one is counted up to here.
     counted: Moment,
+}
+
+impl Token {
+    /// One whose time as a dead one is counted from then on.
+    fn of(delivered: &Delivered, counted: Moment) -> Self {
+        let issuer = ("issuer", if delivered.is_of_session { SESSION } else { APPLICATION });
+        let (fingerprint, dies) = (delivered.fingerprint.clone(), delivered.dies);
+        Self { fingerprint, issuer, dies, is_superseded: false, counted }
+    }
 }
 
 /// Registers a metric under its name and what it tells.
@@ -209,8 +220,8 @@ impl Metrics {
         }
     }
 
-    /// A pass over `name` came to an end.
-    pub fn passed(&self, name: &ObjectName, pass: &Pass, now: Now) {
+    /// A pass over `name` came to an end, in a process that leads since then.
+    pub fn passed(&self, name: &ObjectName, pass: &Pass, leads_since: Moment, now: Now) {
         self.passes.get_or_create(&[("outcome", "finished")]).inc();
         let Some(after) = &pass.after else { return };
         let before = pass.before.as_ref().and_then(reason);
@@ -222,6 +233,9 @@ impl Metrics {
         // The lead may have been lost while the pass ran: the series are another's then.
         if self.leads.get() != 0 {
             self.shows(name, after);
+            if let Some(found) = pass.found.as_ref().filter(|_| !tokens.contains_key(name)) {
+                tokens.insert(name.clone(), Token::of(found, leads_since - HAND_OVER));
+            }
             self.holds(&mut tokens, name, pass, now.mono);
         }
     }
@@ -251,13 +265,7 @@ impl Metrics {
             return;
         };
         let since = delivered.written.unwrap_or(now);
-        let token = Token {
-            fingerprint: delivered.fingerprint.clone(),
-            issuer: ("issuer", if delivered.is_of_session { SESSION } else { APPLICATION }),
-            dies: delivered.dies,
-            is_superseded: false,
-            counted: since,
-        };
+        let token = Token::of(delivered, since);
         let Some(before) = tokens.get_mut(name) else {
             tokens.insert(name.clone(), token);
             return;

@@ -5,7 +5,7 @@ use crate::issuer::{Answer, Cause, Failure};
 use crate::moment::Moment;
 
 /// What one pass did, for the report and for the next wake.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Pass {
     /// What was done, in order.
     pub deeds: Vec<Deed>,
@@ -15,7 +15,9 @@ pub struct Pass {
     pub after: Option<SyniverseTokenStatus>,
     /// The token that it brought into the token Secret, if that is worth telling.
     pub new_token: Option<NewToken>,
-    /// The token that the token Secret holds, if that is ours.
+    /// The token that the token Secret held when the pass began, if that was ours.
+    pub found: Option<Delivered>,
+    /// The token that it holds now, likewise.
     pub delivered: Option<Delivered>,
     /// When to look again; none = when something changes.
     pub wake: Option<Moment>,

@@ -10,7 +10,7 @@ use crate::issuer::Answer;
 use crate::memory::{Memory, Target};
 use crate::moment::{Moment, Now};
 use crate::observe::{ObserveError, observe};
-use crate::pass::{Deed, NewToken, Pass};
+use crate::pass::{Deed, Delivered, NewToken, Pass};
 use crate::plan::{Call, Plan, StateWrite, Step, plan};
 use crate::reason::Finding;
 use crate::schedule::retry::Delays;
@@ -43,10 +43,11 @@ pub async fn reconcile(
     memory.acts_since(observed.acting_since);
     let mut pass = Running { context, begun, observed, memory, deeds: Vec::new(), written: None };
     pass.remember();
-    match pass.run().await? {
-        Some(rest) => Ok(pass.conclude(rest).await),
-        None => Ok(Pass { deeds: pass.deeds, before: None, after: None, new_token: None, delivered: None, wake: None }),
-    }
+    let found = pass.found();
+    Ok(match pass.run().await? {
+        Some(rest) => Pass { found, ..pass.conclude(rest).await },
+        None => Pass { deeds: pass.deeds, ..Pass::default() },
+    })
 }
 
 /// A pass may take so long before it makes its call. One that took longer makes none: the answer would come when its time
@@ -178,6 +179,11 @@ impl Running<'_> {
         self.memory.saw_skew(ahead).then_some(Deed::SawSkew(ahead))
     }
 
+    fn found(&self) -> Option<Delivered> {
+        let now = self.now();
+        Standing::of(&self.observed, self.memory, &[], now).delivered(None, now.mono)
+    }
+
     /// What was read is remembered, unless this process knows something newer of the same state.
     fn remember(&mut self) {
         let Some(stored) = self.observed.stored_state() else { return };
@@ -268,7 +274,7 @@ impl Running<'_> {
         let before = self.memory.said.replace(after.clone()).or(stored);
         let wake = [rest.until, turns, retry].into_iter().flatten().min();
         let delivered = standing.delivered(self.written, now.mono);
-        Pass { deeds: self.deeds, before, after: Some(after), new_token, delivered, wake }
+        Pass { deeds: self.deeds, before, after: Some(after), new_token, found: None, delivered, wake }
     }
 
     /// Writes the status; when that fails, gives the moment to try again.

@@ -94,6 +94,6 @@ fn conclude(context: &Context, resource: &SyniverseToken, memory: &mut Memory, p
     let sleep = Sleep::until(pass.wake, now);
     (memory.failed_passes, memory.sleep) = (0, Some(sleep));
     context.reporter.report(resource, pass, now.mono);
-    context.metrics.passed(&ObjectName::of(resource), pass, now);
+    context.metrics.passed(&ObjectName::of(resource), pass, context.leadership.since(), now);
     sleep.left(now)
 }

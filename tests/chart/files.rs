@@ -85,7 +85,7 @@ fn compare(path: &str, value: &Value, schema: &Value, differences: &mut Vec<Stri
 
 /// Parts of Pods, whose defaults set a few of the fields that Kubernetes has.
 fn is_a_choice(path: &str) -> bool {
-    ["resources", "affinity", "podSecurityContext", "securityContext", "livenessProbe", "readinessProbe"]
+    ["resources", "affinity", "dnsConfig", "podSecurityContext", "securityContext", "livenessProbe", "readinessProbe"]
         .contains(&path)
 }
 

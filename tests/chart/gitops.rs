@@ -11,20 +11,40 @@ use std::{env, fs};
 
 const MANIFESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests");
 /// What only Helm's own objects carry.
-const OF_HELM: [&str; 3] = ["# Source: ", "helm.sh/chart: ", "app.kubernetes.io/managed-by: Helm"];
+const OF_HELM: [&str; 5] = [
+    "# Source: ",
+    "helm.sh/chart: ",
+    "helm.sh/resource-policy: ",
+    "app.kubernetes.io/managed-by: Helm",
+    "app.kubernetes.io/managed-by: \"Helm\"",
+];
 
 #[tokio::test]
 async fn the_manifests_are_what_the_chart_renders() {
     let helm = Helm::offline();
-    let chart = ["template", RELEASE, crate::helm::CHART, "--skip-tests", "--set", "crds.keep=false"];
-    let text = helm.run(&[&chart[..], &["--namespace", RELEASE]].concat()).await.unwrap();
-    let lines = text.lines().filter(|line| !OF_HELM.iter().any(|mark| line.trim_start().starts_with(mark)));
-    let mut plain = "# Made from the chart by `make manifests`.\n".to_owned();
-    for line in lines.filter(|line| !line.trim().is_empty()) {
-        plain += line.trim_end();
-        plain.push('\n');
+    let chart = ["template", RELEASE, crate::helm::CHART, "--skip-tests", "--namespace", RELEASE];
+    let text = helm.run(&chart).await.unwrap();
+    let (definition, rest): (Vec<_>, Vec<_>) = text
+        .split("\n---\n")
+        .map(|document| document.trim_start_matches("---\n"))
+        .partition(|document| document.contains("\nkind: CustomResourceDefinition\n"));
+    for (file, documents) in [("crd.yaml", definition), ("install.yaml", rest)] {
+        generated(&Path::new(MANIFESTS).join(file), &plain(&documents));
     }
-    generated(&Path::new(MANIFESTS).join("install.yaml"), &plain);
+}
+
+/// Without what is Helm's own.
+fn plain(documents: &[&str]) -> String {
+    let mut plain = "# Made from the chart by `make manifests`.\n".to_owned();
+    for document in documents {
+        plain += "---\n";
+        let lines = document.lines().filter(|line| !OF_HELM.iter().any(|mark| line.trim_start().starts_with(mark)));
+        for line in lines.filter(|line| !line.trim().is_empty()) {
+            plain += line.trim_end();
+            plain.push('\n');
+        }
+    }
+    plain
 }
 
 #[tokio::test]

@@ -33,8 +33,14 @@ async fn the_operators_account_may_write_secrets_of_syniversetokens_and_consenti
         made("to be kept when the SyniverseToken goes", adopting.clone()),
         changed("of a SyniverseToken", owned.clone(), owned.clone()),
         changed("that consents", adopting.clone(), adopting.clone()),
+        changed(
+            "that a person has given a finalizer",
+            with(&adopting, "finalizers", json!(["a/b"])),
+            with(&adopting, "finalizers", json!(["a/b"])),
+        ),
+        changed("whose consent goes", adopting.clone(), json!({})),
+        changed("made for Retain, and of the SyniverseToken from now on", retained(), owned.clone()),
         changed("to be kept from now on", owned.clone(), adopting.clone()),
-        changed("to go with the SyniverseToken from now on", adopting, owned),
     ] {
         let answer = room.write(&case).await;
         assert!(answer.is_ok(), "a Secret {}: {answer:?}", case.what);
@@ -67,7 +73,19 @@ async fn the_operators_account_may_write_no_other_secret_not_even_to_add_the_con
         changed("of something else", other.clone(), other.clone()),
         changed("of something else, taken over", other, owned.clone()),
         changed("of something else, that consents", both.clone(), both),
-        changed("of a SyniverseToken that does not control it", uncontrolled, owned),
+        changed("of a SyniverseToken that does not control it", uncontrolled, owned.clone()),
+        made("with a blank for consent", self::adopting(" ")),
+        made("that Helm would take for a release", with(&owned, "labels", json!({"owner": "helm"}))),
+        made(
+            "that Argo CD would take for a cluster",
+            with(&owned, "labels", json!({"argocd.argoproj.io/secret-type": "cluster"})),
+        ),
+        changed("that Helm would take for a release", owned.clone(), with(&owned, "labels", json!({"owner": "helm"}))),
+        made("with a finalizer", with(&owned, "finalizers", json!(["a/b"]))),
+        changed("with a finalizer", owned.clone(), with(&owned, "finalizers", json!(["a/b"]))),
+        changed("that consents, taken over", adopting.clone(), owned.clone()),
+        changed("that consents, with a mark", adopting.clone(), retained()),
+        changed("of a SyniverseToken, handed on", owned, room.owned_by("ConfigMap")),
         Case {
             what: "with a service account's token",
             before: None,
@@ -77,6 +95,18 @@ async fn the_operators_account_may_write_no_other_secret_not_even_to_add_the_con
     ] {
         let refusal = room.write(&case).await.expect_err(case.what).to_string();
         assert!(refusal.contains("the operator writes"), "a Secret {}: {refusal}", case.what);
+    }
+}
+
+#[tokio::test]
+async fn the_operators_account_makes_no_secret_immutable_and_no_release_of_helm() {
+    let room = Room::open().await;
+    let case = made("of a SyniverseToken", room.owned_by("SyniverseToken"));
+    let mut immutable = room.secret(&case, "immutable");
+    immutable.immutable = Some(true);
+    for secret in [immutable, room.secret(&case, "sh.helm.release.v1.victim.v2")] {
+        let refusal = room.secrets.create(&PostParams::default(), &secret).await.unwrap_err().to_string();
+        assert!(refusal.contains("the operator writes no"), "{refusal}");
     }
 }
 
@@ -114,6 +144,17 @@ async fn the_policy_is_never_in_the_operators_own_way() {
     stage.apply("borrower", spec).await;
     stage.until_ready("borrower").await;
     assert!(!operator.log().contains("ValidatingAdmissionPolicy"), "{}", operator.log());
+}
+
+/// As a SyniverseToken with deletionPolicy Retain leaves its Secrets.
+fn retained() -> Value {
+    json!({"annotations": {"syniverse.dev/adopt": NAME, "syniverse.dev/created-by": NAME}})
+}
+
+fn with(metadata: &Value, name: &str, value: Value) -> Value {
+    let mut metadata = metadata.clone();
+    metadata[name] = value;
+    metadata
 }
 
 fn adopting(name: &str) -> Value {
@@ -179,6 +220,7 @@ impl Room {
             }
         };
         if case.before.is_some() || result.is_ok() {
+            self.stage.change_secret(SECRET, json!({"metadata": {"finalizers": null}})).await;
             self.stage.delete_secret(SECRET).await;
         }
         result

@@ -23,7 +23,9 @@ async fn the_definition_is_that_of_the_code_and_is_kept() {
     let objects = rendered(json!({})).await;
     let definition = objects.the("CustomResourceDefinition");
     assert_eq!(definition["spec"], serde_json::to_value(api::crd()).unwrap()["spec"]);
-    assert_eq!(definition["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+    let kept = json!({"helm.sh/resource-policy": "keep", "kustomize.toolkit.fluxcd.io/prune": "disabled",
+        "argocd.argoproj.io/sync-options": "Prune=false,Delete=false"});
+    assert_eq!(definition["metadata"]["annotations"], kept);
     let objects = rendered(json!({"crds": {"keep": false}})).await;
     assert!(objects.the("CustomResourceDefinition")["metadata"]["annotations"].is_null());
 }
@@ -44,12 +46,24 @@ async fn a_misspelt_or_impossible_value_is_refused_and_named() {
         (json!({"privateEndpoints": ["10.0.0.0"]}), "/privateEndpoints/0"),
         (json!({"watchNamespaces": ["Not_A_Namespace"]}), "/watchNamespaces/0"),
         (json!({"image": {"digest": "latest"}}), "/image/digest"),
-        (json!({"proxy": {"url": "http://user:password@proxy.example.com"}}), "/proxy/url"),
+        (json!({"privateEndpoints": ["10.0.0.0/99"]}), "/privateEndpoints/0"),
+        (json!({"listenAddress": "999.0.0.1"}), "/listenAddress"),
+        (json!({"fullnameOverride": "Not_A_Name"}), "/fullnameOverride"),
         (json!({"podLabels": {"app.kubernetes.io/name": "mine"}}), "/podLabels"),
         (json!({"replicas": 2, "leaderElection": {"enabled": false}}), "leaderElection.enabled"),
         (json!({"caBundle": {"configMap": {"name": "a"}, "secret": {"name": "b"}}}), "caBundle.secret.name"),
         (json!({"proxy": {"url": "http://a", "fromSecret": {"name": "b"}}}), "proxy.fromSecret.name"),
         (json!({"serviceMonitor": {"enabled": true}, "podMonitor": {"enabled": true}}), "podMonitor.enabled"),
+        (json!({"serviceAccount": {"create": false}}), "serviceAccount.name"),
+        (json!({"callTimeout": "0s"}), "callTimeout must be above zero"),
+        (json!({"connectTimeout": "11s"}), "connectTimeout must not be longer"),
+        (json!({"callTimeout": "11s"}), "terminationGracePeriodSeconds must be at least callTimeout and 20 s"),
+        (
+            json!({"callTimeout": "1m30s", "terminationGracePeriodSeconds": 110}),
+            "leaderElection.leaseDuration must be longer",
+        ),
+        (json!({"leaderElection": {"leaseDuration": "13s"}}), "leaderElection.leaseDuration must be longer"),
+        (json!({"leaderElection": {"renewDeadline": "15s"}}), "retryPeriod must be shorter than renewDeadline"),
     ] {
         let complaint = complaint(values.clone()).await;
         assert!(complaint.contains(says), "{values}: {complaint}");
@@ -58,8 +72,10 @@ async fn a_misspelt_or_impossible_value_is_refused_and_named() {
 
 #[tokio::test]
 async fn a_password_in_the_proxys_url_is_not_repeated() {
-    let complaint = complaint(json!({"proxy": {"url": "ftp://canary@proxy.example.com"}})).await;
-    assert!(complaint.contains("/proxy/url"), "{complaint}");
+    for url in ["ftp://canary.example.com", "http://user:canary@proxy.example.com", "canary"] {
+        let complaint = complaint(json!({"proxy": {"url": url}})).await;
+        assert!(complaint.contains("proxy.url must be") && !complaint.contains("canary"), "{complaint}");
+    }
     let objects = rendered(json!({"proxy": {"fromSecret": {"name": "proxy"}}})).await;
     let variable = &objects.pod()["containers"][0]["env"][0];
     assert_eq!(variable["valueFrom"]["secretKeyRef"], json!({"name": "proxy", "key": "url"}));
@@ -213,7 +229,7 @@ async fn a_monitor_finds_the_port_of_the_pods() {
     let (monitor, service) = (objects.the("ServiceMonitor"), objects.the("Service"));
     assert_eq!(monitor["metadata"]["namespace"], "monitoring");
     assert_eq!(monitor["metadata"]["labels"]["team"], "a");
-    let endpoint = json!({"port": "metrics", "path": "/metrics", "interval": "30s"});
+    let endpoint = json!({"port": "metrics", "path": "/metrics", "honorLabels": true, "interval": "30s"});
     assert_eq!(monitor["spec"]["endpoints"], json!([endpoint]));
     assert_eq!(monitor["spec"]["namespaceSelector"], json!({"matchNames": ["syniverse"]}));
     for (name, value) in monitor["spec"]["selector"]["matchLabels"].as_object().unwrap() {
@@ -222,4 +238,55 @@ async fn a_monitor_finds_the_port_of_the_pods() {
     let objects = rendered(json!({"podMonitor": settings})).await;
     assert_eq!(objects.the("PodMonitor")["spec"]["podMetricsEndpoints"], json!([endpoint]));
     assert_eq!(objects.pod()["containers"][0]["ports"][0]["name"], "metrics");
+}
+
+#[tokio::test]
+async fn whoever_acts_alone_is_gone_before_the_next_one_comes() {
+    let values = json!({"replicas": 1, "leaderElection": {"enabled": false}});
+    assert_eq!(rendered(values).await.the("Deployment")["spec"]["strategy"], json!({"type": "Recreate"}));
+    assert!(rendered(json!({})).await.the("Deployment")["spec"]["strategy"].is_null());
+}
+
+/// Numbers and truth values, as YAML reads them, and names as long as Helm allows.
+#[tokio::test]
+async fn names_that_look_like_something_else_or_are_long_stay_names() {
+    let helm = Helm::offline();
+    for name in ["2024", "1e3", "true", "null", "a.b", "a-23456789-123456789-123456789-123456789-123456789-12"] {
+        let values = json!({"watchNamespaces": ["2024", "true"], "priorityClassName": "1", "service": {"enabled": true},
+            "caBundle": {"configMap": {"name": "2", "key": "3"}}, "endpointHosts": ["2001:db8::"],
+            "serviceAccount": {"name": "4"}});
+        let arguments = ["template", name, CHART, "--namespace", "true", "--set-json", &values.to_string()];
+        let objects = Objects::read(&helm.run(&arguments).await.unwrap());
+        let is_label = |name: &str| name.len() <= 63 && !name.ends_with('-') && !name.contains('.');
+        for object in &objects.0 {
+            let metadata = &object["metadata"];
+            let name = metadata["name"].as_str().unwrap_or_else(|| panic!("no name: {metadata}"));
+            assert!(metadata["namespace"].is_null() || metadata["namespace"].is_string(), "{metadata}");
+            assert!(
+                metadata["namespace"].is_null()
+                    || object["kind"] == "Role"
+                    || object["kind"] == "RoleBinding"
+                    || is_label(name),
+                "{name}"
+            );
+        }
+        assert_eq!(objects.pod()["serviceAccountName"], "4");
+        assert!(objects.arguments().contains(&"--endpoint-host=2001:db8::"));
+    }
+}
+
+#[tokio::test]
+async fn labels_of_the_pods_come_before_those_of_everything_and_none_stands_twice() {
+    let helm = Helm::offline();
+    let values = json!({"commonLabels": {"team": "all"}, "podLabels": {"team": "pods"},
+        "podAnnotations": {"kubectl.kubernetes.io/default-container": "mine"},
+        "podMonitor": {"enabled": true, "labels": {"team": "monitors"}}});
+    let text = helm.run(&["template", "operator", CHART, "--set-json", &values.to_string()]).await.unwrap();
+    let objects = Objects::read(&text);
+    let template = &objects.the("Deployment")["spec"]["template"]["metadata"];
+    assert_eq!(template["labels"]["team"], "pods");
+    assert_eq!(template["annotations"], json!({"kubectl.kubernetes.io/default-container": "mine"}));
+    assert_eq!(objects.the("PodMonitor")["metadata"]["labels"]["team"], "monitors");
+    assert_eq!(text.matches("team: pods").count(), 1);
+    assert_eq!(objects.of("Pod")[0]["metadata"]["labels"]["team"], "all", "the Pod of helm test");
 }

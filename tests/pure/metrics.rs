@@ -19,10 +19,12 @@ const INTRODUCTION: &str = "# Metrics
 Served as OpenMetrics at `/metrics` of the address given with `--listen`, over plain http: nothing secret is in them, and
 a NetworkPolicy says who may read them. Only two metrics have a series per resource, and lose it when the resource goes:
 all other labels come from closed lists, so that 10,000 resources make 20,000 series and some hundred more. Of several
-replicas, the one with `syniverse_token_leads` 1 has the series of resources. The page is written by `make docs`.
+replicas, the one with `syniverse_token_leads` 1 has the series of resources. What was dead while none led is counted by the
+next one, up to 30 s of each token. The page is written by `make docs`.
 
 A resource without a live token, whatever the reason: `syniverse_token_ready == 0`. A token that nobody replaced at its end:
-`time() - syniverse_token_expiration_timestamp_seconds > 10`. The measure of it all:
+`time() - syniverse_token_expiration_timestamp_seconds > 10`. No operator at work, which readiness does not tell, as it speaks of
+caches: `sum(syniverse_token_leads) == 0 or absent(syniverse_token_leads)`. The measure of it all:
 `increase(syniverse_token_dead_seconds_total[1d])`.
 
 | metric | kind | labels | |
@@ -37,6 +39,10 @@ fn leading() -> Metrics {
     let metrics = Metrics::default();
     metrics.leads(true);
     metrics
+}
+
+fn passed(metrics: &Metrics, pass: &Pass, at: f64) {
+    metrics.passed(&name(), pass, now(0.0).mono, now(at));
 }
 
 fn refresh() -> Ask {
@@ -66,6 +72,7 @@ fn pass(fingerprint: &str, dies: f64, ready: (&str, &str), written: Option<f64>)
         before: None,
         after: Some(serde_json::from_value::<SyniverseTokenStatus>(status).unwrap()),
         new_token: written.map(|_| NewToken::Next),
+        found: None,
         delivered: Some(Delivered {
             fingerprint: fingerprint.into(),
             is_of_session: false,
@@ -91,11 +98,11 @@ fn dead(metrics: &Metrics, at: f64, cause: &str) -> f64 {
 #[test]
 fn dead_time_runs_from_the_first_instant_past_the_end_until_the_next_token_is_written() {
     let metrics = leading();
-    metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(1.0));
+    passed(&metrics, &pass("a", 20.0, ("True", "Issued"), None), 1.0);
     assert_eq!(dead(&metrics, 19.0, "expired"), 0.0);
     assert_eq!(dead(&metrics, 21.5, "expired"), 1.5);
     assert_eq!(dead(&metrics, 22.0, "expired"), 2.0, "asked twice, counted once");
-    metrics.passed(&name(), &pass("b", 40.0, ("True", "Issued"), Some(23.0)), now(24.0));
+    passed(&metrics, &pass("b", 40.0, ("True", "Issued"), Some(23.0)), 24.0);
     assert_eq!(dead(&metrics, 30.0, "expired"), 3.0);
     let late = values(&metrics, 30.0, "syniverse_token_rotation_lateness_seconds_sum");
     assert_eq!(late.into_values().collect::<Vec<_>>(), [3.0]);
@@ -104,19 +111,32 @@ fn dead_time_runs_from_the_first_instant_past_the_end_until_the_next_token_is_wr
 #[test]
 fn a_token_that_an_extension_killed_is_dead_from_then_on() {
     let metrics = leading();
-    metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(1.0));
+    passed(&metrics, &pass("a", 20.0, ("True", "Issued"), None), 1.0);
     metrics.superseded(&name(), "of another session", now(5.0).mono);
     metrics.superseded(&name(), "a", now(10.0).mono);
-    metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(10.5));
-    metrics.passed(&name(), &pass("b", 40.0, ("True", "Issued"), Some(11.0)), now(11.0));
+    passed(&metrics, &pass("a", 20.0, ("True", "Issued"), None), 10.5);
+    passed(&metrics, &pass("b", 40.0, ("True", "Issued"), Some(11.0)), 11.0);
     assert_eq!((dead(&metrics, 30.0, "superseded"), dead(&metrics, 30.0, "expired")), (1.0, 0.0));
+}
+
+#[test]
+fn who_takes_over_counts_what_was_dead_while_nobody_led() {
+    for (died, counted) in [(90.0, 16.0), (10.0, 36.0)] {
+        let metrics = leading();
+        let found = pass("a", died, ("True", "Issued"), None).delivered;
+        let first = Pass { found, ..pass("b", 200.0, ("True", "Issued"), Some(106.0)) };
+        metrics.passed(&name(), &first, now(100.0).mono, now(106.0));
+        assert_eq!(dead(&metrics, 150.0, "expired"), counted);
+        let late = values(&metrics, 150.0, "syniverse_token_rotation_lateness_seconds_sum");
+        assert_eq!(late.into_values().collect::<Vec<_>>(), [106.0 - died]);
+    }
 }
 
 #[test]
 fn a_dead_token_is_counted_until_nobody_can_read_it() {
     let metrics = leading();
-    metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(1.0));
-    metrics.passed(&name(), &Pass { delivered: None, ..pass("a", 20.0, ("False", "WriteFailed"), None) }, now(25.0));
+    passed(&metrics, &pass("a", 20.0, ("True", "Issued"), None), 1.0);
+    passed(&metrics, &Pass { delivered: None, ..pass("a", 20.0, ("False", "WriteFailed"), None) }, 25.0);
     assert_eq!(dead(&metrics, 99.0, "expired"), 5.0);
 }
 
@@ -128,7 +148,7 @@ fn the_series_of_a_resource_go_with_it_and_with_the_lead() {
     };
     for go in [|metrics: &Metrics| metrics.forget(&name()), |metrics: &Metrics| metrics.leads(false)] {
         let metrics = leading();
-        metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(1.0));
+        passed(&metrics, &pass("a", 20.0, ("True", "Issued"), None), 1.0);
         assert_eq!(of_tokens(&metrics), [1, 1]);
         go(&metrics);
         assert_eq!(of_tokens(&metrics), [0, 0]);
@@ -140,7 +160,7 @@ fn the_series_of_a_resource_go_with_it_and_with_the_lead() {
 fn a_pass_that_ends_after_the_lead_was_lost_brings_no_series_back() {
     let metrics = leading();
     metrics.leads(false);
-    metrics.passed(&name(), &pass("a", 20.0, ("True", "Issued"), None), now(1.0));
+    passed(&metrics, &pass("a", 20.0, ("True", "Issued"), None), 1.0);
     assert_eq!(values(&metrics, 1.0, "syniverse_token_ready{"), BTreeMap::new());
     assert_eq!(values(&metrics, 1.0, "syniverse_token_reconcile_passes_total").len(), 1);
 }
@@ -149,10 +169,10 @@ fn a_pass_that_ends_after_the_lead_was_lost_brings_no_series_back() {
 fn a_failure_is_counted_when_a_resource_comes_to_it() {
     let metrics = leading();
     let failing = pass("a", 20.0, ("True", "RefreshFailed"), None);
-    metrics.passed(&name(), &failing, now(1.0));
+    passed(&metrics, &failing, 1.0);
     let again = Pass { before: failing.after.clone(), ..pass("a", 20.0, ("True", "RefreshFailed"), None) };
-    metrics.passed(&name(), &again, now(2.0));
-    metrics.passed(&name(), &pass("a", 20.0, ("True", "SharedApplication"), None), now(3.0));
+    passed(&metrics, &again, 2.0);
+    passed(&metrics, &pass("a", 20.0, ("True", "SharedApplication"), None), 3.0);
     let failures = values(&metrics, 4.0, "syniverse_token_failures_total");
     assert_eq!(failures, BTreeMap::from([("{reason=\"RefreshFailed\"}".to_owned(), 1.0)]));
 }
@@ -176,8 +196,8 @@ fn filled() -> Metrics {
         metrics.called(&ask, Cause::FirstIssue, Some(FailureKind::Unavailable), Duration::from_secs(3));
         metrics.skewed(&ask, 1);
     }
-    metrics.passed(&name(), &pass("a", 20.0, ("False", "RefreshFailed"), None), now(1.0));
-    metrics.passed(&name(), &pass("b", 40.0, ("True", "Issued"), Some(21.0)), now(21.0));
+    passed(&metrics, &pass("a", 20.0, ("False", "RefreshFailed"), None), 1.0);
+    passed(&metrics, &pass("b", 40.0, ("True", "Issued"), Some(21.0)), 21.0);
     metrics.failed();
     metrics
 }

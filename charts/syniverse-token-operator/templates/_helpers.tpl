@@ -1,14 +1,19 @@
+{{- /* A name that leaves room for what is added to it, and may be one of a Service. */}}
+{{- define "operator.shortened" -}}
+{{- regexReplaceAll "-+$" (. | replace "." "-" | trunc 50) "" }}
+{{- end }}
+
 {{- define "operator.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- default .Chart.Name .Values.nameOverride | include "operator.shortened" }}
 {{- end }}
 
 {{- define "operator.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | include "operator.shortened" }}
 {{- else if contains (include "operator.name" .) .Release.Name }}
-{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- .Release.Name | include "operator.shortened" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name (include "operator.name" .) | trunc 63 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name (include "operator.name" .) | include "operator.shortened" }}
 {{- end }}
 {{- end }}
 
@@ -26,18 +31,23 @@
 {{- end }}
 
 {{- define "operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "operator.labels" -}}
 {{ include "operator.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{- /* The chart's labels and further ones, which win: [root, labels]. */}}
+{{- define "operator.labelsWith" -}}
+{{- mergeOverwrite (include "operator.labels" (index . 0) | fromYaml) (index . 1) | toYaml }}
 {{- end }}
 
 {{- define "operator.image" -}}
@@ -50,7 +60,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{- /* Refuses what the schema cannot: values that are good each by itself, but not together. */}}
+{{- /* The seconds of a duration such as 1m30s. */}}
+{{- define "operator.seconds" -}}
+{{- $seconds := 0 }}
+{{- range regexFindAll "[0-9]+[hms]" . -1 }}
+{{- $seconds = add $seconds (mul (regexFind "[0-9]+" . | atoi) (get (dict "h" 3600 "m" 60 "s" 1) (regexFind "[hms]" .))) }}
+{{- end }}
+{{- $seconds }}
+{{- end }}
+
+{{- /* Refuses what the schema cannot: values that are good each by itself, but not together. The operator would refuse them
+when it starts. */}}
 {{- define "operator.check" -}}
 {{- if and (not .Values.leaderElection.enabled) (gt (int .Values.replicas) 1) }}
 {{- fail "replicas above 1 need leaderElection.enabled: two operators would ask for each token twice" }}
@@ -61,7 +81,38 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.proxy.url .Values.proxy.fromSecret.name }}
 {{- fail "proxy.url and proxy.fromSecret.name: set one of the two" }}
 {{- end }}
+{{- if and .Values.proxy.url (not (regexMatch "^https?://[^@]+$" .Values.proxy.url)) }}
+{{- fail "proxy.url must be an http or https URL without a user: one with a password belongs into proxy.fromSecret" }}
+{{- end }}
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled }}
 {{- fail "serviceMonitor.enabled and podMonitor.enabled: with both, everything would be scraped twice" }}
+{{- end }}
+{{- if and .Values.rbac.create (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) }}
+{{- fail "serviceAccount.create is false: set serviceAccount.name, or every Pod of the namespace would get these rights" }}
+{{- end }}
+{{- $seconds := dict }}
+{{- range $name, $duration := dict "callTimeout" .Values.callTimeout "connectTimeout" .Values.connectTimeout "dailyCheck" .Values.dailyCheck "leaderElection.leaseDuration" .Values.leaderElection.leaseDuration "leaderElection.renewDeadline" .Values.leaderElection.renewDeadline "leaderElection.retryPeriod" .Values.leaderElection.retryPeriod }}
+{{- $_ := set $seconds $name (include "operator.seconds" $duration | int) }}
+{{- if eq (get $seconds $name) 0 }}
+{{- fail (printf "%s must be above zero" $name) }}
+{{- end }}
+{{- end }}
+{{- $call := get $seconds "callTimeout" }}
+{{- if gt (get $seconds "connectTimeout") $call }}
+{{- fail "connectTimeout must not be longer than callTimeout" }}
+{{- end }}
+{{- if lt (int .Values.terminationGracePeriodSeconds) (add $call 20 | int) }}
+{{- fail "terminationGracePeriodSeconds must be at least callTimeout and 20 s: a call in flight ends and is recorded" }}
+{{- end }}
+{{- if .Values.leaderElection.enabled }}
+{{- $lease := get $seconds "leaderElection.leaseDuration" }}
+{{- $deadline := get $seconds "leaderElection.renewDeadline" }}
+{{- $retry := get $seconds "leaderElection.retryPeriod" }}
+{{- if or (ge $retry $deadline) (ge $deadline $lease) }}
+{{- fail "leaderElection: retryPeriod must be shorter than renewDeadline, and that shorter than leaseDuration" }}
+{{- end }}
+{{- if le (sub $lease (add $call 1) | int) $retry }}
+{{- fail "leaderElection.leaseDuration must be longer than callTimeout, leaderElection.retryPeriod and a second together" }}
+{{- end }}
 {{- end }}
 {{- end }}
