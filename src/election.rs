@@ -30,7 +30,7 @@ impl Leadership {
     /// Of a process that runs alone: for ever since its start.
     pub fn sole() -> Self {
         let start = Moment::after_start(Duration::ZERO);
-        let (_, tenure) = watch::channel(Some(Tenure { since: start, renewed: start }));
+        let (_, tenure) = watch::channel(Some(Tenure { since: start, renewed: start, follows_release: false }));
         Self::elected(tenure, Duration::MAX)
     }
 
@@ -52,6 +52,11 @@ impl Leadership {
     /// Since when this process acts: what it knows of all resources it has learnt since then.
     pub fn since(&self) -> Moment {
         self.tenure.borrow().map_or(Moment::after_start(Duration::ZERO), |tenure| tenure.since)
+    }
+
+    /// True of a process that took over from one that had ended all its calls.
+    pub fn follows_release(&self) -> bool {
+        self.tenure.borrow().is_some_and(|tenure| tenure.follows_release)
     }
 
     /// Ends when this process acts, if that can begin.

@@ -38,6 +38,8 @@ pub struct Observed {
     pub call_timeout: Duration,
     /// Since when this process acts.
     pub acting_since: Moment,
+    /// It took over from one that had ended all its calls.
+    pub follows_release: bool,
 }
 
 /// How other resources fare.

@@ -38,6 +38,8 @@ pub struct Candidate {
     timing: Timing,
     /// The record as last read, and when it was first seen so.
     seen: Option<(LeaseSpec, Moment)>,
+    /// The last bid was for a Lease that somebody had released.
+    was_released: bool,
     tenure: Option<Tenure>,
 }
 
@@ -48,6 +50,8 @@ pub struct Tenure {
     pub since: Moment,
     /// When the request was sent that last renewed it.
     pub renewed: Moment,
+    /// Whoever held it before has released it, and had ended all calls by then.
+    pub follows_release: bool,
 }
 
 /// What to do about the Lease.
@@ -64,7 +68,7 @@ pub enum Bid {
 impl Candidate {
     /// One who holds nothing yet. `identity` is different for each process.
     pub fn new(identity: String, timing: Timing) -> Self {
-        Self { identity, timing, seen: None, tenure: None }
+        Self { identity, timing, seen: None, was_released: false, tenure: None }
     }
 
     /// None = another holds it, or nobody.
@@ -84,6 +88,7 @@ impl Candidate {
             return Bid::Create(Lease { metadata, spec: Some(self.record(&LeaseSpec::default(), now)) });
         };
         let spec = lease.spec.take().unwrap_or_default();
+        self.was_released = spec.holder_identity.is_some() && is_free(&spec);
         let since = self.first_seen(&spec, now.mono);
         let free_at = since + held_for(&spec, self.timing.duration);
         if !self.is_ours(&spec) && !is_free(&spec) && now.mono < free_at {
@@ -106,8 +111,8 @@ impl Candidate {
 
     /// The bid was taken: `lease` is what came of it, `sent` when the attempt began.
     pub fn won(&mut self, lease: Lease, sent: Moment) {
-        let since = self.tenure.map_or(sent, |tenure| tenure.since);
-        self.tenure = Some(Tenure { since, renewed: sent });
+        let begins = Tenure { since: sent, renewed: sent, follows_release: self.was_released };
+        self.tenure = Some(Tenure { renewed: sent, ..self.tenure.unwrap_or(begins) });
         self.seen = lease.spec.map(|spec| (spec, sent));
     }
 

@@ -121,8 +121,10 @@ impl Side for Session<'_> {
     }
 
     fn honoured_until(&self, question: &Question<'_>) -> Option<Moment> {
-        let observed = self.desk.observed;
-        question.state.intent.as_ref()?.honoured_until(&observed.holder, self.desk.now, observed.call_timeout)
+        let (observed, now) = (self.desk.observed, self.desk.now);
+        let intent = question.state.intent.as_ref()?;
+        let is_over = observed.follows_release && now.moment_of(intent.time) <= observed.acting_since;
+        intent.honoured_until(&observed.holder, now, observed.call_timeout).filter(|_| !is_over)
     }
 
     fn notices(&self, question: &Question<'_>) -> Vec<Finding> {

@@ -19,7 +19,7 @@ const CALLS_FOR: Duration = Duration::from_secs(4);
 
 fn renewed_at(seconds: u64) -> Option<Tenure> {
     let renewed = Moment::after_start(Duration::from_secs(seconds));
-    Some(Tenure { since: Moment::after_start(Duration::ZERO), renewed })
+    Some(Tenure { since: Moment::after_start(Duration::ZERO), renewed, follows_release: false })
 }
 
 fn questions(stage: &Stage) -> usize {

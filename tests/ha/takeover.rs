@@ -4,7 +4,7 @@ use crate::history::History;
 use crate::relay::Relay;
 use crate::replicas::{SHORT, Terms, USUAL, lease, replica, until_leads};
 use crate::support::*;
-use harness::Scratch;
+use harness::{Operator, Scratch};
 use issuer_simulator::fault::{Action, Fault, Stage as When};
 use issuer_simulator::journal::Journal;
 use issuer_simulator::model::Life;
@@ -100,15 +100,13 @@ async fn told_to_stop_a_leader_hands_over_at_once() {
     assert_eq!(lease(&stage).await.lease_transitions, Some(1));
 }
 
-/// An extension is in flight: the old pair is dead, and its successor is nowhere but in the answer.
-#[tokio::test]
-async fn told_to_stop_during_a_call_a_leader_records_its_answer_before_it_hands_over() {
+/// A session of an hour, kept by replica `a`, with `b` standing by.
+async fn session_kept_by_two(stage: &Stage) -> (Operator, Operator) {
     const PAIR: [(&str, &str); 2] = [("token", "pasted"), ("refreshToken", "pasted-refresh-token")];
-    let stage = Stage::dark().await;
     let kubeconfig = stage.kubeconfig();
-    let mut leader = replica(&stage, "a", USUAL, &kubeconfig, &[]);
-    until_leads(&stage, "a").await;
-    let mut heir = replica(&stage, "b", USUAL, &kubeconfig, &[]);
+    let leader = replica(stage, "a", USUAL, &kubeconfig, &[]);
+    until_leads(stage, "a").await;
+    let mut heir = replica(stage, "b", USUAL, &kubeconfig, &[]);
     heir.wait_for_log("started", PATIENCE).await.unwrap();
     let account = NewSession::account("user", "password").valid_for(3600);
     stage.simulator.add_session(account.with_pair(PAIR[0].1, PAIR[1].1, Life::Never));
@@ -117,8 +115,20 @@ async fn told_to_stop_during_a_call_a_leader_records_its_answer_before_it_hands_
     let spec = json!({"session": {"endpoint": endpoint, "credentials": {"secretRef": {"name": "session"}}}});
     stage.apply(NAME, spec).await;
     stage.until_ready(NAME).await;
-    stage.simulator.fault(Fault::once(Action::Delay { millis: 3000, at: When::AfterWork }));
+    (leader, heir)
+}
+
+async fn ask_for_a_refresh(stage: &Stage) {
     stage.change(NAME, json!({"metadata": {"annotations": {"syniverse.dev/refresh": "now"}}})).await;
+}
+
+/// An extension is in flight: the old pair is dead, and its successor is nowhere but in the answer.
+#[tokio::test]
+async fn told_to_stop_during_a_call_a_leader_records_its_answer_before_it_hands_over() {
+    let stage = Stage::dark().await;
+    let (mut leader, _heir) = session_kept_by_two(&stage).await;
+    stage.simulator.fault(Fault::once(Action::Delay { millis: 3000, at: When::AfterWork }));
+    ask_for_a_refresh(&stage).await;
     stage.until_calls(2).await;
     let told = Instant::now();
     assert!(leader.stop(PATIENCE).await.unwrap().success());
@@ -129,6 +139,23 @@ async fn told_to_stop_during_a_call_a_leader_records_its_answer_before_it_hands_
     assert_eq!((stage.token().await, stage.calls()), (newest, 2));
     assert_eq!(ready_reason(&stage.until_ready(NAME).await), "Issued");
     assert_eq!(lease(&stage).await.lease_transitions, Some(1));
+}
+
+/// What it announced last came to nothing, and says so for 15 s to whoever cannot know that.
+#[tokio::test]
+async fn told_to_stop_after_a_call_that_failed_a_leader_leaves_nothing_to_be_waited_for() {
+    let stage = Stage::dark().await;
+    let (mut leader, _heir) = session_kept_by_two(&stage).await;
+    let old = stage.token().await;
+    stage.simulator.fault(Fault::always(Action::Reset { at: When::BeforeWork }));
+    ask_for_a_refresh(&stage).await;
+    stage.until_reason(NAME, "RefreshFailed").await;
+    assert!(leader.stop(PATIENCE).await.unwrap().success());
+    stage.simulator.clear_faults();
+    let stopped = Instant::now();
+    stage.until_rotated(&old).await;
+    println!("extended {:.2?} after the other one had stopped", stopped.elapsed());
+    assert!(stopped.elapsed() < Duration::from_secs(6), "{:?}", stopped.elapsed());
 }
 
 #[tokio::test]

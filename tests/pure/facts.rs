@@ -84,6 +84,7 @@ impl Cluster {
             holder: "holder".into(),
             call_timeout: Duration::from_secs(10),
             acting_since: now(0.0).mono,
+            follows_release: false,
         };
         Self { observed, memory: Memory::new(now(0.0).mono), steps: Vec::new() }
     }

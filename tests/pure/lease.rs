@@ -99,6 +99,10 @@ fn a_released_lease_is_taken_at_once_and_only_its_holder_releases_it() {
     assert_eq!((spec(&released).holder_identity.as_deref(), spec(&released).lease_transitions), (Some(""), Some(0)));
     let taken = take(&mut b, Some(released), now(1.0));
     assert_eq!((spec(&taken).holder_identity.as_deref(), spec(&taken).lease_transitions), (Some("b"), Some(1)));
+    let followers = [&a, &b].map(|candidate| candidate.tenure().is_some_and(|tenure| tenure.follows_release));
+    assert_eq!(followers, [false, true], "the first one followed nobody");
+    take(&mut b, Some(taken), now(3.0));
+    assert!(b.tenure().unwrap().follows_release, "as long as it holds");
 }
 
 #[test]

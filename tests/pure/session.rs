@@ -116,6 +116,23 @@ fn a_process_that_finds_an_intent_waits_it_out_and_tries_the_stored_pair() {
 }
 
 #[test]
+fn who_takes_over_a_released_lease_waits_for_no_intent_from_before() {
+    let mut cluster = settled(&LOGIN);
+    cluster.call(now(400.0));
+    cluster.restart(now(401.0));
+    cluster.observed.holder = "another".into();
+    (cluster.observed.follows_release, cluster.observed.acting_since) = (true, now(401.0).mono);
+    assert_eq!(asked(&cluster.call(now(401.0))), "extend first");
+    // One that was written since is somebody's who does not heed the Lease.
+    let mut cluster = settled(&LOGIN);
+    cluster.call(now(400.0));
+    cluster.restart(now(401.0));
+    cluster.observed.holder = "another".into();
+    (cluster.observed.follows_release, cluster.observed.acting_since) = (true, now(399.0).mono);
+    assert_eq!(wait_of(&mut cluster, 401.0), 14.0);
+}
+
+#[test]
 fn it_is_extended_a_third_of_its_life_before_its_end_and_at_most_a_tenth_of_that_earlier() {
     let mut cluster = settled(&LOGIN);
     let due = wait_of(&mut cluster, 0.0);
