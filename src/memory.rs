@@ -3,7 +3,7 @@
 use crate::api::SyniverseTokenStatus;
 use crate::fingerprint::fingerprint;
 use crate::intent::{Intent, RECORDING};
-use crate::issuer::{Answer, Failure, FailureKind, Lifetime, expiry_moves};
+use crate::issuer::{Answer, Cause, Failure, FailureKind, Lifetime, expiry_moves};
 use crate::moment::{Moment, Now, later};
 use crate::schedule::boundary::Boundary;
 use crate::schedule::governor::{Bucket, CALLS, REPAIR_REFILL, REPAIRS, refill};
@@ -123,6 +123,8 @@ pub struct Failing {
     pub detail: String,
     /// What was tried.
     pub attempt: Attempt,
+    /// Why the last one was made.
+    pub cause: Cause,
     /// How many in a row.
     pub count: u32,
     /// How many of them the issuer refused: chooses the next old token to try.
@@ -131,6 +133,13 @@ pub struct Failing {
     pub not_before: Moment,
     /// The issuer's own wish: whatever happens, not before this.
     pub wished: Moment,
+}
+
+impl Failing {
+    /// Not so where a change was tried in vain, and a session was extended meanwhile: the change is still to be made.
+    fn is_settled_by(&self, held: &Held) -> bool {
+        held.cause != Cause::Extension || held.inputs == self.attempt.inputs
+    }
 }
 
 /// One of the two Secrets that are written.
@@ -156,6 +165,8 @@ pub struct Unwritten {
 /// What a failure is judged by.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances {
+    /// Why the call was made.
+    pub cause: Cause,
     /// The endpoint counts as down.
     pub endpoint_down: bool,
     /// The next token can be had only while the present one lives.
@@ -224,7 +235,7 @@ impl Memory {
 
     /// Takes in an answer to a call made while `issued` was the token of that application or session, and holds it.
     pub fn answered(&mut self, issued: Option<&Issued>, held: Held) {
-        self.failing = None;
+        self.failing.take_if(|failing| failing.is_settled_by(&held));
         self.rotated_elsewhere = None;
         if let Outcome::Token(answer) = &held.outcome {
             self.given(issued, answer, held.sent);
@@ -332,7 +343,8 @@ impl Memory {
             _ => failure.detail.clone(),
         };
         let wished = failed_at + failure.retry_after.unwrap_or_default();
-        self.failing = Some(Failing { kind: failure.kind, detail, attempt, count, refused, not_before, wished });
+        let (kind, cause) = (failure.kind, around.cause);
+        self.failing = Some(Failing { kind, detail, attempt, cause, count, refused, not_before, wished });
     }
 
     /// Takes note that the endpoint is up again: a call that met it down is tried now.

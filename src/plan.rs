@@ -8,7 +8,7 @@ use crate::moment::{Moment, Now};
 use crate::reason::Finding;
 use crate::schedule::retry::Delays;
 use crate::secrets::{self, Owner, Write};
-use crate::state::{Held, Issued, Outcome, State, Unreadable, Version};
+use crate::state::{Held, Inputs, Issued, Outcome, State, Unreadable, Version};
 use crate::verdict;
 use application::Application;
 use question::{Question, Side};
@@ -65,6 +65,8 @@ pub struct Call {
     pub base: Version,
     /// What it is made with.
     pub attempt: Attempt,
+    /// The inputs that are done with once it is answered: not those of a change that is to be tried again.
+    pub settled: Inputs,
     /// The process that makes it.
     pub holder: String,
     /// The last call with the same inputs failed.
@@ -83,6 +85,11 @@ pub struct StateWrite {
 }
 
 impl Call {
+    /// True while the session lives: a way on must be found before its end, and be it by another log in.
+    pub fn is_before_expiry(&self) -> bool {
+        self.issued.as_ref().and_then(Issued::pair).is_some()
+    }
+
     /// What is to be recorded of this call, with all that goes with it; none for a failure after which the same is tried
     /// again.
     pub fn outcome(&self, result: &Result<Answer, Failure>) -> Option<Outcome> {
@@ -108,7 +115,7 @@ impl Call {
             base: self.base.clone(),
             holder: self.holder.clone(),
             id: self.id.clone(),
-            inputs: self.attempt.inputs.clone(),
+            inputs: self.settled.clone(),
             refresh: self.attempt.refresh.clone(),
             used: match &self.ask {
                 Ask::Extend(extend) => Some(extend.pair.token.clone()),

@@ -91,6 +91,11 @@ impl Side for Application<'_> {
         self.terms().next_due(issued, life, question.boundary(), self.desk.now)
     }
 
+    /// A boundary is asked at with the new values as well.
+    fn due_meanwhile(&self, _: &Question<'_>, _: &Issued, _: &Life, _: Cause) -> Option<Due> {
+        None
+    }
+
     fn ask(&self, question: &Question<'_>, _: Option<Cause>) -> Result<Ask, Finding> {
         let Some(old_token) = self.old_token(question) else {
             let missing = || verdict::no_old_token(&self.spec.credentials);

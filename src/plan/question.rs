@@ -32,6 +32,9 @@ pub(super) trait Side {
     /// The moment at which time alone is a cause.
     fn next_due(&self, question: &Question<'_>, issued: &Issued, life: &Life) -> Option<Due>;
 
+    /// What cannot wait until the `change` succeeds that was tried in vain.
+    fn due_meanwhile(&self, question: &Question<'_>, issued: &Issued, life: &Life, change: Cause) -> Option<Due>;
+
     /// What would be asked.
     ///
     /// # Errors
@@ -85,8 +88,12 @@ impl<'a> Question<'a> {
         let now = self.desk.now;
         let at_once = |cause| Some(Due { cause, at: now.mono });
         let Some(issued) = self.issued() else { return at_once(Cause::FirstIssue) };
-        if let Some(name) = self.attempt.inputs.change_since(&self.state.inputs, self.side.causes(self)) {
-            return at_once(Cause::Changed(name));
+        let life = self.desk.memory.life(issued, now);
+        if let Some(change) = self.change().map(Cause::Changed) {
+            let meanwhile = self.side.due_meanwhile(self, issued, &life, change).filter(|due| due.at <= now.mono);
+            // They take turns, as either may be in vain.
+            let was_in_vain = |due: &Due| self.failing().is_some_and(|failing| failing.cause != due.cause);
+            return meanwhile.filter(was_in_vain).or(at_once(change));
         }
         if self.attempt.refresh.is_some() && self.attempt.refresh != self.state.refresh {
             return at_once(Cause::Requested);
@@ -94,7 +101,12 @@ impl<'a> Question<'a> {
         if let Some(cause) = self.side.event(self, issued) {
             return at_once(cause);
         }
-        self.side.next_due(self, issued, &self.desk.memory.life(issued, now))
+        self.side.next_due(self, issued, &life)
+    }
+
+    /// The value that a person has changed and that no call has settled yet.
+    fn change(&self) -> Option<&'static str> {
+        self.attempt.inputs.change_since(&self.state.inputs, self.side.causes(self))
     }
 
     /// Not before a failed attempt's delay has passed, the boundary has room, the governor allows it, and no other process
@@ -126,9 +138,12 @@ impl<'a> Question<'a> {
     }
 
     pub(super) fn call(&self, cause: Cause, ask: Ask) -> Call {
+        let leaves_change = cause == Cause::Extension && self.change().is_some();
+        let settled = if leaves_change { &self.state.inputs } else { &self.attempt.inputs };
         Call {
             ask,
             cause,
+            settled: settled.clone(),
             id: self.id.clone(),
             issued: self.issued().cloned(),
             base: self.state.version(),

@@ -95,9 +95,16 @@ impl Side for Session<'_> {
         })
     }
 
+    /// A pair or an account that the issuer does not take must not cost the session that there is.
+    fn due_meanwhile(&self, question: &Question<'_>, issued: &Issued, life: &Life, change: Cause) -> Option<Due> {
+        let asks_the_same = || self.ask(question, Some(change)) == self.ask(question, Some(Cause::Extension));
+        let goes_on = issued.pair().is_some() && !asks_the_same();
+        self.next_due(question, issued, life).filter(|due| goes_on && due.cause == Cause::Extension)
+    }
+
     /// A pasted pair, then the stored one, then the login, which comes before the stored pair where it has changed.
     fn ask(&self, question: &Question<'_>, cause: Option<Cause>) -> Result<Ask, Finding> {
-        let pasted = self.pasted(question);
+        let pasted = self.pasted(question).filter(|_| cause != Some(Cause::Extension));
         let is_taken = pasted.is_some() && self.is_taken(question);
         let login = self.credentials.login.clone();
         let other_login = login.is_some() && matches!(cause, Some(Cause::Changed(USERNAME | PASSWORD)));

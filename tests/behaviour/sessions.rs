@@ -141,6 +141,37 @@ async fn whatever_fails_but_is_not_the_end_of_the_session_keeps_the_pair() {
     assert!(journal.calls[1..].iter().all(|call| call.parameters["token"] == pair));
 }
 
+/// An account that is locked, say: the documents name no code for that.
+#[tokio::test]
+async fn a_changed_login_that_the_issuer_does_not_take_never_costs_the_session_that_lives() {
+    const OTHER: &str = "other-username";
+    let stage = Stage::open().await;
+    opened(&stage, 6, &LOGIN).await;
+    let body = FailBody::Text(json!({"errorCode": "AUTH_1042", "errorMessage": "", "content": ""}).to_string());
+    let locked = Action::Fail { status: 403, retry_after: None, body, at: When::BeforeWork };
+    stage.simulator.fault(Fault::always(locked).only_for(OTHER));
+    stage.put_secret(SESSION, &[("username", OTHER), LOGIN[1]]).await;
+    stage.until_reason(NAME, "RefreshFailed").await;
+
+    let mut token = stage.token().await;
+    for _ in 0..3 {
+        token = stage.until_rotated(&token).await;
+        let resource = stage.tokens.get(NAME).await.unwrap();
+        assert!(is_ready(&resource) && ready_message(&resource).contains("AUTH_1042"), "{}", ready_message(&resource));
+    }
+    let journal = stage.simulator.journal();
+    let pairs = journal.tokens.iter().filter(|token| token.owner == USERNAME && token.expires.is_some());
+    let deaths: Vec<_> = pairs.map(|token| token.death().unwrap().cause).collect();
+    assert_eq!(deaths, [[Cause::Superseded; 3].as_slice(), &[Cause::Expired]].concat());
+
+    stage.simulator.add_session(NewSession::account(OTHER, LOGIN[1].1).valid_for(HOUR));
+    stage.simulator.clear_faults();
+    stage.until_reason(NAME, "Issued").await;
+    let journal = stage.simulator.journal();
+    let last = journal.tokens.last().unwrap();
+    assert_eq!((last.owner.as_str(), last.value.as_str()), (OTHER, stage.token().await.as_str()));
+}
+
 #[tokio::test]
 async fn a_pasted_pair_serves_the_resource_that_was_there_first() {
     let mut stage = Stage::open().await;

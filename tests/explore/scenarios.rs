@@ -66,6 +66,7 @@ scenarios![
     session_pair_changed,
     session_password_changed,
     session_username_changed,
+    session_username_refused,
     session_credentials_gone_and_back,
     session_login_added,
     session_pair_changed_in_call,

@@ -3,7 +3,7 @@
 use crate::judge::What;
 use crate::scenarios::asked;
 use crate::stage::{Given, NAME, OTHER_USER, PASSWORD, SESSION_CREDENTIALS, STATE, Stage, USER, resource, secret};
-use issuer_simulator::fault::{Action, Fault, Stage as When};
+use issuer_simulator::fault::{Action, FailBody, Fault, Stage as When};
 use jiff::SignedDuration;
 use serde_json::json;
 use std::sync::Arc;
@@ -89,6 +89,24 @@ pub(crate) async fn session_username_changed(stage: &Arc<Stage>) {
     stage.user("changes the user name", true);
     stage.put_session_credentials(&[Given::Login(OTHER_USER, PASSWORD)]);
     stage.pause(5.0).await;
+}
+
+/// The account is locked, say, for a while: the session that there is goes on.
+pub(crate) async fn session_username_refused(stage: &Arc<Stage>) {
+    settled(stage, &[PAIR, LOGIN]).await;
+    stage.account(OTHER_USER);
+    let body = FailBody::Text(json!({"errorCode": "AUTH_1042"}).to_string());
+    let locked = Action::Fail { status: 403, retry_after: None, body, at: When::BeforeWork };
+    stage.world.inside().issuers.faults().push(Fault::always(locked).only_for(OTHER_USER));
+    stage.user("changes the user name", true);
+    // An answer that is lost meanwhile leaves nothing to go on with.
+    stage.trouble("there is no way in", 14);
+    stage.put_session_credentials(&[Given::Login(OTHER_USER, PASSWORD)]);
+    stage.pause(14.0).await;
+    stage.user("has the account unlocked, and asks for a refresh", true);
+    stage.world.inside().issuers.faults().clear();
+    stage.put_resource(json!({"metadata": {"annotations": {"syniverse.dev/refresh": "1"}}}));
+    stage.pause(8.0).await;
 }
 
 /// Nothing of it is needed meanwhile, and nothing of it is new afterwards.

@@ -484,3 +484,80 @@ fn the_token_of_a_session_is_never_sent_to_the_issuer_of_applications() {
     cluster.give(&PAIR);
     assert_eq!(asked(&cluster.call(now(20.0))), "extend first", "the pasted pair was used up before");
 }
+
+#[test]
+fn a_change_that_the_issuer_does_not_take_never_costs_the_session_that_lives() {
+    for (other, tried) in [(OTHER_PAIR, "extend newer"), (OTHER_LOGIN, "log in other")] {
+        let mut cluster = settled(&[PAIR, LOGIN].concat());
+        cluster.give(&other);
+        let mut asked_for = Vec::new();
+        let mut seconds = 300.0;
+        // The issuer answers the change with a code that we do not know, and extends the stored pair.
+        while seconds < 600.0 {
+            let at = now(seconds);
+            let call = cluster.call(at);
+            asked_for.push(asked(&call));
+            if call.cause == Cause::Extension {
+                cluster.receive(&call, at, "second", 600);
+                cluster.settle(at);
+                break;
+            }
+            cluster.fail(at, FailureKind::Refused);
+            seconds += wait_of(&mut cluster, seconds);
+        }
+        assert!((380.0..460.0).contains(&seconds), "extended when it was due, not {seconds}");
+        let (last, before) = asked_for.split_last().unwrap();
+        assert_eq!(last, "extend first");
+        assert!(before.iter().all(|ask| ask == tried), "{before:?}");
+        assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
+        // What was changed is not forgotten, nor is how often it was tried.
+        let plan = cluster.plan(now(seconds));
+        assert_eq!(plan.findings.iter().map(|finding| finding.reason).collect::<Vec<_>>(), [Reason::RefreshFailed]);
+        assert_eq!(asked(&cluster.call(now(seconds))), tried);
+        cluster.fail(now(seconds), FailureKind::Refused);
+        assert!(wait_of(&mut cluster, seconds) > 30.0);
+    }
+}
+
+#[test]
+fn a_change_and_the_session_that_lives_take_turns_while_both_are_in_vain() {
+    let mut cluster = settled(&LOGIN);
+    cluster.give(&OTHER_PAIR);
+    let mut seconds = 450.0;
+    let mut asked_for = Vec::new();
+    for kind in [FailureKind::Refused, FailureKind::Refused, FailureKind::Refused, FailureKind::Ended] {
+        let call = cluster.call(now(seconds));
+        asked_for.push(asked(&call));
+        cluster.fail(now(seconds), kind);
+        seconds += if kind == FailureKind::Ended { 0.0 } else { wait_of(&mut cluster, seconds) };
+    }
+    assert_eq!(asked_for, ["extend newer", "extend first", "extend newer", "extend first"]);
+    // The session that there was is over: the change is still to be made, and all turns are its own.
+    for _ in 0..2 {
+        assert_eq!(asked(&cluster.call(now(seconds))), "extend newer");
+        cluster.fail(now(seconds), FailureKind::Refused);
+        seconds += wait_of(&mut cluster, seconds);
+    }
+}
+
+#[test]
+fn a_change_that_asks_for_the_same_extends_the_session_once_however_often_that_was_in_vain() {
+    let mut elsewhere = settled(&LOGIN);
+    let credentials = json!({"secretRef": {"name": "sma"}});
+    let session = json!({"endpoint": "https://elsewhere.example.com/token", "credentials": credentials});
+    elsewhere.respec(json!({"application": null, "session": session}));
+    let mut taken = settled(&LOGIN);
+    taken.give(&[OTHER_PAIR, LOGIN].concat());
+    taken.observed.neighbours.sharing = Sharing { here: true, before_us: true, ..Sharing::default() };
+    for (mut cluster, change) in [(elsewhere, "endpoint"), (taken, "token")] {
+        let mut seconds = 450.0;
+        for _ in 0..3 {
+            let call = cluster.call(now(seconds));
+            assert_eq!((asked(&call).as_str(), call.cause), ("extend first", Cause::Changed(change)));
+            cluster.fail(now(seconds), FailureKind::Refused);
+            seconds += wait_of(&mut cluster, seconds);
+        }
+        cluster.answer(now(seconds), "second", 600);
+        assert!(wait_of(&mut cluster, seconds) > 300.0, "{change}");
+    }
+}

@@ -37,8 +37,8 @@ pub(crate) struct Calls {
     is_open: bool,
     /// When somebody gave cause for a call, if none has been made since and answered.
     wanted: Option<Timestamp>,
-    /// When each process asked last.
-    asked: HashMap<String, Timestamp>,
+    /// When each process asked last, and whether that was an extension that was due anyway.
+    asked: HashMap<String, (Timestamp, bool)>,
     checks: HashMap<String, usize>,
     /// When a write that a process has given up, or left behind, takes effect.
     landing: Option<Timestamp>,
@@ -98,7 +98,8 @@ impl Calls {
             What::Answered { given: Given::Token(token), .. } => {
                 self.is_open = false;
                 let asked = self.asked.get(&process).copied();
-                self.wanted.take_if(|wanted| asked.is_none_or(|asked| asked > *wanted));
+                let is_for = |wanted| asked.is_none_or(|(asked, was_due)| asked > wanted && !was_due);
+                self.wanted.take_if(|wanted| is_for(*wanted));
                 self.unrecorded.insert(process.clone());
                 let base =
                     facts.base_of(&process).filter(|_| facts.knows(&process) && !self.ever_recorded.contains(token));
@@ -130,7 +131,7 @@ impl Calls {
     ) -> Option<String> {
         let has_cause = facts.is_refresh_wanted() || self.has_cause(part, facts, question, at);
         self.is_open = true;
-        self.asked.insert(process.to_owned(), at);
+        self.asked.insert(process.to_owned(), (at, self.is_due_extension(part, facts, question, at)));
         // A pair whose time is over before it could be recorded makes way.
         let is_over =
             |token: &Token| token.api == Api::Session && token.expires.is_some_and(|end| end <= at + ROUNDING);
@@ -155,6 +156,13 @@ impl Calls {
             && death.is_some_and(|death| at + ROUNDING >= death.at)
     }
 
+    /// Of the recorded pair, and near its end.
+    fn is_due_extension(&self, part: &Part<'_>, facts: &Facts<'_>, question: &Question, at: Timestamp) -> bool {
+        let Question::Extend { token } = question else { return false };
+        let recorded = part.journal.token(token).filter(|_| self.recorded.as_ref() == Some(token));
+        recorded.is_some_and(|token| is_near_expiry(token, facts, at))
+    }
+
     fn has_cause(&mut self, part: &Part<'_>, facts: &Facts<'_>, question: &Question, at: Timestamp) -> bool {
         // What extends a session is not in its token Secret.
         let left = self.delivered.as_ref().filter(|_| question.api() == Api::Application);
@@ -168,18 +176,25 @@ impl Calls {
         if self.is_late_at_an_end(part, question, at) {
             return true;
         }
-        let lead = facts.lead(token.expires.map_or(SignedDuration::ZERO, |end| end.duration_since(token.birth)));
         if question.api() == Api::Session {
             // Nothing but its own end is a cause: that it was superseded meanwhile nobody can know.
-            return token.expires.is_some_and(|end| at + ROUNDING + lead >= end);
+            return is_near_expiry(token, facts, at);
         }
         let Some(death) = token.death() else { return false };
         if at + ROUNDING >= death.at {
             return true;
         }
-        let is_near = at + ROUNDING + lead >= death.at;
+        let is_near = at + ROUNDING + lead(token, facts) >= death.at;
         let checks = self.checks.entry(recorded.clone()).or_default();
         *checks += 1;
         is_near && *checks <= facts.running.len().max(1)
     }
+}
+
+fn is_near_expiry(token: &Token, facts: &Facts<'_>, at: Timestamp) -> bool {
+    token.expires.is_some_and(|end| at + ROUNDING + lead(token, facts) >= end)
+}
+
+fn lead(token: &Token, facts: &Facts<'_>) -> SignedDuration {
+    facts.lead(token.expires.map_or(SignedDuration::ZERO, |end| end.duration_since(token.birth)))
 }

@@ -91,7 +91,8 @@ impl Exchanges {
         }
         let token = |state: &Stored| state.session.as_ref().map(|pair| pair.token.clone());
         let [before, after] = [was, is].map(|state| state.and_then(token));
-        self.is_other_user &= after.is_none() || before == after;
+        self.is_other_user &=
+            after.is_none() || before == after || is_extension(part, before.as_deref(), after.as_deref());
         let old = was.and_then(|state| state.intent.as_ref());
         let Some(new) = is.and_then(|state| state.intent.as_ref()).filter(|new| Some(*new) != old) else {
             return Vec::new();
@@ -199,4 +200,10 @@ impl Exchanges {
         let usable = stored.into_iter().chain(untried).find(|pair| !self.ended.contains(*pair))?;
         Some(format!("a log in at {at}, where {} has not been said to be over", part.token_name(usable)))
     }
+}
+
+/// The one ended when the other began.
+fn is_extension(part: &Part<'_>, before: Option<&str>, after: Option<&str>) -> bool {
+    let [before, after] = [before, after].map(|token| part.journal.token(token?));
+    before.and_then(|before| before.superseded).is_some_and(|end| after.is_some_and(|after| after.birth == end))
 }
