@@ -232,9 +232,8 @@ fn failed(
     let Err(failure) = result else { return };
     look_around(context, observed, memory);
     let around = Circumstances {
-        cause: call.cause,
         endpoint_down: observed.neighbours.endpoint_down,
-        before_expiry: call.is_before_expiry(),
+        before_expiry: matches!(call.ask, Ask::Extend(_)),
         spread: observed.spread(),
     };
     let life = call.issued.as_ref().map(|issued| memory.life(issued, sent));

@@ -54,9 +54,9 @@ impl Leadership {
         self.tenure.borrow().map_or(Moment::after_start(Duration::ZERO), |tenure| tenure.since)
     }
 
-    /// True of a process that took over from one that had ended all its calls.
-    pub fn follows_release(&self) -> bool {
-        self.tenure.borrow().is_some_and(|tenure| tenure.follows_release)
+    /// When all calls of other processes were over, where the last one has let go of the Lease.
+    pub fn calls_over_by(&self) -> Option<Moment> {
+        self.tenure.borrow().filter(|tenure| tenure.follows_release).map(|tenure| tenure.since)
     }
 
     /// Ends when this process acts, if that can begin.

@@ -38,8 +38,8 @@ pub struct Observed {
     pub call_timeout: Duration,
     /// Since when this process acts.
     pub acting_since: Moment,
-    /// It took over from one that had ended all its calls.
-    pub follows_release: bool,
+    /// When the calls of all processes before it were over, where that is known.
+    pub calls_over_by: Option<Moment>,
 }
 
 /// How other resources fare.

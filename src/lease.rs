@@ -38,8 +38,6 @@ pub struct Candidate {
     timing: Timing,
     /// The record as last read, and when it was first seen so.
     seen: Option<(LeaseSpec, Moment)>,
-    /// The last bid was for a Lease that somebody had released.
-    was_released: bool,
     tenure: Option<Tenure>,
 }
 
@@ -50,7 +48,7 @@ pub struct Tenure {
     pub since: Moment,
     /// When the request was sent that last renewed it.
     pub renewed: Moment,
-    /// Whoever held it before has released it, and had ended all calls by then.
+    /// Whoever held it before has released it, which comes after the last of its calls.
     pub follows_release: bool,
 }
 
@@ -68,7 +66,7 @@ pub enum Bid {
 impl Candidate {
     /// One who holds nothing yet. `identity` is different for each process.
     pub fn new(identity: String, timing: Timing) -> Self {
-        Self { identity, timing, seen: None, was_released: false, tenure: None }
+        Self { identity, timing, seen: None, tenure: None }
     }
 
     /// None = another holds it, or nobody.
@@ -84,11 +82,11 @@ impl Candidate {
     /// Takes in the Lease as it is, and decides.
     pub fn bid(&mut self, name: &str, found: Option<Lease>, now: Now) -> Bid {
         let Some(mut lease) = found else {
+            self.seen = None;
             let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
             return Bid::Create(Lease { metadata, spec: Some(self.record(&LeaseSpec::default(), now)) });
         };
         let spec = lease.spec.take().unwrap_or_default();
-        self.was_released = spec.holder_identity.is_some() && is_free(&spec);
         let since = self.first_seen(&spec, now.mono);
         let free_at = since + held_for(&spec, self.timing.duration);
         if !self.is_ours(&spec) && !is_free(&spec) && now.mono < free_at {
@@ -111,7 +109,8 @@ impl Candidate {
 
     /// The bid was taken: `lease` is what came of it, `sent` when the attempt began.
     pub fn won(&mut self, lease: Lease, sent: Moment) {
-        let begins = Tenure { since: sent, renewed: sent, follows_release: self.was_released };
+        let follows_release = self.seen.as_ref().is_some_and(|(before, _)| is_released(before));
+        let begins = Tenure { since: sent, renewed: sent, follows_release };
         self.tenure = Some(Tenure { renewed: sent, ..self.tenure.unwrap_or(begins) });
         self.seen = lease.spec.map(|spec| (spec, sent));
     }
@@ -159,6 +158,11 @@ impl Candidate {
 /// True when nobody holds it.
 pub fn is_free(spec: &LeaseSpec) -> bool {
     spec.holder_identity.as_deref().unwrap_or_default().is_empty()
+}
+
+/// True when its holder has let go of it: one that somebody else emptied says nothing of the holder's calls.
+fn is_released(spec: &LeaseSpec) -> bool {
+    spec.holder_identity.is_some() && is_free(spec) && spec.lease_duration_seconds == Some(RELEASED_SECONDS)
 }
 
 fn held_for(spec: &LeaseSpec, usually: Duration) -> Duration {

@@ -3,13 +3,13 @@
 use crate::api::SyniverseTokenStatus;
 use crate::fingerprint::fingerprint;
 use crate::intent::{Intent, RECORDING};
-use crate::issuer::{Answer, Cause, Failure, FailureKind, Lifetime, expiry_moves};
+use crate::issuer::{Answer, Failure, FailureKind, Lifetime, expiry_moves};
 use crate::moment::{Moment, Now, later};
 use crate::schedule::boundary::Boundary;
 use crate::schedule::governor::{Bucket, CALLS, REPAIR_REFILL, REPAIRS, refill};
 use crate::schedule::retry::{Delays, FailedCall, retry_at};
 use crate::schedule::{Deadline, Life};
-use crate::state::{Brought, Held, Inputs, Issued, Outcome, State};
+use crate::state::{Attempt, Brought, Held, Issued, Outcome, State};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub struct Memory {
     boundary: Option<Boundary>,
     /// Calls that failed, until one succeeds.
     pub failing: Option<Failing>,
+    /// The same of what goes on while these fail.
+    pub upkeep_failing: Option<Failing>,
     /// Writes that failed, until one of the same Secret succeeds.
     pub unwritten: BTreeMap<Target, Unwritten>,
     /// Since when this process acts, as its last pass knew it.
@@ -105,15 +107,6 @@ impl Sleep {
     }
 }
 
-/// What a call is made with, beside the token: a change of it is worth a new attempt at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// The hashes of the values.
-    pub inputs: Inputs,
-    /// The refresh annotation.
-    pub refresh: Option<String>,
-}
-
 /// A row of failed calls.
 #[derive(Clone, Debug)]
 pub struct Failing {
@@ -123,8 +116,6 @@ pub struct Failing {
     pub detail: String,
     /// What was tried.
     pub attempt: Attempt,
-    /// Why the last one was made.
-    pub cause: Cause,
     /// How many in a row.
     pub count: u32,
     /// How many of them the issuer refused: chooses the next old token to try.
@@ -133,13 +124,6 @@ pub struct Failing {
     pub not_before: Moment,
     /// The issuer's own wish: whatever happens, not before this.
     pub wished: Moment,
-}
-
-impl Failing {
-    /// Not so where a change was tried in vain, and a session was extended meanwhile: the change is still to be made.
-    fn is_settled_by(&self, held: &Held) -> bool {
-        held.cause != Cause::Extension || held.inputs == self.attempt.inputs
-    }
 }
 
 /// One of the two Secrets that are written.
@@ -165,8 +149,6 @@ pub struct Unwritten {
 /// What a failure is judged by.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances {
-    /// Why the call was made.
-    pub cause: Cause,
     /// The endpoint counts as down.
     pub endpoint_down: bool,
     /// The next token can be had only while the present one lives.
@@ -190,6 +172,7 @@ impl Memory {
             deadline: None,
             boundary: None,
             failing: None,
+            upkeep_failing: None,
             unwritten: BTreeMap::new(),
             acting_since: None,
             governor: Bucket::new(CALLS, now),
@@ -235,7 +218,10 @@ impl Memory {
 
     /// Takes in an answer to a call made while `issued` was the token of that application or session, and holds it.
     pub fn answered(&mut self, issued: Option<&Issued>, held: Held) {
-        self.failing.take_if(|failing| failing.is_settled_by(&held));
+        self.upkeep_failing = None;
+        if !held.attempt.is_upkeep {
+            self.failing = None;
+        }
         self.rotated_elsewhere = None;
         if let Outcome::Token(answer) = &held.outcome {
             self.given(issued, answer, held.sent);
@@ -309,6 +295,10 @@ impl Memory {
         is_skewed && !was_skewed
     }
 
+    fn row(&mut self, is_upkeep: bool) -> &mut Option<Failing> {
+        if is_upkeep { &mut self.upkeep_failing } else { &mut self.failing }
+    }
+
     /// Takes in a failure of a call that came at `failed_at`.
     pub fn failed(
         &mut self,
@@ -321,7 +311,7 @@ impl Memory {
         if failure.kind == FailureKind::Unavailable {
             self.governor.give_back();
         }
-        let before = self.failing.take();
+        let before = self.row(attempt.is_upkeep).take();
         let same = before.as_ref().filter(|before| before.attempt == attempt);
         let (count, refused) = same.map_or((0, 0), |before| (before.count, before.refused));
         let (count, refused) = (count + 1, refused + u32::from(failure.kind == FailureKind::Refused));
@@ -343,13 +333,15 @@ impl Memory {
             _ => failure.detail.clone(),
         };
         let wished = failed_at + failure.retry_after.unwrap_or_default();
-        let (kind, cause) = (failure.kind, around.cause);
-        self.failing = Some(Failing { kind, detail, attempt, cause, count, refused, not_before, wished });
+        let is_upkeep = attempt.is_upkeep;
+        let failing = Failing { kind: failure.kind, detail, attempt, count, refused, not_before, wished };
+        *self.row(is_upkeep) = Some(failing);
     }
 
     /// Takes note that the endpoint is up again: a call that met it down is tried now.
     pub fn endpoint_is_up(&mut self, now: Moment) {
-        if let Some(failing) = self.failing.as_mut().filter(|failing| failing.kind == FailureKind::Unavailable) {
+        let rows = [&mut self.failing, &mut self.upkeep_failing].into_iter().flatten();
+        for failing in rows.filter(|failing| failing.kind == FailureKind::Unavailable) {
             failing.not_before = failing.not_before.min(now).max(failing.wished);
         }
     }

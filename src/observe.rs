@@ -55,7 +55,7 @@ pub async fn observe(
         holder: context.holder.clone(),
         call_timeout: context.call_timeout,
         acting_since: context.leadership.since(),
-        follows_release: context.leadership.follows_release(),
+        calls_over_by: context.leadership.calls_over_by(),
         resource,
         credentials,
         state,

@@ -3,12 +3,12 @@
 use crate::api::IssuerSpec;
 use crate::facts::Observed;
 use crate::issuer::{Answer, Ask, Cause, Failure, FailureKind};
-use crate::memory::{Attempt, Memory, Target};
+use crate::memory::{Memory, Target};
 use crate::moment::{Moment, Now};
 use crate::reason::Finding;
 use crate::schedule::retry::Delays;
 use crate::secrets::{self, Owner, Write};
-use crate::state::{Held, Inputs, Issued, Outcome, State, Unreadable, Version};
+use crate::state::{Attempt, Held, Issued, Outcome, State, Unreadable, Version};
 use crate::verdict;
 use application::Application;
 use question::{Question, Side};
@@ -65,8 +65,6 @@ pub struct Call {
     pub base: Version,
     /// What it is made with.
     pub attempt: Attempt,
-    /// The inputs that are done with once it is answered: not those of a change that is to be tried again.
-    pub settled: Inputs,
     /// The process that makes it.
     pub holder: String,
     /// The last call with the same inputs failed.
@@ -85,11 +83,6 @@ pub struct StateWrite {
 }
 
 impl Call {
-    /// True while the session lives: a way on must be found before its end, and be it by another log in.
-    pub fn is_before_expiry(&self) -> bool {
-        self.issued.as_ref().and_then(Issued::pair).is_some()
-    }
-
     /// What is to be recorded of this call, with all that goes with it; none for a failure after which the same is tried
     /// again.
     pub fn outcome(&self, result: &Result<Answer, Failure>) -> Option<Outcome> {
@@ -115,8 +108,7 @@ impl Call {
             base: self.base.clone(),
             holder: self.holder.clone(),
             id: self.id.clone(),
-            inputs: self.settled.clone(),
-            refresh: self.attempt.refresh.clone(),
+            attempt: self.attempt.clone(),
             used: match &self.ask {
                 Ask::Extend(extend) => Some(extend.pair.token.clone()),
                 Ask::Refresh(_) | Ask::LogIn(_) => None,
@@ -282,11 +274,14 @@ impl Desk<'_> {
             Ok(ask) => ask,
             Err(finding) => return Plan::wait(question.settled_at(), vec![finding]),
         };
-        let findings = question.findings(due);
-        let at = due.map(|due| question.allowed_at(due));
-        match due.filter(|_| at.is_some_and(|at| at <= self.now.mono)) {
-            Some(due) => Plan { step: Step::Call(Box::new(question.call(due.cause, ask))), findings },
-            None => Plan::wait([at, question.settled_at()].into_iter().flatten().min(), findings),
+        let errands = question.errands(due, ask);
+        let findings = question.findings(&errands);
+        let allowed = errands.into_iter().map(|errand| (question.allowed_at(&errand), errand));
+        match allowed.min_by_key(|(at, _)| *at) {
+            Some((at, errand)) if at <= self.now.mono => {
+                Plan { step: Step::Call(Box::new(question.call(errand))), findings }
+            }
+            next => Plan::wait(next.map(|(at, _)| at).into_iter().chain(question.settled_at()).min(), findings),
         }
     }
 }

@@ -64,6 +64,17 @@ pub struct Version {
     serial: u64,
 }
 
+/// What a call is made with, beside the token: a change of it is worth a new attempt at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The hashes of the values.
+    pub inputs: Inputs,
+    /// The refresh annotation.
+    pub refresh: Option<String>,
+    /// It is for what goes on while a change is tried in vain.
+    pub is_upkeep: bool,
+}
+
 /// An answer in hand that is not yet in the state Secret. It leaves memory only once it is recorded or overtaken.
 #[derive(Clone, Debug)]
 pub struct Held {
@@ -80,9 +91,7 @@ pub struct Held {
     /// Whose token it is: a name in [`State::tokens`].
     pub id: String,
     /// What it was asked with.
-    pub inputs: Inputs,
-    /// The refresh annotation when it was asked for.
-    pub refresh: Option<String>,
+    pub attempt: Attempt,
     /// The token of the pair that it was asked with.
     pub used: Option<Redacted>,
 }
@@ -99,6 +108,17 @@ pub enum Outcome {
 }
 
 impl Held {
+    /// The inputs that need not be tried again. What goes on while a change is tried in vain settles nothing of the change but
+    /// where it is made; that a pair is over says nothing of the login.
+    fn settled(&self) -> Inputs {
+        let inputs = self.attempt.inputs.clone();
+        match &self.outcome {
+            _ if self.attempt.is_upkeep => inputs.only(&[inputs::ENDPOINT]),
+            Outcome::Ended(_) => inputs.only(&[inputs::TOKEN, inputs::REFRESH_TOKEN, inputs::ENDPOINT]),
+            Outcome::Token(_) | Outcome::LoginRefused => inputs,
+        }
+    }
+
     /// The token that it tells the end of: that of a session that is over, or that was extended.
     pub fn dead_token(&self) -> Option<&Redacted> {
         match &self.outcome {
@@ -210,8 +230,8 @@ impl State {
             Outcome::Ended(token) => next.end(&held.id, token),
             Outcome::LoginRefused => next.login_refused = true,
         }
-        next.inputs = held.inputs.clone().over(&self.inputs);
-        next.refresh = held.refresh.clone().or(next.refresh);
+        next.inputs = held.settled().over(&self.inputs);
+        next.refresh = held.attempt.refresh.clone().or(next.refresh);
         next.intent = next.intent.filter(|intent| intent.holder != held.holder);
         if next == *self {
             return None;
@@ -231,7 +251,8 @@ impl State {
         };
         self.tokens.insert(held.id.clone(), issued);
         self.active = Some(held.id.clone());
-        self.login_refused = false;
+        // The extension of a pair says nothing of the login.
+        self.login_refused &= held.used.is_some();
         self.forget_old_tokens();
     }
 

@@ -58,7 +58,7 @@ impl<'a> Application<'a> {
                 candidates.push(candidate);
             }
         }
-        let refused = question.failing().map_or(0, |failing| failing.refused as usize);
+        let refused = question.failing(false).map_or(0, |failing| failing.refused as usize);
         candidates.get(refused % candidates.len().max(1)).cloned()
     }
 
@@ -78,8 +78,8 @@ impl Side for Application<'_> {
     }
 
     /// A changed validity acts at the next rotation.
-    fn causes(&self, _: &Question<'_>) -> &'static [&'static str] {
-        &[CONSUMER_KEY, CONSUMER_SECRET, OLD_TOKEN, ENDPOINT]
+    fn causes(&self, _: &Question<'_>) -> Vec<&'static str> {
+        vec![CONSUMER_KEY, CONSUMER_SECRET, OLD_TOKEN, ENDPOINT]
     }
 
     fn event(&self, _: &Question<'_>, issued: &Issued) -> Option<Cause> {
@@ -92,7 +92,7 @@ impl Side for Application<'_> {
     }
 
     /// A boundary is asked at with the new values as well.
-    fn due_meanwhile(&self, _: &Question<'_>, _: &Issued, _: &Life, _: Cause) -> Option<Due> {
+    fn upkeep(&self, _: &Issued) -> Option<Ask> {
         None
     }
 

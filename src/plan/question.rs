@@ -2,13 +2,13 @@
 
 use super::{Call, Delivery, Desk, StateWrite};
 use crate::issuer::{Ask, Cause, FailureKind};
-use crate::memory::{Attempt, Failing};
+use crate::memory::Failing;
 use crate::moment::Moment;
 use crate::reason::{Finding, Reason};
 use crate::schedule::boundary::Boundary;
 use crate::schedule::governor::refill;
 use crate::schedule::{Due, Life};
-use crate::state::{Inputs, Issued, State};
+use crate::state::{Attempt, Inputs, Issued, State};
 use crate::verdict;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) trait Side {
     fn inputs(&self, salt: &str) -> Inputs;
 
     /// The inputs of which a new value is a cause to ask, the most telling one first.
-    fn causes(&self, question: &Question<'_>) -> &'static [&'static str];
+    fn causes(&self, question: &Question<'_>) -> Vec<&'static str>;
 
     /// A cause that lies in what happened to the token.
     fn event(&self, question: &Question<'_>, issued: &Issued) -> Option<Cause>;
@@ -32,8 +32,8 @@ pub(super) trait Side {
     /// The moment at which time alone is a cause.
     fn next_due(&self, question: &Question<'_>, issued: &Issued, life: &Life) -> Option<Due>;
 
-    /// What cannot wait until the `change` succeeds that was tried in vain.
-    fn due_meanwhile(&self, question: &Question<'_>, issued: &Issued, life: &Life, change: Cause) -> Option<Due>;
+    /// What would be asked, had nothing been changed; none where that is asked with the changed values as well.
+    fn upkeep(&self, issued: &Issued) -> Option<Ask>;
 
     /// What would be asked.
     ///
@@ -57,6 +57,16 @@ pub(super) trait Side {
     fn remedy(&self, kind: FailureKind) -> String;
 }
 
+/// One thing to ask the issuer.
+pub(super) struct Errand {
+    due: Due,
+    ask: Ask,
+    /// It goes on while a change is tried in vain.
+    is_upkeep: bool,
+    /// How many calls it leaves to what matters more.
+    leaves: usize,
+}
+
 /// What the issuer would be asked, and when.
 pub(super) struct Question<'a> {
     pub(super) desk: &'a Desk<'a>,
@@ -69,7 +79,7 @@ pub(super) struct Question<'a> {
 
 impl<'a> Question<'a> {
     pub(super) fn new(desk: &'a Desk<'a>, state: &'a State, side: &'a dyn Side, delivery: Delivery) -> Self {
-        let attempt = Attempt { inputs: side.inputs(&state.salt), refresh: desk.observed.refresh() };
+        let attempt = Attempt { inputs: side.inputs(&state.salt), refresh: desk.observed.refresh(), is_upkeep: false };
         Self { desk, state, side, id: side.id(state), attempt, delivery }
     }
 
@@ -85,71 +95,84 @@ impl<'a> Question<'a> {
 
     /// The one list of causes, in order.
     pub(super) fn due(&self) -> Option<Due> {
-        let now = self.desk.now;
-        let at_once = |cause| Some(Due { cause, at: now.mono });
-        let Some(issued) = self.issued() else { return at_once(Cause::FirstIssue) };
-        let life = self.desk.memory.life(issued, now);
-        if let Some(change) = self.change().map(Cause::Changed) {
-            let meanwhile = self.side.due_meanwhile(self, issued, &life, change).filter(|due| due.at <= now.mono);
-            // They take turns, as either may be in vain.
-            let was_in_vain = |due: &Due| self.failing().is_some_and(|failing| failing.cause != due.cause);
-            return meanwhile.filter(was_in_vain).or(at_once(change));
-        }
-        if self.attempt.refresh.is_some() && self.attempt.refresh != self.state.refresh {
-            return at_once(Cause::Requested);
-        }
-        if let Some(cause) = self.side.event(self, issued) {
-            return at_once(cause);
-        }
-        self.side.next_due(self, issued, &life)
+        let now = self.desk.now.mono;
+        let Some(issued) = self.issued() else { return Some(Due { cause: Cause::FirstIssue, at: now }) };
+        let change = self.change().map(|cause| Due { cause, at: now });
+        change.or_else(|| self.due_unchanged(issued))
     }
 
-    /// The value that a person has changed and that no call has settled yet.
-    fn change(&self) -> Option<&'static str> {
-        self.attempt.inputs.change_since(&self.state.inputs, self.side.causes(self))
+    /// A value that a person has changed and that no call has settled yet, or a wish for a call.
+    fn change(&self) -> Option<Cause> {
+        let causes = self.side.causes(self);
+        let value = self.attempt.inputs.change_since(&self.state.inputs, &causes).map(Cause::Changed);
+        let is_requested = self.attempt.refresh.is_some() && self.attempt.refresh != self.state.refresh;
+        value.or(is_requested.then_some(Cause::Requested))
+    }
+
+    fn due_unchanged(&self, issued: &Issued) -> Option<Due> {
+        let now = self.desk.now;
+        let event = self.side.event(self, issued).map(|cause| Due { cause, at: now.mono });
+        event.or_else(|| self.side.next_due(self, issued, &self.desk.memory.life(issued, now)))
+    }
+
+    /// What is due, and what goes on while that is a change that was tried in vain.
+    pub(super) fn errands(&self, due: Option<Due>, ask: Ask) -> Vec<Errand> {
+        let Some(due) = due else { return Vec::new() };
+        let upkeep = self.upkeep(&ask);
+        let main = Errand { due, ask, is_upkeep: false, leaves: upkeep.iter().len() };
+        [main].into_iter().chain(upkeep).collect()
+    }
+
+    fn upkeep(&self, asked: &Ask) -> Option<Errand> {
+        let issued = self.issued().filter(|_| self.failing(false).is_some())?;
+        let due = self.due_unchanged(issued)?;
+        let ask = self.side.upkeep(issued).filter(|ask| ask != asked)?;
+        Some(Errand { due, ask, is_upkeep: true, leaves: 0 })
     }
 
     /// Not before a failed attempt's delay has passed, the boundary has room, the governor allows it, and no other process
     /// is at it.
-    pub(super) fn allowed_at(&self, due: Due) -> Moment {
+    pub(super) fn allowed_at(&self, errand: &Errand) -> Moment {
         let now = self.desk.now.mono;
-        let retry = self.failing().map(|failing| failing.not_before);
+        let retry = self.failing(errand.is_upkeep).map(|failing| failing.not_before);
         let room = self.boundary().map(|boundary| boundary.room_at(now));
-        let limits = [room, Some(self.governed_at()), self.side.honoured_until(self)];
+        let limits = [room, Some(self.governed_at(errand)), self.side.honoured_until(self)];
         let later_than_now = limits.into_iter().flatten().filter(|at| *at > now);
-        later_than_now.chain(retry).fold(due.at, Moment::max)
+        later_than_now.chain(retry).fold(errand.due.at, Moment::max)
     }
 
     pub(super) fn boundary(&self) -> Option<&Boundary> {
         self.desk.memory.boundary(self.issued()?)
     }
 
-    fn governed_at(&self) -> Moment {
-        self.desk.memory.governor.ready_at(self.desk.now.mono, refill(self.issued()))
+    fn governed_at(&self, errand: &Errand) -> Moment {
+        self.desk.memory.governor.ready_for(errand.leaves, self.desk.now.mono, refill(self.issued()))
+    }
+
+    fn attempt(&self, is_upkeep: bool) -> Attempt {
+        Attempt { is_upkeep, ..self.attempt.clone() }
     }
 
     /// The failed attempt, if it was made with what we would ask with now.
-    pub(super) fn failing(&self) -> Option<&Failing> {
-        self.desk.memory.failing.as_ref().filter(|failing| failing.attempt == self.attempt)
+    pub(super) fn failing(&self, is_upkeep: bool) -> Option<&Failing> {
+        let mut rows = [&self.desk.memory.failing, &self.desk.memory.upkeep_failing].into_iter().flatten();
+        rows.find(|failing| failing.attempt == self.attempt(is_upkeep))
     }
 
     pub(super) fn ask(&self, cause: Option<Cause>) -> Result<Ask, Finding> {
         self.side.ask(self, cause)
     }
 
-    pub(super) fn call(&self, cause: Cause, ask: Ask) -> Call {
-        let leaves_change = cause == Cause::Extension && self.change().is_some();
-        let settled = if leaves_change { &self.state.inputs } else { &self.attempt.inputs };
+    pub(super) fn call(&self, errand: Errand) -> Call {
         Call {
-            ask,
-            cause,
-            settled: settled.clone(),
+            ask: errand.ask,
+            cause: errand.due.cause,
             id: self.id.clone(),
             issued: self.issued().cloned(),
             base: self.state.version(),
-            attempt: self.attempt.clone(),
+            attempt: self.attempt(errand.is_upkeep),
             holder: self.desk.observed.holder.clone(),
-            is_retry: self.failing().is_some(),
+            is_retry: self.failing(errand.is_upkeep).is_some(),
             announcement: self.side.announcement(self),
         }
     }
@@ -180,16 +203,17 @@ impl<'a> Question<'a> {
     }
 
     /// What a person should know, the most important thing first.
-    pub(super) fn findings(&self, due: Option<Due>) -> Vec<Finding> {
+    pub(super) fn findings(&self, errands: &[Errand]) -> Vec<Finding> {
         let desk = self.desk;
         let now = desk.now.mono;
-        let due_now = due.is_some_and(|due| due.at <= now);
-        let failing = self.failing().filter(|_| due_now);
+        let due_now = || errands.iter().rev().filter(|errand| errand.due.at <= now);
+        let failing = due_now().find_map(|errand| self.failing(errand.is_upkeep));
         let exhausted = self.boundary().is_some_and(|boundary| boundary.is_exhausted(now));
+        let is_limited = due_now().any(|errand| self.governed_at(errand) > now);
         let main = [
             failing.map(|failing| verdict::failed(failing, &desk.observed.neighbours, &self.side.remedy(failing.kind))),
             exhausted.then(verdict::not_rotated),
-            (due_now && self.governed_at() > now).then(verdict::calls_limited),
+            is_limited.then(verdict::calls_limited),
         ];
         main.into_iter().flatten().chain(self.side.notices(self)).collect()
     }

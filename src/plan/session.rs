@@ -28,9 +28,10 @@ impl<'a> Session<'a> {
         Self { desk, spec, credentials }
     }
 
-    /// The pair that a person pasted and that was not tried yet.
+    /// The pair that a person pasted and that was not tried yet: with the first one of all, perhaps not at this endpoint.
     fn pasted(&self, question: &Question<'_>) -> Option<Pair> {
-        let is_new = question.attempt.inputs.has_new_pair(&question.state.inputs);
+        let (asked, recorded) = (&question.attempt.inputs, &question.state.inputs);
+        let is_new = asked.has_new_pair(recorded) || question.known().is_none() && asked.differs(recorded, ENDPOINT);
         self.credentials.pair.clone().filter(|_| is_new)
     }
 
@@ -72,14 +73,14 @@ impl Side for Session<'_> {
         Inputs::of_session(salt, &self.spec.endpoint, &self.credentials)
     }
 
-    /// A changed password makes no call, unless the login was refused; nor does a login that is added to a pair.
-    fn causes(&self, question: &Question<'_>) -> &'static [&'static str] {
+    /// A changed password makes no call, unless the login was refused; nor does a login that is added to a pair, or a pair
+    /// that is another resource's.
+    fn causes(&self, question: &Question<'_>) -> Vec<&'static str> {
         let State { login_refused, inputs, .. } = question.state;
-        match (login_refused, inputs.knows(USERNAME)) {
-            (true, _) => &[TOKEN, REFRESH_TOKEN, USERNAME, PASSWORD, ENDPOINT],
-            (false, true) => &[TOKEN, REFRESH_TOKEN, USERNAME, ENDPOINT],
-            (false, false) => &[TOKEN, REFRESH_TOKEN, ENDPOINT],
-        }
+        let pair = [TOKEN, REFRESH_TOKEN].into_iter().filter(|_| !self.is_taken(question));
+        let username = Some(USERNAME).filter(|_| *login_refused || inputs.knows(USERNAME));
+        let password = Some(PASSWORD).filter(|_| *login_refused);
+        pair.chain(username).chain(password).chain([ENDPOINT]).collect()
     }
 
     fn event(&self, _: &Question<'_>, issued: &Issued) -> Option<Cause> {
@@ -95,16 +96,19 @@ impl Side for Session<'_> {
         })
     }
 
-    /// A pair or an account that the issuer does not take must not cost the session that there is.
-    fn due_meanwhile(&self, question: &Question<'_>, issued: &Issued, life: &Life, change: Cause) -> Option<Due> {
-        let asks_the_same = || self.ask(question, Some(change)) == self.ask(question, Some(Cause::Extension));
-        let goes_on = issued.pair().is_some() && !asks_the_same();
-        self.next_due(question, issued, life).filter(|due| goes_on && due.cause == Cause::Extension)
+    /// A pair or an account that the issuer does not take must not cost the session that there is, nor keep the login from
+    /// opening another one.
+    fn upkeep(&self, issued: &Issued) -> Option<Ask> {
+        let endpoint = self.spec.endpoint.clone();
+        Some(match issued.pair() {
+            Some(pair) => Ask::Extend(Extend { endpoint, pair }),
+            None => Ask::LogIn(LogIn { endpoint, login: self.credentials.login.clone()? }),
+        })
     }
 
     /// A pasted pair, then the stored one, then the login, which comes before the stored pair where it has changed.
     fn ask(&self, question: &Question<'_>, cause: Option<Cause>) -> Result<Ask, Finding> {
-        let pasted = self.pasted(question).filter(|_| cause != Some(Cause::Extension));
+        let pasted = self.pasted(question);
         let is_taken = pasted.is_some() && self.is_taken(question);
         let login = self.credentials.login.clone();
         let other_login = login.is_some() && matches!(cause, Some(Cause::Changed(USERNAME | PASSWORD)));
@@ -130,7 +134,7 @@ impl Side for Session<'_> {
     fn honoured_until(&self, question: &Question<'_>) -> Option<Moment> {
         let (observed, now) = (self.desk.observed, self.desk.now);
         let intent = question.state.intent.as_ref()?;
-        let is_over = observed.follows_release && now.moment_of(intent.time) <= observed.acting_since;
+        let is_over = observed.calls_over_by.is_some_and(|over| now.moment_of(intent.time) <= over);
         intent.honoured_until(&observed.holder, now, observed.call_timeout).filter(|_| !is_over)
     }
 

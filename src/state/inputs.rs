@@ -84,6 +84,12 @@ impl Inputs {
         self.version == Self::VERSION && self.hashes.get(name) == Some(&keyed(salt, name, value))
     }
 
+    /// Of these the ones that are named.
+    pub(super) fn only(mut self, names: &[&str]) -> Self {
+        self.hashes.retain(|name, _| names.contains(&name.as_str()));
+        self
+    }
+
     /// These, and of `older` those that are not given here: that a value is gone for a while, or belongs to another issuer,
     /// is no reason to take it for a new one when it is back.
     pub(super) fn over(mut self, older: &Inputs) -> Self {

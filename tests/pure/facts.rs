@@ -84,7 +84,7 @@ impl Cluster {
             holder: "holder".into(),
             call_timeout: Duration::from_secs(10),
             acting_since: now(0.0).mono,
-            follows_release: false,
+            calls_over_by: None,
         };
         Self { observed, memory: Memory::new(now(0.0).mono), steps: Vec::new() }
     }
@@ -189,8 +189,8 @@ impl Cluster {
             Some(outcome) => self.memory.answered(call.issued.as_ref(), call.held(outcome, at)),
             None => {
                 let life = call.issued.as_ref().map(|issued| self.memory.life(issued, at));
-                let before_expiry = call.is_before_expiry();
-                let around = Circumstances { cause: call.cause, endpoint_down: false, before_expiry, spread: 1 };
+                let before_expiry = matches!(call.ask, Ask::Extend(_));
+                let around = Circumstances { endpoint_down: false, before_expiry, spread: 1 };
                 self.memory.failed(&failure, call.attempt.clone(), life.as_ref(), at.mono, around);
             }
         }

@@ -105,6 +105,21 @@ fn a_released_lease_is_taken_at_once_and_only_its_holder_releases_it() {
     assert!(b.tenure().unwrap().follows_release, "as long as it holds");
 }
 
+/// Its holder, if there is one, may be in the middle of a call.
+#[test]
+fn a_lease_that_somebody_emptied_or_deleted_was_not_released() {
+    let (mut a, mut b) = (candidate("a"), candidate("b"));
+    let lease = take(&mut a, None, now(0.0));
+    let emptied = LeaseSpec { holder_identity: Some(String::new()), ..lease.spec.clone().unwrap() };
+    take(&mut b, Some(Lease { spec: Some(emptied), ..lease.clone() }), now(1.0));
+    assert!(!b.tenure().unwrap().follows_release);
+
+    let mut c = candidate("c");
+    c.bid("lease", a.release(lease, now(1.0)), now(1.0));
+    take(&mut c, None, now(2.0));
+    assert!(!c.tenure().unwrap().follows_release, "it was another one's meanwhile, for all that is known");
+}
+
 #[test]
 fn a_holder_with_another_duration_is_believed() {
     let mut b = candidate("b");

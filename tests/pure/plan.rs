@@ -17,7 +17,7 @@ fn fail(cluster: &mut Cluster, call: &Call, kind: FailureKind, seconds: f64) {
     let at = now(seconds);
     cluster.memory.called(call.issued.as_ref(), at);
     let life = call.issued.as_ref().map(|issued| cluster.memory.life(issued, at));
-    let around = Circumstances { cause: call.cause, endpoint_down: false, before_expiry: false, spread: 1 };
+    let around = Circumstances { endpoint_down: false, before_expiry: false, spread: 1 };
     cluster.memory.failed(&failure, call.attempt.clone(), life.as_ref(), at.mono, around);
 }
 

@@ -6,8 +6,8 @@ use serde_json::json;
 use std::time::Duration;
 use syniverse_token_operator::facts::Sharing;
 use syniverse_token_operator::intent::Intent;
-use syniverse_token_operator::issuer::{Ask, Cause, FailureKind};
-use syniverse_token_operator::memory::Target;
+use syniverse_token_operator::issuer::{Ask, Cause, Failure, FailureKind};
+use syniverse_token_operator::memory::{Circumstances, Target};
 use syniverse_token_operator::plan::{Call, Step};
 use syniverse_token_operator::reason::Reason;
 use syniverse_token_operator::status::{Standing, status};
@@ -121,14 +121,14 @@ fn who_takes_over_a_released_lease_waits_for_no_intent_from_before() {
     cluster.call(now(400.0));
     cluster.restart(now(401.0));
     cluster.observed.holder = "another".into();
-    (cluster.observed.follows_release, cluster.observed.acting_since) = (true, now(401.0).mono);
+    cluster.observed.calls_over_by = Some(now(401.0).mono);
     assert_eq!(asked(&cluster.call(now(401.0))), "extend first");
     // One that was written since is somebody's who does not heed the Lease.
     let mut cluster = settled(&LOGIN);
     cluster.call(now(400.0));
     cluster.restart(now(401.0));
     cluster.observed.holder = "another".into();
-    (cluster.observed.follows_release, cluster.observed.acting_since) = (true, now(399.0).mono);
+    cluster.observed.calls_over_by = Some(now(399.0).mono);
     assert_eq!(wait_of(&mut cluster, 401.0), 14.0);
 }
 
@@ -485,79 +485,187 @@ fn the_token_of_a_session_is_never_sent_to_the_issuer_of_applications() {
     assert_eq!(asked(&cluster.call(now(20.0))), "extend first", "the pasted pair was used up before");
 }
 
+/// What is asked from `from` until before `until`, and when: the issuer gives a new pair of 600 s for asks that begin as one of `given`,
+/// and fails all others with `kind`.
+fn run(cluster: &mut Cluster, from: f64, until: f64, given: &[&str], kind: FailureKind) -> Vec<(f64, String)> {
+    let (mut seconds, mut all) = (from, Vec::new());
+    while seconds < until {
+        let at = now(seconds);
+        match cluster.settle(at).step {
+            Step::Call(call) if given.iter().any(|given| asked(&call).starts_with(given)) => {
+                all.push((seconds, asked(&call)));
+                cluster.receive(&call, at, &format!("of {seconds:.0}"), 600);
+            }
+            Step::Call(call) => {
+                all.push((seconds, asked(&call)));
+                cluster.fail(at, kind);
+            }
+            Step::Wait(wake) => seconds = wake.map_or(until, |wake| seconds + wake.until(at.mono).as_secs_f64()),
+            step => panic!("{step:?}"),
+        }
+    }
+    all
+}
+
+fn moments(all: &[(f64, String)], ask: &str) -> Vec<f64> {
+    all.iter().filter(|(_, asked)| asked == ask).map(|(seconds, _)| *seconds).collect()
+}
+
+/// An account that is locked, say: the documents name no code for that.
 #[test]
 fn a_change_that_the_issuer_does_not_take_never_costs_the_session_that_lives() {
     for (other, tried) in [(OTHER_PAIR, "extend newer"), (OTHER_LOGIN, "log in other")] {
+        let mut undisturbed = settled(&[PAIR, LOGIN].concat());
+        let due = wait_of(&mut undisturbed, 300.0) + 300.0;
         let mut cluster = settled(&[PAIR, LOGIN].concat());
         cluster.give(&other);
-        let mut asked_for = Vec::new();
-        let mut seconds = 300.0;
-        // The issuer answers the change with a code that we do not know, and extends the stored pair.
-        while seconds < 600.0 {
-            let at = now(seconds);
-            let call = cluster.call(at);
-            asked_for.push(asked(&call));
-            if call.cause == Cause::Extension {
-                cluster.receive(&call, at, "second", 600);
-                cluster.settle(at);
-                break;
-            }
-            cluster.fail(at, FailureKind::Refused);
-            seconds += wait_of(&mut cluster, seconds);
-        }
-        assert!((380.0..460.0).contains(&seconds), "extended when it was due, not {seconds}");
-        let (last, before) = asked_for.split_last().unwrap();
-        assert_eq!(last, "extend first");
-        assert!(before.iter().all(|ask| ask == tried), "{before:?}");
-        assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
-        // What was changed is not forgotten, nor is how often it was tried.
-        let plan = cluster.plan(now(seconds));
-        assert_eq!(plan.findings.iter().map(|finding| finding.reason).collect::<Vec<_>>(), [Reason::RefreshFailed]);
-        assert_eq!(asked(&cluster.call(now(seconds))), tried);
-        cluster.fail(now(seconds), FailureKind::Refused);
-        assert!(wait_of(&mut cluster, seconds) > 30.0);
+        let all = run(&mut cluster, 300.0, 600.0, &["extend first"], FailureKind::Refused);
+        assert_eq!(moments(&all, "extend first"), [due], "at the very moment, and once");
+        assert_eq!(cluster.token("accessToken"), Some(format!("of {due:.0}")));
+        // What was changed is neither forgotten nor tried more often for it.
+        let tries = moments(&all, tried);
+        assert_eq!(tries.len() + 1, all.len(), "{all:?}");
+        assert!(tries.windows(2).skip(6).all(|pair| pair[1] - pair[0] > 40.0) && tries.len() > 8, "{tries:?}");
+        assert_eq!(cluster.plan(now(600.0)).findings[0].reason, Reason::RefreshFailed);
     }
 }
 
 #[test]
-fn a_change_and_the_session_that_lives_take_turns_while_both_are_in_vain() {
+fn the_wish_for_a_pause_that_comes_with_a_change_holds_back_nothing_else() {
+    let mut cluster = settled(&LOGIN);
+    cluster.give(&OTHER_LOGIN);
+    let call = cluster.call(now(300.0));
+    let pause = Some(Duration::from_secs(3600));
+    let failure = Failure { kind: FailureKind::Refused, detail: "the issuer says no".into(), retry_after: pause };
+    let around = Circumstances { endpoint_down: false, before_expiry: true, spread: 1 };
+    cluster.memory.failed(&failure, call.attempt.clone(), None, now(300.0).mono, around);
+    let all = run(&mut cluster, 300.0, 900.0, &["extend first", "extend of"], FailureKind::Refused);
+    assert!(all.len() == 2 && all.iter().all(|(_, asked)| asked.starts_with("extend")), "{all:?}");
+}
+
+#[test]
+fn a_change_and_the_session_that_lives_are_tried_by_themselves_while_both_are_in_vain() {
     let mut cluster = settled(&LOGIN);
     cluster.give(&OTHER_PAIR);
-    let mut seconds = 450.0;
-    let mut asked_for = Vec::new();
-    for kind in [FailureKind::Refused, FailureKind::Refused, FailureKind::Refused, FailureKind::Ended] {
-        let call = cluster.call(now(seconds));
-        asked_for.push(asked(&call));
-        cluster.fail(now(seconds), kind);
-        seconds += if kind == FailureKind::Ended { 0.0 } else { wait_of(&mut cluster, seconds) };
+    let all = run(&mut cluster, 450.0, 599.0, &[], FailureKind::Refused);
+    assert_eq!(all[0].1, "extend newer", "the change comes first");
+    for ask in ["extend newer", "extend first"] {
+        let tries = moments(&all, ask);
+        let firsts: Vec<_> = tries.windows(2).take(3).map(|pair| pair[1] - pair[0]).collect();
+        assert!(firsts.is_sorted() && firsts[0] < 1.3 && firsts[2] > 2.9, "each grows by itself: {ask} {tries:?}");
     }
-    assert_eq!(asked_for, ["extend newer", "extend first", "extend newer", "extend first"]);
-    // The session that there was is over: the change is still to be made, and all turns are its own.
-    for _ in 0..2 {
-        assert_eq!(asked(&cluster.call(now(seconds))), "extend newer");
-        cluster.fail(now(seconds), FailureKind::Refused);
-        seconds += wait_of(&mut cluster, seconds);
-    }
+    assert!(cluster.memory.upkeep_failing.is_some());
+    run(&mut cluster, 599.0, 700.0, &["extend first"], FailureKind::Refused);
+    assert!(cluster.memory.upkeep_failing.is_none() && cluster.memory.failing.is_some());
+}
+
+#[test]
+fn a_change_in_vain_does_not_keep_the_login_from_opening_a_session_when_the_old_one_is_over() {
+    let mut cluster = settled(&LOGIN);
+    cluster.give(&[OTHER_PAIR, LOGIN].concat());
+    cluster.fail(now(450.0), FailureKind::Refused);
+    assert_eq!(asked(&cluster.call(now(450.0))), "extend first");
+    cluster.fail(now(450.0), FailureKind::Ended);
+    let all = run(&mut cluster, 450.0, 460.0, &["log in user"], FailureKind::Refused);
+    assert_eq!(moments(&all, "log in user"), [450.0]);
+    assert!(moments(&all, "extend newer").len() > 1, "the change is still to be made: {all:?}");
 }
 
 #[test]
 fn a_change_that_asks_for_the_same_extends_the_session_once_however_often_that_was_in_vain() {
-    let mut elsewhere = settled(&LOGIN);
+    let mut cluster = settled(&LOGIN);
     let credentials = json!({"secretRef": {"name": "sma"}});
     let session = json!({"endpoint": "https://elsewhere.example.com/token", "credentials": credentials});
-    elsewhere.respec(json!({"application": null, "session": session}));
-    let mut taken = settled(&LOGIN);
-    taken.give(&[OTHER_PAIR, LOGIN].concat());
-    taken.observed.neighbours.sharing = Sharing { here: true, before_us: true, ..Sharing::default() };
-    for (mut cluster, change) in [(elsewhere, "endpoint"), (taken, "token")] {
-        let mut seconds = 450.0;
-        for _ in 0..3 {
-            let call = cluster.call(now(seconds));
-            assert_eq!((asked(&call).as_str(), call.cause), ("extend first", Cause::Changed(change)));
-            cluster.fail(now(seconds), FailureKind::Refused);
-            seconds += wait_of(&mut cluster, seconds);
-        }
-        cluster.answer(now(seconds), "second", 600);
-        assert!(wait_of(&mut cluster, seconds) > 300.0, "{change}");
+    cluster.respec(json!({"application": null, "session": session}));
+    for _ in 0..3 {
+        let call = cluster.call(now(450.0));
+        assert_eq!((asked(&call).as_str(), call.cause), ("extend first", Cause::Changed("endpoint")));
+        cluster.fail(now(450.0), FailureKind::Refused);
+        cluster.memory.failing.as_mut().unwrap().not_before = now(450.0).mono;
     }
+    cluster.answer(now(450.0), "second", 600);
+    assert!(wait_of(&mut cluster, 450.0) > 300.0);
+}
+
+#[test]
+fn an_endpoint_that_is_changed_back_gets_its_session_back() {
+    let mut cluster = settled(&PAIR);
+    let credentials = json!({"secretRef": {"name": "sma"}});
+    let spec = |host: &str| {
+        let endpoint = format!("https://{host}.example.com/token");
+        json!({"application": null, "session": {"endpoint": endpoint, "credentials": credentials}})
+    };
+    cluster.respec(spec("elsewhere"));
+    cluster.give(&OTHER_PAIR);
+    cluster.fail(now(450.0), FailureKind::Refused);
+    // The session is not known there.
+    assert_eq!(asked(&cluster.call(now(450.0))), "extend first");
+    cluster.fail(now(450.0), FailureKind::Ended);
+    cluster.respec(spec("sma"));
+    cluster.give(&PAIR);
+    assert_eq!(asked(&cluster.call(now(451.0))), "extend first");
+}
+
+#[test]
+fn a_pair_that_was_tried_at_a_wrong_endpoint_first_is_tried_at_the_right_one() {
+    let mut cluster = Cluster::session(&PAIR);
+    cluster.fail(now(0.0), FailureKind::Ended);
+    assert_eq!(cluster.rest(now(0.0)).1, [Reason::SessionLost]);
+    let session = json!({"endpoint": "https://right.example.com/token", "credentials": {"secretRef": {"name": "sma"}}});
+    cluster.respec(json!({"application": null, "session": session}));
+    assert_eq!(asked(&cluster.call(now(1.0))), "extend pasted");
+    cluster.fail(now(1.0), FailureKind::Ended);
+    assert_eq!(cluster.rest(now(1.0)).1, [Reason::SessionLost]);
+}
+
+/// As when another resource's Secret is copied, or a Secret that is not fresh.
+#[test]
+fn a_pair_that_is_of_no_use_does_not_use_up_the_user_name_that_came_with_it() {
+    let mut cluster = settled(&LOGIN);
+    cluster.give(&[OTHER_PAIR, OTHER_LOGIN].concat());
+    assert_eq!(asked(&cluster.call(now(100.0))), "extend newer");
+    cluster.fail(now(100.0), FailureKind::Ended);
+    assert_eq!(asked(&cluster.call(now(100.0))), "log in other");
+
+    let mut cluster = settled(&LOGIN);
+    cluster.observed.neighbours.sharing = Sharing { here: true, before_us: true, ..Sharing::default() };
+    cluster.give(&[OTHER_PAIR, LOGIN].concat());
+    assert!(wait_of(&mut cluster, 100.0) > 200.0, "it is no cause to call");
+    cluster.give(&[OTHER_PAIR, OTHER_LOGIN].concat());
+    assert_eq!(asked(&cluster.call(now(100.0))), "log in other");
+}
+
+#[test]
+fn a_refused_login_is_remembered_until_one_is_taken() {
+    let mut cluster = settled(&LOGIN);
+    let other = |password| [OTHER_LOGIN[0], ("password", password)];
+    cluster.give(&other("wrong"));
+    cluster.fail(now(100.0), FailureKind::LoginRefused);
+    let all = run(&mut cluster, 100.0, 450.0, &["extend first"], FailureKind::Refused);
+    assert_eq!(all.len(), 1);
+    assert_eq!(cluster.rest(now(450.0)).1, [Reason::LoginRefused]);
+    // The corrected one is tried, also where it is taken only after the next extension.
+    cluster.give(&other("right"));
+    let until = run(&mut cluster, 450.0, 1000.0, &["extend of"], FailureKind::Refused);
+    assert!(moments(&until, "log in other").len() > 8, "{until:?}");
+    let all = run(&mut cluster, 1000.0, 1100.0, &["log in other"], FailureKind::Refused);
+    assert_eq!(moments(&all, "log in other").len(), 1);
+    assert_eq!(cluster.rest(now(1100.0)).1, []);
+}
+
+/// With a lead that is shorter than the governor's step.
+#[test]
+fn a_change_in_vain_leaves_a_permit_for_the_session_that_lives() {
+    let mut cluster = settled(&LOGIN);
+    let credentials = json!({"secretRef": {"name": "sma"}});
+    let session = json!({"endpoint": "https://sma.example.com/token", "credentials": credentials});
+    cluster.respec(json!({"application": null, "session": session, "refreshBefore": "30s"}));
+    cluster.give(&OTHER_LOGIN);
+    cluster.fail(now(100.0), FailureKind::Refused);
+    cluster.memory.governor.empty(now(100.0).mono);
+    cluster.memory.governor.give_back();
+    assert_eq!(wait_of(&mut cluster, 110.0).round(), 50.0, "one permit is not the change's to take");
+    cluster.memory.governor.empty(now(569.0).mono);
+    cluster.memory.governor.give_back();
+    assert_eq!(asked(&cluster.call(now(570.0))), "extend first");
 }
