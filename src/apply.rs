@@ -132,7 +132,7 @@ impl Claim {
             // A pair or an account of its own: no other resource's call is in its way.
             Ask::Extend(_) | Ask::LogIn(_) => fleet.own_key(&member),
         };
-        let expires = call.issued.as_ref().map(|issued| memory.life(issued, now).expires);
+        let expires = call.living().map(|issued| memory.life(issued, now).expires);
         let expires = expires.map(|expires| expires.unwrap_or(now.mono + NEVER));
         // Who could not write the last time may fail at it again before it calls.
         let is_retry = call.is_retry || !memory.unwritten.is_empty();
@@ -236,7 +236,7 @@ fn failed(
         before_expiry: matches!(call.ask, Ask::Extend(_)),
         spread: observed.spread(),
     };
-    let life = call.issued.as_ref().map(|issued| memory.life(issued, sent));
+    let life = call.living().map(|issued| memory.life(issued, sent));
     memory.failed(failure, call.attempt.clone(), life.as_ref(), context.clock.now().mono, around);
 }
 

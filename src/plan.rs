@@ -83,6 +83,11 @@ pub struct StateWrite {
 }
 
 impl Call {
+    /// The token that lives while it is made, for all that is known.
+    pub fn living(&self) -> Option<&Issued> {
+        self.issued.as_ref().filter(|issued| !issued.ended)
+    }
+
     /// What is to be recorded of this call, with all that goes with it; none for a failure after which the same is tried
     /// again.
     pub fn outcome(&self, result: &Result<Answer, Failure>) -> Option<Outcome> {
@@ -269,12 +274,10 @@ impl Desk<'_> {
         };
         let state = self.known_state().unwrap_or_else(|| self.empty_state());
         let question = Question::new(self, &state, &*side, delivery);
-        let due = question.due();
-        let ask = match question.ask(due.map(|due| due.cause)) {
-            Ok(ask) => ask,
+        let errands = match question.errands() {
+            Ok(errands) => errands,
             Err(finding) => return Plan::wait(question.settled_at(), vec![finding]),
         };
-        let errands = question.errands(due, ask);
         let findings = question.findings(&errands);
         let allowed = errands.into_iter().map(|errand| (question.allowed_at(&errand), errand));
         match allowed.min_by_key(|(at, _)| *at) {

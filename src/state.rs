@@ -52,6 +52,9 @@ pub struct State {
     /// The issuer refuses the changed login that `inputs` tell of, and the session before goes on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub login_refused: bool,
+    /// The pasted pair that `inputs` tell of was said to be over when it was tried.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pair_refused: bool,
     /// What we wrote into the token Secret, so that what the spec drops is removed.
     #[serde(default)]
     pub written: Written,
@@ -108,15 +111,22 @@ pub enum Outcome {
 }
 
 impl Held {
-    /// The inputs that need not be tried again. What goes on while a change is tried in vain settles nothing of the change but
-    /// where it is made; that a pair is over says nothing of the login.
-    fn settled(&self) -> Inputs {
-        let inputs = self.attempt.inputs.clone();
-        match &self.outcome {
-            _ if self.attempt.is_upkeep => inputs.only(&[inputs::ENDPOINT]),
-            Outcome::Ended(_) => inputs.only(&[inputs::TOKEN, inputs::REFRESH_TOKEN, inputs::ENDPOINT]),
-            Outcome::Token(_) | Outcome::LoginRefused => inputs,
-        }
+    /// The inputs that need not be tried again. What goes on while a change is tried in vain leaves the change open.
+    fn settled(&self, salt: &str) -> Inputs {
+        let open = [(self.leaves_pair(salt), inputs::PAIR), (self.leaves_login(), inputs::LOGIN)];
+        let open = open.into_iter().filter(|(is_open, _)| *is_open).flat_map(|(_, names)| names);
+        self.attempt.inputs.clone().without(&open.collect::<Vec<_>>())
+    }
+
+    /// The pasted pair was neither asked with nor made needless by a login.
+    fn leaves_pair(&self, salt: &str) -> bool {
+        let is_another = |used: &Redacted| !self.attempt.inputs.is(salt, inputs::TOKEN, used.expose());
+        self.used.as_ref().map_or(self.attempt.is_upkeep, is_another)
+    }
+
+    /// No login was asked with, nor is one made needless by a pair.
+    fn leaves_login(&self) -> bool {
+        self.used.is_some() && (self.attempt.is_upkeep || matches!(self.outcome, Outcome::Ended(_)))
     }
 
     /// The token that it tells the end of: that of a session that is over, or that was extended.
@@ -164,6 +174,7 @@ impl State {
             refresh,
             intent: None,
             login_refused: false,
+            pair_refused: false,
             written: Written::default(),
         }
     }
@@ -225,12 +236,25 @@ impl State {
     /// by another process, the token counts, whichever comes first.
     pub fn record(&self, held: &Held) -> Option<State> {
         let mut next = self.clone();
+        next.inputs = held.settled(&self.salt).over(&self.inputs);
+        let is_new = |names: &[&str]| names.iter().any(|name| next.inputs.differs(&self.inputs, name));
+        let (is_elsewhere, has_new_login) = (is_new(&[inputs::ENDPOINT]), is_new(&inputs::LOGIN));
+        if let Some(known) = next.tokens.get_mut(&held.id).filter(|_| is_elsewhere) {
+            // It was another one who said so.
+            known.ended = false;
+        }
         match &held.outcome {
-            Outcome::Token(answer) => next.take(answer, held),
-            Outcome::Ended(token) => next.end(&held.id, token),
+            Outcome::Token(answer) => {
+                next.take(answer, held);
+                next.pair_refused &= held.leaves_pair(&self.salt);
+                next.login_refused &= held.used.is_some() && !has_new_login;
+            }
+            Outcome::Ended(token) => {
+                let is_known = next.end(&held.id, token);
+                next.pair_refused |= !is_known;
+            }
             Outcome::LoginRefused => next.login_refused = true,
         }
-        next.inputs = held.settled().over(&self.inputs);
         next.refresh = held.attempt.refresh.clone().or(next.refresh);
         next.intent = next.intent.filter(|intent| intent.holder != held.holder);
         if next == *self {
@@ -251,15 +275,13 @@ impl State {
         };
         self.tokens.insert(held.id.clone(), issued);
         self.active = Some(held.id.clone());
-        // The extension of a pair says nothing of the login.
-        self.login_refused &= held.used.is_some();
         self.forget_old_tokens();
     }
 
-    fn end(&mut self, id: &str, token: &Redacted) {
-        if let Some(known) = self.tokens.get_mut(id).filter(|known| known.token == *token) {
-            known.ended = true;
-        }
+    /// False for a token that is not the one we know.
+    fn end(&mut self, id: &str, token: &Redacted) -> bool {
+        let known = self.tokens.get_mut(id).filter(|known| known.token == *token);
+        known.map(|known| known.ended = true).is_some()
     }
 
     /// This state with a token found elsewhere as its active one, `inputs` being taken as those it was issued for.

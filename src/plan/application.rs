@@ -92,7 +92,7 @@ impl Side for Application<'_> {
     }
 
     /// A boundary is asked at with the new values as well.
-    fn upkeep(&self, _: &Issued) -> Option<Ask> {
+    fn upkeep(&self, _: &Question<'_>) -> Option<Ask> {
         None
     }
 

@@ -33,7 +33,7 @@ pub(super) trait Side {
     fn next_due(&self, question: &Question<'_>, issued: &Issued, life: &Life) -> Option<Due>;
 
     /// What would be asked, had nothing been changed; none where that is asked with the changed values as well.
-    fn upkeep(&self, issued: &Issued) -> Option<Ask>;
+    fn upkeep(&self, question: &Question<'_>) -> Option<Ask>;
 
     /// What would be asked.
     ///
@@ -63,8 +63,8 @@ pub(super) struct Errand {
     ask: Ask,
     /// It goes on while a change is tried in vain.
     is_upkeep: bool,
-    /// How many calls it leaves to what matters more.
-    leaves: usize,
+    /// It does not take the last permit, which is for what matters more.
+    leaves_one: bool,
 }
 
 /// What the issuer would be asked, and when.
@@ -94,7 +94,7 @@ impl<'a> Question<'a> {
     }
 
     /// The one list of causes, in order.
-    pub(super) fn due(&self) -> Option<Due> {
+    fn due(&self) -> Option<Due> {
         let now = self.desk.now.mono;
         let Some(issued) = self.issued() else { return Some(Due { cause: Cause::FirstIssue, at: now }) };
         let change = self.change().map(|cause| Due { cause, at: now });
@@ -115,19 +115,28 @@ impl<'a> Question<'a> {
         event.or_else(|| self.side.next_due(self, issued, &self.desk.memory.life(issued, now)))
     }
 
-    /// What is due, and what goes on while that is a change that was tried in vain.
-    pub(super) fn errands(&self, due: Option<Due>, ask: Ask) -> Vec<Errand> {
-        let Some(due) = due else { return Vec::new() };
+    /// What is due next, and what goes on while that is a change that was tried in vain.
+    ///
+    /// # Errors
+    /// A finding that says what is missing, when nothing could be asked.
+    pub(super) fn errands(&self) -> Result<Vec<Errand>, Finding> {
+        let due = self.due();
+        let ask = self.side.ask(self, due.map(|due| due.cause))?;
+        let Some(Due { cause, at }) = due else { return Ok(Vec::new()) };
         let upkeep = self.upkeep(&ask);
-        let main = Errand { due, ask, is_upkeep: false, leaves: upkeep.iter().len() };
-        [main].into_iter().chain(upkeep).collect()
+        // Of two that may be asked now the one comes first that has waited longer.
+        let waits_since = upkeep.as_ref().and(self.failing(false)).map(|failing| failing.not_before);
+        let at = waits_since.map_or(at, |since| since.min(at));
+        let leaves_one = upkeep.is_some() && self.failing(true).is_none();
+        let main = Errand { due: Due { cause, at }, ask, is_upkeep: false, leaves_one };
+        Ok([main].into_iter().chain(upkeep).collect())
     }
 
     fn upkeep(&self, asked: &Ask) -> Option<Errand> {
         let issued = self.issued().filter(|_| self.failing(false).is_some())?;
         let due = self.due_unchanged(issued)?;
-        let ask = self.side.upkeep(issued).filter(|ask| ask != asked)?;
-        Some(Errand { due, ask, is_upkeep: true, leaves: 0 })
+        let ask = self.side.upkeep(self).filter(|ask| ask != asked)?;
+        Some(Errand { due, ask, is_upkeep: true, leaves_one: false })
     }
 
     /// Not before a failed attempt's delay has passed, the boundary has room, the governor allows it, and no other process
@@ -146,7 +155,8 @@ impl<'a> Question<'a> {
     }
 
     fn governed_at(&self, errand: &Errand) -> Moment {
-        self.desk.memory.governor.ready_for(errand.leaves, self.desk.now.mono, refill(self.issued()))
+        let others = usize::from(errand.leaves_one);
+        self.desk.memory.governor.ready_for(others, self.desk.now.mono, refill(self.issued()))
     }
 
     fn attempt(&self, is_upkeep: bool) -> Attempt {
@@ -157,10 +167,6 @@ impl<'a> Question<'a> {
     pub(super) fn failing(&self, is_upkeep: bool) -> Option<&Failing> {
         let mut rows = [&self.desk.memory.failing, &self.desk.memory.upkeep_failing].into_iter().flatten();
         rows.find(|failing| failing.attempt == self.attempt(is_upkeep))
-    }
-
-    pub(super) fn ask(&self, cause: Option<Cause>) -> Result<Ask, Finding> {
-        self.side.ask(self, cause)
     }
 
     pub(super) fn call(&self, errand: Errand) -> Call {

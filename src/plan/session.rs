@@ -28,11 +28,20 @@ impl<'a> Session<'a> {
         Self { desk, spec, credentials }
     }
 
-    /// The pair that a person pasted and that was not tried yet: with the first one of all, perhaps not at this endpoint.
+    /// The pair that a person pasted and that was not tried yet, or at another endpoint only.
     fn pasted(&self, question: &Question<'_>) -> Option<Pair> {
         let (asked, recorded) = (&question.attempt.inputs, &question.state.inputs);
-        let is_new = asked.has_new_pair(recorded) || question.known().is_none() && asked.differs(recorded, ENDPOINT);
+        let is_new = asked.has_new_pair(recorded) || question.state.pair_refused && asked.differs(recorded, ENDPOINT);
         self.credentials.pair.clone().filter(|_| is_new)
+    }
+
+    /// A changed login is what the call is about; and one that was refused is asked for again with every new wish.
+    fn wants_login(&self, question: &Question<'_>, cause: Option<Cause>) -> bool {
+        match cause {
+            Some(Cause::Changed(USERNAME | PASSWORD)) => true,
+            Some(Cause::Changed(ENDPOINT) | Cause::Requested) => question.state.login_refused,
+            _ => false,
+        }
     }
 
     /// Another resource was given this pair first: it would be dead by now.
@@ -46,10 +55,11 @@ impl<'a> Session<'a> {
         verdict::session_shared(&self.spec.credentials.secret_ref.name, &pair.unwrap_or_default())
     }
 
-    /// The stored pair. To another endpoint it is worth a try although the one before has said that it is over.
-    fn stored(question: &Question<'_>, cause: Option<Cause>) -> Option<Pair> {
+    /// The stored pair. At another endpoint it is worth a try although the one before has said that it is over.
+    fn stored(question: &Question<'_>) -> Option<Pair> {
         let known = question.known()?;
-        if cause == Some(Cause::Changed(ENDPOINT)) { known.any_pair() } else { known.pair() }
+        let is_elsewhere = question.attempt.inputs.differs(&question.state.inputs, ENDPOINT);
+        if is_elsewhere { known.any_pair() } else { known.pair() }
     }
 
     /// Nothing is left to ask with.
@@ -98,9 +108,9 @@ impl Side for Session<'_> {
 
     /// A pair or an account that the issuer does not take must not cost the session that there is, nor keep the login from
     /// opening another one.
-    fn upkeep(&self, issued: &Issued) -> Option<Ask> {
+    fn upkeep(&self, question: &Question<'_>) -> Option<Ask> {
         let endpoint = self.spec.endpoint.clone();
-        Some(match issued.pair() {
+        Some(match Self::stored(question) {
             Some(pair) => Ask::Extend(Extend { endpoint, pair }),
             None => Ask::LogIn(LogIn { endpoint, login: self.credentials.login.clone()? }),
         })
@@ -111,8 +121,8 @@ impl Side for Session<'_> {
         let pasted = self.pasted(question);
         let is_taken = pasted.is_some() && self.is_taken(question);
         let login = self.credentials.login.clone();
-        let other_login = login.is_some() && matches!(cause, Some(Cause::Changed(USERNAME | PASSWORD)));
-        let stored = Self::stored(question, cause).filter(|_| !other_login);
+        let other_login = login.is_some() && self.wants_login(question, cause);
+        let stored = Self::stored(question).filter(|_| !other_login);
         let endpoint = self.spec.endpoint.clone();
         match (pasted.filter(|_| !is_taken).or(stored), login) {
             (Some(pair), _) => Ok(Ask::Extend(Extend { endpoint, pair })),
@@ -141,7 +151,9 @@ impl Side for Session<'_> {
     fn notices(&self, question: &Question<'_>) -> Vec<Finding> {
         let is_refused = question.state.login_refused && self.credentials.login.is_some();
         let refused = is_refused.then(|| verdict::login_refused_meanwhile(&self.spec.credentials.secret_ref.name));
-        self.credentials.problem.iter().cloned().chain(refused).collect()
+        let is_taken = self.pasted(question).is_some() && self.is_taken(question);
+        let taken = is_taken.then(|| self.taken());
+        self.credentials.problem.iter().cloned().chain(refused).chain(taken).collect()
     }
 
     fn is_provisional(&self, question: &Question<'_>) -> bool {

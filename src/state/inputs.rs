@@ -18,6 +18,11 @@ pub const CONSUMER_SECRET: &str = "consumerSecret";
 /// The name of a value.
 pub const OLD_TOKEN: &str = "oldToken";
 
+/// The names of what extends a session.
+pub const PAIR: [&str; 2] = [TOKEN, REFRESH_TOKEN];
+/// The names of what opens one.
+pub const LOGIN: [&str; 2] = [USERNAME, PASSWORD];
+
 /// One keyed hash per value that went into a call; an empty text stands for an absent value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
@@ -84,9 +89,9 @@ impl Inputs {
         self.version == Self::VERSION && self.hashes.get(name) == Some(&keyed(salt, name, value))
     }
 
-    /// Of these the ones that are named.
-    pub(super) fn only(mut self, names: &[&str]) -> Self {
-        self.hashes.retain(|name, _| names.contains(&name.as_str()));
+    /// These without the named ones.
+    pub(super) fn without(mut self, names: &[&str]) -> Self {
+        self.hashes.retain(|name, _| !names.contains(&name.as_str()));
         self
     }
 
@@ -103,7 +108,7 @@ impl Inputs {
 
     /// True when the pair of a session in these was never asked with.
     pub fn has_new_pair(&self, recorded: &Inputs) -> bool {
-        [TOKEN, REFRESH_TOKEN].iter().any(|name| !recorded.hashes.contains_key(*name) || self.differs(recorded, name))
+        PAIR.iter().any(|name| !recorded.hashes.contains_key(*name) || self.differs(recorded, name))
     }
 }
 

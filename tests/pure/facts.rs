@@ -188,7 +188,7 @@ impl Cluster {
         match call.outcome(&Err(failure.clone())) {
             Some(outcome) => self.memory.answered(call.issued.as_ref(), call.held(outcome, at)),
             None => {
-                let life = call.issued.as_ref().map(|issued| self.memory.life(issued, at));
+                let life = call.living().map(|issued| self.memory.life(issued, at));
                 let before_expiry = matches!(call.ask, Ask::Extend(_));
                 let around = Circumstances { endpoint_down: false, before_expiry, spread: 1 };
                 self.memory.failed(&failure, call.attempt.clone(), life.as_ref(), at.mono, around);

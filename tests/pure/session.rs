@@ -571,12 +571,16 @@ fn a_change_in_vain_does_not_keep_the_login_from_opening_a_session_when_the_old_
     assert!(moments(&all, "extend newer").len() > 1, "the change is still to be made: {all:?}");
 }
 
+fn move_to(cluster: &mut Cluster, host: &str) {
+    let endpoint = format!("https://{host}.example.com/token");
+    let session = json!({"endpoint": endpoint, "credentials": {"secretRef": {"name": "sma"}}});
+    cluster.respec(json!({"application": null, "session": session}));
+}
+
 #[test]
 fn a_change_that_asks_for_the_same_extends_the_session_once_however_often_that_was_in_vain() {
     let mut cluster = settled(&LOGIN);
-    let credentials = json!({"secretRef": {"name": "sma"}});
-    let session = json!({"endpoint": "https://elsewhere.example.com/token", "credentials": credentials});
-    cluster.respec(json!({"application": null, "session": session}));
+    move_to(&mut cluster, "elsewhere");
     for _ in 0..3 {
         let call = cluster.call(now(450.0));
         assert_eq!((asked(&call).as_str(), call.cause), ("extend first", Cause::Changed("endpoint")));
@@ -589,33 +593,49 @@ fn a_change_that_asks_for_the_same_extends_the_session_once_however_often_that_w
 
 #[test]
 fn an_endpoint_that_is_changed_back_gets_its_session_back() {
-    let mut cluster = settled(&PAIR);
-    let credentials = json!({"secretRef": {"name": "sma"}});
-    let spec = |host: &str| {
-        let endpoint = format!("https://{host}.example.com/token");
-        json!({"application": null, "session": {"endpoint": endpoint, "credentials": credentials}})
-    };
-    cluster.respec(spec("elsewhere"));
-    cluster.give(&OTHER_PAIR);
-    cluster.fail(now(450.0), FailureKind::Refused);
-    // The session is not known there.
-    assert_eq!(asked(&cluster.call(now(450.0))), "extend first");
-    cluster.fail(now(450.0), FailureKind::Ended);
-    cluster.respec(spec("sma"));
-    cluster.give(&PAIR);
-    assert_eq!(asked(&cluster.call(now(451.0))), "extend first");
+    for pair_at_home in [PAIR, OTHER_PAIR] {
+        let mut cluster = settled(&PAIR);
+        move_to(&mut cluster, "elsewhere");
+        cluster.give(&OTHER_PAIR);
+        cluster.fail(now(450.0), FailureKind::Refused);
+        // The session is not known there.
+        assert_eq!(asked(&cluster.call(now(450.0))), "extend first");
+        cluster.fail(now(450.0), FailureKind::Ended);
+        move_to(&mut cluster, "sma");
+        cluster.give(&pair_at_home);
+        let all = run(&mut cluster, 451.0, 460.0, &["extend first"], FailureKind::Refused);
+        assert_eq!(moments(&all, "extend first"), [451.0], "{all:?}");
+    }
 }
 
 #[test]
-fn a_pair_that_was_tried_at_a_wrong_endpoint_first_is_tried_at_the_right_one() {
-    let mut cluster = Cluster::session(&PAIR);
-    cluster.fail(now(0.0), FailureKind::Ended);
-    assert_eq!(cluster.rest(now(0.0)).1, [Reason::SessionLost]);
-    let session = json!({"endpoint": "https://right.example.com/token", "credentials": {"secretRef": {"name": "sma"}}});
-    cluster.respec(json!({"application": null, "session": session}));
-    assert_eq!(asked(&cluster.call(now(1.0))), "extend pasted");
-    cluster.fail(now(1.0), FailureKind::Ended);
-    assert_eq!(cluster.rest(now(1.0)).1, [Reason::SessionLost]);
+fn that_a_session_is_over_is_the_word_of_one_endpoint() {
+    let mut cluster = settled(&PAIR);
+    move_to(&mut cluster, "elsewhere");
+    cluster.fail(now(100.0), FailureKind::Ended);
+    assert_eq!(cluster.rest(now(100.0)).1, [Reason::SessionLost]);
+    move_to(&mut cluster, "sma");
+    cluster.give(&OTHER_PAIR);
+    assert_eq!(asked(&cluster.call(now(101.0))), "extend newer");
+    cluster.fail(now(101.0), FailureKind::Ended);
+    assert_eq!(cluster.rest(now(101.0)).1, []);
+    assert_eq!(asked(&cluster.call(now(450.0))), "extend first");
+}
+
+/// A Secret and a resource cannot be changed at the same time, not by one `kubectl apply` either.
+#[test]
+fn a_pair_that_was_tried_at_a_wrong_endpoint_is_tried_at_the_right_one() {
+    for mut cluster in [Cluster::session(&OTHER_PAIR), settled(&PAIR)] {
+        cluster.give(&OTHER_PAIR);
+        assert_eq!(asked(&cluster.call(now(1.0))), "extend newer");
+        cluster.fail(now(1.0), FailureKind::Ended);
+        cluster.settle(now(1.0));
+        move_to(&mut cluster, "right");
+        assert_eq!(asked(&cluster.call(now(2.0))), "extend newer");
+        cluster.answer(now(2.0), "its next", 600);
+        move_to(&mut cluster, "another");
+        assert_eq!(asked(&cluster.call(now(3.0))), "extend its next", "the pasted one is used up");
+    }
 }
 
 /// As when another resource's Secret is copied, or a Secret that is not fresh.
@@ -668,4 +688,73 @@ fn a_change_in_vain_leaves_a_permit_for_the_session_that_lives() {
     cluster.memory.governor.empty(now(569.0).mono);
     cluster.memory.governor.give_back();
     assert_eq!(asked(&cluster.call(now(570.0))), "extend first");
+}
+
+#[test]
+fn what_becomes_of_a_refused_login() {
+    let refused = || {
+        let mut cluster = settled(&LOGIN);
+        cluster.give(&OTHER_LOGIN);
+        cluster.fail(now(100.0), FailureKind::LoginRefused);
+        assert_eq!(cluster.rest(now(100.0)).1, [Reason::LoginRefused]);
+        cluster
+    };
+    // Corrected together with a pair, it is what comes after that pair.
+    let mut cluster = refused();
+    cluster.give(&[OTHER_PAIR, [OTHER_LOGIN[0], ("password", "right")]].concat());
+    assert_eq!(asked(&cluster.call(now(101.0))), "extend newer");
+    cluster.answer(now(101.0), "second", 600);
+    assert_eq!(cluster.rest(now(101.0)).1, []);
+    // Put right at the issuer, or elsewhere, it is tried again where somebody wants a call.
+    let mut cluster = refused();
+    cluster.annotate("syniverse.dev/refresh", "1");
+    assert_eq!(asked(&cluster.call(now(101.0))), "log in other");
+    cluster.fail(now(101.0), FailureKind::LoginRefused);
+    assert!(wait_of(&mut cluster, 101.0) > 200.0, "once for each wish");
+    move_to(&mut cluster, "elsewhere");
+    assert_eq!(asked(&cluster.call(now(102.0))), "log in other");
+    cluster.answer(now(102.0), "second", 600);
+    assert_eq!(cluster.rest(now(102.0)).1, []);
+}
+
+#[test]
+fn a_log_in_that_was_made_while_a_pair_was_in_vain_is_not_made_again() {
+    let mut cluster = settled(&LOGIN);
+    cluster.give(&[OTHER_PAIR, OTHER_LOGIN].concat());
+    cluster.fail(now(450.0), FailureKind::Refused);
+    cluster.fail(now(450.0), FailureKind::Ended);
+    assert_eq!(asked(&cluster.call(now(450.0))), "log in other");
+    cluster.answer(now(450.0), "second", 600);
+    cluster.give(&OTHER_LOGIN);
+    assert!(wait_of(&mut cluster, 460.0) > 300.0);
+}
+
+#[test]
+fn a_pair_that_is_another_ones_is_said_as_long_as_it_is_there_and_never_asked_with() {
+    let mut cluster = settled(&LOGIN);
+    cluster.give(&[OTHER_PAIR, LOGIN].concat());
+    cluster.observed.neighbours.sharing = Sharing { here: true, before_us: true, ..Sharing::default() };
+    let all = run(&mut cluster, 100.0, 1100.0, &["extend"], FailureKind::Refused);
+    assert_eq!((moments(&all, "extend newer").len(), all.len()), (0, 2), "{all:?}");
+    assert_eq!(cluster.rest(now(1100.0)).1, [Reason::SessionShared]);
+    assert_eq!(ready(&cluster, 1100.0), "True SessionShared");
+}
+
+#[test]
+fn a_change_is_not_starved_by_a_session_that_fails_as_well() {
+    let mut cluster = settled(&LOGIN);
+    cluster.give(&OTHER_PAIR);
+    let end = 3.0 * 3600.0;
+    let all = run(&mut cluster, 450.0, end, &[], FailureKind::Refused);
+    let tries = [moments(&all, "extend newer"), vec![end]].concat();
+    let longest = tries.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+    assert!(longest < 300.0, "{longest} s without a try of it");
+}
+
+#[test]
+fn a_session_that_is_over_counts_as_a_dead_token() {
+    let mut cluster = settled(&LOGIN);
+    cluster.fail(now(450.0), FailureKind::Ended);
+    let call = cluster.call(now(450.0));
+    assert_eq!((asked(&call).as_str(), call.living()), ("log in user", None));
 }
