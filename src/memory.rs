@@ -328,10 +328,8 @@ impl Memory {
             endpoint_down: around.endpoint_down,
             spread: around.spread,
         });
-        let detail = match before {
-            Some(before) if before.kind == failure.kind => before.detail,
-            _ => failure.detail.clone(),
-        };
+        let told = same.filter(|before| before.kind == failure.kind).map(|before| before.detail.clone());
+        let detail = told.unwrap_or_else(|| failure.detail.clone());
         let wished = failed_at + failure.retry_after.unwrap_or_default();
         let is_upkeep = attempt.is_upkeep;
         let failing = Failing { kind: failure.kind, detail, attempt, count, refused, not_before, wished };

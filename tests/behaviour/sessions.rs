@@ -172,6 +172,33 @@ async fn a_changed_login_that_the_issuer_does_not_take_never_costs_the_session_t
     assert_eq!((last.owner.as_str(), last.value.as_str()), (OTHER, stage.token().await.as_str()));
 }
 
+/// One `kubectl apply` of both changes the Secret first, and the pair is tried where it does not belong.
+#[tokio::test]
+async fn a_pair_that_comes_before_its_endpoint_is_tried_there_as_well() {
+    const OTHER: &str = "other-username";
+    let pair = [("token", "another-token"), ("refreshToken", "another-refresh-token")];
+    let stage = Stage::open().await;
+    opened(&stage, HOUR, &PAIR).await;
+    let old = stage.token().await;
+    let body = FailBody::Text(json!({"errorCode": "AUTH_1002", "errorMessage": "", "content": ""}).to_string());
+    let unknown = Action::Fail { status: 200, retry_after: None, body, at: When::BeforeWork };
+    stage.simulator.fault(Fault::once(unknown));
+    let account = NewSession::account(OTHER, LOGIN[1].1).valid_for(HOUR);
+    stage.simulator.add_session(account.with_pair(pair[0].1, pair[1].1, Life::Never));
+    stage.put_secret(SESSION, &pair).await;
+    stage.until_calls(2).await;
+    stage.until_noticed(NAME).await;
+    assert_eq!(stage.token().await, old, "the session that there is goes on");
+
+    let elsewhere = stage.simulator.session_endpoint().replace("127.0.0.1", "localhost");
+    stage.change(NAME, json!({"spec": {"session": {"endpoint": elsewhere}}})).await;
+    let token = stage.until_rotated(&old).await;
+    let journal = stage.simulator.journal();
+    let given = journal.tokens.last().unwrap();
+    assert_eq!((given.owner.as_str(), given.value.as_str()), (OTHER, token.as_str()));
+    assert_eq!(methods(&journal), ["PUT"; 3]);
+}
+
 #[tokio::test]
 async fn a_pasted_pair_serves_the_resource_that_was_there_first() {
     let mut stage = Stage::open().await;

@@ -147,11 +147,16 @@ fn what_an_earlier_process_said_about_sharing_holds_for_a_minute_unless_this_one
 }
 
 #[test]
-fn a_message_is_the_same_at_every_retry() {
+fn a_message_is_the_same_at_every_retry_and_another_one_with_other_values() {
     let mut cluster = Cluster::new(json!({}));
-    cluster.observed.credentials = Some(credentials("wrong", Some("old")));
     let mut seen = Vec::new();
-    for (at, detail) in [(0.0, "HTTP 500"), (10.0, "HTTP 500 with other words"), (20.0, "HTTP 500")] {
+    for (at, secret, detail) in [
+        (0.0, "wrong", "HTTP 500"),
+        (10.0, "wrong", "HTTP 500 with other words"),
+        (20.0, "wrong", "HTTP 500"),
+        (30.0, "wrong as well", "HTTP 500 with other words"),
+    ] {
+        cluster.observed.credentials = Some(credentials(secret, Some("old")));
         let Plan { step: Step::Call(call), .. } = cluster.settle(now(at)) else { panic!("no call at {at}") };
         let failure = Failure { kind: FailureKind::Refused, detail: detail.into(), retry_after: None };
         let around = Circumstances { endpoint_down: false, before_expiry: false, spread: 1 };
@@ -160,4 +165,5 @@ fn a_message_is_the_same_at_every_retry() {
     }
     assert_eq!(seen[0], seen[1]);
     assert_eq!(seen[1], seen[2]);
+    assert_ne!(seen[2], seen[3]);
 }
