@@ -119,9 +119,9 @@ struct Claim {
     member: ObjectName,
     endpoint: String,
     call_key: String,
-    expires: Option<Moment>,
+    expires: Moment,
+    boundary: Option<Moment>,
     is_retry: bool,
-    is_new: bool,
 }
 
 impl Claim {
@@ -132,18 +132,26 @@ impl Claim {
             // A pair or an account of its own: no other resource's call is in its way.
             Ask::Extend(_) | Ask::LogIn(_) => fleet.own_key(&member),
         };
-        let expires = call.living().map(|issued| memory.life(issued, now).expires);
-        let expires = expires.map(|expires| expires.unwrap_or(now.mono + NEVER));
+        let expires = match call.living() {
+            Some(issued) => memory.life(issued, now).expires.unwrap_or(now.mono + NEVER),
+            None => made(&observed.resource, now),
+        };
         // Who could not write the last time may fail at it again before it calls.
         let is_retry = call.is_retry || !memory.unwritten.is_empty();
-        let is_new = !is_retry && matches!(call.cause, Cause::FirstIssue | Cause::Changed(_));
-        Self { member, endpoint, call_key, expires, is_retry, is_new }
+        let boundary = matches!(call.cause, Cause::Boundary | Cause::Extension).then_some(call.due);
+        Self { member, endpoint, call_key, expires, boundary, is_retry }
     }
 
     fn wish(&self) -> Wish<'_> {
-        let Self { member, endpoint, call_key, expires, is_retry, is_new } = self;
-        Wish { member, endpoint, call_key, expires: *expires, is_retry: *is_retry, is_new: *is_new }
+        let Self { member, endpoint, call_key, expires, boundary, is_retry } = self;
+        Wish { member, endpoint, call_key, expires: *expires, boundary: *boundary, is_retry: *is_retry }
     }
+}
+
+/// When `resource` was made: since then its first token is due.
+fn made(resource: &SyniverseToken, now: Now) -> Moment {
+    let made = resource.metadata.creation_timestamp.as_ref();
+    made.map_or(now.mono, |made| now.moment_of(made.0).min(now.mono))
 }
 
 /// Whether this call could be made now, so that it is worth announcing. Nothing is held meanwhile that others wait for.

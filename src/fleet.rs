@@ -9,12 +9,15 @@ use crate::fingerprint::keyed;
 use crate::issuer::{Answer, Failure, FailureKind};
 use crate::moment::Moment;
 use endpoint::Endpoint;
+use host::Host;
 use kube::ResourceExt;
 use sharing::Memberships;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 mod endpoint;
 mod health;
+mod host;
 mod sharing;
 
 /// Where an object is.
@@ -33,13 +36,22 @@ impl ObjectName {
     }
 }
 
-/// How many calls one endpoint may be sent. One that is slow or down uses up nobody else's.
+/// How many calls one endpoint may be sent. One that is slow or down uses up nobody else's. All endpoints of one host and
+/// port together may be sent as many in a second, and twice as many at a time: one of them that hangs leaves room for the
+/// others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// At a time.
     pub in_flight: usize,
     /// In a second, and in a burst.
     pub per_second: u32,
+}
+
+impl Budget {
+    /// The time until there is one more permit.
+    fn refill(self) -> Duration {
+        Duration::from_secs(1) / self.per_second.max(1)
+    }
 }
 
 /// A call that a resource wants to make now.
@@ -51,13 +63,12 @@ pub struct Wish<'a> {
     pub endpoint: &'a str,
     /// Calls with the same key are made one at a time.
     pub call_key: &'a str,
-    /// When the token in the Secret expires: the earliest comes first, and none (there is no token) before all.
-    pub expires: Option<Moment>,
-    /// Its last call failed, and nothing that it is made with has changed.
+    /// When the token in the Secret expires, or since when there should be one: the earliest comes first.
+    pub expires: Moment,
+    /// When the token came to the end at which this call asks for the next one; none for every other call.
+    pub boundary: Option<Moment>,
+    /// Its last call failed, whatever it was made with.
     pub is_retry: bool,
-    /// A new resource, or one whose credentials changed: it may probe an endpoint that is down without waiting for the
-    /// time to come.
-    pub is_new: bool,
 }
 
 /// Whether a call may be made.
@@ -94,6 +105,7 @@ pub struct Fleet {
     salt: String,
     budget: Budget,
     endpoints: HashMap<String, Endpoint>,
+    hosts: HashMap<String, Host>,
     memberships: Memberships,
     /// The tokens that others of the same application were given.
     rotations: HashMap<ObjectName, String>,
@@ -102,7 +114,8 @@ pub struct Fleet {
 impl Fleet {
     /// Nobody yet. `salt` keys the hashes of this process; `budget` is that of each endpoint.
     pub fn new(salt: String, budget: Budget) -> Self {
-        Self { salt, budget, endpoints: HashMap::new(), memberships: Memberships::default(), rotations: HashMap::new() }
+        let (endpoints, hosts, rotations) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { salt, budget, endpoints, hosts, memberships: Memberships::default(), rotations }
     }
 
     /// The name under which an application, or a pasted session pair, is known here: calls with it are made one at a
@@ -119,29 +132,52 @@ impl Fleet {
     /// Whether this call could be made now, so that it is worth announcing: [`Fleet::admit`] says whether it may be once
     /// that is done, and others do not wait for it for long. Names those who may come earlier, and when.
     pub fn line_up(&mut self, wish: &Wish<'_>, now: Moment) -> (Admission, Vec<Wake>) {
-        self.endpoint(wish.endpoint, now).line_up(wish, now)
+        let (endpoint, host) = self.endpoint(wish.endpoint, now);
+        let (admission, woken) = endpoint.line_up(wish, now);
+        if let Admission::Later(_) = admission {
+            return (admission, woken);
+        }
+        let at = host.place(wish, now);
+        (if at > now { Admission::Later(at) } else { admission }, woken)
     }
 
     /// Whether this call may be made now. A refused wish keeps its place until some seconds after the moment it is
     /// told.
     pub fn admit(&mut self, wish: &Wish<'_>, now: Moment) -> Admission {
-        self.endpoint(wish.endpoint, now).admit(wish, now)
+        let (endpoint, host) = self.endpoint(wish.endpoint, now);
+        let at = endpoint.place(wish, now);
+        if at > now {
+            return Admission::Later(at);
+        }
+        let at = host.place(wish, now);
+        if at > now {
+            endpoint.tell(wish.member, at);
+            return Admission::Later(at);
+        }
+        endpoint.begin(wish.member, now);
+        host.begin(wish.member, now);
+        Admission::Go
     }
 
-    fn endpoint(&mut self, endpoint: &str, now: Moment) -> &mut Endpoint {
-        let new = || Endpoint::new(self.budget, now);
-        self.endpoints.entry(endpoint.to_owned()).or_insert_with(new)
+    /// The endpoint, and the host that it is at.
+    fn endpoint(&mut self, endpoint: &str, now: Moment) -> (&mut Endpoint, &mut Host) {
+        let known = self.endpoints.entry(endpoint.to_owned());
+        let known = known.or_insert_with(|| Endpoint::new(endpoint, self.budget, now));
+        let host = self.hosts.entry(known.authority().to_owned()).or_insert_with(|| Host::new(self.budget, now));
+        (known, host)
     }
 
     /// Notes that `member` asks this endpoint, and no other. Names those elsewhere who may come earlier, and when.
     pub fn moves_to(&mut self, member: &ObjectName, endpoint: &str, now: Moment) -> Vec<Wake> {
-        let others = self.endpoints.iter_mut().filter(|(other, _)| *other != endpoint);
-        let leaves = |endpoint: &mut Endpoint| {
-            let woken = endpoint.withdraw(member, now);
-            endpoint.forget(member);
-            woken
-        };
-        others.flat_map(|(_, other)| leaves(other)).collect()
+        let mut woken = Vec::new();
+        for (_, other) in self.endpoints.iter_mut().filter(|(other, _)| *other != endpoint) {
+            woken.extend(other.withdraw(member, now));
+            other.forget(member);
+        }
+        let authority = self.endpoints.get(endpoint).map(Endpoint::authority);
+        let others = self.hosts.iter_mut().filter(|(other, _)| Some(other.as_str()) != authority);
+        woken.extend(others.flat_map(|(_, other)| other.withdraw(member, now)));
+        woken
     }
 
     /// Ends an admitted call; `outcome` is none when it was not made. Names those who should wish again, and when.
@@ -153,12 +189,19 @@ impl Fleet {
         outcome: Option<Outcome>,
         now: Moment,
     ) -> Vec<Wake> {
-        self.endpoints.get_mut(endpoint).map_or_else(Vec::new, |known| known.ended(call_key, member, outcome, now))
+        let Some(known) = self.endpoints.get_mut(endpoint).filter(|known| known.is_in_flight(call_key)) else {
+            return Vec::new();
+        };
+        let host = self.hosts.get_mut(known.authority());
+        let woken = host.map(|host| host.ended(outcome.is_some(), now)).unwrap_or_default();
+        known.ended(call_key, member, outcome, now).into_iter().chain(woken).collect()
     }
 
     /// The resource no longer wants to call. Names those who should wish again, and when.
     pub fn withdraw(&mut self, member: &ObjectName, now: Moment) -> Vec<Wake> {
-        self.endpoints.values_mut().flat_map(|endpoint| endpoint.withdraw(member, now)).collect()
+        let woken = self.endpoints.values_mut().flat_map(|endpoint| endpoint.withdraw(member, now));
+        let at_hosts = self.hosts.values_mut().flat_map(|host| host.withdraw(member, now));
+        woken.chain(at_hosts).collect()
     }
 
     /// Notes that `member` uses `application` (or a pasted session pair), and no other; `has_asked` is true once it has
@@ -172,6 +215,8 @@ impl Fleet {
         self.rotations.remove(member);
         self.endpoints.values_mut().for_each(|endpoint| endpoint.forget(member));
         self.endpoints.retain(|_, endpoint| !endpoint.is_forgotten());
+        let used: HashSet<_> = self.endpoints.values().map(Endpoint::authority).collect();
+        self.hosts.retain(|authority, host| used.contains(authority.as_str()) || !host.is_forgotten());
         self.memberships.leaves(member)
     }
 
@@ -190,7 +235,7 @@ impl Fleet {
     /// Notes that this endpoint gave `member` its token at `at`, as what is stored tells: a process that has called nobody
     /// yet can tell wrong credentials from an outage all the same.
     pub fn was_served(&mut self, member: &ObjectName, endpoint: &str, at: Moment, now: Moment) {
-        self.endpoint(endpoint, now).was_served(member, at);
+        self.endpoint(endpoint, now).0.was_served(member, at);
     }
 
     /// True once after an endpoint came up again at which the last call of `member` had failed: its retry need not

@@ -295,6 +295,11 @@ impl Memory {
         is_skewed && !was_skewed
     }
 
+    /// True when the last call failed, whatever it was made with.
+    pub fn is_failing(&self, is_upkeep: bool) -> bool {
+        if is_upkeep { self.upkeep_failing.is_some() } else { self.failing.is_some() }
+    }
+
     fn row(&mut self, is_upkeep: bool) -> &mut Option<Failing> {
         if is_upkeep { &mut self.upkeep_failing } else { &mut self.failing }
     }

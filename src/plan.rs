@@ -57,6 +57,8 @@ pub struct Call {
     pub ask: Ask,
     /// Why.
     pub cause: Cause,
+    /// Since when.
+    pub due: Moment,
     /// Whose token it is: a name in the state's tokens.
     pub id: String,
     /// The token in the token Secret as of now, if it is of the same application or session.
@@ -67,7 +69,7 @@ pub struct Call {
     pub attempt: Attempt,
     /// The process that makes it.
     pub holder: String,
-    /// The last call with the same inputs failed.
+    /// The last call failed, whatever it was made with.
     pub is_retry: bool,
     /// What must be in the state Secret first; the plan after that write makes the call.
     pub announcement: Option<StateWrite>,

@@ -1,6 +1,7 @@
 //! One endpoint: who may call it now, who waits for that, and in what order.
 
 use super::health::Health;
+use super::host::authority;
 use super::{Admission, Budget, ObjectName, Outcome, Wake, Wish};
 use crate::fingerprint::spread;
 use crate::issuer::FailureKind;
@@ -25,6 +26,8 @@ const WORTH_WAKING: Duration = Duration::from_millis(100);
 /// One endpoint.
 #[derive(Debug)]
 pub(super) struct Endpoint {
+    /// The host and port that it is at.
+    authority: String,
     budget: Budget,
     permits: Bucket,
     health: Health,
@@ -52,9 +55,9 @@ struct Flight {
 #[derive(Clone, Debug)]
 struct Place {
     call_key: String,
-    expires: Option<Moment>,
+    expires: Moment,
+    boundary: Option<Moment>,
     is_retry: bool,
-    is_new: bool,
     /// It could call, and is writing down that it will.
     is_announcing: bool,
     /// When it was told to come.
@@ -63,8 +66,9 @@ struct Place {
 
 impl Endpoint {
     /// One that nobody has called.
-    pub(super) fn new(budget: Budget, now: Moment) -> Self {
+    pub(super) fn new(endpoint: &str, budget: Budget, now: Moment) -> Self {
         Self {
+            authority: authority(endpoint),
             budget,
             permits: Bucket::new(f64::from(budget.per_second), now),
             health: Health::default(),
@@ -75,6 +79,16 @@ impl Endpoint {
             retries_turn: false,
             prober: None,
         }
+    }
+
+    /// The host and port that it is at.
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// True while a call with this key is being made.
+    pub(super) fn is_in_flight(&self, call_key: &str) -> bool {
+        self.in_flight.contains_key(call_key)
     }
 
     /// How it fares.
@@ -107,22 +121,12 @@ impl Endpoint {
         (Admission::Go, self.choose_prober(now + ANNOUNCING).into_iter().collect())
     }
 
-    /// Takes in a wish, and says when to come again if it cannot be granted now.
-    pub(super) fn admit(&mut self, wish: &Wish<'_>, now: Moment) -> Admission {
-        let at = self.place(wish, now);
-        if at > now {
-            return Admission::Later(at);
-        }
-        self.begin(wish.member, now);
-        Admission::Go
-    }
-
     /// Puts the maker of `wish` into the queue, and says when it is its turn.
-    fn place(&mut self, wish: &Wish<'_>, now: Moment) -> Moment {
+    pub(super) fn place(&mut self, wish: &Wish<'_>, now: Moment) -> Moment {
         self.drop_the_late(now);
         self.queue.insert(wish.member.clone(), Place::of(wish, now));
-        let is_down = self.health.is_down_for(wish.member);
-        let at = if is_down { self.probe_at(wish, now) } else { self.turn_at(wish.member, now) };
+        let has_to_probe = self.has_to_probe(wish.member, wish.boundary);
+        let at = if has_to_probe { self.probe_at(wish, now) } else { self.turn_at(wish.member, now) };
         self.tell(wish.member, at.max(now));
         at
     }
@@ -142,7 +146,7 @@ impl Endpoint {
             return self.call_up(now);
         };
         if outcome == Outcome::Failed(FailureKind::Unavailable) {
-            self.failed.insert(member.clone(), Place { is_retry: true, is_new: false, is_announcing: false, ..place });
+            self.failed.insert(member.clone(), Place { is_retry: true, is_announcing: false, ..place });
         } else {
             self.failed.remove(member);
         }
@@ -176,16 +180,23 @@ impl Endpoint {
         self.prober.take_if(|(_, told)| *told + LATE < now);
     }
 
-    fn begin(&mut self, member: &ObjectName, now: Moment) {
+    /// True while `member` may call only as one of those that find out whether the endpoint is up again.
+    fn has_to_probe(&self, member: &ObjectName, boundary: Option<Moment>) -> bool {
+        self.health.is_down_for(member) && !self.health.grants_turn(member, boundary)
+    }
+
+    /// Begins the call of a member whose turn it is.
+    pub(super) fn begin(&mut self, member: &ObjectName, now: Moment) {
         let Some(place) = self.queue.remove(member) else { return };
         let is_probe = self.health.is_down_for(member);
-        self.permits.take(now, self.refill());
+        self.permits.take(now, self.budget.refill());
         self.retries_turn = !place.is_retry;
         self.prober = None;
         self.in_flight.insert(place.call_key.clone(), Flight { place, is_probe });
     }
 
-    fn tell(&mut self, member: &ObjectName, at: Moment) {
+    /// Notes that `member` was told to come at `at`.
+    pub(super) fn tell(&mut self, member: &ObjectName, at: Moment) {
         if let Some(place) = self.queue.get_mut(member) {
             place.told = at;
         }
@@ -194,7 +205,7 @@ impl Endpoint {
     /// When `member` may call an endpoint that is up.
     fn turn_at(&self, member: &ObjectName, now: Moment) -> Moment {
         let Some(rank) = self.line().iter().position(|next| *next == member) else { return now + PATIENCE };
-        let permitted = self.permits.ready_for(rank, now, self.refill());
+        let permitted = self.permits.ready_for(rank, now, self.budget.refill());
         match self.free() {
             free if rank < free => permitted,
             0 => permitted.max(now + PATIENCE),
@@ -210,9 +221,9 @@ impl Endpoint {
         if !self.in_flight.is_empty() {
             return patience;
         }
-        let at = self.next_probe(wish.is_new, now);
+        let at = self.next_probe(now);
         match &self.prober {
-            Some((prober, told)) if prober != wish.member && !wish.is_new && *told <= at => {
+            Some((prober, told)) if prober != wish.member && *told <= at => {
                 if at <= now {
                     *told + LATE
                 } else {
@@ -226,10 +237,10 @@ impl Endpoint {
         }
     }
 
-    fn next_probe(&self, is_new: bool, now: Moment) -> Moment {
-        let earliest = self.queue.values().chain(self.failed.values()).map(|place| place.expires).min().flatten();
-        let probe = self.health.next_probe(earliest).filter(|_| !is_new).unwrap_or(now);
-        probe.max(self.permits.ready_at(now, self.refill()))
+    fn next_probe(&self, now: Moment) -> Moment {
+        let earliest = self.queue.values().chain(self.failed.values()).map(|place| place.expires).min();
+        let probe = self.health.next_probe(earliest).unwrap_or(now);
+        probe.max(self.permits.ready_at(now, self.budget.refill()))
     }
 
     /// Names those who can come earlier than they were told, and when.
@@ -240,16 +251,16 @@ impl Endpoint {
         prober.into_iter().chain(self.tell_in_order(next, now)).collect()
     }
 
-    /// The one whose last call is the longest ago; a new resource at once; not before `now`.
+    /// The one whose namespace, and then whose own last call, is the longest ago; not before `now`.
     fn choose_prober(&mut self, now: Moment) -> Option<Wake> {
         if !self.in_flight.is_empty() || self.prober.is_some() {
             return None;
         }
-        let rank =
-            |(member, place): &(&ObjectName, &Place)| (!place.is_new, self.health.last_call(member), place.expires);
-        let waits = |(member, place): &(&ObjectName, &Place)| !place.is_announcing && self.health.is_down_for(member);
-        let (member, place) = self.queue.iter().filter(waits).min_by_key(rank)?;
-        let chosen = (member.clone(), self.next_probe(place.is_new, now));
+        let rank = |(member, place): &(&ObjectName, &Place)| (self.health.probe_turn(member), place.expires);
+        let waits =
+            |(member, place): &(&ObjectName, &Place)| !place.is_announcing && self.has_to_probe(member, place.boundary);
+        let (member, _) = self.queue.iter().filter(waits).min_by_key(rank)?;
+        let chosen = (member.clone(), self.next_probe(now));
         self.tell(&chosen.0, chosen.1);
         self.prober = Some(chosen.clone());
         Some(chosen)
@@ -272,7 +283,7 @@ impl Endpoint {
     fn tell_in_order(&mut self, next: Vec<ObjectName>, now: Moment) -> Vec<Wake> {
         let mut wakes = Vec::new();
         for (rank, member) in next.into_iter().enumerate() {
-            let at = self.permits.ready_for(rank, now, self.refill());
+            let at = self.permits.ready_for(rank, now, self.budget.refill());
             if self.queue.get(&member).is_some_and(|place| at + WORTH_WAKING < place.told) {
                 self.tell(&member, at);
                 wakes.push((member, at));
@@ -286,7 +297,8 @@ impl Endpoint {
     /// that would have more than half of the room in flight are not in line.
     fn line(&self) -> Vec<&ObjectName> {
         // Who waits for an endpoint to be up again is in no line.
-        let mut waiting: Vec<_> = self.queue.iter().filter(|(member, _)| !self.health.is_down_for(member)).collect();
+        let is_in_line = |(member, place): &(&ObjectName, &Place)| !self.has_to_probe(member, place.boundary);
+        let mut waiting: Vec<_> = self.queue.iter().filter(is_in_line).collect();
         waiting.sort_by_key(|(_, place)| (place.is_retry, place.expires));
         let mut keys = HashSet::new();
         waiting.retain(|(_, place)| !self.in_flight.contains_key(&place.call_key) && keys.insert(&place.call_key));
@@ -306,11 +318,6 @@ impl Endpoint {
     fn free(&self) -> usize {
         self.budget.in_flight.saturating_sub(self.in_flight.len())
     }
-
-    /// The time until there is one more permit.
-    fn refill(&self) -> Duration {
-        Duration::from_secs(1) / self.budget.per_second.max(1)
-    }
 }
 
 impl Place {
@@ -318,8 +325,8 @@ impl Place {
         Self {
             call_key: wish.call_key.to_owned(),
             expires: wish.expires,
+            boundary: wish.boundary,
             is_retry: wish.is_retry,
-            is_new: wish.is_new,
             is_announcing: false,
             told: now,
         }

@@ -23,11 +23,22 @@ const NEIGHBOUR_MEMORY: Duration = Duration::from_secs(3600);
 /// How an endpoint fares.
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    failures_in_row: u32,
-    /// Whose they were.
-    failed: BTreeSet<ObjectName>,
+    /// Failures of the resources that it has served: the only ones that say something to those.
+    of_served: Row,
+    /// Failures of all resources: what those go by that it never served.
+    of_all: Row,
     outage: Option<Outage>,
     last_calls: BTreeMap<ObjectName, LastCall>,
+}
+
+/// Failures in a row that are the endpoint's own.
+#[derive(Debug, Default)]
+struct Row {
+    count: u32,
+    /// Whose they were.
+    failed: BTreeSet<ObjectName>,
+    /// They are more than one tenant's own doing could be.
+    is_general: bool,
 }
 
 #[derive(Debug)]
@@ -36,6 +47,8 @@ struct Outage {
     probes: u32,
     /// When the last one did, or when the outage began.
     failed_at: Moment,
+    /// When each namespace last had a probe.
+    probed: BTreeMap<String, Moment>,
 }
 
 /// How the last call of a resource ended.
@@ -43,17 +56,60 @@ struct Outage {
 struct LastCall {
     at: Moment,
     success: bool,
+    /// This call or an earlier one brought a token.
+    is_served: bool,
     /// The moment it bears witness of: when it succeeded, or when the first of a row of failures came. Later failures
     /// of the same resource say nothing new of the endpoint.
     witness: Moment,
 }
 
+impl Row {
+    fn add(&mut self, member: &ObjectName) {
+        self.count = self.count.saturating_add(1);
+        self.failed.insert(member.clone());
+    }
+
+    fn remove(&mut self, member: &ObjectName) {
+        if self.failed.remove(member) && self.failed.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// Judges the row among those `known` that it could be about. Failures in two namespaces are no accident; where one
+    /// namespace is all there is, those of two resources, or of the only one.
+    fn judge<'a>(&mut self, known: impl Iterator<Item = &'a ObjectName>) {
+        let namespaces: BTreeSet<_> = self.failed.iter().map(|member| &member.namespace).collect();
+        let (mut known_count, mut is_alone) = (0, true);
+        for member in known {
+            known_count += 1;
+            is_alone &= namespaces.contains(&member.namespace);
+        }
+        let is_one_tenants = is_alone && (self.failed.len() > 1 || self.failed.len() == known_count);
+        self.is_general = namespaces.len() > 1 || is_one_tenants;
+    }
+
+    fn concerns(&self, member: &ObjectName) -> bool {
+        self.count >= DOWN_AFTER && (self.is_general || self.failed.contains(member))
+    }
+}
+
 impl Health {
-    /// True while the endpoint counts as down for `member`: a row of failures of one resource alone may be its own doing,
-    /// and says nothing to those whom the endpoint has served.
+    /// True while the endpoint counts as down for `member`: what fails for one tenant alone may be its own doing, and what
+    /// fails for those that were never served says nothing to those that were.
     pub(super) fn is_down_for(&self, member: &ObjectName) -> bool {
-        let concerns_all = self.failed.len() > 1 || self.failed.len() == self.last_calls.len();
-        self.outage.is_some() && (concerns_all || self.failed.contains(member))
+        let row = if self.has_served(member) { &self.of_served } else { &self.of_all };
+        self.outage.is_some() && row.concerns(member)
+    }
+
+    fn has_served(&self, member: &ObjectName) -> bool {
+        self.last_calls.get(member).is_some_and(|last| last.is_served)
+    }
+
+    /// True when `member` is at the end of a token that it was given here, and has not called since: then it may call once
+    /// although the endpoint counts as down. No probe could tell more.
+    pub(super) fn grants_turn(&self, member: &ObjectName, boundary: Option<Moment>) -> bool {
+        let last = self.last_calls.get(member).filter(|last| last.is_served);
+        last.zip(boundary).is_some_and(|(last, boundary)| last.at < boundary)
     }
 
     /// Notes how a call ended; true when that shows that the endpoint is up again.
@@ -61,40 +117,58 @@ impl Health {
         self.remember(member, outcome == Outcome::Answered, now);
         if let Some(outage) = self.outage.as_mut().filter(|_| is_probe) {
             (outage.probes, outage.failed_at) = (outage.probes.saturating_add(1), now);
+            outage.probed.insert(member.namespace.clone(), now);
         }
         match outcome {
             Outcome::Failed(FailureKind::Unavailable) => {
-                self.failures_in_row = self.failures_in_row.saturating_add(1);
-                self.failed.insert(member.clone());
-                if self.failures_in_row >= DOWN_AFTER {
-                    self.outage.get_or_insert(Outage { probes: 0, failed_at: now });
-                }
+                self.failed(member, now);
                 false
             }
-            // Nothing was sent.
-            Outcome::Failed(FailureKind::EndpointNotAllowed) => false,
+            // Nothing was sent; or the request was wrong, and whoever stands before the issuer may have said so.
+            Outcome::Failed(FailureKind::EndpointNotAllowed | FailureKind::Rejected) => false,
             Outcome::Answered
-            | Outcome::Failed(
-                FailureKind::Rejected | FailureKind::Refused | FailureKind::Ended | FailureKind::LoginRefused,
-            ) => {
-                self.failures_in_row = 0;
-                self.failed.clear();
+            | Outcome::Failed(FailureKind::Refused | FailureKind::Ended | FailureKind::LoginRefused) => {
+                (self.of_served, self.of_all) = (Row::default(), Row::default());
                 self.outage.take().is_some()
             }
         }
     }
 
+    fn failed(&mut self, member: &ObjectName, now: Moment) {
+        self.of_all.add(member);
+        if self.has_served(member) {
+            self.of_served.add(member);
+        }
+        self.judge();
+        if self.of_all.count >= DOWN_AFTER {
+            self.outage.get_or_insert(Outage { probes: 0, failed_at: now, probed: BTreeMap::new() });
+        }
+    }
+
+    fn judge(&mut self) {
+        self.of_all.judge(self.last_calls.keys());
+        let served = self.last_calls.iter().filter(|(_, last)| last.is_served);
+        self.of_served.judge(served.map(|(member, _)| member));
+    }
+
     /// Notes that `member` was given its token at `at`, as what is stored tells; what this process has seen itself is
     /// younger.
     pub(super) fn was_served(&mut self, member: &ObjectName, at: Moment) {
-        let served = LastCall { at, success: true, witness: at };
-        self.last_calls.entry(member.clone()).or_insert(served);
+        let served = LastCall { at, success: true, is_served: true, witness: at };
+        if self.last_calls.contains_key(member) {
+            return;
+        }
+        self.last_calls.insert(member.clone(), served);
+        if self.outage.is_some() {
+            self.judge();
+        }
     }
 
     fn remember(&mut self, member: &ObjectName, success: bool, now: Moment) {
-        let before = self.last_calls.get(member).filter(|last| !last.success && !success);
-        let witness = before.map_or(now, |last| last.witness);
-        self.last_calls.insert(member.clone(), LastCall { at: now, success, witness });
+        let before = self.last_calls.get(member);
+        let witness = before.filter(|last| !last.success && !success).map_or(now, |last| last.witness);
+        let is_served = success || before.is_some_and(|last| last.is_served);
+        self.last_calls.insert(member.clone(), LastCall { at: now, success, is_served, witness });
     }
 
     /// When the next probe is due, if the endpoint is down and `expires` is the earliest expiry of a token that waits:
@@ -107,30 +181,42 @@ impl Health {
         Some(expires.map_or(pressing, |expires| relaxed.min(pressing.max(expires - PRESSING))))
     }
 
+    /// Orders those that could make the next probe: namespaces take turns, and in each of them the resources.
+    pub(super) fn probe_turn(&self, member: &ObjectName) -> (Option<Moment>, Option<Moment>) {
+        let probed = self.outage.as_ref().and_then(|outage| outage.probed.get(&member.namespace).copied());
+        (probed, self.last_calls.get(member).map(|last| last.at))
+    }
+
     /// True when nobody has called.
     pub(super) fn is_unknown(&self) -> bool {
         self.last_calls.is_empty()
     }
 
-    /// When the last call of `member` ended.
-    pub(super) fn last_call(&self, member: &ObjectName) -> Option<Moment> {
-        self.last_calls.get(member).map(|last| last.at)
-    }
-
     /// Forgets a resource that is gone.
     pub(super) fn forget(&mut self, member: &ObjectName) {
-        self.last_calls.remove(member);
-        if self.failed.remove(member) && self.failed.is_empty() {
-            (self.failures_in_row, self.outage) = (0, None);
+        if self.last_calls.remove(member).is_none() {
+            return;
+        }
+        self.of_served.remove(member);
+        self.of_all.remove(member);
+        if self.of_all.failed.is_empty() {
+            self.outage = None;
+        }
+        if self.outage.is_some() {
+            self.judge();
         }
     }
 
     /// Whether others succeed, by the latest of what they bear witness of; none when that is too old to say something
-    /// about `member`.
+    /// about `member`. Those that were never served say nothing to one that was.
     pub(super) fn others_succeed(&self, member: &ObjectName, now: Moment) -> Option<bool> {
         let own = self.last_calls.get(member).filter(|last| !last.success);
         let since = own.map_or(now, |last| last.witness) - NEIGHBOUR_MEMORY;
-        let others = self.last_calls.iter().filter(|(other, last)| *other != member && last.witness > since);
+        let is_stranger = !self.has_served(member);
+        let others = self
+            .last_calls
+            .iter()
+            .filter(|(other, last)| *other != member && last.witness > since && (last.is_served || is_stranger));
         others.map(|(_, last)| (last.witness, last.success)).max().map(|(_, success)| success)
     }
 }

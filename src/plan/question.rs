@@ -173,12 +173,13 @@ impl<'a> Question<'a> {
         Call {
             ask: errand.ask,
             cause: errand.due.cause,
+            due: errand.due.at,
             id: self.id.clone(),
             issued: self.issued().cloned(),
             base: self.state.version(),
             attempt: self.attempt(errand.is_upkeep),
             holder: self.desk.observed.holder.clone(),
-            is_retry: self.failing(errand.is_upkeep).is_some(),
+            is_retry: self.desk.memory.is_failing(errand.is_upkeep),
             announcement: self.side.announcement(self),
         }
     }

@@ -2,10 +2,10 @@
 
 use crate::judge::What;
 use crate::sessions::*;
-use crate::stage::{CREDENTIALS, KEY, NAME, PORTAL_TOKEN, STATE, Stage, base64, resource, secret};
+use crate::stage::{BAD, CREDENTIALS, KEY, NAME, PORTAL_TOKEN, STATE, Stage, base64, resource, secret};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use issuer_simulator::fault::{Action, Fault, Stage as When};
+use issuer_simulator::fault::{Action, FailBody, Fault, Stage as When};
 use jiff::SignedDuration;
 use serde_json::json;
 use std::sync::Arc;
@@ -58,6 +58,7 @@ scenarios![
     lingering_token_and_two_operators,
     foreign_secret_consents,
     suspended_and_resumed,
+    bad_neighbours,
     session_pasted_pair,
     session_login,
     session_dead_pair_and_login,
@@ -350,6 +351,27 @@ async fn foreign_secret_consents(stage: &Arc<Stage>) {
     stage.user("consents", false);
     stage.put_secret(NAME, json!({"metadata": {"annotations": {"syniverse.dev/adopt": NAME}}}));
     stage.pause(4.0).await;
+}
+
+/// Two resources of another namespace are refused by what stands before the issuer, and their credentials are written anew
+/// every second, while the token comes to its end.
+async fn bad_neighbours(stage: &Arc<Stage>) {
+    stage.credentials();
+    stage.put_resource(json!({}));
+    stage.start("A");
+    stage.pause(16.0).await;
+    for name in BAD {
+        let refused = Action::Fail { status: 403, retry_after: None, body: FailBody::Html, at: When::BeforeWork };
+        stage.world.inside().issuers.faults().push(Fault::always(refused).only_for(name));
+        stage.put_neighbour(name);
+    }
+    stage.pause(2.0).await;
+    stage.explore();
+    for attempt in 0..3 {
+        BAD.iter().for_each(|name| stage.put_neighbours_credentials(name, &format!("secret {attempt}")));
+        stage.pause(1.0).await;
+    }
+    stage.pause(1.0).await;
 }
 
 async fn suspended_and_resumed(stage: &Arc<Stage>) {

@@ -52,6 +52,9 @@ fn pasted(user: &str) -> String {
     format!("pasted by {user}")
 }
 
+/// The resources of another namespace, where a scenario has some.
+pub(crate) const BAD: [&str; 2] = ["bad-1", "bad-2"];
+
 pub(crate) struct Stage {
     pub(crate) world: Arc<World>,
     processes: Mutex<HashMap<String, JoinHandle<()>>>,
@@ -76,7 +79,8 @@ pub(crate) fn play(scenario: &Scenario, faults: BTreeMap<usize, Fault>, planted:
         stage.world.say(None, What::Ended);
         let mut subject = Subject::new(NAME, CREDENTIALS, KEY).and(SESSION_CREDENTIALS, USER);
         subject.owners.push(OTHER_USER.to_owned());
-        let (points, history) = stage.world.end(vec![subject]);
+        let (points, mut history) = stage.world.end(vec![subject]);
+        history.neighbours = BAD.map(|name| Subject::new(name, &credentials_of(name), name)).into();
         Run { points, history }
     })
 }
@@ -246,6 +250,23 @@ impl Stage {
         self.put(resource(), usual, fields);
     }
 
+    /// Creates a resource of another namespace, and its credentials.
+    pub(crate) fn put_neighbour(&self, name: &str) {
+        self.put_neighbours_credentials(name, "secret");
+        let spec = json!({"application": {"credentials": {"secretRef": {"name": credentials_of(name)}}}});
+        let usual = json!({"apiVersion": "syniverse.dev/v1alpha1", "kind": "SyniverseToken",
+            "metadata": {"name": name}, "spec": spec});
+        self.put(elsewhere(Kind::SyniverseToken, name), usual, json!({}));
+    }
+
+    /// Creates the credentials of that resource, or changes their secret.
+    pub(crate) fn put_neighbours_credentials(&self, name: &str, secret: &str) {
+        let secret_name = credentials_of(name);
+        let usual = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret_name}, "type": "Opaque"});
+        let data = json!({"consumerKey": base64(name), "consumerSecret": base64(secret), "oldToken": base64("old")});
+        self.put(elsewhere(Kind::Secret, &secret_name), usual, json!({"data": data}));
+    }
+
     pub(crate) fn put(&self, key: Key, usual: Value, fields: Value) {
         let found = self.world.inside().api.get(&key).cloned();
         let verb = if found.is_some() { Verb::Replace } else { Verb::Create };
@@ -272,6 +293,14 @@ pub(crate) fn resource() -> Key {
 
 pub(crate) fn secret(name: &str) -> Key {
     key(Kind::Secret, name)
+}
+
+fn credentials_of(neighbour: &str) -> String {
+    format!("{neighbour}-application")
+}
+
+fn elsewhere(kind: Kind, name: &str) -> Key {
+    Key { namespace: "elsewhere".to_owned(), ..key(kind, name) }
 }
 
 pub(crate) fn key(kind: Kind, name: &str) -> Key {

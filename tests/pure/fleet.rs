@@ -10,6 +10,10 @@ use syniverse_token_operator::moment::Moment;
 
 #[path = "fleet/crowd.rs"]
 mod crowd;
+#[path = "fleet/hosts.rs"]
+mod hosts;
+#[path = "fleet/neighbours.rs"]
+mod neighbours;
 #[path = "fleet/outage.rs"]
 mod outage;
 #[path = "fleet/queue.rs"]
@@ -21,7 +25,11 @@ const UNAVAILABLE: Outcome = Failed(FailureKind::Unavailable);
 const ROOMY: Budget = Budget { in_flight: 16, per_second: 50 };
 
 fn member(name: &str) -> ObjectName {
-    ObjectName { namespace: "n".into(), name: name.into() }
+    of("n", name)
+}
+
+fn of(namespace: &str, name: &str) -> ObjectName {
+    ObjectName { namespace: namespace.into(), name: name.into() }
 }
 
 fn at(seconds: f64) -> Moment {
@@ -34,27 +42,32 @@ struct Caller {
     member: ObjectName,
     endpoint: String,
     call_key: String,
-    expires: Option<Moment>,
+    expires: Moment,
+    boundary: Option<Moment>,
     is_retry: bool,
-    is_new: bool,
 }
 
 fn caller(name: &str, expires: f64) -> Caller {
     let (member, endpoint, call_key) = (member(name), "e".to_owned(), name.to_owned());
-    Caller { member, endpoint, call_key, expires: Some(at(expires)), is_retry: false, is_new: false }
+    Caller { member, endpoint, call_key, expires: at(expires), boundary: None, is_retry: false }
 }
 
 impl Caller {
-    fn without_token(self) -> Self {
-        Self { expires: None, ..self }
-    }
-
     fn again(self) -> Self {
         Self { is_retry: true, ..self }
     }
 
-    fn just_created(self) -> Self {
-        Self { is_new: true, ..self }
+    /// At the end of its token.
+    fn at_its_end(self) -> Self {
+        Self { boundary: Some(self.expires), ..self }
+    }
+
+    fn in_namespace(self, namespace: &str) -> Self {
+        Self { member: of(namespace, &self.member.name), ..self }
+    }
+
+    fn at_endpoint(self, endpoint: &str) -> Self {
+        Self { endpoint: endpoint.into(), ..self }
     }
 
     fn with_key(self, key: &str) -> Self {
@@ -62,8 +75,8 @@ impl Caller {
     }
 
     fn wish(&self) -> Wish<'_> {
-        let Self { member, endpoint, call_key, expires, is_retry, is_new } = self;
-        Wish { member, endpoint, call_key, expires: *expires, is_retry: *is_retry, is_new: *is_new }
+        let Self { member, endpoint, call_key, expires, boundary, is_retry } = self;
+        Wish { member, endpoint, call_key, expires: *expires, boundary: *boundary, is_retry: *is_retry }
     }
 
     fn lines_up(&self, fleet: &mut Fleet, now: f64) -> (Admission, Vec<Wake>) {

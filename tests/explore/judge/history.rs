@@ -28,6 +28,8 @@ pub(crate) struct History {
     pub(crate) journal: Journal,
     /// The resources that are judged.
     pub(crate) subjects: Vec<Subject>,
+    /// Others that there are, which are not judged.
+    pub(crate) neighbours: Vec<Subject>,
     /// How much later than they happened changes may have been seen, compared with calls.
     pub(crate) blur: SignedDuration,
     /// How much longer everything may take than where nobody waits for a processor.

@@ -67,7 +67,8 @@ fn strays(history: &History) -> Vec<String> {
             What::Changed(change) => Some(change),
             _ => None,
         });
-    let nobodys = written.filter(|change| !history.subjects.iter().any(|subject| subject.role(&change.key).is_some()));
+    let all = || history.subjects.iter().chain(&history.neighbours);
+    let nobodys = written.filter(|change| !all().any(|subject| subject.role(&change.key).is_some()));
     nobodys.map(|change| format!("the operator wrote {:?} {}", change.key.kind, change.key.name)).collect()
 }
 

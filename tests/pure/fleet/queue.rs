@@ -24,8 +24,8 @@ fn order(waiting: &[Caller]) -> Vec<String> {
 }
 
 #[test]
-fn the_never_issued_come_first_and_then_the_earliest_expiry() {
-    let waiting = [caller("a", 30.0), caller("b", 10.0), caller("c", 20.0), caller("d", 99.0).without_token()];
+fn what_has_been_due_for_the_longest_comes_first() {
+    let waiting = [caller("a", 30.0), caller("b", 10.0), caller("c", 20.0), caller("d", 0.0)];
     assert_eq!(order(&waiting), ["d", "b", "c", "a"]);
 }
 
@@ -107,7 +107,7 @@ fn a_slow_endpoint_delays_no_other() {
     let mut fleet = fleet(ONE);
     assert_eq!(caller("a", 0.0).asks(&mut fleet, 0.0), Go);
     later(caller("b", 0.0).asks(&mut fleet, 0.0));
-    let elsewhere = Caller { endpoint: "other".into(), ..caller("c", 9.0) };
+    let elsewhere = caller("c", 9.0).at_endpoint("other");
     assert_eq!(elsewhere.asks(&mut fleet, 0.0), Go);
 }
 
@@ -185,14 +185,14 @@ fn a_resource_that_goes_to_another_endpoint_leaves_its_place() {
     assert_eq!(a.asks(&mut fleet, 0.0), Go);
     later(b.asks(&mut fleet, 0.0));
     assert!(fleet.moves_to(&b.member, "other", at(0.0)).is_empty());
-    assert_eq!(Caller { endpoint: "other".into(), ..b }.asks(&mut fleet, 0.0), Go);
+    assert_eq!(b.at_endpoint("other").asks(&mut fleet, 0.0), Go);
     assert!(a.ends(&mut fleet, Answered, 1.0).is_empty());
 }
 
 #[test]
 fn nothing_is_kept_of_who_is_gone() {
     let mut fleet = fleet(ROOMY);
-    let gone = Caller { endpoint: "https://nowhere.example".into(), ..caller("a-name", 0.0) };
+    let gone = caller("a-name", 0.0).at_endpoint("https://nowhere.example");
     for second in [0.0, 1.0, 2.0] {
         gone.calls(&mut fleet, UNAVAILABLE, second);
     }

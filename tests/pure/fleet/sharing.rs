@@ -2,10 +2,6 @@
 
 use super::*;
 
-fn of(namespace: &str, name: &str) -> ObjectName {
-    ObjectName { namespace: namespace.into(), name: name.into() }
-}
-
 fn three() -> [ObjectName; 3] {
     ["a", "b", "c"].map(member)
 }
