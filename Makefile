@@ -120,6 +120,11 @@ bench-session: control-plane ## Measure how long a dead token is held when sessi
 	$(call step,operator and benchmark as a release)
 	cargo bench --bench session
 
+.PHONY: bench-neighbours
+bench-neighbours: control-plane ## Measure what bad resources of one namespace cost another one (10 minutes; OPERATOR=another binary)
+	$(call step,operator and benchmark as a release)
+	cargo bench --bench neighbours
+
 .PHONY: image
 image: ## Build the image with docker, podman or buildah (IMAGE=name without tag)
 	@builder=$$(for it in docker podman buildah; do "$$it" info >/dev/null 2>&1 && echo "$$it" && break; done) || \
