@@ -8,6 +8,7 @@ use std::time::Duration;
 
 pub mod address;
 pub mod application;
+pub mod body;
 pub mod endpoint;
 pub mod http;
 pub mod reply;
@@ -186,16 +187,17 @@ pub fn expiry_moves(known: Option<Moment>, sent: Moment, lifetime: Lifetime) -> 
 pub enum FailureKind {
     /// Our settings forbid this endpoint (host, address or scheme); nothing was sent.
     EndpointNotAllowed,
-    /// The request itself is wrong (400 and its like with the API's own body, or a redirect): a retry alone will not help.
+    /// The request itself is wrong, as whoever answers it says (a 4xx other than 408 and 429, or a redirect): it says
+    /// nothing about the endpoint, and a retry alone will not help.
     Rejected,
-    /// An answer of the API itself to this resource alone: a 500 with its envelope, which wrong credentials look like, or
-    /// a failure of a session with a code that we do not know.
+    /// An answer to this resource alone: a 500 with the API's envelope, which wrong credentials look like, or a failure of
+    /// a session with a 4xx or with a code that we do not know.
     Refused,
     /// The session that was to be extended is over (`AUTH_1002`). No other failure ends one.
     Ended,
     /// The account that was to be logged in to is not known by this username and password (`AUTH_1001`).
     LoginRefused,
-    /// Not reachable, timed out, throttled, 502/503/504, or a body that is not the API's own: the endpoint is to blame.
+    /// Not reachable, timed out, throttled, another 5xx, or a 2xx without what the API promises: the endpoint is to blame.
     Unavailable,
 }
 

@@ -2,7 +2,6 @@
 
 use super::reply::{self, Reply};
 use super::{Answer, Failure, FailureKind, Lifetime, Refresh};
-use crate::redacted::Redacted;
 use reqwest::Url;
 use serde_json::Value;
 
@@ -20,7 +19,7 @@ pub fn question(mut endpoint: Url, ask: &Refresh) -> Url {
 /// Reads the reply to a question in which `validity_seconds` were asked for.
 ///
 /// Only the status is relied on, and whether the body is the API's own: its texts differ between the documents
-/// and the live service, and are never repeated.
+/// and the live service, and are never repeated. A token counts whatever the 2xx it comes with, if its body is whole.
 ///
 /// # Errors
 /// Whatever is not HTTP 200 with a token, as [`FailureKind`] sorts it.
@@ -28,28 +27,35 @@ pub fn answer(reply: &Reply, validity_seconds: u64) -> Result<Answer, Failure> {
     if let Some(redirected) = reply.redirected() {
         return Err(redirected);
     }
-    let (kind, said) = match reply.status {
-        200 => return token(reply, validity_seconds),
-        _ if reply.is_endpoints_fault() => (FailureKind::Unavailable, ""),
-        400..=499 if is_own_error(reply) => (FailureKind::Rejected, ""),
-        500 if is_own_error(reply) => (FailureKind::Refused, ""),
-        _ => (FailureKind::Unavailable, " with a body that is not the API's own"),
+    let is_own_error = is_own_error(reply);
+    let kind = match reply.status {
+        200..=299 if is_own_error => FailureKind::Refused,
+        200..=299 => return token(reply, validity_seconds),
+        _ if reply.is_resources_fault() => FailureKind::Rejected,
+        500 if is_own_error => FailureKind::Refused,
+        _ => FailureKind::Unavailable,
+    };
+    let said = match reply.status {
+        200..=299 => " with an error of the API",
+        _ if is_own_error || reply.is_endpoints_fault() => "",
+        _ => " with a body that is not the API's own",
     };
     Err(reply.failure(kind, format!("the issuer answered HTTP {}{said}", reply.status)))
 }
 
 /// True for the envelope of the API, which a gateway or a proxy in front of it does not write.
 fn is_own_error(reply: &Reply) -> bool {
-    reply.fields().is_ok_and(|fields| fields.contains_key("errorCode"))
+    reply.fields().is_ok_and(|fields| fields.contains_key("errorCode") && !fields.contains_key("accessToken"))
 }
 
 fn token(reply: &Reply, validity_seconds: u64) -> Result<Answer, Failure> {
     let fields = reply.fields()?;
-    let token = fields.get("accessToken").and_then(Value::as_str).filter(|token| !token.trim().is_empty());
+    let token = fields.get("accessToken").and_then(Value::as_str).filter(|token| !token.is_empty());
     let token = token.ok_or_else(|| reply.unreadable("no accessToken"))?;
+    let token = reply::token(token).map_err(|problem| reply.unreadable(format!("an accessToken {problem}")))?;
     let reported = reply::lifetime(fields.get("validityTime")).map_err(|problem| reply.unreadable(problem))?;
     let lifetime = believed(reported, validity_seconds);
-    Ok(Answer { token: Redacted::new(token), refresh_token: None, lifetime, date: reply.date })
+    Ok(Answer { token, refresh_token: None, lifetime, date: reply.date })
 }
 
 /// A token that is to live for ever may still be asked for while one with an end lives: its remaining time is believed,
@@ -66,6 +72,7 @@ fn believed(reported: Lifetime, validity_seconds: u64) -> Lifetime {
 mod tests {
     use super::*;
     use crate::issuer::reply::Body;
+    use crate::redacted::Redacted;
     use std::time::Duration;
 
     const OWN_ERROR: &str = r#"{"errorCode":1,"moreInfo":"CANARY","userMsg":"CANARY"}"#;
@@ -156,7 +163,14 @@ mod tests {
             r#"{"accessToken":null}"#,
             r#"{"accessToken":7}"#,
             r#"{"accessToken":["CANARY"]}"#,
-            OWN_ERROR,
+            r#"{"accessToken":"CANARY\r\nX-Injected: 1"}"#,
+            r#"{"accessToken":"CANARY CANARY"}"#,
+            r#"{"accessToken":"CANARY\n"}"#,
+            r#"{"accessToken":"CANARY\u0000"}"#,
+            r#"{"accessToken":"\u001bCANARY"}"#,
+            r#"{"accessToken":"CANARY\u007f"}"#,
+            r#"{"accessToken":"CANARYü"}"#,
+            r#"{"accessToken":"CANARY\u200b"}"#,
         ] {
             assert_eq!(kind_of(200, body), FailureKind::Unavailable, "{body}");
         }
@@ -164,21 +178,92 @@ mod tests {
 
     #[test]
     fn a_200_that_is_not_json_is_a_failure_and_not_repeated() {
-        for body in ["", "CANARY", r#"{"accessToken":"CANARY"#, r#"["CANARY"]"#, "<html>CANARY</html>", "\u{feff}{}"] {
+        for body in [
+            "",
+            "CANARY",
+            r#"{"accessToken":"CANARY"#,
+            r#"["CANARY"]"#,
+            "<html>CANARY</html>",
+            r#"{"accessToken":"CANARY"} CANARY"#,
+            r#"{"accessToken":"CANARY"}{"accessToken":"CANARY"}"#,
+            "\u{feff}{}",
+            "\u{feff}\u{feff}{}",
+        ] {
             assert_eq!(kind_of(200, body), FailureKind::Unavailable, "{body}");
+        }
+    }
+
+    fn token_in(body: &[u8]) -> Option<String> {
+        let reply = Reply { body: Ok(Body(body.to_vec())), ..reply(200, "") };
+        answer(&reply, 60).ok().map(|answer| answer.token.expose().to_owned())
+    }
+
+    #[test]
+    fn a_token_is_what_a_header_can_carry_letter_by_letter() {
+        let odd: String = (0x21..=0x7e_u8).map(char::from).collect();
+        let longest = "t".repeat(8 * 1024);
+        for token in [odd.as_str(), "<script>", "$(token)", &longest] {
+            let body = serde_json::json!({"accessToken": token, "validityTime": 60}).to_string();
+            assert_eq!(token_in(body.as_bytes()).as_deref(), Some(token));
+        }
+        let too_long = serde_json::json!({"accessToken": longest + "t"}).to_string();
+        let failure = answer(&reply(200, &too_long), 60).unwrap_err();
+        assert!(failure.detail.contains("an accessToken of more than 8 KiB"), "{failure}");
+        let unprintable = answer(&reply(200, r#"{"accessToken":"a b"}"#), 60).unwrap_err();
+        assert!(unprintable.detail.contains("printable ASCII without blanks"), "{unprintable}");
+    }
+
+    #[test]
+    fn what_a_writer_of_json_may_do_is_read() {
+        for body in [
+            "\u{feff}{\"accessToken\":\"t\"}".as_bytes(),
+            b" \r\n{\"accessToken\"\t:\n\"t\"} \r\n",
+            b"{\"accessToken\":\"\\u0074\"}",
+            b"{\"accessToken\":\"t\",\"validityTime\":18446744073709551616,\"other\":[{}]}",
+            b"{\"accessToken\":\"t\",\"errorCode\":0}",
+            // The last of two counts, as for most parsers.
+            b"{\"accessToken\":\"a\",\"accessToken\":\"t\"}",
+            b"{\"accessToken\":\"t\",\"userMsg\":\"Latin-1: \xe9\"}",
+        ] {
+            assert_eq!(token_in(body).as_deref(), Some("t"), "{}", String::from_utf8_lossy(body));
+        }
+        assert_eq!(token_in(b"{\"accessToken\":\"t\xe9\"}"), None);
+    }
+
+    #[test]
+    fn an_error_of_the_api_is_one_whatever_its_letters_and_its_2xx() {
+        let latin = b"{\"errorCode\":1,\"userMsg\":\"\xe9chec\"}".to_vec();
+        for status in [200, 202, 500] {
+            let reply = Reply { body: Ok(Body(latin.clone())), ..reply(status, "") };
+            assert_eq!(answer(&reply, 60).unwrap_err().kind, FailureKind::Refused, "{status}");
         }
     }
 
     #[test]
     fn the_apis_own_errors_are_told_from_those_of_a_gateway() {
-        assert_eq!(kind_of(400, OWN_ERROR), FailureKind::Rejected);
-        assert_eq!(kind_of(404, OWN_ERROR), FailureKind::Rejected);
+        assert_eq!(kind_of(200, OWN_ERROR), FailureKind::Refused);
         assert_eq!(kind_of(500, OWN_ERROR), FailureKind::Refused);
         for foreign in ["", "<am:fault>CANARY</am:fault>", "<html>", r#"{"fault":{"code":900902}}"#, "[]"] {
-            for status in [400, 401, 404, 405, 500, 501] {
+            for status in [500, 501, 505, 520, 599] {
                 assert_eq!(kind_of(status, foreign), FailureKind::Unavailable, "{status} {foreign}");
             }
         }
+    }
+
+    #[test]
+    fn a_request_that_is_wrong_is_nobody_elses_fault_whoever_says_so() {
+        let foreign = "<html>CANARY</html>";
+        for status in [400, 401, 403, 404, 405, 407, 409, 410, 418, 421, 422, 425, 431, 451, 499] {
+            for body in [OWN_ERROR, foreign, ""] {
+                assert_eq!(kind_of(status, body), FailureKind::Rejected, "{status} {body}");
+            }
+            let cut = Err(Failure { kind: FailureKind::Unavailable, detail: "cut".to_owned(), retry_after: None });
+            let failure = answer(&Reply { body: cut, ..reply(status, "") }, 60).unwrap_err();
+            assert_eq!(failure.kind, FailureKind::Rejected, "{status}");
+        }
+        let said = |body| answer(&reply(403, body), 60).unwrap_err().detail;
+        assert_eq!(said(OWN_ERROR), "the issuer answered HTTP 403");
+        assert_eq!(said(foreign), "the issuer answered HTTP 403 with a body that is not the API's own");
     }
 
     #[test]
@@ -196,9 +281,16 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_nobody_promised_is_unavailable() {
-        for status in [201, 204, 206] {
-            assert_eq!(kind_of(status, r#"{"accessToken":"CANARY"}"#), FailureKind::Unavailable, "{status}");
+    fn a_token_counts_whatever_the_2xx_that_it_comes_with() {
+        let whole = r#"{"accessToken":"t","validityTime":60}"#;
+        for status in [200, 201, 202, 203, 206, 226] {
+            assert_eq!(answer(&reply(status, whole), 60).unwrap().token.expose(), "t", "{status}");
+            for body in ["", "{}", r#"{"accessToken":"CANARY"#] {
+                assert_eq!(kind_of(status, body), FailureKind::Unavailable, "{status} {body}");
+            }
+        }
+        for status in [101, 199, 600, 999] {
+            assert_eq!(kind_of(status, whole), FailureKind::Unavailable, "{status}");
         }
     }
 

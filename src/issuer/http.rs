@@ -1,6 +1,7 @@
 //! Asks issuers over HTTP, with every guard a call that carries credentials needs. Client required.
 
 use super::application;
+use super::body::{self, LIMIT_BYTES};
 use super::endpoint::{EndpointRules, NotAllowed};
 use super::reply::{Body, Reply};
 use super::session;
@@ -10,28 +11,28 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER,
+};
 use reqwest::{Certificate, Client, ClientBuilder, Proxy, RequestBuilder, Response, redirect, retry, tls};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// No answer of the API comes near this; what is larger is not from the API.
-const BODY_LIMIT_BYTES: usize = 64 * 1024;
-
 /// An issuer that asks for more patience than this is asked again after it: a token may have to be fetched.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// Long enough that the ask at an expiry uses the connection of the check shortly before it, short enough that
-/// no firewall on the way has forgotten that connection.
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Each call has a connection of its own. One that is kept may have been closed or forgotten on the way, which is found out
+/// by a call that fails or waits, at the very moment at which a token is due; a pair sent into it may be lost; and what
+/// comes late on it is taken for the answer to the next call. A handshake costs less.
+const CONNECTIONS_KEPT: usize = 0;
 
 /// What both wires speak.
 const JSON: &str = "application/json";
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
-/// The [`Issuer`] that sends. One serves the whole process: it holds the connections.
+/// The [`Issuer`] that sends. One serves the whole process: it holds what TLS needs to resume.
 ///
 /// It follows no redirect, repeats no request, sends no referer, verifies TLS (1.2 or newer) against the system's
 /// CAs and the extra bundle, and takes no proxy from the environment.
@@ -82,18 +83,18 @@ impl HttpIssuer {
             }
             Ask::Extend(Extend { pair, .. }) => {
                 let request = with_json(self.client.put(endpoint), session::extension(pair));
-                session::extended(&self.send(request).await?, pair)
+                session::extended(&self.send(request).await?)
             }
             Ask::LogIn(LogIn { login, .. }) => {
                 let request = with_json(self.client.post(endpoint), session::log_in(login));
-                session::logged_in(&self.send(request).await?, login)
+                session::logged_in(&self.send(request).await?)
             }
         }
     }
 
     /// Sends a request whose URL or body is a secret.
     async fn send(&self, request: RequestBuilder) -> Result<Reply, Failure> {
-        let sent = request.header(ACCEPT, JSON).send().await;
+        let sent = request.header(ACCEPT, JSON).header(ACCEPT_ENCODING, "identity").send().await;
         let response = sent.map_err(|error| self.failure(error))?;
         let date = date(response.headers(), &DATE);
         Ok(Reply {
@@ -107,12 +108,14 @@ impl HttpIssuer {
     async fn body(&self, mut response: Response) -> Result<Body, Failure> {
         let mut read = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(error))? {
-            if read.len() + chunk.len() > BODY_LIMIT_BYTES {
+            if read.len() + chunk.len() > LIMIT_BYTES {
                 return Err(unavailable("the issuer's answer is larger than 64 KiB".to_owned()));
             }
             read.extend_from_slice(&chunk);
         }
-        Ok(Body(read))
+        let (status, declared) = (response.status().as_u16(), content_encoding(response.headers()));
+        let failure = |problem| unavailable(format!("the issuer answered HTTP {status} with {problem}"));
+        body::decoded(read, &declared).map(Body).map_err(failure)
     }
 
     /// The only place that sees an error of the HTTP client, which would print the URL.
@@ -149,7 +152,7 @@ fn guarded(settings: &IssuerSettings) -> ClientBuilder {
         .tls_version_min(tls::Version::TLS_1_2)
         .connect_timeout(settings.connect_timeout)
         .timeout(settings.call_timeout)
-        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .pool_max_idle_per_host(CONNECTIONS_KEPT)
 }
 
 fn extra_certificates(bundle: Option<&CaBundle>) -> Result<Vec<Certificate>, ClientError> {
@@ -163,6 +166,12 @@ fn extra_certificates(bundle: Option<&CaBundle>) -> Result<Vec<Certificate>, Cli
 /// Building fails for want of CAs alone: those of the bundle must be certificates, and without one the system has some.
 fn unusable(bundle: Option<&CaBundle>) -> ClientError {
     bundle.map_or(ClientError::Tls, |bundle| ClientError::CaBundle { path: bundle.path.clone() })
+}
+
+/// All that was applied to the body, in order.
+fn content_encoding(headers: &HeaderMap) -> String {
+    let values = headers.get_all(CONTENT_ENCODING).iter();
+    values.map(|value| value.to_str().unwrap_or("?")).collect::<Vec<_>>().join(",")
 }
 
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {

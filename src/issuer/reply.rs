@@ -1,13 +1,18 @@
 //! What came back from an issuer, and the parts of it that both wires read alike. No client required.
 
+use super::body::without_mark;
 use super::{Failure, FailureKind, Lifetime};
+use crate::redacted::Redacted;
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 use std::fmt::Display;
 use std::time::Duration;
 
 /// A lifetime above this is reported by issuers that mean "never" (100 years of 365.25 days).
 const FOREVER_SECONDS: f64 = 3_155_760_000.0;
+/// A token that is longer fits into no header: servers take 8 KiB of them, or little more.
+const LONGEST_TOKEN: usize = 8 * 1024;
 
 /// What came back over HTTP.
 #[derive(Clone, Debug)]
@@ -38,9 +43,22 @@ impl Reply {
     /// # Errors
     /// When it is none. A parser's own text would show a part of the body, so only the place is kept.
     pub fn fields(&self) -> Result<Map<String, Value>, Failure> {
+        self.parsed(|text| serde_json::from_str(text))
+    }
+
+    /// The JSON object that the body begins with, whatever comes after it.
+    ///
+    /// # Errors
+    /// As [`Reply::fields`].
+    pub fn first_fields(&self) -> Result<Map<String, Value>, Failure> {
+        self.parsed(|text| Map::deserialize(&mut serde_json::Deserializer::from_str(text)))
+    }
+
+    /// A text that is not UTF-8 costs its own letters only: no token holds such.
+    fn parsed(&self, parse: fn(&str) -> serde_json::Result<Map<String, Value>>) -> Result<Map<String, Value>, Failure> {
         let body =
             self.body.as_ref().map_err(|failure| Failure { retry_after: self.retry_after, ..failure.clone() })?;
-        serde_json::from_slice(&body.0).map_err(|problem| {
+        parse(&String::from_utf8_lossy(without_mark(&body.0))).map_err(|problem| {
             let (line, column) = (problem.line(), problem.column());
             let place = format!("line {line}, column {column}");
             self.unreadable(format!("a body that is not a JSON object, or is cut off at {place}"))
@@ -60,6 +78,12 @@ impl Reply {
         matches!(self.status, 408 | 429 | 502..=504)
     }
 
+    /// True for the statuses that say what is wrong with the request, or with who sends it, whatever the body says. Who
+    /// sends it may be a gateway: it still speaks of this request and of no other.
+    pub fn is_resources_fault(&self) -> bool {
+        (400..=499).contains(&self.status) && !self.is_endpoints_fault()
+    }
+
     /// The failure when the body is not what the API promises; `problem` says what it is instead.
     pub fn unreadable(&self, problem: impl Display) -> Failure {
         let size = self.body.as_ref().map_or(0, |body| body.0.len());
@@ -70,6 +94,30 @@ impl Reply {
     /// A failure that passes the issuer's wish for a pause on.
     pub fn failure(&self, kind: FailureKind, detail: String) -> Failure {
         Failure { kind, detail, retry_after: self.retry_after }
+    }
+}
+
+/// Why a text is no token. Reads after its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// More than 8 KiB.
+    #[error("of more than 8 KiB, which fits into no header")]
+    TooLong,
+    /// A control character, a blank, or a letter that is not ASCII.
+    #[error("that holds more than printable ASCII without blanks, which cannot be a token")]
+    Unprintable,
+}
+
+/// Reads a token that workloads can send: printable ASCII without blanks (RFC 6750 allows no more), so that it cannot end
+/// the header, the line or the file that it is written into.
+///
+/// # Errors
+/// What is wrong with it. It is not repeated.
+pub fn token(text: &str) -> Result<Redacted, Unusable> {
+    match text {
+        text if text.len() > LONGEST_TOKEN => Err(Unusable::TooLong),
+        text if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Redacted::new(text)),
+        _ => Err(Unusable::Unprintable),
     }
 }
 

@@ -41,7 +41,8 @@ async fn the_request_is_as_the_documents_say() {
     assert_eq!(call.headers["accept"], "application/json");
     assert!(call.headers["user-agent"].starts_with("syniverse-token-operator/"));
     let names: Vec<_> = call.headers.keys().map(String::as_str).collect();
-    assert_eq!(names, ["accept", "host", "user-agent"]);
+    assert_eq!(names, ["accept", "accept-encoding", "host", "user-agent"]);
+    assert_eq!(call.headers["accept-encoding"], "identity");
 }
 
 #[tokio::test]

@@ -45,19 +45,21 @@ async fn a_missing_parameter_is_rejected() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_not_the_apis_is_the_endpoints_fault() {
+async fn a_path_that_is_not_the_apis_is_rejected() {
     let issuer = issuer().await;
-    assert_eq!(kind_saying("HTTP 404", call(insecure(), &ask(issuer.url("/nowhere"))).await), Unavailable);
+    let clause = "HTTP 404 with a body that is not the API's own";
+    assert_eq!(kind_saying(clause, call(insecure(), &ask(issuer.url("/nowhere"))).await), Rejected);
 }
 
 #[tokio::test]
-async fn a_status_is_sorted_by_who_sent_it() {
+async fn a_4xx_is_the_resources_own_whoever_sent_it_and_a_500_only_where_it_is_the_apis() {
     let issuer = issuer().await;
     for (status, own, foreign) in [
-        (400, Rejected, Unavailable),
-        (401, Rejected, Unavailable),
-        (404, Rejected, Unavailable),
-        (405, Rejected, Unavailable),
+        (400, Rejected, Rejected),
+        (401, Rejected, Rejected),
+        (403, Rejected, Rejected),
+        (404, Rejected, Rejected),
+        (405, Rejected, Rejected),
         (408, Unavailable, Unavailable),
         (429, Unavailable, Unavailable),
         (500, Refused, Unavailable),
@@ -76,12 +78,16 @@ async fn a_status_is_sorted_by_who_sent_it() {
 #[tokio::test]
 async fn a_200_without_a_token_is_no_success() {
     let issuer = issuer().await;
-    for body in [FailBody::Envelope, FailBody::Xml, FailBody::Html, FailBody::Empty, FailBody::Text("[]".to_owned())] {
+    assert_eq!(kind_after(&issuer, fail(200, FailBody::Envelope), "HTTP 200 with an error").await, Refused);
+    for body in [FailBody::Xml, FailBody::Html, FailBody::Empty, FailBody::Text("[]".to_owned())] {
         assert_eq!(kind_after(&issuer, fail(200, body), "HTTP 200").await, Unavailable);
     }
     for action in [
         Action::TokenField(None),
         Action::TokenField(Some(String::new())),
+        Action::TokenField(Some("T3\r\nX-Injected: 1\n".to_owned())),
+        Action::TokenField(Some("\u{0}\u{1b}[2J".to_owned())),
+        Action::TokenField(Some("t".repeat(60_000))),
         Action::ValidityTime(Form::Value(json!("soon"))),
         Action::ValidityTime(Form::Value(json!(true))),
     ] {

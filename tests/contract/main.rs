@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+mod connections;
 mod failures;
 mod network;
 mod proxy;
 mod sessions;
 mod silence;
 mod stage;
+mod wire;

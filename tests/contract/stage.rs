@@ -16,7 +16,7 @@ use syniverse_token_operator::redacted::Redacted;
 /// Needs encoding in a query, so that a wrong encoding fails every test.
 pub(crate) const KEY: &str = "key &=?#+%/ü";
 pub(crate) const SECRET: &str = "secret &=?#+%/ü";
-pub(crate) const PORTAL_TOKEN: &str = "portal &=?#+%/ü";
+pub(crate) const PORTAL_TOKEN: &str = "portal&=?#+%/";
 pub(crate) const VALIDITY_SECONDS: u64 = 600;
 
 /// Each needs escaping in JSON.

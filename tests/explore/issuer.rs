@@ -101,8 +101,8 @@ fn request(ask: &Ask) -> Request {
 fn read(ask: &Ask, reply: &Reply) -> Result<Answer, Failure> {
     match ask {
         Ask::Refresh(refresh) => application::answer(reply, refresh.validity_seconds),
-        Ask::Extend(Extend { pair, .. }) => session::extended(reply, pair),
-        Ask::LogIn(LogIn { login, .. }) => session::logged_in(reply, login),
+        Ask::Extend(_) => session::extended(reply),
+        Ask::LogIn(_) => session::logged_in(reply),
     }
 }
 

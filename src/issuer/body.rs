@@ -1,0 +1,184 @@
+//! The bytes of an answer as the issuer wrote them: what compressed them on the way is undone. No client required.
+
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use std::io::Read;
+
+/// No answer of the API comes near this, compressed or not; what is larger is not from the API.
+pub const LIMIT_BYTES: usize = 64 * 1024;
+
+/// A gateway may compress what the one behind it has compressed; nobody does it more often.
+const MOST_ENCODINGS: usize = 2;
+/// Encodings that are registered and not understood here. Other names are not repeated.
+const FOREIGN: [&str; 5] = ["br", "zstd", "compress", "dcb", "dcz"];
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Why the bytes of an answer are not what its issuer wrote. Reads after "with".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undecodable {
+    /// In this encoding.
+    #[error("a body in the encoding {0}, although only an unencoded one is asked for")]
+    Foreign(&'static str),
+    /// In an encoding without a name that we know.
+    #[error("a body in an unknown encoding, although only an unencoded one is asked for")]
+    Unknown,
+    /// In more encodings than anybody uses.
+    #[error("a body encoded more than twice, although only an unencoded one is asked for")]
+    TooOften,
+    /// Not in the encoding that it says.
+    #[error("a body that is not the {0} that it is said to be")]
+    Broken(&'static str),
+    /// Too large once it is decoded.
+    #[error("a body that is larger than 64 KiB once it is decoded")]
+    TooLarge,
+}
+
+/// `bytes` without the encodings that `declared` lists (the values of `Content-Encoding`, in the order in which they were
+/// applied), of which gzip and deflate are understood. Never more than [`LIMIT_BYTES`] are held.
+///
+/// The bytes are believed before the header: JSON is none that is still encoded, whatever a proxy left in the header, and
+/// gzip is gzip also where it took the header away.
+///
+/// # Errors
+/// Where the encoding is not understood, or the bytes are not in it.
+pub fn decoded(mut bytes: Vec<u8>, declared: &str) -> Result<Vec<u8>, Undecodable> {
+    let names = declared.split(',').map(|name| name.trim().to_ascii_lowercase());
+    let names: Vec<_> = names.filter(|name| !name.is_empty() && name != "identity").collect();
+    for (undone, name) in names.iter().rev().enumerate() {
+        if looks_like_json(&bytes) {
+            break;
+        }
+        if undone == MOST_ENCODINGS {
+            return Err(Undecodable::TooOften);
+        }
+        bytes = undo(name, &bytes)?;
+    }
+    if bytes.starts_with(&GZIP_MAGIC) { undo("gzip", &bytes) } else { Ok(bytes) }
+}
+
+fn looks_like_json(bytes: &[u8]) -> bool {
+    without_mark(bytes).trim_ascii_start().starts_with(b"{")
+}
+
+/// `bytes` without the byte order mark that some put before UTF-8.
+pub fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
+}
+
+fn undo(name: &str, bytes: &[u8]) -> Result<Vec<u8>, Undecodable> {
+    match name {
+        "gzip" | "x-gzip" => inflated(MultiGzDecoder::new(bytes), "gzip"),
+        // RFC 9110 means zlib by it; some send what is inside of that.
+        "deflate" => match inflated(ZlibDecoder::new(bytes), "deflate") {
+            Err(Undecodable::Broken(_)) => inflated(DeflateDecoder::new(bytes), "deflate"),
+            result => result,
+        },
+        name => Err(FOREIGN
+            .iter()
+            .find(|foreign| **foreign == name)
+            .map_or(Undecodable::Unknown, |foreign| Undecodable::Foreign(foreign))),
+    }
+}
+
+fn inflated(decoder: impl Read, name: &'static str) -> Result<Vec<u8>, Undecodable> {
+    let mut bytes = Vec::new();
+    let read = decoder.take(LIMIT_BYTES as u64 + 1).read_to_end(&mut bytes);
+    match read {
+        Ok(length) if length > LIMIT_BYTES => Err(Undecodable::TooLarge),
+        Ok(_) => Ok(bytes),
+        Err(_) => Err(Undecodable::Broken(name)),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::read::{DeflateEncoder, GzEncoder, ZlibEncoder};
+
+    const JSON: &[u8] = br#"{"accessToken":"t"}"#;
+
+    fn all(mut encoder: impl Read) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encoder.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        all(GzEncoder::new(bytes, Compression::best()))
+    }
+
+    fn zlib(bytes: &[u8]) -> Vec<u8> {
+        all(ZlibEncoder::new(bytes, Compression::best()))
+    }
+
+    fn raw(bytes: &[u8]) -> Vec<u8> {
+        all(DeflateEncoder::new(bytes, Compression::best()))
+    }
+
+    #[test]
+    fn gzip_and_both_forms_of_deflate_are_undone_in_the_order_of_their_names() {
+        for (bytes, declared) in [
+            (gzip(JSON), "gzip"),
+            (gzip(JSON), " X-GZip "),
+            (gzip(JSON), "identity, gzip, identity"),
+            (zlib(JSON), "deflate"),
+            (raw(JSON), "deflate"),
+            (gzip(&zlib(JSON)), "deflate, gzip"),
+            (raw(&gzip(JSON)), "gzip,deflate"),
+            (JSON.to_vec(), ""),
+            (JSON.to_vec(), "identity"),
+        ] {
+            assert_eq!(decoded(bytes, declared).unwrap(), JSON, "{declared}");
+        }
+    }
+
+    #[test]
+    fn the_bytes_are_believed_before_the_header() {
+        let marked = [b"\xef\xbb\xbf \r\n", JSON].concat();
+        for declared in ["gzip", "br", "gzip, gzip, gzip, gzip"] {
+            assert_eq!(decoded(JSON.to_vec(), declared).unwrap(), JSON, "{declared}");
+            assert_eq!(decoded(marked.clone(), declared).unwrap(), marked, "{declared}");
+        }
+        assert_eq!(decoded(gzip(JSON), "").unwrap(), JSON);
+    }
+
+    #[test]
+    fn an_encoding_that_is_not_understood_is_named_if_it_is_registered() {
+        let said = |declared: &str| decoded(vec![0x0b, 0x02], declared).unwrap_err().to_string();
+        assert!(said("br").contains("encoding br"), "{}", said("br"));
+        assert!(said("gzip, ZSTD").contains("encoding zstd"));
+        for unknown in ["canary", "br;q=1", "br canary"] {
+            let said = said(unknown);
+            assert!(said.contains("an unknown encoding") && !said.contains("canary"), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_its_encoding_is_no_body() {
+        let cut = gzip(JSON)[..20].to_vec();
+        let mut spoilt = gzip(JSON);
+        *spoilt.last_mut().unwrap() ^= 1;
+        for bytes in [cut, spoilt, b"<html>".to_vec(), Vec::new()] {
+            assert_eq!(decoded(bytes, "gzip"), Err(Undecodable::Broken("gzip")));
+        }
+        assert_eq!(decoded(b"<html>".to_vec(), "deflate"), Err(Undecodable::Broken("deflate")));
+        let thrice = gzip(&gzip(&gzip(JSON)));
+        assert_eq!(decoded(thrice, "gzip, gzip, gzip"), Err(Undecodable::TooOften));
+    }
+
+    #[test]
+    fn a_bomb_ends_at_the_limit() {
+        let fits = [JSON, &vec![b' '; LIMIT_BYTES - JSON.len()]].concat();
+        assert_eq!(decoded(gzip(&fits), "gzip").unwrap(), fits);
+        let bomb = gzip(&vec![b' '; 8 * 1024 * 1024]);
+        assert!(bomb.len() < LIMIT_BYTES, "it comes in");
+        assert_eq!(decoded(bomb.clone(), "gzip"), Err(Undecodable::TooLarge));
+        assert_eq!(decoded(gzip(&bomb), "gzip, gzip"), Err(Undecodable::TooLarge));
+        let slightly = [fits.as_slice(), b" "].concat();
+        for (bytes, declared) in [(gzip(&slightly), "gzip"), (zlib(&slightly), "deflate"), (raw(&slightly), "deflate")]
+        {
+            assert_eq!(decoded(bytes, declared), Err(Undecodable::TooLarge));
+        }
+    }
+}
