@@ -242,6 +242,7 @@ fn failed(
     let around = Circumstances {
         endpoint_down: observed.neighbours.endpoint_down,
         before_expiry: matches!(call.ask, Ask::Extend(_)),
+        was_served: call.was_served,
         spread: observed.spread(),
     };
     let life = call.living().map(|issued| memory.life(issued, sent));

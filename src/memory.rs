@@ -120,10 +120,14 @@ pub struct Failing {
     pub count: u32,
     /// How many of them the issuer refused: chooses the next old token to try.
     pub refused: u32,
+    /// The issuer has given a token for what was tried.
+    pub was_served: bool,
     /// No retry before this.
     pub not_before: Moment,
-    /// The issuer's own wish: whatever happens, not before this.
+    /// The issuer's own wish, as far as it is granted: whatever happens, not before this.
     pub wished: Moment,
+    /// It wished for more, now or at an earlier call of the row.
+    pub is_cut_short: bool,
 }
 
 /// One of the two Secrets that are written.
@@ -153,6 +157,8 @@ pub struct Circumstances {
     pub endpoint_down: bool,
     /// The next token can be had only while the present one lives.
     pub before_expiry: bool,
+    /// The issuer has given this resource a token for the same inputs.
+    pub was_served: bool,
     /// Makes jitter without randomness.
     pub spread: u64,
 }
@@ -322,7 +328,7 @@ impl Memory {
         let (count, refused) = (count + 1, refused + u32::from(failure.kind == FailureKind::Refused));
         let expires = life.and_then(|life| life.expires);
         let pressing = life.is_none() || expires.is_some_and(|expires| expires <= failed_at + MINUTE);
-        let not_before = retry_at(FailedCall {
+        let call = FailedCall {
             kind: failure.kind,
             count,
             failed_at,
@@ -331,13 +337,22 @@ impl Memory {
             before_expiry: around.before_expiry,
             pressing,
             endpoint_down: around.endpoint_down,
+            was_served: around.was_served,
             spread: around.spread,
-        });
-        let told = same.filter(|before| before.kind == failure.kind).map(|before| before.detail.clone());
-        let detail = told.unwrap_or_else(|| failure.detail.clone());
-        let wished = failed_at + failure.retry_after.unwrap_or_default();
-        let is_upkeep = attempt.is_upkeep;
-        let failing = Failing { kind: failure.kind, detail, attempt, count, refused, not_before, wished };
+        };
+        let told = same.filter(|before| before.kind == failure.kind);
+        let failing = Failing {
+            kind: failure.kind,
+            detail: told.map_or_else(|| failure.detail.clone(), |before| before.detail.clone()),
+            count,
+            refused,
+            was_served: around.was_served,
+            not_before: retry_at(call),
+            wished: failed_at + call.granted(),
+            is_cut_short: call.is_cut_short() || told.is_some_and(|before| before.is_cut_short),
+            attempt,
+        };
+        let is_upkeep = failing.attempt.is_upkeep;
         *self.row(is_upkeep) = Some(failing);
     }
 

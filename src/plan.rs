@@ -71,6 +71,8 @@ pub struct Call {
     pub holder: String,
     /// The last call failed, whatever it was made with.
     pub is_retry: bool,
+    /// The issuer has given this resource a token for the same inputs.
+    pub was_served: bool,
     /// What must be in the state Secret first; the plan after that write makes the call.
     pub announcement: Option<StateWrite>,
 }

@@ -5,6 +5,7 @@ use crate::facts::{Neighbours, Sharing};
 use crate::issuer::FailureKind;
 use crate::memory::{Failing, Unwritten};
 use crate::reason::{Finding, Reason};
+use crate::schedule::retry::PATIENCE;
 
 /// The part of the spec that this version implements.
 ///
@@ -164,9 +165,14 @@ pub fn session_remedy(secret: &str) -> String {
 
 /// Calls fail. Neighbours decide only the name of the reason; `remedy` says what to do about wrong values.
 pub fn failed(failing: &Failing, neighbours: &Neighbours, remedy: &str) -> Finding {
-    let detail = &failing.detail;
+    let wish = format!(" and asked to be left alone for longer than is granted ({PATIENCE})");
+    let detail = &format!("{}{}", failing.detail, if failing.is_cut_short { &wish } else { "" });
     match failing.kind {
         FailureKind::EndpointNotAllowed => Finding::new(Reason::EndpointNotAllowed, detail.clone()),
+        FailureKind::Rejected if failing.was_served => Finding::new(
+            Reason::RequestRejected,
+            format!("{detail}, although it served the same request before: {remedy}; trying again"),
+        ),
         FailureKind::Rejected => Finding::new(
             Reason::RequestRejected,
             format!("{detail}: the request is wrong; check the spec, and {remedy}"),

@@ -180,8 +180,15 @@ impl<'a> Question<'a> {
             attempt: self.attempt(errand.is_upkeep),
             holder: self.desk.observed.holder.clone(),
             is_retry: self.desk.memory.is_failing(errand.is_upkeep),
+            was_served: self.was_served(errand.is_upkeep),
             announcement: self.side.announcement(self),
         }
+    }
+
+    /// The issuer gave the token that there is for what it would be asked with now. What goes on while a change is tried in
+    /// vain is asked with the values before.
+    fn was_served(&self, is_upkeep: bool) -> bool {
+        self.known().is_some() && (is_upkeep || !self.attempt.inputs.differ(&self.state.inputs))
     }
 
     /// When what is said is to be looked at again.

@@ -79,6 +79,11 @@ impl Inputs {
         self.version == recorded.version && !mine.is_empty() && mine != theirs
     }
 
+    /// True when any value is given that is not the recorded one.
+    pub fn differ(&self, recorded: &Inputs) -> bool {
+        self.hashes.keys().any(|name| self.differs(recorded, name))
+    }
+
     /// True when this value was given.
     pub fn knows(&self, name: &str) -> bool {
         self.hashes.get(name).is_some_and(|hash| !hash.is_empty())

@@ -190,7 +190,8 @@ impl Cluster {
             None => {
                 let life = call.living().map(|issued| self.memory.life(issued, at));
                 let before_expiry = matches!(call.ask, Ask::Extend(_));
-                let around = Circumstances { endpoint_down: false, before_expiry, spread: 1 };
+                let around =
+                    Circumstances { endpoint_down: false, before_expiry, was_served: call.was_served, spread: 1 };
                 self.memory.failed(&failure, call.attempt.clone(), life.as_ref(), at.mono, around);
             }
         }

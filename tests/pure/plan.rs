@@ -7,7 +7,7 @@ use std::time::Duration;
 use syniverse_token_operator::facts::Neighbours;
 use syniverse_token_operator::issuer::{Cause, Failure, FailureKind};
 use syniverse_token_operator::memory::{Circumstances, Target};
-use syniverse_token_operator::plan::Call;
+use syniverse_token_operator::plan::{Call, Plan, Step};
 use syniverse_token_operator::reason::Reason;
 
 const REFRESH: &str = "syniverse.dev/refresh";
@@ -17,7 +17,7 @@ fn fail(cluster: &mut Cluster, call: &Call, kind: FailureKind, seconds: f64) {
     let at = now(seconds);
     cluster.memory.called(call.issued.as_ref(), at);
     let life = call.issued.as_ref().map(|issued| cluster.memory.life(issued, at));
-    let around = Circumstances { endpoint_down: false, before_expiry: false, spread: 1 };
+    let around = Circumstances { endpoint_down: false, before_expiry: false, was_served: call.was_served, spread: 1 };
     cluster.memory.failed(&failure, call.attempt.clone(), life.as_ref(), at.mono, around);
 }
 
@@ -346,6 +346,61 @@ fn a_failed_attempt_waits_and_a_corrected_value_or_validity_does_not() {
     cluster.respec(json!({}));
     cluster.observed.credentials = Some(credentials("corrected", Some("old")));
     cluster.call(now(1.0));
+}
+
+/// How long a resource waits that fails so at the end of its token.
+fn wait_after(cluster: &mut Cluster, kind: FailureKind, seconds: f64) -> f64 {
+    let call = cluster.call(now(seconds));
+    fail(cluster, &call, kind, seconds);
+    cluster.rest(now(seconds)).0.unwrap().until(now(seconds).mono).as_secs_f64()
+}
+
+#[test]
+fn a_resource_that_was_served_with_the_same_values_asks_again_soon_although_its_request_is_called_wrong() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.answer(now(540.0), "first", 60);
+    let mut at = 600.0;
+    for _ in 0..10 {
+        let wait = wait_after(&mut cluster, FailureKind::Rejected, at);
+        assert!(wait <= 4.0, "{wait} at {at}");
+        at += wait;
+    }
+    let Plan { findings, .. } = cluster.plan(now(at - 0.1));
+    assert_eq!(findings[0].reason, Reason::RequestRejected);
+    assert!(findings[0].message.contains("although it served the same request before"), "{}", findings[0].message);
+    cluster.restart(now(at));
+    assert!(wait_after(&mut cluster, FailureKind::Rejected, at) < 2.0, "what was served is known from the state");
+}
+
+#[test]
+fn a_resource_that_was_never_served_with_these_values_is_slow_to_ask_again() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.observed.credentials = Some(credentials("changed", Some("old")));
+    assert_eq!(wait_after(&mut cluster, FailureKind::Rejected, 100.0), 300.0);
+    let mut new = Cluster::new(json!({}));
+    assert_eq!(wait_after(&mut new, FailureKind::Rejected, 0.0), 300.0);
+    assert!(wait_after(&mut Cluster::new(json!({})), FailureKind::Refused, 0.0) < 2.0);
+}
+
+#[test]
+fn a_wish_for_patience_that_is_not_granted_in_full_is_said_for_as_long_as_it_fails_so() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.answer(now(540.0), "first", 60);
+    let mut said = Vec::new();
+    for (at, wish) in [(600.0, None), (610.0, Some(3600)), (671.0, Some(30))] {
+        let call = cluster.call(now(at));
+        let life = call.issued.as_ref().map(|issued| cluster.memory.life(issued, now(at)));
+        let retry_after = wish.map(Duration::from_secs);
+        let failure = Failure { kind: FailureKind::Unavailable, detail: "HTTP 503".into(), retry_after };
+        let around = Circumstances { endpoint_down: true, before_expiry: false, was_served: true, spread: 1 };
+        cluster.memory.failed(&failure, call.attempt.clone(), life.as_ref(), now(at).mono, around);
+        let plan = cluster.plan(now(at));
+        let Step::Wait(Some(until)) = plan.step else { panic!("{plan:?}") };
+        cluster.memory.endpoint_is_up(now(at).mono);
+        let waits_on = matches!(cluster.plan(now(at)).step, Step::Wait(_));
+        said.push((until.until(now(at).mono).as_secs(), waits_on, plan.findings[0].message.contains("granted")));
+    }
+    assert!(matches!(said[..], [(0 | 1, false, false), (60, true, true), (30, true, true)]), "{said:?}");
 }
 
 #[test]

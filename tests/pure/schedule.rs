@@ -256,6 +256,7 @@ fn failed(kind: FailureKind, count: u32) -> FailedCall {
         before_expiry: false,
         pressing: false,
         endpoint_down: false,
+        was_served: false,
         spread: 42,
     }
 }
@@ -290,15 +291,68 @@ fn a_retry_comes_at_the_expiry_at_the_latest() {
 }
 
 #[test]
-fn the_issuers_own_wish_is_honoured_beyond_every_cap() {
+fn the_issuers_own_wish_is_granted_beyond_every_other_delay() {
     let wish = FailedCall {
-        retry_after: Some(s(90)),
+        retry_after: Some(s(50)),
         expires: Some(at(1010.0)),
         pressing: true,
         endpoint_down: true,
+        was_served: true,
         ..failed(FailureKind::Unavailable, 1)
     };
-    assert_eq!(delay(wish), s(90));
+    assert_eq!((delay(wish), wish.is_cut_short()), (s(50), false));
+}
+
+/// The delay that a wish of an hour leads to while the token has so long to live, and whether that is less.
+fn longest_wish(left: Option<f64>, before_expiry: bool) -> (Duration, bool) {
+    let (expires, pressing) = (left.map(|left| at((1000.0 + left).max(0.0))), left.is_some_and(|left| left <= 60.0));
+    let call = FailedCall {
+        retry_after: Some(s(3600)),
+        expires,
+        pressing,
+        before_expiry,
+        ..failed(FailureKind::Unavailable, 1)
+    };
+    (delay(call), call.is_cut_short())
+}
+
+#[test]
+fn a_wish_is_granted_for_a_minute_while_a_token_is_dead_or_due_and_for_five_otherwise() {
+    for (left, granted) in [
+        (None, 300.0),
+        (Some(86_400.0), 300.0),
+        (Some(301.0), 300.0),
+        // What was granted while it lived ends with it.
+        (Some(299.0), 299.0),
+        (Some(61.0), 61.0),
+        (Some(60.0), 60.0),
+        (Some(20.0), 60.0),
+        (Some(0.0), 60.0),
+        (Some(-1000.0), 60.0),
+    ] {
+        assert_eq!(longest_wish(left, false), (Duration::from_secs_f64(granted), true), "{left:?}");
+    }
+    let first_issue = FailedCall { pressing: true, retry_after: Some(s(900)), ..failed(FailureKind::Unavailable, 1) };
+    assert_eq!(delay(first_issue), s(60));
+}
+
+#[test]
+fn no_wish_costs_a_session_its_last_tries() {
+    for (left, granted) in [(3600.0, 300.0), (200.0, 100.0), (60.0, 30.0), (2.0, 1.0), (0.5, 1.0)] {
+        assert_eq!(longest_wish(Some(left), true).0, Duration::from_secs_f64(granted), "{left}");
+    }
+    assert_eq!(longest_wish(Some(-1.0), true).0, s(60));
+}
+
+#[test]
+fn a_call_that_was_served_before_is_retried_as_in_an_outage_whatever_the_answer() {
+    for kind in [FailureKind::Rejected, FailureKind::Refused, FailureKind::Unavailable] {
+        let served = |count| FailedCall { was_served: true, ..failed(kind, count) };
+        assert!(delay(served(1)) < s(2), "{kind:?}");
+        assert!(delay(served(20)) > s(40), "{kind:?}: nothing presses");
+        let pressing = FailedCall { pressing: true, ..served(20) };
+        assert!(delay(pressing) <= s(4), "{kind:?}");
+    }
 }
 
 #[test]
@@ -317,6 +371,10 @@ fn what_must_come_before_an_expiry_is_tried_several_times_in_what_is_left() {
 fn what_is_wrong_by_configuration_is_tried_every_five_minutes() {
     for kind in [FailureKind::Rejected, FailureKind::EndpointNotAllowed, FailureKind::LoginRefused] {
         assert_eq!(delay(failed(kind, 1)), s(300));
+        assert_eq!(delay(FailedCall { pressing: true, ..failed(kind, 1) }), s(300));
+    }
+    for kind in [FailureKind::EndpointNotAllowed, FailureKind::LoginRefused] {
+        assert_eq!(delay(FailedCall { was_served: true, ..failed(kind, 1) }), s(300));
     }
 }
 

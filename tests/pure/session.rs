@@ -537,10 +537,11 @@ fn the_wish_for_a_pause_that_comes_with_a_change_holds_back_nothing_else() {
     let call = cluster.call(now(300.0));
     let pause = Some(Duration::from_secs(3600));
     let failure = Failure { kind: FailureKind::Refused, detail: "the issuer says no".into(), retry_after: pause };
-    let around = Circumstances { endpoint_down: false, before_expiry: true, spread: 1 };
-    cluster.memory.failed(&failure, call.attempt.clone(), None, now(300.0).mono, around);
-    let all = run(&mut cluster, 300.0, 900.0, &["extend first", "extend of"], FailureKind::Refused);
-    assert!(all.len() == 2 && all.iter().all(|(_, asked)| asked.starts_with("extend")), "{all:?}");
+    let around = Circumstances { endpoint_down: false, before_expiry: false, was_served: call.was_served, spread: 1 };
+    let life = call.living().map(|issued| cluster.memory.life(issued, now(300.0)));
+    cluster.memory.failed(&failure, call.attempt.clone(), life.as_ref(), now(300.0).mono, around);
+    let all = run(&mut cluster, 300.0, 599.0, &["extend first", "extend of"], FailureKind::Refused);
+    assert!(all.len() == 1 && all.iter().all(|(_, asked)| asked.starts_with("extend")), "{all:?}");
 }
 
 #[test]
