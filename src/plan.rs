@@ -122,6 +122,10 @@ impl Call {
                 Ask::Extend(extend) => Some(extend.pair.token.clone()),
                 Ask::Refresh(_) | Ask::LogIn(_) => None,
             },
+            asked_seconds: match &self.ask {
+                Ask::Refresh(refresh) => Some(refresh.validity_seconds),
+                Ask::Extend(_) | Ask::LogIn(_) => None,
+            },
         }
     }
 }

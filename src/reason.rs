@@ -63,6 +63,8 @@ reasons! {
     CallsLimited: Trouble,
     /// The issuer still returns the old token after its end.
     NotRotated: Trouble,
+    /// The issuer gives its tokens too little life to be of use.
+    LifetimeUnusable: Trouble,
     /// The token in the Secret is dead.
     Expired: Trouble,
     /// Calls fail; with no neighbour to compare, the cause is open.

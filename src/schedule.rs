@@ -1,7 +1,7 @@
 //! When the issuer is to be asked. Every rule of time is in this room and in those under it.
 
 use crate::issuer::{Cause, ROUNDING};
-use crate::moment::{Moment, Now, later};
+use crate::moment::{Moment, Now, earlier, later};
 use crate::state::Issued;
 use boundary::Boundary;
 use jiff::{SignedDuration, Timestamp};
@@ -20,6 +20,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 const LONGEST_DEFAULT_LEAD: Duration = Duration::from_secs(300);
 /// The first step of a boundary; each further one is twice as long.
 const FIRST_STEP: Duration = Duration::from_millis(100);
+/// Between two tokens of an issuer that gives them too little life to be of use.
+const SHORT_LIVED_PAUSE: Duration = MINUTE;
 /// How long after an expiry Ready stays True while every answer is the same token.
 pub const GRACE: Duration = Duration::from_secs(10);
 
@@ -139,20 +141,43 @@ impl Terms {
     /// The next moment at which time alone calls for asking the issuer; none for a token that needs no looking after.
     pub fn next_due(&self, issued: &Issued, life: &Life, boundary: Option<&Boundary>, now: Now) -> Option<Due> {
         let stepped = boundary.and_then(|boundary| boundary.next);
-        let boundary = earlier_of(life.unasked_end(), stepped).map(|at| Due { cause: Cause::Boundary, at });
-        let check = self.check_at(issued, life).map(|at| Due { cause: Cause::Check, at });
+        let pause = issued.is_short_lived().then(|| life.answered + SHORT_LIVED_PAUSE);
+        let boundary = earlier_of(life.unasked_end(), stepped).map(|at| pause.map_or(at, |pause| pause.max(at)));
+        let boundary = boundary.map(|at| Due { cause: Cause::Boundary, at });
+        let check = self.check_at(issued, life, now).map(|at| Due { cause: Cause::Check, at });
         let daily = self.daily_check_at(issued, life, now).map(|at| Due { cause: Cause::DailyCheck, at });
         let doubt = issued.is_from_the_future(now).then_some(Due { cause: Cause::ClockDoubt, at: now.mono });
         let all = [doubt, boundary, check, daily].into_iter().flatten();
         all.clone().find(|due| due.at <= now.mono).or_else(|| all.min_by_key(|due| due.at))
     }
 
-    /// Once per token, and not when its last answer is younger than the lead.
-    fn check_at(&self, issued: &Issued, life: &Life) -> Option<Moment> {
+    /// Once per token, and not when its last answer is younger than the lead. A token that is said to live for longer than
+    /// was asked for is checked when that time is over.
+    fn check_at(&self, issued: &Issued, life: &Life, now: Now) -> Option<Moment> {
+        if issued.checked || issued.is_short_lived() {
+            return None;
+        }
+        if let Some(end) = issued.asked_end() {
+            return Some(now.moment_of(end));
+        }
         let (expires, lifetime) = (life.expires?, Duration::from_secs(issued.lifetime_seconds?));
         let lead = lead(self.refresh_before, self.validity, lifetime);
         let at = expires - lead;
-        (!issued.checked && life.answered + lead < at).then_some(at)
+        (life.answered + lead < at).then_some(at)
+    }
+
+    /// The same from what is stored alone.
+    fn check_time(&self, issued: &Issued) -> Option<Timestamp> {
+        if issued.checked || issued.is_short_lived() {
+            return None;
+        }
+        if let Some(end) = issued.asked_end() {
+            return Some(end);
+        }
+        let lifetime = Duration::from_secs(issued.lifetime_seconds.unwrap_or_default());
+        let lead = lead(self.refresh_before, self.validity, lifetime);
+        let time = earlier(issued.expiration_time?, lead);
+        (later(issued.issue_time, lead) < time).then_some(time)
     }
 
     /// The first slot of this resource's daily grid after the last look, for a token with more than a day to live.
@@ -170,14 +195,14 @@ impl Terms {
 
     /// The next planned ask as status shows it: from what is stored alone, so that it is the same in every pass.
     pub fn planned(&self, issued: &Issued) -> Option<Timestamp> {
-        let Some(expires) = issued.expiration_time else { return Some(self.daily_slot(issued)) };
-        let lifetime = Duration::from_secs(issued.lifetime_seconds.unwrap_or_default());
-        let lead = lead(self.refresh_before, self.validity, lifetime);
-        let check = crate::moment::earlier(expires, lead);
-        let end = issued.first_expiration_time.map_or(expires, |first| first.min(expires));
-        let before_end = if issued.checked || later(issued.issue_time, lead) >= check { end } else { check.min(end) };
-        let slot = self.daily_slot(issued);
-        Some(if later(slot, DAY) < expires { before_end.min(slot) } else { before_end })
+        let slot = Some(self.daily_slot(issued)).filter(|slot| {
+            let expires = issued.expiration_time;
+            expires.is_none_or(|expires| later(*slot, DAY) < expires)
+        });
+        let ends = [issued.first_expiration_time, issued.expiration_time].into_iter().flatten();
+        let pause = issued.is_short_lived().then(|| later(issued.issue_time, SHORT_LIVED_PAUSE));
+        let end = ends.min().filter(|_| issued.expiration_time.is_some()).max(pause);
+        [self.check_time(issued), end, slot].into_iter().flatten().min()
     }
 }
 

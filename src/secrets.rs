@@ -331,6 +331,8 @@ pub fn restore(secret: &Secret, key: &str, empty: State, application: String, in
         expiration_time: expires,
         first_expiration_time: first_expires,
         lifetime_seconds: lifetime.and_then(|seconds| u64::try_from(seconds).ok()),
+        asked_seconds: None,
+        short_lived: false,
         checked: false,
         daily_check_time: None,
         previous: None,

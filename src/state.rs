@@ -97,6 +97,8 @@ pub struct Held {
     pub attempt: Attempt,
     /// The token of the pair that it was asked with.
     pub used: Option<Redacted>,
+    /// The seconds of life that were asked for, where they can be.
+    pub asked_seconds: Option<u64>,
 }
 
 /// What is worth recording of an answer.
@@ -271,7 +273,7 @@ impl State {
         let issued = match Brought::by(answer, known) {
             Brought::Previous(known) => known.checked_by(held),
             Brought::Same(known) => known.corrected(answer, held),
-            Brought::New => Issued::fresh(answer, held.sent, known),
+            Brought::New => Issued::fresh(answer, held, known),
         };
         self.tokens.insert(held.id.clone(), issued);
         self.active = Some(held.id.clone());

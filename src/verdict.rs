@@ -75,6 +75,14 @@ pub fn not_rotated() -> Finding {
     Finding::new(Reason::NotRotated, message)
 }
 
+/// One new token after the other is over before it is of use.
+pub fn lifetime_unusable() -> Finding {
+    let message = "the issuer's tokens, one after the other, are over at once or after a small part of \
+                   spec.application.validity: a new one is asked for once a minute; \
+                   check the Token Expiration on the application's Auth Keys page";
+    Finding::new(Reason::LifetimeUnusable, message)
+}
+
 /// The governor holds calls back.
 pub fn calls_limited() -> Finding {
     let message = "more calls are due than this resource may make: the next one follows as soon as it is allowed";

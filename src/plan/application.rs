@@ -123,7 +123,10 @@ impl Side for Application<'_> {
     fn notices(&self, question: &Question<'_>) -> Vec<Finding> {
         let never_expires = question.issued().is_some_and(|issued| issued.expiration_time.is_none());
         let not_applied = never_expires && !self.terms().validity.is_zero();
-        [not_applied.then(verdict::validity_not_applied), self.shared(question)].into_iter().flatten().collect()
+        let is_unusable = question.issued().is_some_and(Issued::is_short_lived);
+        let unusable = is_unusable.then(verdict::lifetime_unusable);
+        let not_applied = not_applied.then(verdict::validity_not_applied);
+        [unusable, not_applied, self.shared(question)].into_iter().flatten().collect()
     }
 
     fn is_provisional(&self, question: &Question<'_>) -> bool {

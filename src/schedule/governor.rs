@@ -21,8 +21,9 @@ pub const REPAIRS: f64 = 10.0;
 pub const REPAIR_REFILL: Duration = MINUTE;
 
 /// How long it takes for one more call to be allowed: a tenth of the life that the last new token was given, at least a
-/// second and at most a minute; a minute before the first token.
+/// second and at most a minute; a minute before the first token, and after one with too little life to be of use.
 pub fn refill(issued: Option<&Issued>) -> Duration {
+    let issued = issued.filter(|issued| !issued.is_short_lived());
     let lifetime = issued.and_then(|issued| issued.lifetime_seconds);
     lifetime.map_or(MINUTE, |seconds| Duration::from_secs(seconds / 10).clamp(SECOND, MINUTE))
 }

@@ -2,7 +2,7 @@
 
 use super::Held;
 use crate::fingerprint::fingerprint;
-use crate::issuer::{Answer, Cause, Pair, expiry_moves};
+use crate::issuer::{Answer, Cause, Pair, ROUNDING, expiry_moves};
 use crate::moment::{Now, later};
 use crate::redacted::{self, Redacted};
 use jiff::Timestamp;
@@ -11,6 +11,11 @@ use std::time::Duration;
 
 /// How far in the future a stored issue time may lie before the wall clock is no longer believed.
 const CLOCK_DOUBT: Duration = Duration::from_secs(60);
+
+/// A token that is given less than this, in seconds, is over before it is of use, unless little more was asked for ...
+const SHORTEST_LIFE: u64 = 10;
+/// ... and so is one that is given less than this part of what was asked for.
+const SMALLEST_PART: u64 = 100;
 
 /// One token as the issuer gave it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +41,12 @@ pub struct Issued {
     /// The seconds of life that its first answer reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime_seconds: Option<u64>,
+    /// The seconds of life that were asked for, 0 for one without end; none where nobody can ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_seconds: Option<u64>,
+    /// It was given too little life to be of use, and so was the token before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub short_lived: bool,
     /// The check before its expiry has been made.
     #[serde(default)]
     pub checked: bool,
@@ -72,9 +83,9 @@ impl<'a> Brought<'a> {
 
 impl Issued {
     /// A token that is new to us, after `known`.
-    pub(super) fn fresh(answer: &Answer, sent: Now, known: Option<&Issued>) -> Self {
-        let expires = expiration(answer, sent);
-        Self {
+    pub(super) fn fresh(answer: &Answer, held: &Held, known: Option<&Issued>) -> Self {
+        let (sent, expires) = (held.sent, expiration(answer, held.sent));
+        let fresh = Self {
             token: answer.token.clone(),
             refresh_token: answer.refresh_token.clone(),
             ended: false,
@@ -82,10 +93,36 @@ impl Issued {
             expiration_time: expires,
             first_expiration_time: expires,
             lifetime_seconds: answer.lifetime.duration().map(|life| life.as_secs()),
+            asked_seconds: held.asked_seconds,
+            short_lived: false,
             checked: false,
             daily_check_time: None,
             previous: known.map(|known| fingerprint(&known.token)),
-        }
+        };
+        let short_lived = fresh.was_given_too_little() && known.is_some_and(Self::was_given_too_little);
+        Self { short_lived, ..fresh }
+    }
+
+    /// A life that was asked for is not too short, and one that was corrected by a later answer says nothing.
+    fn was_given_too_little(&self) -> bool {
+        let (Some(given), Some(asked)) = (self.lifetime_seconds, self.asked_seconds) else { return false };
+        let shortest = if asked == 0 { SHORTEST_LIFE } else { SHORTEST_LIFE.min(asked / 2).max(asked / SMALLEST_PART) };
+        let is_uncorrected = self.expiration_time.is_some_and(|end| Some(end) <= self.first_expiration_time);
+        given < shortest && is_uncorrected
+    }
+
+    /// True while tokens come one after the other that are over before they are of use: to keep up with them would keep the
+    /// issuer and the API server busy, and nobody served.
+    pub fn is_short_lived(&self) -> bool {
+        self.short_lived && self.was_given_too_little()
+    }
+
+    /// When a token is over that is said to live for longer than was asked for, should that be wrong: the issuer may count in
+    /// other units than it says, or say nothing of the end.
+    pub fn asked_end(&self) -> Option<Timestamp> {
+        let asked = Duration::from_secs(self.asked_seconds.filter(|asked| *asked > 0)?) + ROUNDING;
+        let is_longer = self.lifetime_seconds.is_none_or(|given| given > asked.as_secs());
+        is_longer.then(|| later(self.issue_time, asked))
     }
 
     /// The same token, with what the answer says about its end.

@@ -5,10 +5,12 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_operator::facts::Neighbours;
-use syniverse_token_operator::issuer::{Cause, Failure, FailureKind};
+use syniverse_token_operator::issuer::{Answer, Cause, Failure, FailureKind, Lifetime};
 use syniverse_token_operator::memory::{Circumstances, Target};
 use syniverse_token_operator::plan::{Call, Plan, Step};
 use syniverse_token_operator::reason::Reason;
+use syniverse_token_operator::redacted::Redacted;
+use syniverse_token_operator::state::Outcome;
 
 const REFRESH: &str = "syniverse.dev/refresh";
 
@@ -109,6 +111,108 @@ fn a_boundary_ends_with_a_token_that_somebody_else_recorded() {
     (cluster.observed.state, cluster.observed.token) = (other.observed.state, other.observed.token);
     cluster.memory.state = None;
     assert_eq!(cluster.rest(now(601.0)).0, Some(now(1140.1).mono));
+}
+
+/// When a resource that asks for so much is given a new token by every call, each of so little life, and what it says then.
+fn rotations(validity: &str, given: u64, until: f64) -> (Vec<f64>, Vec<Reason>, Cluster) {
+    let mut cluster = Cluster::new(json!({"application": {"validity": validity}}));
+    let mut asked = Vec::new();
+    let mut at = 0.0;
+    while at < until {
+        asked.push((at * 10.0_f64).round() / 10.0);
+        cluster.answer(now(at), &format!("token {}", asked.len()), given);
+        let (next, _) = cluster.rest(now(at));
+        at = next.unwrap().until(now(0.0).mono).as_secs_f64();
+    }
+    let reasons = cluster.rest(now(at - 0.05)).1;
+    (asked, reasons, cluster)
+}
+
+#[test]
+fn tokens_that_are_over_before_they_are_of_use_are_asked_for_once_a_minute_and_that_is_said() {
+    for (validity, given) in [("24h", 0), ("24h", 1), ("24h", 9), ("20s", 4), ("0", 5)] {
+        let (asked, reasons, mut cluster) = rotations(validity, given, 1000.0);
+        assert!(asked[2] - asked[1] >= 60.0 && asked.len() <= 19, "{validity} {given}: {asked:?}");
+        assert_eq!(reasons[0], Reason::LifetimeUnusable, "{validity} {given}");
+        let (last, state) = (*asked.last().unwrap(), cluster.state());
+        let planned = cluster.observed.terms().planned(state.active_token().unwrap()).unwrap();
+        assert_eq!(now(last).moment_of(planned), now(last + 60.0).mono, "what status shows");
+        // The process that comes next knows it, too.
+        cluster.restart(now(last + 1.0));
+        assert_eq!(cluster.rest(now(last + 1.0)), (Some(now(last + 60.0).mono), vec![Reason::LifetimeUnusable]));
+        // One that is of use ends it.
+        cluster.answer(now(last + 60.0), "useful", 86_400);
+        assert!(cluster.rest(now(last + 61.0)).1.is_empty());
+    }
+}
+
+#[test]
+fn a_short_life_that_was_asked_for_slows_nobody() {
+    for (validity, given) in [("2s", 2), ("2s", 1), ("4s", 3), ("10s", 8), ("20s", 20), ("12s", 10), ("900s", 10)] {
+        let (asked, reasons, _) = rotations(validity, given, 100.0);
+        assert!(asked.len() as u64 >= 100 / (given + 1), "{validity} {given}: {asked:?}");
+        assert!(!reasons.contains(&Reason::LifetimeUnusable), "{validity} {given}");
+    }
+}
+
+#[test]
+fn a_new_token_whose_time_is_said_to_be_over_and_then_is_not_slows_nobody() {
+    let mut cluster = Cluster::new(json!({"application": {"validity": "60s"}}));
+    for (round, token) in ["first", "second", "third"].iter().enumerate() {
+        let start = round as f64 * 70.0;
+        cluster.answer(now(start), token, 0);
+        let mut at = start + 0.1;
+        while at < start + 10.0 {
+            cluster.answer(now(at), token, 60);
+            let (next, reasons) = cluster.rest(now(at));
+            assert!(reasons.is_empty(), "{reasons:?}");
+            at = next.unwrap().until(now(0.0).mono).as_secs_f64();
+        }
+        assert!(at > start + 50.0 && at < start + 64.0, "{at}");
+    }
+}
+
+#[test]
+fn a_token_that_is_said_to_live_for_longer_than_was_asked_for_is_checked_once_when_that_is_over() {
+    let mut cluster = Cluster::new(json!({}));
+    cluster.answer(now(0.0), "first", 600_000);
+    let planned = |cluster: &Cluster| cluster.observed.terms().planned(cluster.state().active_token().unwrap());
+    assert_eq!(planned(&cluster), Some(now(602.0).wall));
+    assert_eq!(cluster.rest(now(1.0)).0, Some(now(602.0).mono));
+    assert_eq!(cluster.call(now(602.0)).cause, Cause::Check);
+    cluster.answer(now(602.0), "second", 600_000);
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
+    assert_eq!(planned(&cluster), Some(now(1204.0).wall));
+    // It may be true as well: then it is not asked about again.
+    cluster.answer(now(1204.0), "second", 599_398);
+    assert!(cluster.rest(now(1205.0)).0.unwrap() > now(2000.0).mono);
+}
+
+#[test]
+fn a_token_without_end_for_which_an_end_was_asked_is_checked_once_when_that_would_have_come() {
+    let mut cluster = Cluster::new(json!({}));
+    let call = cluster.call(now(0.0));
+    let never = |token: &str| Answer {
+        token: Redacted::new(token),
+        refresh_token: None,
+        lifetime: Lifetime::Never,
+        date: None,
+    };
+    cluster.memory.answered(None, call.held(Outcome::Token(never("first")), now(0.0)));
+    assert_eq!(cluster.rest(now(1.0)), (Some(now(602.0).mono), vec![Reason::ValidityNotApplied]));
+    let call = cluster.call(now(602.0));
+    assert_eq!(call.cause, Cause::Check);
+    cluster.memory.answered(call.issued.as_ref(), call.held(Outcome::Token(never("first")), now(602.0)));
+    assert!(cluster.rest(now(603.0)).0.unwrap() > now(2000.0).mono);
+}
+
+#[test]
+fn a_token_without_end_that_was_asked_for_gets_no_check() {
+    let (asked, reasons, _) = rotations("0", 86_400, 1.0);
+    assert_eq!((asked, reasons), (vec![0.0], vec![]));
+    let mut little_more = Cluster::new(json!({}));
+    little_more.answer(now(0.0), "first", 602);
+    assert_eq!(little_more.rest(now(1.0)).0, Some(now(542.0).mono), "two seconds are rounding");
 }
 
 #[test]

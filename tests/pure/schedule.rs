@@ -41,6 +41,8 @@ fn issued(lifetime: Option<u64>) -> Issued {
         expiration_time: expires,
         first_expiration_time: expires,
         lifetime_seconds: lifetime,
+        asked_seconds: lifetime,
+        short_lived: false,
         checked: false,
         daily_check_time: None,
         previous: None,
