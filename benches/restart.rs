@@ -36,7 +36,8 @@ async fn main() -> anyhow::Result<()> {
     let (cluster, client) = (plane.cluster(), plane.cluster().client().await?);
     let namespace = cluster.namespace().await?;
     let simulator = Simulator::start(Options::default()).await?;
-    let (mut operator, address) = start(cluster, &namespace)?;
+    let (address, health) = (free_address()?, free_address()?);
+    let mut operator = start(cluster, &namespace, address, health)?;
     println!("==> {RESOURCES} first tokens");
     let begin = Instant::now();
     let creations = (0..RESOURCES).map(|number| create(&client, namespace.name(), &simulator, number));
@@ -52,7 +53,7 @@ async fn main() -> anyhow::Result<()> {
     let before = Requests::so_far(cluster)?;
     let begin = Instant::now();
     operator.restart()?;
-    let is_ready = async || told(address, "/readyz").await?.starts_with("HTTP/1.1 200").then_some(());
+    let is_ready = async || told(health, "/readyz").await?.starts_with("HTTP/1.1 200").then_some(());
     wait_for("readiness", PATIENCE, is_ready).await?;
     let ready = begin.elapsed();
     let all = async || (passes(address).await? >= RESOURCES).then_some(());
@@ -72,15 +73,25 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start(cluster: &Cluster, namespace: &Namespace) -> anyhow::Result<(Operator, SocketAddr)> {
-    let address = SocketAddr::from(([127, 0, 0, 1], harness::free_port()?));
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(SocketAddr::from(([127, 0, 0, 1], harness::free_port()?)))
+}
+
+/// Starts the operator, with its metrics at one address and the answers to probes at another one.
+fn start(
+    cluster: &Cluster,
+    namespace: &Namespace,
+    metrics: SocketAddr,
+    health: SocketAddr,
+) -> anyhow::Result<Operator> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_syniverse-token-operator"));
     command.args(["run", "--insecure-endpoints", "--endpoint-host=*", "--leader-election"]);
     // A leader that is killed is not waited for long.
     command.args(["--lease-duration=4s", "--renew-deadline=3s", "--retry-period=1s", "--call-timeout=1s"]);
     command.args(["--connect-timeout=1s", "--namespace", namespace.name(), "--lease-namespace", namespace.name()]);
-    command.arg(format!("--listen={address}")).env("KUBECONFIG", cluster.kubeconfig());
-    Ok((Operator::start(command)?, address))
+    command.arg(format!("--listen={metrics}")).arg(format!("--health-listen={health}"));
+    command.env("KUBECONFIG", cluster.kubeconfig());
+    Ok(Operator::start(command)?)
 }
 
 async fn create(client: &Client, namespace: &str, simulator: &Simulator, number: usize) -> anyhow::Result<()> {
@@ -135,6 +146,6 @@ async fn told(address: SocketAddr, path: &str) -> Option<String> {
 /// How many passes it has made.
 async fn passes(address: SocketAddr) -> Option<usize> {
     let metrics = told(address, "/metrics").await?;
-    let counted = metrics.lines().find_map(|line| line.strip_prefix("syniverse_token_reconcile_passes_total{"))?;
-    counted.rsplit_once(' ')?.1.parse().ok()
+    let finished = "syniverse_token_reconcile_passes_total{outcome=\"finished\"} ";
+    metrics.lines().find_map(|line| line.strip_prefix(finished))?.parse().ok()
 }

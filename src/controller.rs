@@ -58,7 +58,7 @@ pub enum ControllerError {
     /// The system gave no random bits.
     #[error("failed to get randomness from the system: {0}")]
     Randomness(#[from] getrandom::Error),
-    /// The port for probes and metrics could not be opened.
+    /// The port for metrics or for probes could not be opened.
     #[error(transparent)]
     Listen(#[from] admin::ListenError),
     /// Signals could not be listened for.
@@ -101,7 +101,10 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
     let scopes = scopes(&settings.namespaces);
     context.progress().watches(WATCHES * scopes.len());
     if let Some(address) = settings.listen {
-        tokio::spawn(admin::serve(address, Arc::clone(&context)).await?);
+        tokio::spawn(admin::metrics(address, Arc::clone(&context)).await?);
+    }
+    if let Some(address) = settings.health_listen {
+        tokio::spawn(admin::probes(address, Arc::clone(&context)).await?);
     }
     tokio::spawn(follow_leadership(Arc::clone(&context), stop.clone()));
     let (drained, until_drained) = oneshot::channel::<()>();

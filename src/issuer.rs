@@ -44,6 +44,20 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause there is; a change of whatever.
+    pub const ALL: [Self; 10] = [
+        Self::FirstIssue,
+        Self::Changed(""),
+        Self::Requested,
+        Self::RotatedElsewhere,
+        Self::Extension,
+        Self::Ended,
+        Self::Boundary,
+        Self::Check,
+        Self::DailyCheck,
+        Self::ClockDoubt,
+    ];
+
     /// The word for logs and Events.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -202,6 +216,10 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Every kind there is.
+    pub const ALL: [Self; 6] =
+        [Self::EndpointNotAllowed, Self::Rejected, Self::Refused, Self::Ended, Self::LoginRefused, Self::Unavailable];
+
     /// The word for metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -31,6 +31,14 @@ const HAND_OVER: Duration = Duration::from_secs(30);
 /// The kinds of issuers.
 const APPLICATION: &str = "application";
 const SESSION: &str = "session";
+/// What kills a token.
+const EXPIRED: &str = "expired";
+const SUPERSEDED: &str = "superseded";
+/// What comes of a call, besides the kinds of failures.
+const ANSWERED: &str = "answered";
+/// What comes of a pass.
+const FINISHED: &str = "finished";
+const FAILED: &str = "failed";
 
 /// Values of these come from closed vocabularies.
 type Label = (&'static str, &'static str);
@@ -142,7 +150,7 @@ impl Default for Metrics {
         let open_files = told(process, "open_fds", "Open file descriptors of this process", Gauge::default());
         let start = told(process, "start_time_seconds", "When this process started, Unix time", Gauge::default());
         let tokens = Mutex::default();
-        Self {
+        let metrics = Self {
             registry,
             expiration,
             ready,
@@ -160,11 +168,36 @@ impl Default for Metrics {
             open_files,
             start,
             tokens,
-        }
+        };
+        metrics.start_at_zero();
+        metrics
     }
 }
 
 impl Metrics {
+    /// Makes the series of everything that is counted, since `rate` and `increase` cannot see how one begins.
+    fn start_at_zero(&self) {
+        for cause in [EXPIRED, SUPERSEDED] {
+            drop(self.dead.get_or_create(&[("cause", cause)]));
+        }
+        for outcome in [FINISHED, FAILED] {
+            drop(self.passes.get_or_create(&[("outcome", outcome)]));
+        }
+        for reason in Reason::ALL.iter().filter(|reason| is_failure(reason)) {
+            drop(self.failures.get_or_create(&[("reason", reason.as_str())]));
+        }
+        for issuer in [APPLICATION, SESSION].map(|kind| ("issuer", kind)) {
+            drop(self.lateness.get_or_create(&[issuer]));
+            drop(self.latency.get_or_create(&[issuer]));
+            drop(self.in_flight.get_or_create(&[issuer]));
+            for cause in Cause::ALL.map(|cause| ("cause", cause.as_str())) {
+                for outcome in FailureKind::ALL.map(FailureKind::as_str).into_iter().chain([ANSWERED]) {
+                    drop(self.refreshes.get_or_create(&[issuer, cause, ("outcome", outcome)]));
+                }
+            }
+        }
+    }
+
     /// All of it in the OpenMetrics text format. Dead-token time runs up to `now`.
     pub fn encode(&self, now: Now) -> String {
         self.tokens().values_mut().for_each(|token| self.count_dead_time(token, now.mono));
@@ -202,7 +235,7 @@ impl Metrics {
     /// A call has ended.
     pub fn called(&self, ask: &Ask, cause: Cause, failure: Option<FailureKind>, took: Duration) {
         let issuer = issuer(ask);
-        let outcome = failure.map_or("answered", FailureKind::as_str);
+        let outcome = failure.map_or(ANSWERED, FailureKind::as_str);
         self.refreshes.get_or_create(&[issuer, ("cause", cause.as_str()), ("outcome", outcome)]).inc();
         self.latency.get_or_create(&[issuer]).observe(took.as_secs_f64());
     }
@@ -222,10 +255,10 @@ impl Metrics {
 
     /// A pass over `name` came to an end, in a process that leads since then.
     pub fn passed(&self, name: &ObjectName, pass: &Pass, leads_since: Moment, now: Now) {
-        self.passes.get_or_create(&[("outcome", "finished")]).inc();
+        self.passes.get_or_create(&[("outcome", FINISHED)]).inc();
         let Some(after) = &pass.after else { return };
         let before = pass.before.as_ref().and_then(reason);
-        let is_news = |reason: &Reason| reason.weight() >= Weight::Trouble && before != Some(*reason);
+        let is_news = |reason: &Reason| is_failure(reason) && before != Some(*reason);
         if let Some(reason) = reason(after).filter(is_news) {
             self.failures.get_or_create(&[("reason", reason.as_str())]).inc();
         }
@@ -252,7 +285,7 @@ impl Metrics {
 
     /// A pass came to nothing.
     pub fn failed(&self) {
-        self.passes.get_or_create(&[("outcome", "failed")]).inc();
+        self.passes.get_or_create(&[("outcome", FAILED)]).inc();
     }
 
     /// What the token Secret of `name` holds from now on, or since the pass wrote it.
@@ -285,7 +318,7 @@ impl Metrics {
 
     fn count_dead_time(&self, token: &mut Token, now: Moment) {
         let Some(dies) = token.dies else { return };
-        let cause = if token.is_superseded { "superseded" } else { "expired" };
+        let cause = if token.is_superseded { SUPERSEDED } else { EXPIRED };
         let dead = now.until(token.counted.max(dies));
         token.counted = token.counted.max(now);
         if !dead.is_zero() {
@@ -317,6 +350,11 @@ impl Drop for Flying {
 
 fn of(name: &ObjectName) -> OfToken {
     [("namespace", name.namespace.clone()), ("name", name.name.clone())]
+}
+
+/// Whether it is counted when a resource comes to it.
+fn is_failure(reason: &Reason) -> bool {
+    reason.weight() >= Weight::Trouble
 }
 
 fn issuer(ask: &Ask) -> Label {

@@ -91,9 +91,12 @@ pub struct RunArguments {
     daily_check: Duration,
     #[command(flatten)]
     election: ElectionArguments,
-    /// Where metrics and the answers to probes are served, over plain http, such as 0.0.0.0:8080 [default: nowhere]
+    /// Where metrics are served, over plain http, such as 0.0.0.0:8080 [default: nowhere]
     #[arg(long, value_name = "ADDRESS:PORT", env = "SYNIVERSE_TOKEN_OPERATOR_LISTEN")]
     listen: Option<SocketAddr>,
+    /// Where probes are answered, over plain http, such as 0.0.0.0:8081 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "SYNIVERSE_TOKEN_OPERATOR_HEALTH_LISTEN")]
+    health_listen: Option<SocketAddr>,
     /// The least important lines to log: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "SYNIVERSE_TOKEN_OPERATOR_LOG_LEVEL", default_value = "info")]
     log_level: LevelFilter,
@@ -122,8 +125,10 @@ pub struct Settings {
     pub budget: Budget,
     /// Which Lease is kept; none for a process that runs alone.
     pub election: Option<ElectionSettings>,
-    /// Where metrics and the answers to probes are served.
+    /// Where metrics are served.
     pub listen: Option<SocketAddr>,
+    /// Where probes are answered.
+    pub health_listen: Option<SocketAddr>,
     /// What is logged.
     pub log: LogSettings,
 }
@@ -213,7 +218,8 @@ impl RunArguments {
         let budget = Budget { in_flight: self.requests_in_flight as usize, per_second: self.requests_per_second };
         let election = self.election.settings(self.call_timeout)?;
         let (namespaces, daily_check) = (self.namespace, self.daily_check);
-        Ok(Settings { issuer, namespaces, daily_check, budget, election, listen: self.listen, log })
+        let (listen, health_listen) = (self.listen, self.health_listen);
+        Ok(Settings { issuer, namespaces, daily_check, budget, election, listen, health_listen, log })
     }
 }
 
@@ -289,7 +295,7 @@ mod tests {
         assert_eq!((settings.issuer.proxy, settings.issuer.ca_bundle), (None, None));
         assert_eq!(settings.daily_check, Duration::from_secs(86_400));
         assert!(settings.namespaces.is_empty());
-        assert_eq!((settings.election, settings.listen), (None, None));
+        assert_eq!((settings.election, settings.listen, settings.health_listen), (None, None, None));
         assert_eq!(settings.log, LogSettings { level: LevelFilter::INFO, format: LogFormat::Text });
     }
 

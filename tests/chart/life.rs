@@ -37,9 +37,9 @@ async fn a_token_lives_through_install_upgrade_rollback_uninstall_and_install() 
     release.helm(&["upgrade", RELEASE, CHART, "--set-json", &values.to_string()]).await;
     let stage = Stage::dark_in(cluster).await;
     let mut operator = release.start();
-    until_serving(&values, "/readyz").await;
-    until_serving(&values, "/healthz").await;
-    until_serving(&values, "/metrics").await;
+    until_serving(&values, "healthPort", "/readyz").await;
+    until_serving(&values, "healthPort", "/healthz").await;
+    until_serving(&values, "metricsPort", "/metrics").await;
     stage.apply(NAME, stage.spec("1h")).await;
     stage.kubectl(&["wait", "--for=condition=Ready", "--timeout=30s", "syniversetoken/messaging"]).await;
     let token = stage.token().await;
@@ -64,7 +64,7 @@ async fn a_token_lives_through_install_upgrade_rollback_uninstall_and_install() 
 
     release.install(&values).await;
     let _operator = release.start();
-    until_serving(&values, "/readyz").await;
+    until_serving(&values, "healthPort", "/readyz").await;
     stage.until_ready(NAME).await;
     stage.until_noticed(NAME).await;
     assert_eq!((stage.token().await, stage.secret(STATE).await.resource_version()), (token, state));
@@ -89,8 +89,8 @@ async fn until_pods(release: &Release, wanted: usize) {
     wait_for("the Pods", PATIENCE, made).await.unwrap();
 }
 
-async fn until_serving(values: &Value, path: &str) {
-    let address = format!("http://127.0.0.1:{}{path}", values["metricsPort"]);
+async fn until_serving(values: &Value, port: &str, path: &str) {
+    let address = format!("http://127.0.0.1:{}{path}", values[port]);
     let answered = async || Some(reqwest::get(&address).await.ok()?.status().is_success()).filter(|good| *good);
     wait_for(&address, PATIENCE, answered).await.unwrap();
 }

@@ -110,7 +110,8 @@ pub(crate) fn command(pod: &Value, kubeconfig: &Path) -> Command {
 
 /// Values that let the operator ask a simulator, and listen on a port of its own.
 pub(crate) fn values() -> Value {
-    json!({"endpointHosts": ["*"], "insecureEndpoints": true, "metricsPort": harness::free_port().unwrap()})
+    json!({"endpointHosts": ["*"], "insecureEndpoints": true, "metricsPort": harness::free_port().unwrap(),
+        "healthPort": harness::free_port().unwrap()})
 }
 
 /// The same for a release that works in its own namespace, on a control plane that others use.

@@ -55,6 +55,8 @@ async fn a_misspelt_or_impossible_value_is_refused_and_named() {
         (json!({"proxy": {"url": "http://a", "fromSecret": {"name": "b"}}}), "proxy.fromSecret.name"),
         (json!({"serviceMonitor": {"enabled": true}, "podMonitor": {"enabled": true}}), "podMonitor.enabled"),
         (json!({"serviceAccount": {"create": false}}), "serviceAccount.name"),
+        (json!({"healthPort": 8080}), "metricsPort and healthPort must differ"),
+        (json!({"healthPort": 0}), "/healthPort"),
         (json!({"callTimeout": "0s"}), "callTimeout must be above zero"),
         (json!({"connectTimeout": "11s"}), "connectTimeout must not be longer"),
         (json!({"callTimeout": "11s"}), "terminationGracePeriodSeconds must be at least callTimeout and 20 s"),
@@ -88,6 +90,7 @@ async fn the_operators_settings_become_its_arguments() {
         "insecureEndpoints": true, "callTimeout": "8s", "connectTimeout": "4s", "dailyCheck": "12h",
         "budget": {"requestsInFlight": 3, "requestsPerSecond": 7}, "logLevel": "debug", "logFormat": "text",
         "caBundle": {"secret": {"name": "ca", "key": "bundle.pem"}}, "listenAddress": "[::]", "metricsPort": 9000,
+        "healthPort": 9001,
         "leaderElection": {"leaseDuration": "30s", "renewDeadline": "20s", "retryPeriod": "4s"},
     }))
     .await;
@@ -99,6 +102,7 @@ async fn the_operators_settings_become_its_arguments() {
         "--renew-deadline=20s",
         "--retry-period=4s",
         "--listen=[::]:9000",
+        "--health-listen=[::]:9001",
         "--namespace=a",
         "--namespace=b",
         "--endpoint-host=sma.example.com",
@@ -238,6 +242,18 @@ async fn a_monitor_finds_the_port_of_the_pods() {
     let objects = rendered(json!({"podMonitor": settings})).await;
     assert_eq!(objects.the("PodMonitor")["spec"]["podMetricsEndpoints"], json!([endpoint]));
     assert_eq!(objects.pod()["containers"][0]["ports"][0]["name"], "metrics");
+}
+
+#[tokio::test]
+async fn probes_come_to_a_port_of_their_own_that_no_network_policy_opens() {
+    let network = json!({"enabled": true, "metricsFrom": [{"namespaceSelector": {}}]});
+    let objects = rendered(json!({"healthPort": 9001, "networkPolicy": network})).await;
+    let container = &objects.pod()["containers"][0];
+    assert_eq!(container["ports"][1], json!({"name": "health", "containerPort": 9001}));
+    for probe in ["livenessProbe", "readinessProbe"] {
+        assert_eq!(container[probe]["httpGet"]["port"], "health");
+    }
+    assert!(!objects.the("NetworkPolicy").to_string().contains("health"), "the node lets the kubelet through");
 }
 
 #[tokio::test]

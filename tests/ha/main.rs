@@ -4,6 +4,7 @@
 
 #[path = "../faults/history.rs"]
 mod history;
+mod ports;
 mod probes;
 mod relay;
 mod replicas;

@@ -14,20 +14,34 @@ use syniverse_token_operator::redacted::Redacted;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 
+const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/alerts.yaml");
+
 const INTRODUCTION: &str = "# Metrics
 
-Served as OpenMetrics at `/metrics` of the address given with `--listen`, over plain http: nothing secret is in them, and
-a NetworkPolicy says who may read them. Only two metrics have a series per resource, and lose it when the resource goes:
+Served at `/metrics` of the address given with `--listen`, over plain http, in Prometheus' text format or, for those who ask,
+as OpenMetrics, with gzip for those who take it: nothing secret is in them, and a NetworkPolicy says who may read them. At
+most 64 connections are open at a time, each for one request and 10 s at most; a page may be a second old. What is counted
+starts at 0, so that `rate` and `increase` see the first one. Only two metrics have a series per resource, and lose it when the resource goes:
 all other labels come from closed lists, so that 10,000 resources make 20,000 series and some hundred more. Of several
 replicas, the one with `syniverse_token_leads` 1 has the series of resources. What was dead while none led is counted by the
 next one, up to 30 s of each token. The page is written by `make docs`.
 
-A resource without a live token, whatever the reason: `syniverse_token_ready == 0`. A token that nobody replaced at its end:
-`time() - syniverse_token_expiration_timestamp_seconds > 10`. No operator at work, which readiness does not tell, as it speaks of
-caches: `sum(syniverse_token_leads) == 0 or absent(syniverse_token_leads)`. The measure of it all:
-`increase(syniverse_token_dead_seconds_total[1d])`.
+The measure of it all: `increase(syniverse_token_dead_seconds_total[1d])`. It grows by the lateness of each healthy rotation,
+and at a hand-over by what nobody counted: a figure to look at, not to be woken by.
+";
 
+const METRICS: &str = "
+## Metrics
 | metric | kind | labels | |
+|---|---|---|---|
+";
+
+const ALERTS: &str = "
+## Alerts
+`docs/alerts.yaml` holds them as rules for Prometheus. They were tried at scrape and evaluation intervals of up to a minute,
+with healthy rotations, starts and hand-overs, none of which may make one fire.
+
+| alert | expression | for | what it says |
 |---|---|---|---|
 ";
 
@@ -92,7 +106,17 @@ fn values(metrics: &Metrics, at: f64, metric: &str) -> BTreeMap<String, f64> {
 
 fn dead(metrics: &Metrics, at: f64, cause: &str) -> f64 {
     let label = format!("{{cause=\"{cause}\"}}");
-    values(metrics, at, "syniverse_token_dead_seconds_total").get(&label).copied().unwrap_or_default()
+    values(metrics, at, "syniverse_token_dead_seconds_total")[&label]
+}
+
+fn late(metrics: &Metrics, at: f64) -> f64 {
+    values(metrics, at, "syniverse_token_rotation_lateness_seconds_sum")["{issuer=\"application\"}"]
+}
+
+/// Those that something was counted in.
+fn counted(mut values: BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    values.retain(|_, value| *value != 0.0);
+    values
 }
 
 #[test]
@@ -104,8 +128,7 @@ fn dead_time_runs_from_the_first_instant_past_the_end_until_the_next_token_is_wr
     assert_eq!(dead(&metrics, 22.0, "expired"), 2.0, "asked twice, counted once");
     passed(&metrics, &pass("b", 40.0, ("True", "Issued"), Some(23.0)), 24.0);
     assert_eq!(dead(&metrics, 30.0, "expired"), 3.0);
-    let late = values(&metrics, 30.0, "syniverse_token_rotation_lateness_seconds_sum");
-    assert_eq!(late.into_values().collect::<Vec<_>>(), [3.0]);
+    assert_eq!(late(&metrics, 30.0), 3.0);
 }
 
 #[test]
@@ -127,8 +150,7 @@ fn who_takes_over_counts_what_was_dead_while_nobody_led() {
         let first = Pass { found, ..pass("b", 200.0, ("True", "Issued"), Some(106.0)) };
         metrics.passed(&name(), &first, now(100.0).mono, now(106.0));
         assert_eq!(dead(&metrics, 150.0, "expired"), counted);
-        let late = values(&metrics, 150.0, "syniverse_token_rotation_lateness_seconds_sum");
-        assert_eq!(late.into_values().collect::<Vec<_>>(), [106.0 - died]);
+        assert_eq!(late(&metrics, 150.0), 106.0 - died);
     }
 }
 
@@ -162,7 +184,7 @@ fn a_pass_that_ends_after_the_lead_was_lost_brings_no_series_back() {
     metrics.leads(false);
     passed(&metrics, &pass("a", 20.0, ("True", "Issued"), None), 1.0);
     assert_eq!(values(&metrics, 1.0, "syniverse_token_ready{"), BTreeMap::new());
-    assert_eq!(values(&metrics, 1.0, "syniverse_token_reconcile_passes_total").len(), 1);
+    assert_eq!(counted(values(&metrics, 1.0, "syniverse_token_reconcile_passes_total")).len(), 1);
 }
 
 #[test]
@@ -174,7 +196,36 @@ fn a_failure_is_counted_when_a_resource_comes_to_it() {
     passed(&metrics, &again, 2.0);
     passed(&metrics, &pass("a", 20.0, ("True", "SharedApplication"), None), 3.0);
     let failures = values(&metrics, 4.0, "syniverse_token_failures_total");
-    assert_eq!(failures, BTreeMap::from([("{reason=\"RefreshFailed\"}".to_owned(), 1.0)]));
+    assert_eq!(counted(failures), BTreeMap::from([("{reason=\"RefreshFailed\"}".to_owned(), 1.0)]));
+}
+
+#[test]
+fn all_that_is_counted_starts_at_zero() {
+    let metrics = Metrics::default();
+    let text = metrics.encode(now(0.0));
+    let kind = |wanted: &str| {
+        let named = text.lines().filter_map(move |line| line.strip_prefix("# TYPE syniverse_token_")?.split_once(' '));
+        named.filter(|(_, kind)| *kind == wanted).map(|(name, _)| format!("syniverse_token_{name}")).collect::<Vec<_>>()
+    };
+    let counters = kind("counter").into_iter().map(|name| name + "_total");
+    let all: Vec<_> = counters.chain(kind("histogram").into_iter().map(|name| name + "_count")).collect();
+    assert_eq!(all.len(), 6);
+    let series: Vec<_> = all.iter().map(|name| values(&metrics, 0.0, name)).collect();
+    assert!(series.iter().flat_map(BTreeMap::values).all(|value| *value == 0.0));
+    let before: Vec<_> = series.iter().map(BTreeMap::len).collect();
+    assert!(before.iter().all(|count| *count >= 2), "{before:?}");
+    let after: Vec<_> = all.iter().map(|name| values(&filled(), 22.0, name).len()).collect();
+    assert_eq!(after, before, "a series that begins when it is first counted in");
+    assert!(text.contains("{reason=\"CredentialsNotFound\"} 0") && !text.contains("{reason=\"Issued\"}"));
+}
+
+#[test]
+fn a_label_that_would_break_a_line_is_escaped() {
+    let metrics = leading();
+    let odd = ObjectName { namespace: "n\"\\".into(), name: "a\nb 1".into() };
+    metrics.passed(&odd, &pass("a", 20.0, ("True", "Issued"), None), now(0.0).mono, now(1.0));
+    let text = metrics.encode(now(1.0));
+    assert!(text.contains(r#"syniverse_token_ready{namespace="n\"\\",name="a\nb 1"} 1"#), "{text}");
 }
 
 #[test]
@@ -205,7 +256,15 @@ fn filled() -> Metrics {
 #[test]
 fn the_page_of_metrics_is_what_is_served() {
     let text = filled().encode(now(22.0));
-    let mut page = INTRODUCTION.to_owned();
+    let mut page = INTRODUCTION.to_owned() + ALERTS;
+    let rules: serde_json::Value = serde_yaml_ng::from_str(&std::fs::read_to_string(RULES).unwrap()).unwrap();
+    for rule in rules["groups"][0]["rules"].as_array().unwrap() {
+        let [alert, expression, lasts] = ["alert", "expr", "for"].map(|field| rule[field].as_str().unwrap());
+        let says = rule["annotations"]["summary"].as_str().unwrap();
+        let says = says.replace("{{ $labels.namespace }}/{{ $labels.name }}", "a resource");
+        writeln!(page, "| {alert} | `{expression}` | {lasts} | {says} |").unwrap();
+    }
+    page += METRICS;
     for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let (name, kind) = line.split_once(' ').unwrap();
         let help = text.lines().find_map(|line| line.strip_prefix(&format!("# HELP {name} "))).unwrap();

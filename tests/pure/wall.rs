@@ -9,6 +9,8 @@ const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 /// The rooms that talk to the world. Every other one decides, and so does a new one until it is listed here.
 const CLIENTS: &[&str] = &[
     "admin",
+    "admin/connections",
+    "admin/pages",
     "apply",
     "clock",
     "context",

@@ -84,6 +84,9 @@ when it starts. */}}
 {{- if and .Values.proxy.url (not (regexMatch "^https?://[^@]+$" .Values.proxy.url)) }}
 {{- fail "proxy.url must be an http or https URL without a user: one with a password belongs into proxy.fromSecret" }}
 {{- end }}
+{{- if eq (int .Values.metricsPort) (int .Values.healthPort) }}
+{{- fail "metricsPort and healthPort must differ: readers of metrics must not keep the kubelet from its answer" }}
+{{- end }}
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled }}
 {{- fail "serviceMonitor.enabled and podMonitor.enabled: with both, everything would be scraped twice" }}
 {{- end }}

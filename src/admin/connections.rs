@@ -1,0 +1,82 @@
+//! The connections of a port: how many there are at a time, and how long each may take.
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
+
+/// Connections of one port at a time.
+const MOST_CONNECTIONS: usize = 64;
+/// A connection carries one request and is closed after this time, whatever it waits for: a head that comes in drops, a
+/// request that never comes, or a reader who does not read. Prometheus gives up after 10 s by default, a kubelet after one.
+const LIFETIME: Duration = Duration::from_secs(10);
+/// The largest head of a request, in bytes: one of Prometheus has about 500.
+const LARGEST_HEAD: usize = 16 * 1024;
+/// A pause where no connection can be accepted, as when the file descriptors have run out.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What happens when as many connections are open as there may be, and one more comes.
+pub(super) enum Crowd {
+    /// It waits until another one has ended.
+    Waits(Arc<Semaphore>),
+    /// The oldest one is closed, so that whoever asks at once is answered at once, however many only hold on.
+    Replaces(VecDeque<AbortHandle>),
+}
+
+impl Crowd {
+    pub(super) fn waits() -> Self {
+        Self::Waits(Arc::new(Semaphore::new(MOST_CONNECTIONS)))
+    }
+
+    pub(super) fn replaces() -> Self {
+        Self::Replaces(VecDeque::new())
+    }
+
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        match self {
+            // It is never closed.
+            Self::Waits(places) => Arc::clone(places).acquire_owned().await.ok(),
+            Self::Replaces(_) => None,
+        }
+    }
+
+    fn entered(&mut self, connection: AbortHandle) {
+        let Self::Replaces(open) = self else { return };
+        if open.len() == MOST_CONNECTIONS {
+            open.pop_front().inspect(AbortHandle::abort);
+        }
+        open.push_back(connection);
+    }
+}
+
+/// Answers every connection by `routes`.
+pub(super) async fn answer_all(listener: TcpListener, routes: Router, mut crowd: Crowd) {
+    loop {
+        let place = crowd.place().await;
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let answering = tokio::spawn(answer(stream, routes.clone(), place));
+                crowd.entered(answering.abort_handle());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection for metrics or probes");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn answer(stream: TcpStream, routes: Router, _place: Option<OwnedSemaphorePermit>) {
+    let connection = http1::Builder::new()
+        .keep_alive(false)
+        .max_buf_size(LARGEST_HEAD)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    // What fails is the reader's own: a head that is no HTTP, or a connection that it closed.
+    let _ = tokio::time::timeout(LIFETIME, connection).await;
+}
