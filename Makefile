@@ -87,6 +87,24 @@ test: lint control-plane helm ## Check format and lints, run every test, those o
 	$(call step,unit and contract tests and tests on one control plane that they share)
 	RUST_TEST_THREADS=$(TEST_THREADS) $(BINARIES)/control-plane exec cargo test --workspace
 
+# The oldest and the newest Kubernetes that the README claims; make test has the one in between.
+VERSIONS := $(patsubst tools/control-plane/kubernetes-%,%,$(wildcard tools/control-plane/kubernetes-*))
+
+.PHONY: test-versions
+test-versions: control-plane helm $(addprefix test-version-,$(VERSIONS)) ## Run the tests of behaviour and chart on the oldest and the newest Kubernetes (VERSIONS=1.32.13)
+
+test-version-%:
+	$(call step,behaviour and chart on Kubernetes $* (its first build takes 5 minutes on 2 cores))
+	cargo test --workspace --no-run --test behaviour --test chart --bins
+	unset KUBEBUILDER_ASSETS; KUBERNETES_VERSION=$* RUST_TEST_THREADS=$(TEST_THREADS) $(BINARIES)/control-plane exec \
+	  cargo test --test behaviour --test chart
+
+.PHONY: test-prometheus
+test-prometheus: control-plane ## Have a real Prometheus read the metrics, and promtool check them and the alerts
+	$(call step,Prometheus and promtool (their first build takes 5 minutes on 2 cores))
+	@tools/control-plane/build prometheus
+	cargo test --test prometheus -- --ignored
+
 .PHONY: docs
 docs: control-plane ## Write docs/ anew from what a real API server and a real operator say
 	$(call step,docs/)

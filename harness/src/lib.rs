@@ -21,7 +21,7 @@ pub use operator::Operator;
 pub use process::Process;
 pub use scratch::Scratch;
 pub use store::Change;
-pub use tools::{free_port, helm};
+pub use tools::{free_port, helm, prometheus};
 pub use wait::wait_for;
 
 /// What a harness call gives.

@@ -46,6 +46,14 @@ pub fn helm() -> Result<PathBuf> {
     Ok(Tools::built(&["helm"])?.path("helm"))
 }
 
+/// The path of `prometheus` or `promtool`, which are built if they are missing (minutes the first time, said on stderr).
+///
+/// # Errors
+/// If they cannot be built.
+pub fn prometheus(name: &str) -> Result<PathBuf> {
+    Ok(Tools::built(&["prometheus"])?.path(name))
+}
+
 /// A loopback port that nobody listens on.
 ///
 /// It lies below the range (32768 and up) from which the kernel takes ports for outgoing connections: there, while the

@@ -1,0 +1,178 @@
+//! The alerts of `docs/alerts.yaml`: silent while all goes well, whatever the scrape interval, and loud when it does not.
+
+use crate::promtool::promtool;
+use harness::Scratch;
+use serde_json::{Value, json};
+
+const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/alerts.yaml");
+
+/// How often metrics are read and rules are evaluated, in seconds.
+const INTERVALS: [u64; 5] = [5, 15, 30, 45, 60];
+/// How long a story lasts, in seconds.
+const LENGTH: u64 = 3600;
+/// A token that lives so long, in seconds, is read before, at and after its end.
+const LIVES: [u64; 4] = [20, 60, 900, 3600];
+/// How late a rotation is that nobody complains of, in seconds.
+const LATE: u64 = 5;
+
+/// What a story shows at a second; none = no series.
+type At<'a> = &'a dyn Fn(u64) -> Option<u64>;
+
+/// A series, read at every interval.
+fn series(name: &str, labels: &str, every: u64, at: At<'_>) -> Value {
+    let shown = |seconds: u64| at(seconds).map_or("_".to_owned(), |value| value.to_string());
+    let mut values: Vec<_> = (0..=LENGTH / every).map(|number| shown(number * every)).collect();
+    // A series that ends is marked as such by whoever reads it.
+    for index in 1..values.len() {
+        if values[index] == "_" && !matches!(values[index - 1].as_str(), "_" | "stale") {
+            values[index] = "stale".to_owned();
+        }
+    }
+    json!({"series": format!("{name}{{{labels}}}"), "values": values.join(" ")})
+}
+
+fn ready(pod: &str, every: u64, at: At<'_>) -> Value {
+    series("syniverse_token_ready", &format!("namespace=\"n\",name=\"a\",pod=\"{pod}\""), every, at)
+}
+
+fn expires(pod: &str, every: u64, at: At<'_>) -> Value {
+    let labels = format!("namespace=\"n\",name=\"a\",pod=\"{pod}\"");
+    series("syniverse_token_expiration_timestamp_seconds", &labels, every, at)
+}
+
+fn leads(pod: &str, every: u64, at: At<'_>) -> Value {
+    series("syniverse_token_leads", &format!("pod=\"{pod}\""), every, at)
+}
+
+/// The end of the token that a Secret holds at a second, where each is replaced `LATE` after its end.
+fn end(life: u64, seconds: u64) -> u64 {
+    (seconds.saturating_sub(LATE) / life + 1) * life
+}
+
+/// A story with what is to be seen of it.
+fn story(every: u64, series: Vec<Value>, seen: Value) -> Value {
+    json!({"interval": format!("{every}s"), "input_series": series, "promql_expr_test": [seen]})
+}
+
+/// No alert fires at any time of it.
+fn silence() -> Value {
+    json!({"expr": format!("count by (alertname) (count_over_time(ALERTS{{alertstate=\"firing\"}}[{LENGTH}s]))"),
+        "eval_time": format!("{LENGTH}s"), "exp_samples": []})
+}
+
+/// This alert fires at a second, and no other one.
+fn fires(alert: &str, at: u64) -> Value {
+    let sample = json!({"labels": format!("{{alertname=\"{alert}\"}}"), "value": 1});
+    json!({"expr": "count by (alertname) (ALERTS{alertstate=\"firing\"})", "eval_time": format!("{at}s"),
+        "exp_samples": [sample]})
+}
+
+/// Tells the stories to promtool, the rules being evaluated at every interval.
+fn told(every: u64, stories: Vec<Value>) -> Result<String, String> {
+    let scratch = Scratch::new().unwrap();
+    let file = scratch.path().join("test.yaml");
+    let suite = json!({"rule_files": [RULES], "evaluation_interval": format!("{every}s"), "tests": stories});
+    std::fs::write(&file, suite.to_string()).unwrap();
+    promtool(&["test", "rules", file.to_str().unwrap()], "")
+}
+
+fn assert_told(every: u64, stories: Vec<Value>) {
+    told(every, stories).unwrap_or_else(|said| panic!("every {every} s: {said}"));
+}
+
+#[test]
+#[ignore = "make test-prometheus"]
+fn promtool_finds_no_fault_with_the_rules() {
+    let said = promtool(&["check", "rules", "--lint=all", "--lint-fatal", RULES], "").unwrap();
+    assert!(said.contains("3 rules found"), "{said}");
+}
+
+#[test]
+#[ignore = "make test-prometheus"]
+fn healthy_rotations_make_no_alert_at_any_interval() {
+    for every in INTERVALS {
+        let healthy = |life: u64| {
+            let own = vec![
+                ready("a", every, &|_| Some(1)),
+                expires("a", every, &|at| Some(end(life, at))),
+                leads("a", every, &|_| Some(1)),
+                leads("b", every, &|_| Some(0)),
+            ];
+            story(every, own, silence())
+        };
+        assert_told(every, LIVES.into_iter().map(healthy).collect());
+    }
+}
+
+/// Nothing at all for a minute, then a leader after 20 s, and the first token after another 30 s.
+#[test]
+#[ignore = "make test-prometheus"]
+fn a_start_makes_no_alert() {
+    for every in INTERVALS {
+        let since = |begin: u64, value: u64| move |at: u64| (at >= begin).then_some(value);
+        let own = vec![
+            leads("a", every, &|at| (at >= 60).then_some(u64::from(at >= 80))),
+            ready("a", every, &|at| (at >= 80).then_some(u64::from(at >= 110))),
+            expires("a", every, &since(110, 10_000)),
+        ];
+        assert_told(every, vec![story(every, own, silence())]);
+    }
+}
+
+/// The leader is gone for good, its token ends while nobody leads, and the next leader renews it. Then the same once more, soon
+/// after, as when a Deployment is rolled out.
+#[test]
+#[ignore = "make test-prometheus"]
+fn a_hand_over_makes_no_alert() {
+    const FIRST: u64 = 601;
+    const SECOND: u64 = 640;
+    const GAP: u64 = 25;
+    let during = |at: u64, from: u64, to: u64| (from..to).contains(&at);
+    for every in INTERVALS {
+        let mut own = Vec::new();
+        for (pod, alive, leading) in [
+            ("a", (0, FIRST), (0, FIRST)),
+            ("b", (0, SECOND), (FIRST + GAP, SECOND)),
+            ("c", (SECOND, 9999), (SECOND + GAP, 9999)),
+        ] {
+            let is_alive = |at| during(at, alive.0, alive.1);
+            let is_leading = |at| during(at, leading.0, leading.1);
+            own.push(leads(pod, every, &|at| is_alive(at).then_some(u64::from(is_leading(at)))));
+            own.push(ready(pod, every, &|at| is_leading(at).then_some(1)));
+            own.push(expires(pod, every, &|at| is_leading(at).then_some(end(20, at))));
+        }
+        assert_told(every, vec![story(every, own, silence())]);
+    }
+}
+
+#[test]
+#[ignore = "make test-prometheus"]
+fn what_goes_wrong_makes_its_alert() {
+    for every in INTERVALS {
+        let leader = || leads("a", every, &|_| Some(1));
+        let live = |at: u64| Some(at + 500);
+        let not_ready = vec![leader(), ready("a", every, &|at| Some(u64::from(at < 600))), expires("a", every, &live)];
+        let dead = vec![leader(), ready("a", every, &|_| Some(1)), expires("a", every, &|at| Some(at.max(1).min(600)))];
+        let heirs = vec![leads("a", every, &|at| Some(u64::from(at < 600))), leads("b", every, &|_| Some(0))];
+        let gone = vec![leads("a", every, &|at| (at < 600).then_some(1))];
+        assert_told(
+            every,
+            vec![
+                story(every, not_ready, fires("SyniverseTokenNotReady", 600 + 180 + 2 * every)),
+                story(every, dead, fires("SyniverseTokenNotRotated", 600 + 30 + 60 + 2 * every)),
+                story(every, heirs, fires("SyniverseTokenOperatorNotLeading", 600 + 300 + 2 * every)),
+                story(every, gone, fires("SyniverseTokenOperatorNotLeading", 600 + 300 + 2 * every)),
+            ],
+        );
+    }
+}
+
+/// What the documentation said before: rules that fire on a healthy rotation are found by these stories.
+#[test]
+#[ignore = "make test-prometheus"]
+fn the_stories_tell_a_rule_that_cries_wolf() {
+    let own = vec![leads("a", 60, &|_| Some(1)), expires("a", 60, &|at| Some(end(20, at)))];
+    let before = json!({"expr": "time() - syniverse_token_expiration_timestamp_seconds > 10", "eval_time": "645s",
+        "exp_samples": []});
+    assert!(told(60, vec![story(60, own, before)]).is_err());
+}

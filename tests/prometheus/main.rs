@@ -1,0 +1,10 @@
+//! What a real Prometheus and its promtool make of the metrics and of the alerts: `make test-prometheus`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod alerts;
+mod promtool;
+mod scraping;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod support;
