@@ -1,7 +1,8 @@
 # The operator, statically linked, and what it reads: CA roots, user and resolver configuration; no shell, no packages.
 # Each platform compiles natively; one that is not the builder's own is emulated, which takes very long.
 # The toolchain of rust-toolchain.toml, which the context lacks: it would bring the formatter and the linter along.
-FROM docker.io/library/rust:1.95.0-bookworm AS build
+# The digest is that of the list of all platforms, so it holds for each.
+FROM docker.io/library/rust:1.95.0-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1 AS build
 ARG TARGETARCH
 # The newest C library, since it is linked into the operator.
 RUN apt-get update && apt-get install -y --no-install-recommends libc6-dev

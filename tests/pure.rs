@@ -23,5 +23,7 @@ mod session;
 mod state;
 #[path = "pure/status.rs"]
 mod status;
+#[path = "pure/supply_chain.rs"]
+mod supply_chain;
 #[path = "pure/wall.rs"]
 mod wall;
