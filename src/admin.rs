@@ -83,7 +83,10 @@ async fn read(State(reading): State<Arc<Reading>>, headers: HeaderMap) -> Respon
         let text = form.of(context.metrics.encode(now));
         if gzip { exposition::gzip(&text) } else { text.into() }
     });
-    answered(form, gzip, page.await)
+    match page.await {
+        Some(page) => answered(form, gzip, page),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 fn answered(form: Form, gzip: bool, page: Bytes) -> Response {

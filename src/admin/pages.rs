@@ -19,16 +19,22 @@ type Kind = (Form, bool);
 pub(super) struct Pages(Mutex<HashMap<Kind, (Moment, Bytes)>>);
 
 impl Pages {
-    /// The page of this kind: one from the last second, or what `make` makes, away from the threads that renew tokens.
-    pub(super) async fn page(&self, kind: Kind, now: Moment, make: impl FnOnce() -> Vec<u8> + Send + 'static) -> Bytes {
+    /// The page of this kind: one from the last second, or what `make` makes, away from the threads that renew tokens; none
+    /// if that panics.
+    pub(super) async fn page(
+        &self,
+        kind: Kind,
+        now: Moment,
+        make: impl FnOnce() -> Vec<u8> + Send + 'static,
+    ) -> Option<Bytes> {
         // Held while a page is made: who waits for it takes it.
         let mut pages = self.0.lock().await;
         pages.retain(|_, (made, _)| now < *made + FRESH);
         if let Some((_, page)) = pages.get(&kind) {
-            return page.clone();
+            return Some(page.clone());
         }
-        let page = Bytes::from(spawn_blocking(make).await.unwrap_or_default());
+        let page = Bytes::from(spawn_blocking(make).await.ok()?);
         pages.insert(kind, (now, page.clone()));
-        page
+        Some(page)
     }
 }
