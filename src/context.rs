@@ -1,6 +1,6 @@
 //! What every pass is given: the two sides it talks to, the clock, and the memory of this process.
 
-use crate::api::SyniverseToken;
+use crate::api::{SyniverseToken, SyniverseTokenStatus};
 use crate::clock::Clock;
 use crate::election::Leadership;
 use crate::fingerprint::fingerprint;
@@ -9,6 +9,7 @@ use crate::issuer::Issuer;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::moment::Moment;
+use crate::own_status::OwnStatus;
 use crate::progress::Progress;
 use crate::redacted::Redacted;
 use crate::report::Reporter;
@@ -45,6 +46,7 @@ pub struct Context {
     living: Mutex<HashSet<String>>,
     touched: Mutex<HashSet<ObjectName>>,
     own_writes: Mutex<HashMap<ObjectName, String>>,
+    own_statuses: Mutex<HashMap<ObjectName, OwnStatus>>,
 }
 
 /// What a [`Context`] is made of.
@@ -91,6 +93,7 @@ impl Context {
             living: Mutex::default(),
             touched: Mutex::default(),
             own_writes: Mutex::default(),
+            own_statuses: Mutex::default(),
         }
     }
 
@@ -179,6 +182,7 @@ impl Context {
         self.metrics.forget(member);
         self.progress().forget(member);
         lock(&self.touched).remove(member);
+        lock(&self.own_statuses).remove(member);
         if let Some(uid) = uid {
             lock(&self.living).remove(uid);
             lock(&self.memories).remove(uid);
@@ -193,6 +197,29 @@ impl Context {
     /// True once after each [`Context::touch`].
     pub fn take_touch(&self, member: &ObjectName) -> bool {
         lock(&self.touched).remove(member)
+    }
+
+    /// Notes what a resource is to say, before that is written.
+    pub fn says(&self, member: &ObjectName, status: &SyniverseTokenStatus, now: Moment) {
+        let mut own = lock(&self.own_statuses);
+        own.entry(member.clone()).or_insert_with(|| OwnStatus::new(now)).says(status);
+    }
+
+    /// Notes the version in which the API server has what a resource says.
+    pub fn told(&self, member: &ObjectName, version: Option<&str>) {
+        if let Some(own) = lock(&self.own_statuses).get_mut(member) {
+            own.told(version);
+        }
+    }
+
+    /// Looks at a resource of which somebody else says something different.
+    pub fn notice(&self, resource: &SyniverseToken) {
+        let (member, now) = (ObjectName::of(resource), self.clock.now().mono);
+        let version = resource.metadata.resource_version.as_deref();
+        let mut own = lock(&self.own_statuses);
+        let look = own.get_mut(&member).and_then(|own| own.look_at(resource.status.as_ref(), version, now));
+        drop(own);
+        self.wake_in_turn(look.map(|at| (member, at)).into_iter().collect(), now);
     }
 
     /// Notes the version of a Secret that we wrote ourselves.

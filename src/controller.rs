@@ -3,6 +3,7 @@
 use crate::admin;
 use crate::api::SyniverseToken;
 use crate::clock::SystemClock;
+use crate::connection;
 use crate::context::{Context, Parts};
 use crate::election::{Elector, Leadership, Seat};
 use crate::fingerprint::fingerprint;
@@ -19,7 +20,6 @@ use crate::watches::{self, Door, knock};
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use kube::client::ClientBuilder;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::{Api, Client, Config, ResourceExt};
@@ -28,16 +28,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
-use tower::limit::ConcurrencyLimitLayer;
 
 /// Told to stop, a process has the time of a call and this to record what it was given, as the API server may be away for
 /// a moment. With the usual call timeout that leaves 5 s of a Pod's usual 30 for the release of the Lease.
 const LONGEST_RECORDING: Duration = Duration::from_secs(15);
-/// For requests to the API server other than watches.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-/// Requests to the API server at a time: a thousand resources that wake together do not open a thousand connections.
-const REQUESTS_IN_FLIGHT: usize = 32;
 /// Of resources and of Secrets.
 const WATCHES: usize = 2;
 /// How often a pass with an answer in hand looks again, at least.
@@ -74,16 +68,15 @@ pub enum ControllerError {
 /// # Errors
 /// When it cannot start, or ends without having been told to.
 pub async fn run(settings: Settings) -> Result<(), ControllerError> {
-    let mut config = Config::infer().await?;
-    // A client that repeats requests by itself would sleep through the end of an outage.
-    config.default_retry = false;
-    let watches = Client::try_from(config.clone()).map_err(ControllerError::Client)?;
-    let client = request_client(config)?;
+    let config = Config::infer().await?;
+    let watches = connection::watching(config.clone()).map_err(ControllerError::Client)?;
+    let client = connection::asking(config.clone()).map_err(ControllerError::Client)?;
+    let leasing = connection::leasing(config).map_err(ControllerError::Client)?;
     let (reporter, events) = Reporter::new(client.clone());
     let (waker, woken) = tokio::sync::mpsc::unbounded_channel();
     let clock = Arc::new(SystemClock::start());
     let salt = random_salt()?;
-    let (elector, leadership) = election(&settings, &watches, Arc::clone(&clock), &salt);
+    let (elector, leadership) = election(&settings, [leasing, watches.clone()], Arc::clone(&clock), &salt);
     let context = Arc::new(Context::new(Parts {
         client,
         issuer: Arc::new(HttpIssuer::new(settings.issuer.clone())?),
@@ -124,7 +117,7 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
 /// Who keeps the Lease, if there is one to be kept, and what it says of this process.
 fn election(
     settings: &Settings,
-    client: &Client,
+    [client, watches]: [Client; 2],
     clock: Arc<SystemClock>,
     salt: &str,
 ) -> (Option<Elector>, Leadership) {
@@ -136,7 +129,7 @@ fn election(
         identity: format!("{machine}_{}", fingerprint(&Redacted::new(salt))),
         timing: election.timing,
     };
-    let (elector, leadership) = Elector::new(client.clone(), seat, clock, settings.issuer.call_timeout);
+    let (elector, leadership) = Elector::new([client, watches], seat, clock, settings.issuer.call_timeout);
     (Some(elector), leadership)
 }
 
@@ -153,16 +146,6 @@ async fn follow_leadership(context: Arc<Context>, mut stop: watch::Receiver<bool
         }
     };
     tokio::select! { () = turns => {}, () = stopped(&mut stop) => context.progress().stops() }
-}
-
-/// Requests are bounded in time and never repeated by the client: a pass that fails is a new pass.
-fn request_client(mut config: Config) -> Result<Client, ControllerError> {
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = Some(REQUEST_TIMEOUT);
-    config.write_timeout = Some(REQUEST_TIMEOUT);
-    config.reset_reader_on_write = true;
-    let builder = ClientBuilder::try_from(config).map_err(ControllerError::Client)?;
-    Ok(builder.with_layer(&ConcurrencyLimitLayer::new(REQUESTS_IN_FLIGHT)).build())
 }
 
 fn stop_signal() -> Result<watch::Receiver<bool>, ControllerError> {

@@ -4,11 +4,12 @@ use crate::clock::Clock;
 use crate::error::{said, said_of_watch};
 use crate::lease::{Bid, Candidate, Tenure, Timing, is_free};
 use crate::moment::Moment;
+use crate::watches;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::PostParams;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, Client};
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +101,8 @@ pub struct Seat {
 /// The one who keeps the Lease.
 pub struct Elector {
     api: Api<Lease>,
+    /// The same, for a watch.
+    watched: Api<Lease>,
     seat: Seat,
     candidate: Candidate,
     clock: Arc<dyn Clock>,
@@ -107,13 +110,19 @@ pub struct Elector {
 }
 
 impl Elector {
-    /// A candidate, and what it says of itself. Calls take up to `call_timeout`.
-    pub fn new(client: Client, seat: Seat, clock: Arc<dyn Clock>, call_timeout: Duration) -> (Self, Leadership) {
+    /// A candidate with a client for requests and one for watches, and what it says of itself. Calls take up to
+    /// `call_timeout`.
+    pub fn new(
+        [client, watches]: [Client; 2],
+        seat: Seat,
+        clock: Arc<dyn Clock>,
+        call_timeout: Duration,
+    ) -> (Self, Leadership) {
         let (sender, tenure) = watch::channel(None);
         let candidate = Candidate::new(seat.identity.clone(), seat.timing);
-        let api = Api::namespaced(client, &seat.namespace);
+        let [api, watched] = [client, watches].map(|client| Api::namespaced(client, &seat.namespace));
         let calls_for = seat.timing.calls_may_begin_for(call_timeout);
-        (Self { api, seat, candidate, clock, tenure: sender }, Leadership::elected(tenure, calls_for))
+        (Self { api, watched, seat, candidate, clock, tenure: sender }, Leadership::elected(tenure, calls_for))
     }
 
     /// Keeps the Lease until `stop`, which comes when everything else has ended: then it is released.
@@ -135,8 +144,8 @@ impl Elector {
     /// The moments at which somebody lets go of the Lease. Without the right to watch it there are none, and it is taken
     /// when its time is over.
     fn freed(&self) -> impl Stream<Item = ()> + use<> {
-        let only = watcher::Config::default().fields(&format!("metadata.name={}", self.seat.name));
-        let (leases, name) = (watcher(self.api.clone(), only).default_backoff(), self.seat.name.clone());
+        let only = watches::short().fields(&format!("metadata.name={}", self.seat.name));
+        let (leases, name) = (watcher(self.watched.clone(), only).default_backoff(), self.seat.name.clone());
         leases.filter_map(move |event| {
             let lease = match event {
                 Ok(Event::Apply(lease) | Event::InitApply(lease)) => lease.spec,

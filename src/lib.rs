@@ -10,14 +10,16 @@
 //!   -> report     one log line, metrics, perhaps an Event                   report, metrics (pass: what was done)
 //! ```
 //! The nouns are in [`api`], [`facts`], [`issuer`], [`moment`] and [`reason`]; what every pass is given is [`context`].
+//! What others make of what we say is found by [`own_status`]; [`revision`] tells which of two versions came later.
 //! What survives the process is in [`state`]; what does not, in [`memory`]; what resources know of each other, in [`fleet`].
 //! Which of several processes may do all this is decided in [`lease`] and carried out by [`election`]. How they fare is
-//! told by [`admin`], from [`metrics`], [`progress`] and [`process`].
+//! told by [`admin`], from [`metrics`], [`progress`] and [`process`]. The ways to the API server are in [`connection`].
 
 pub mod admin;
 pub mod api;
 pub mod apply;
 pub mod clock;
+pub mod connection;
 pub mod context;
 pub mod controller;
 pub mod credentials;
@@ -34,6 +36,7 @@ pub mod memory;
 pub mod metrics;
 pub mod moment;
 pub mod observe;
+pub mod own_status;
 pub mod pass;
 pub mod plan;
 pub mod process;
@@ -42,6 +45,7 @@ pub mod reason;
 pub mod reconcile;
 pub mod redacted;
 pub mod report;
+pub mod revision;
 pub mod schedule;
 pub mod secrets;
 pub mod settings;

@@ -1,10 +1,11 @@
 //! What the process knows of one resource beside its Secrets. Losing it costs a look, never a token.
 
-use crate::api::SyniverseTokenStatus;
+use crate::api::{SyniverseToken, SyniverseTokenStatus};
 use crate::fingerprint::fingerprint;
 use crate::intent::{Intent, RECORDING};
 use crate::issuer::{Answer, Failure, FailureKind, Lifetime, expiry_moves};
 use crate::moment::{Moment, Now, later};
+use crate::revision::is_later;
 use crate::schedule::boundary::Boundary;
 use crate::schedule::governor::{Bucket, CALLS, REPAIR_REFILL, REPAIRS, refill};
 use crate::schedule::retry::{Delays, FailedCall, retry_at};
@@ -32,7 +33,7 @@ pub struct Memory {
     /// What this process last brought into the token Secret: writing the same again is a repair.
     pub delivered: Option<Delivery>,
     /// The status as this process last wrote it: the cache may still show an older one.
-    pub status: Option<SyniverseTokenStatus>,
+    pub status: Option<Told>,
     /// The status as the last pass would have it, written or not: what is said is said once.
     pub said: Option<SyniverseTokenStatus>,
     /// The fingerprint of the token that was last told of in an Event; empty for none.
@@ -67,6 +68,22 @@ pub struct Memory {
     pub failed_passes: u32,
     /// The fingerprint of a token that another resource of the same application was given.
     pub rotated_elsewhere: Option<String>,
+}
+
+/// A status as it was written.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// What it says.
+    pub status: SyniverseTokenStatus,
+    /// The version of the resource that the API server made of it.
+    pub version: Option<String>,
+}
+
+impl Told {
+    /// True when `resource` was changed after this was written.
+    pub fn is_older_than(&self, resource: &SyniverseToken) -> bool {
+        is_later(resource.metadata.resource_version.as_deref(), self.version.as_deref())
+    }
 }
 
 /// What a written token Secret is known by.

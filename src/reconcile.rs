@@ -1,6 +1,6 @@
 //! One pass over one resource: observe, plan, apply, until there is nothing to do now; then status, and when to wake.
 
-use crate::api::{SyniverseToken, SyniverseTokenStatus};
+use crate::api::SyniverseToken;
 use crate::apply::{self, Turn, Wrote};
 use crate::context::Context;
 use crate::facts::Observed;
@@ -10,24 +10,22 @@ use crate::issuer::Answer;
 use crate::memory::{Memory, Target};
 use crate::moment::{Moment, Now};
 use crate::observe::{ObserveError, observe};
-use crate::pass::{Deed, Delivered, NewToken, Pass};
+use crate::pass::{Deed, Delivered, Pass};
 use crate::plan::{Call, Plan, StateWrite, Step, plan};
 use crate::reason::Finding;
-use crate::schedule::retry::Delays;
 use crate::secrets::Write;
-use crate::status::{Standing, status};
+use crate::status::Standing;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::PostParams;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
+
+mod saying;
 
 /// Steps of one pass, at most: a first issue takes 4 (state, call, state, token Secret), each conflict one more.
 const STEPS: usize = 12;
 /// How soon a call is tried again that had to wait for the Lease to be renewed.
 const LEASE_RETRY: Duration = Duration::from_secs(1);
-/// Between two writes of a status that are not taken.
-const STATUS_RETRY: Delays = Delays { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
 /// One pass. `memory` is the resource's, held for as long as the pass runs.
 ///
@@ -102,11 +100,14 @@ impl Running<'_> {
                 Step::Call(_) if !self.context.leadership.may_call(now.mono) => {
                     return Ok(Some(Rest { findings, until: Some(now.mono + LEASE_RETRY) }));
                 }
-                Step::Call(call) => match self.proceed(*call).await? {
-                    Proceeded::On => {}
-                    Proceeded::Gone => return Ok(None),
-                    Proceeded::Waits(at) => return Ok(Some(Rest { findings, until: Some(at) })),
-                },
+                Step::Call(call) => {
+                    self.greet(&findings).await;
+                    match self.proceed(*call).await? {
+                        Proceeded::On => {}
+                        Proceeded::Gone => return Ok(None),
+                        Proceeded::Waits(at) => return Ok(Some(Rest { findings, until: Some(at) })),
+                    }
+                }
                 step => {
                     if !self.take(step).await? {
                         return Ok(None);
@@ -261,81 +262,5 @@ impl Running<'_> {
             }
         }
         Ok(true)
-    }
-
-    async fn conclude(mut self, rest: Rest) -> Pass {
-        let now = self.now();
-        let standing = Standing::of(&self.observed, self.memory, &rest.findings, now);
-        let stored = self.memory.status.clone().or_else(|| self.observed.resource.status.clone());
-        let after = status(&self.observed, &standing, stored.as_ref(), now);
-        let turns = standing.ready_until().filter(|until| *until > now.mono);
-        let retry = if stored.as_ref() == Some(&after) { None } else { self.say(after.clone(), now.mono).await };
-        let new_token = self.new_token(stored.as_ref(), &after);
-        let before = self.memory.said.replace(after.clone()).or(stored);
-        let wake = [rest.until, turns, retry].into_iter().flatten().min();
-        let delivered = standing.delivered(self.written, now.mono);
-        Pass { deeds: self.deeds, before, after: Some(after), new_token, found: None, delivered, wake }
-    }
-
-    /// Writes the status; when that fails, gives the moment to try again.
-    async fn say(&mut self, status: SyniverseTokenStatus, now: Moment) -> Option<Moment> {
-        match self.write_status(status).await {
-            Ok(written) => {
-                self.memory.status_failures = 0;
-                self.deeds.extend(written.then_some(Deed::WroteStatus));
-                None
-            }
-            Err(error) => {
-                let (namespace, name) = (self.observed.resource.namespace(), self.observed.resource.name_any());
-                tracing::warn!(namespace, name, error = crate::error::said(&error), "failed to write the status");
-                self.memory.status_failures = self.memory.status_failures.saturating_add(1);
-                Some(now + STATUS_RETRY.after(self.memory.status_failures, self.observed.spread()))
-            }
-        }
-    }
-
-    /// Told once per token, when it is in the token Secret, whichever pass brought it there.
-    fn new_token(&mut self, before: Option<&SyniverseTokenStatus>, after: &SyniverseTokenStatus) -> Option<NewToken> {
-        let known = before.and_then(|before| before.fingerprint.clone()).unwrap_or_default();
-        let announced = self.memory.announced.get_or_insert(known);
-        let token = after.fingerprint.as_ref().filter(|token| *token != announced)?;
-        self.deeds.iter().any(|deed| matches!(deed, Deed::WroteToken | Deed::Repaired(_))).then_some(())?;
-        let is_first = announced.is_empty();
-        announced.clone_from(token);
-        Some(if is_first { NewToken::First } else { NewToken::Next })
-    }
-
-    /// PUT of the status, with the version from the cache; that one being old is settled by reading it. False when it was
-    /// there already, or is no longer wanted.
-    async fn write_status(&mut self, status: SyniverseTokenStatus) -> kube::Result<bool> {
-        let resource = Arc::clone(&self.observed.resource);
-        let api: Api<SyniverseToken> = self.context.api(&resource);
-        let put = |on: SyniverseToken| {
-            let (api, name) = (api.clone(), resource.name_any());
-            let object = SyniverseToken { status: Some(status.clone()), ..on };
-            async move { api.replace_status(&name, &PostParams::default(), &object).await }
-        };
-        let result = match put((*resource).clone()).await {
-            Err(kube::Error::Api(refusal)) if refusal.is_conflict() => {
-                match apply::live(self.context, &resource).await? {
-                    Some(live) if live.status.as_ref() == Some(&status) => {
-                        self.memory.status = Some(status);
-                        return Ok(false);
-                    }
-                    Some(live) if live.metadata.generation == resource.metadata.generation => put(live).await,
-                    // A newer generation brings a pass of its own; a resource that is gone needs no status.
-                    _ => return Ok(false),
-                }
-            }
-            result => result,
-        };
-        match result {
-            Ok(_) => {
-                self.memory.status = Some(status);
-                Ok(true)
-            }
-            Err(kube::Error::Api(refusal)) if refusal.is_not_found() => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 }

@@ -7,7 +7,7 @@ use crate::moment::Moment;
 use crate::pass::{Deed, NewToken, Pass};
 use crate::reason::{Finding, Reason, Weight};
 use crate::secrets::OPERATOR;
-use crate::status::{ready, reason};
+use crate::status::{headline, ready, reason};
 use crate::verdict;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Resource, ResourceExt};
@@ -132,7 +132,7 @@ fn short_validity(resource: &SyniverseToken) -> Option<Finding> {
 }
 
 fn new_reason(before: Option<&SyniverseTokenStatus>, after: &SyniverseTokenStatus) -> Option<Finding> {
-    let (is, was, reason) = (ready(after)?, before.and_then(reason), reason(after)?);
+    let (is, was, reason) = (headline(after)?, before.and_then(reason), reason(after)?);
     let troubled = was.is_some_and(|was| was.weight() >= Weight::Trouble);
     match reason.weight() {
         _ if was == Some(reason) => None,
@@ -143,12 +143,12 @@ fn new_reason(before: Option<&SyniverseTokenStatus>, after: &SyniverseTokenStatu
 }
 
 fn log(resource: &SyniverseToken, pass: &Pass, now: Moment) {
-    let ready = pass.after.as_ref().and_then(ready);
+    let (ready, headline) = (pass.after.as_ref().and_then(ready), pass.after.as_ref().and_then(headline));
     let deeds: Vec<_> = pass.deeds.iter().map(deed).collect();
     let next = pass.wake.map(|wake| wake.until(now).as_secs_f64());
     let namespace = resource.namespace();
     let (name, fingerprint) = (resource.name_any(), pass.after.as_ref().and_then(|after| after.fingerprint.as_deref()));
-    let (status, reason) = (ready.map(|ready| ready.status.as_str()), ready.map(|ready| ready.reason.as_str()));
+    let (status, reason) = (ready.map(|ready| ready.status.as_str()), headline.map(|said| said.reason.as_str()));
     if deeds.is_empty() {
         tracing::debug!(namespace, name, ready = status, reason, fingerprint, next_in_s = next, "pass");
     } else {

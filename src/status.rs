@@ -26,9 +26,14 @@ pub fn ready(status: &SyniverseTokenStatus) -> Option<&Condition> {
     status.conditions.iter().find(|condition| condition.type_ == READY)
 }
 
+/// The condition that says the most important thing to know: Ready, or where there is none yet, Reconciling.
+pub fn headline(status: &SyniverseTokenStatus) -> Option<&Condition> {
+    ready(status).or_else(|| status.conditions.iter().find(|condition| condition.type_ == RECONCILING))
+}
+
 /// The reason of that condition; none before the first pass.
 pub fn reason(status: &SyniverseTokenStatus) -> Option<Reason> {
-    let said = &ready(status)?.reason;
+    let said = &headline(status)?.reason;
     Reason::ALL.iter().copied().find(|reason| reason.as_str() == said)
 }
 
@@ -80,6 +85,11 @@ impl Standing {
     fn is_in_order(&self) -> bool {
         let reason = self.finding.as_ref().map(|finding| finding.reason);
         reason.is_none_or(|reason| reason.weight() <= Weight::Notice && reason != Reason::Suspended)
+    }
+
+    /// There is no token, and none is to come for now.
+    fn awaits_nothing(&self) -> bool {
+        self.issued.is_none() && self.finding.as_ref().is_some_and(|finding| finding.reason == Reason::Suspended)
     }
 
     /// The token in the token Secret, `written` by this pass or not.
@@ -157,16 +167,22 @@ struct Said {
     finding: Finding,
 }
 
-fn conditions(standing: &Standing, resource: &SyniverseToken, expires: Option<&str>, now: Moment) -> [Said; 3] {
+/// A resource that was suspended before its first token is as it is wanted, and not ready either: it has no condition
+/// Ready, so that kstatus takes it for current, and who waits for Ready goes on waiting.
+fn conditions(standing: &Standing, resource: &SyniverseToken, expires: Option<&str>, now: Moment) -> Vec<Said> {
     let (is_ready, ready) = standing.ready(resource.secret_name(), expires, now);
     let stalled = standing.stalled.clone();
     let reconciling = standing.issued.is_none() && stalled.is_none() && !resource.spec.suspend;
     let idle = || Finding::new(ready.reason, String::new());
-    [
-        Said { kind: RECONCILING, is_true: reconciling, finding: if reconciling { ready.clone() } else { idle() } },
+    let is_told = reconciling || standing.awaits_nothing();
+    let mut conditions = vec![
+        Said { kind: RECONCILING, is_true: reconciling, finding: if is_told { ready.clone() } else { idle() } },
         Said { kind: STALLED, is_true: stalled.is_some(), finding: stalled.unwrap_or_else(idle) },
-        Said { kind: READY, is_true: is_ready, finding: ready },
-    ]
+    ];
+    if !standing.awaits_nothing() {
+        conditions.push(Said { kind: READY, is_true: is_ready, finding: ready });
+    }
+    conditions
 }
 
 fn dated(said: Said, generation: Option<i64>, old: &[Condition], now: Timestamp) -> Condition {

@@ -1,6 +1,7 @@
 //! What is watched: the resources in full, and the Secrets by their metadata.
 
 use crate::api::SyniverseToken;
+use crate::connection::WATCH;
 use crate::context::Context;
 use crate::error::said_of_watch;
 use crate::fleet::ObjectName;
@@ -54,9 +55,9 @@ pub fn resources(
     index: Arc<Mutex<Index>>,
     writer: reflector::store::Writer<SyniverseToken>,
 ) -> impl Stream<Item = Result<SyniverseToken, watcher::Error>> + Send {
-    let touching = Arc::clone(&context);
+    let (touching, noticing) = (Arc::clone(&context), Arc::clone(&context));
     let mut is_first = true;
-    watcher(api, watcher::Config::default())
+    watcher(api, short())
         .backoff(Patience::default())
         .modify(prune)
         .inspect(move |event| {
@@ -67,6 +68,7 @@ pub fn resources(
         })
         .reflect(writer)
         .flat_map(once_listed())
+        .inspect(move |result| result.iter().for_each(|resource| noticing.notice(resource)))
         .predicate_filter(newness, PredicateConfig::default().ttl(UNCHANGED_FOR))
         .filter_map(move |result| {
             let result = result.inspect(|resource| touching.touch(&ObjectName::of(resource)));
@@ -111,6 +113,12 @@ pub fn newness(resource: &SyniverseToken) -> Option<u64> {
     Some(hasher.finish())
 }
 
+/// A watch that the API server ends soon, and that goes on then where it was: a connection that has gone silent is found
+/// by that.
+pub fn short() -> watcher::Config {
+    watcher::Config::default().timeout(u32::try_from(WATCH.as_secs()).unwrap_or(u32::MAX))
+}
+
 /// Keeps the index in step with the resources.
 pub fn follow(context: &Context, index: &mut Index, event: &Event<SyniverseToken>) {
     let gone: Vec<Gone> = match event {
@@ -132,7 +140,7 @@ pub fn follow(context: &Context, index: &mut Index, event: &Event<SyniverseToken
 
 /// Wakes the resources that a changed Secret matters to. Metadata only, and nothing is kept.
 pub async fn secrets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>, index: Arc<Mutex<Index>>, door: Door) {
-    let mut events = watcher(api, watcher::Config::default()).backoff(Patience::default()).boxed();
+    let mut events = watcher(api, short()).backoff(Patience::default()).boxed();
     let (mut listed, mut is_first) = (HashSet::new(), true);
     while let Some(event) = events.next().await {
         match event {
@@ -190,6 +198,10 @@ fn changed(context: &Context, index: &Index, secret: &PartialObjectMeta<Secret>)
 fn complain(what: &str, error: &watcher::Error) {
     if matches!(error, watcher::Error::WatchError(status) if status.code == GONE) {
         tracing::debug!("the watch of {what} begins anew: the API server has forgotten where it was");
+        return;
+    }
+    if matches!(error, watcher::Error::WatchFailed(kube::Error::ReadEvents(_))) {
+        tracing::warn!("the connection of the watch of {what} has broken or gone silent: going on over a new one");
         return;
     }
     tracing::warn!(

@@ -5,7 +5,7 @@ use issuer_simulator::fault::{Action, Fault};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use kube::Api;
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 use syniverse_token_operator::api::SyniverseToken;
 
@@ -38,6 +38,61 @@ async fn a_resource_is_in_progress_until_its_first_token_and_never_again() {
     stage.change(NAME, json!({"metadata": {"annotations": {"syniverse.dev/refresh": "1"}}})).await;
     let failing = stage.until_reason(NAME, "RefreshFailed").await;
     assert!(is_true(&failing, "Ready") && !is_true(&failing, "Reconciling") && !is_true(&failing, "Stalled"));
+}
+
+#[tokio::test]
+async fn a_resource_whose_first_call_hangs_is_said_to_be_pending_meanwhile() {
+    let mut stage = Stage::dark().await;
+    stage.start_operator(&["--call-timeout=20s"]);
+    stage.simulator.fault(Fault::always(Action::Hang { at: Default::default() }));
+    stage.apply(NAME, stage.spec("1h")).await;
+    stage.until_calls(1).await;
+    // Said before the call, which hangs for 20 s from here on.
+    let resource = stage.tokens.get(NAME).await.unwrap();
+    assert_eq!((ready_reason(&resource), is_true(&resource, "Reconciling")), ("Pending", true));
+    assert_eq!(resource.status.unwrap().observed_generation, Some(1));
+}
+
+/// What somebody else may make of a status.
+fn forged(message: &str) -> serde_json::Value {
+    let forged = json!({"type": "Ready", "status": "False", "reason": "Forged", "message": message,
+        "lastTransitionTime": "2020-01-01T00:00:00Z"});
+    json!({"status": {"conditions": [forged], "fingerprint": "00000000"}})
+}
+
+async fn forge(stage: &Stage, message: &str) {
+    let (how, status) = (PatchParams::default(), Patch::Merge(forged(message)));
+    stage.tokens.patch_status(NAME, &how, &status).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_status_that_somebody_else_writes_is_put_right_at_once_without_a_call() {
+    let stage = Stage::open().await;
+    let before = stage.issued("1h").await;
+    forge(&stage, "not ours").await;
+    assert_eq!(stage.until_ready(NAME).await.status, before.status);
+    // A status that was ours before is somebody else's as well.
+    let older = json!({"status": {"observedGeneration": 1, "conditions": null, "fingerprint": null}});
+    stage.tokens.patch_status(NAME, &PatchParams::default(), &Patch::Merge(older)).await.unwrap();
+    assert_eq!(stage.until_ready(NAME).await.status, before.status);
+    assert_eq!(stage.calls(), 1);
+}
+
+#[tokio::test]
+async fn who_writes_the_status_again_and_again_is_not_fought_for_ever() {
+    let mut stage = Stage::open().await;
+    stage.issued("1h").await;
+    let written = |log: String| log.matches("wrote status").count();
+    let before = written(stage.operator().log());
+    for round in 0..200 {
+        forge(&stage, &format!("round {round}")).await;
+    }
+    // Something else makes a pass, whose event comes after all of these, and puts it right.
+    stage.change(NAME, json!({"spec": {"secret": {"labels": {"a": "b"}}}})).await;
+    stage.until_ready(NAME).await;
+    let after = written(stage.operator().log());
+    assert!(after - before <= 12, "{} writes", after - before);
+    assert_eq!(stage.calls(), 1);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use serde_json::json;
+use syniverse_token_operator::api::SyniverseToken;
 
 fn suspended(value: bool) -> serde_json::Value {
     json!({"spec": {"suspend": value}})
@@ -13,8 +14,14 @@ async fn a_resource_suspended_from_the_start_asks_nobody_until_it_is_resumed() {
     let mut spec = stage.spec("1h");
     spec["suspend"] = json!(true);
     stage.apply(NAME, spec).await;
-    let resource = stage.until_reason(NAME, "Suspended").await;
-    assert!(!is_ready(&resource));
+    let says = |kind, resource: &SyniverseToken| {
+        condition(resource, kind).map(|said| (said.status.clone(), said.reason.clone()))
+    };
+    let resource = stage.until(NAME, "conditions", |resource| says("Stalled", resource).is_some()).await;
+    // As it is wanted, for kstatus, and not ready either.
+    let idle = Some(("False".to_owned(), "Suspended".to_owned()));
+    assert_eq!([says("Reconciling", &resource), says("Stalled", &resource)], [idle.clone(), idle]);
+    assert_eq!(says("Ready", &resource), None);
     stage.put_secret(CREDENTIALS, &credentials(CONSUMER_KEY, "changed", PORTAL_TOKEN)).await;
     stage.put_secret(CREDENTIALS, &credentials(CONSUMER_KEY, CONSUMER_SECRET, PORTAL_TOKEN)).await;
     assert_eq!(stage.calls(), 0);

@@ -96,7 +96,9 @@ impl Process {
         match event {
             Event::Apply(resource) | Event::InitApply(resource) => {
                 let (name, new) = (ObjectName::of(&resource), newness(&resource));
-                self.cache.lock().unwrap().insert(name.clone(), Arc::new(resource));
+                let resource = Arc::new(resource);
+                self.cache.lock().unwrap().insert(name.clone(), Arc::clone(&resource));
+                self.context.notice(&resource);
                 if self.seen.lock().unwrap().insert(name.clone(), new) != Some(new) {
                     self.knock(&name);
                 }

@@ -4,7 +4,7 @@ use crate::facts::{Cluster, credentials, now};
 use serde_json::json;
 use syniverse_token_operator::api::SyniverseTokenStatus;
 use syniverse_token_operator::issuer::{Failure, FailureKind};
-use syniverse_token_operator::memory::Circumstances;
+use syniverse_token_operator::memory::{Circumstances, Told};
 use syniverse_token_operator::moment::Now;
 use syniverse_token_operator::plan::{Plan, Step};
 use syniverse_token_operator::status::{Standing, status};
@@ -13,8 +13,9 @@ use syniverse_token_operator::status::{Standing, status};
 fn said(cluster: &mut Cluster, at: Now) -> SyniverseTokenStatus {
     let plan = cluster.settle(at);
     let standing = Standing::of(&cluster.observed, &cluster.memory, &plan.findings, at);
-    let new = status(&cluster.observed, &standing, cluster.memory.status.as_ref(), at);
-    cluster.memory.status = Some(new.clone());
+    let old = cluster.memory.status.as_ref().map(|told| &told.status);
+    let new = status(&cluster.observed, &standing, old, at);
+    cluster.memory.status = Some(Told { status: new.clone(), version: None });
     new
 }
 
@@ -87,6 +88,39 @@ fn a_suspended_token_is_ready_until_it_dies_and_not_a_second_longer() {
     cluster.respec(json!({"suspend": true}));
     assert_eq!(conditions(&said(&mut cluster, now(599.9)))[2], "Ready=True Suspended");
     assert_eq!(conditions(&said(&mut cluster, now(600.0)))[2], "Ready=False Suspended");
+}
+
+/// The result of kstatus for a resource whose generation is observed: sigs.k8s.io/cli-utils, pkg/kstatus/status/generic.go.
+fn kstatus(status: &SyniverseTokenStatus) -> &'static str {
+    let is = |kind: &str, value: &str| status.conditions.iter().any(|c| c.type_ == kind && c.status == value);
+    let has = |kind: &str| status.conditions.iter().any(|c| c.type_ == kind);
+    match () {
+        () if is("Reconciling", "True") => "InProgress",
+        () if is("Stalled", "True") => "Failed",
+        () if has("Ready") && !is("Ready", "True") => "InProgress",
+        () => "Current",
+    }
+}
+
+#[test]
+fn a_resource_suspended_before_its_first_token_is_current_and_says_nothing_of_being_ready() {
+    let mut cluster = Cluster::new(json!({"suspend": true}));
+    let said = said(&mut cluster, now(0.0));
+    assert_eq!(conditions(&said), ["Reconciling=False Suspended", "Stalled=False Suspended"]);
+    assert!(said.conditions[0].message.contains("spec.suspend"), "{}", said.conditions[0].message);
+    assert_eq!(kstatus(&said), "Current");
+    cluster.respec(json!({"suspend": false}));
+    assert_eq!(kstatus(&self::said(&mut cluster, now(1.0))), "InProgress");
+}
+
+#[test]
+fn a_resource_suspended_before_its_first_token_that_a_person_must_act_for_is_failed() {
+    let mut cluster = Cluster::new(json!({"suspend": true}));
+    cluster.observed.forbidden = None;
+    cluster.observed.token = Some(serde_json::from_value(json!({"metadata": {"name": "messaging"}})).unwrap());
+    let said = said(&mut cluster, now(0.0));
+    assert_eq!(conditions(&said)[1..], ["Stalled=True SecretNotOwned", "Ready=False SecretNotOwned"]);
+    assert_eq!(kstatus(&said), "Failed");
 }
 
 #[test]

@@ -1,0 +1,115 @@
+//! The ways to the API server: kept alive, renewed when they go silent, and not kept when they are not needed.
+//!
+//! A gateway that has forgotten a connection swallows what is sent and answers nothing, not even that it is gone. TCP's
+//! keepalive keeps gateways from forgetting, and finds a peer that is away. A peer that still acknowledges and never
+//! answers is found by [`renewal`], and in a watch by its end, which comes every [`WATCH`].
+
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::client::ConfigExt;
+use kube::{Client, Config};
+use renewal::Renewal;
+use std::time::Duration;
+use tower::limit::ConcurrencyLimitLayer;
+use tower::{BoxError, Layer, ServiceBuilder};
+
+mod renewal;
+
+/// The API server ends each watch after this, and it goes on where it was: what is silent for longer is dead. The one
+/// request that this costs each time is answered from the API server's cache.
+pub const WATCH: Duration = Duration::from_secs(20);
+/// What a watch's end may be late by.
+const WATCH_RESERVE: Duration = Duration::from_secs(3);
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest silence in an answer, and before it.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// Requests to the API server at a time: a thousand resources that wake together do not open a thousand connections.
+const REQUESTS_IN_FLIGHT: usize = 32;
+/// A connection that nobody used for so long is closed: what went silent meanwhile is not met at a boundary, and what was
+/// read from it does not stay in its buffers.
+const REUSED_WITHIN: Duration = Duration::from_secs(5);
+
+/// An idle connection is probed after this, and then at this interval, and given up after so many probes in vain.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::from_secs(5), 3);
+/// What was sent is acknowledged within this, or the connection is given up (Linux `TCP_USER_TIMEOUT`).
+const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
+
+/// For watches: an answer may last for as long as it is heard of.
+///
+/// # Errors
+/// When the configuration cannot be used.
+pub fn watching(mut config: Config) -> kube::Result<Client> {
+    config.read_timeout = Some(WATCH + WATCH_RESERVE);
+    let namespace = config.default_namespace.clone();
+    Ok(Client::new(Renewal::of(config, Duration::ZERO)?, namespace))
+}
+
+/// For the few requests that keep the Lease: they wait in no line.
+///
+/// # Errors
+/// When the configuration cannot be used.
+pub fn leasing(config: Config) -> kube::Result<Client> {
+    let namespace = config.default_namespace.clone();
+    Ok(Client::new(Renewal::of(bounded(config), REUSED_WITHIN)?, namespace))
+}
+
+/// For all other requests. They are bounded in time, and repeated only where an answer does not come: a pass that fails is
+/// a new pass.
+///
+/// # Errors
+/// When the configuration cannot be used.
+pub fn asking(config: Config) -> kube::Result<Client> {
+    let namespace = config.default_namespace.clone();
+    let limit = ConcurrencyLimitLayer::new(REQUESTS_IN_FLIGHT);
+    Ok(Client::new(limit.layer(Renewal::of(bounded(config), REUSED_WITHIN)?), namespace))
+}
+
+fn bounded(mut config: Config) -> Config {
+    config.read_timeout = Some(REQUEST_TIMEOUT);
+    config.write_timeout = Some(REQUEST_TIMEOUT);
+    config.reset_reader_on_write = true;
+    config
+}
+
+/// A client without a connection yet; one that was idle for longer than `reused_within` is not used again.
+fn connect(config: &Config, reused_within: Duration) -> kube::Result<Client> {
+    let mut config = config.clone();
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    // A client that repeats requests by itself would sleep through the end of an outage.
+    config.default_retry = false;
+    if config.proxy_url.is_some() {
+        // A tunnel is the library's business; its silence is found by the timeouts alone.
+        return Client::try_from(config);
+    }
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(kept_alive())?);
+    connector.set_connect_timeout(config.connect_timeout);
+    connector.set_read_timeout(config.read_timeout);
+    connector.set_write_timeout(config.write_timeout);
+    connector.set_reset_reader_on_write(config.reset_reader_on_write);
+    let mut builder = legacy::Builder::new(TokioExecutor::new());
+    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(reused_within);
+    if reused_within.is_zero() {
+        builder.pool_max_idle_per_host(0);
+    }
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(builder.build(connector));
+    Ok(Client::new(service, config.default_namespace))
+}
+
+fn kept_alive() -> HttpConnector {
+    let (after, interval, probes) = KEEPALIVE;
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_keepalive(Some(after));
+    connector.set_keepalive_interval(Some(interval));
+    connector.set_keepalive_retries(Some(probes));
+    connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+    connector
+}
