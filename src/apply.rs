@@ -2,7 +2,7 @@
 
 use crate::api::SyniverseToken;
 use crate::context::Context;
-use crate::error::{is_namespace_ending, said};
+use crate::error::{is_namespace_ending, is_refused_as_it_stands, said, said_of_write};
 use crate::facts::Observed;
 use crate::fingerprint::fingerprint;
 use crate::fleet::{Admission, Fleet, ObjectName, Outcome, Wish};
@@ -11,10 +11,9 @@ use crate::memory::{Circumstances, Memory};
 use crate::moment::{Moment, Now};
 use crate::observe::look_around;
 use crate::plan::Call;
-use crate::secrets::Write;
+use crate::secrets::{Write, in_our_name};
 use crate::state::Brought;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 use std::time::Duration;
 
@@ -30,39 +29,53 @@ pub enum Wrote {
     Overtaken,
     /// The resource, or its namespace, is going or gone: nothing is written any more.
     Gone,
-    /// The API server did not take it; one clause for people.
-    Failed(String),
+    /// The API server did not take it.
+    Failed(Unwelcome),
+}
+
+/// A write that the API server did not take.
+#[derive(Debug)]
+pub struct Unwelcome {
+    /// One clause for people.
+    pub detail: String,
+    /// It will not be taken as it stands.
+    pub is_refused: bool,
 }
 
 /// Writes one Secret of the observed resource, under the fence: the version that was read, or creation only.
-pub async fn write(context: &Context, resource: &SyniverseToken, write: &Write) -> Wrote {
-    let api: Api<Secret> = context.api(resource);
+pub async fn write(context: &Context, observed: &Observed, write: &Write) -> Wrote {
+    let api: Api<Secret> = context.api(&observed.resource);
     let name = write.secret().name_any();
+    if let Write::Create(_) | Write::TakeOver(_) = write
+        && let Some(outcome) = refuse_possession(context, &observed.resource).await
+    {
+        return outcome;
+    }
     let result = match write {
-        Write::Create(secret) => {
-            if let Some(outcome) = refuse_creation(context, resource).await {
-                return outcome;
-            }
-            api.create(&PostParams::default(), secret).await
-        }
-        Write::Replace(secret) => api.replace(&name, &PostParams::default(), secret).await,
+        Write::Create(secret) => api.create(&in_our_name(), secret).await,
+        Write::Replace(secret) | Write::TakeOver(secret) => api.replace(&name, &in_our_name(), secret).await,
     };
     match result {
         Ok(secret) => {
             context.wrote(ObjectName::of(&secret), secret.resource_version());
             Wrote::Done(Box::new(secret))
         }
-        Err(error) => failed_write(&name, &error),
+        Err(error) => {
+            let known = [Some(write.secret()), observed.state.as_ref(), observed.token.as_ref()];
+            failed_write(&name, &error, &known.into_iter().flatten().collect::<Vec<_>>())
+        }
     }
 }
 
-/// A Secret is made only for a resource that lives: asked of the API server, because the cache may not know yet.
-async fn refuse_creation(context: &Context, resource: &SyniverseToken) -> Option<Wrote> {
+/// A Secret is made, and given an owner, only for a resource that lives: asked of the API server, because the cache may not
+/// know yet.
+async fn refuse_possession(context: &Context, resource: &SyniverseToken) -> Option<Wrote> {
     match live(context, resource).await {
         Ok(Some(_)) => None,
         Ok(None) => Some(Wrote::Gone),
         Err(error) => {
-            Some(Wrote::Failed(format!("failed to read SyniverseToken {}: {}", resource.name_any(), said(&error))))
+            let detail = format!("failed to read SyniverseToken {}: {}", resource.name_any(), said(&error));
+            Some(Wrote::Failed(Unwelcome { detail, is_refused: false }))
         }
     }
 }
@@ -77,13 +90,20 @@ pub async fn live(context: &Context, resource: &SyniverseToken) -> kube::Result<
     Ok(found.filter(|found| found.uid() == resource.uid() && found.metadata.deletion_timestamp.is_none()))
 }
 
-fn failed_write(name: &str, error: &kube::Error) -> Wrote {
+/// `secrets` are what whoever refuses the write may have been shown.
+fn failed_write(name: &str, error: &kube::Error, secrets: &[&Secret]) -> Wrote {
+    let is_refused = is_refused_as_it_stands(error);
     match error {
         error if is_namespace_ending(error) => Wrote::Gone,
-        kube::Error::Api(status) if status.is_not_found() || status.is_conflict() || status.is_already_exists() => {
+        kube::Error::Api(status)
+            if !is_refused && (status.is_not_found() || status.is_conflict() || status.is_already_exists()) =>
+        {
             Wrote::Overtaken
         }
-        error => Wrote::Failed(format!("failed to write Secret {name}: {}", said(error))),
+        error => {
+            let detail = format!("failed to write Secret {name}: {}", said_of_write(error, secrets));
+            Wrote::Failed(Unwelcome { detail, is_refused })
+        }
     }
 }
 

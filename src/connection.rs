@@ -4,6 +4,8 @@
 //! keepalive keeps gateways from forgetting, and finds a peer that is away. A peer that still acknowledges and never
 //! answers is found by [`renewal`], and in a watch by its end, which comes every [`WATCH`].
 
+use http::HeaderValue;
+use http::header::USER_AGENT;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -23,6 +25,8 @@ pub const WATCH: Duration = Duration::from_secs(20);
 /// What a watch's end may be late by.
 const WATCH_RESERVE: Duration = Duration::from_secs(3);
 
+/// How requests are signed. What is before the slash is the field manager where none is named.
+const OUR_USER_AGENT: &str = concat!("syniverse-token-operator/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest silence in an answer, and before it.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -77,6 +81,7 @@ fn bounded(mut config: Config) -> Config {
 /// A client without a connection yet; one that was idle for longer than `reused_within` is not used again.
 fn connect(config: &Config, reused_within: Duration) -> kube::Result<Client> {
     let mut config = config.clone();
+    config.headers.push((USER_AGENT, HeaderValue::from_static(OUR_USER_AGENT)));
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     // A client that repeats requests by itself would sleep through the end of an outage.
     config.default_retry = false;

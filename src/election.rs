@@ -4,10 +4,10 @@ use crate::clock::Clock;
 use crate::error::{said, said_of_watch};
 use crate::lease::{Bid, Candidate, Tenure, Timing, is_free};
 use crate::moment::Moment;
+use crate::secrets::in_our_name;
 use crate::watches;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::PostParams;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, Client};
@@ -184,8 +184,8 @@ impl Elector {
         let now = self.clock.now();
         let written = match self.candidate.bid(&self.seat.name, found, now) {
             Bid::Wait(_) => return Ok(()),
-            Bid::Create(lease) => self.api.create(&PostParams::default(), &lease).await,
-            Bid::Replace(lease) => self.api.replace(&self.seat.name, &PostParams::default(), &lease).await,
+            Bid::Create(lease) => self.api.create(&in_our_name(), &lease).await,
+            Bid::Replace(lease) => self.api.replace(&self.seat.name, &in_our_name(), &lease).await,
         };
         match written {
             Ok(lease) => self.candidate.won(lease, sent),
@@ -222,7 +222,7 @@ impl Elector {
         let released = timeout(ATTEMPT, async {
             let Some(lease) = self.api.get_opt(&self.seat.name).await? else { return Ok(false) };
             let Some(released) = self.candidate.release(lease, self.clock.now()) else { return Ok(false) };
-            self.api.replace(&self.seat.name, &PostParams::default(), &released).await.map(|_| true)
+            self.api.replace(&self.seat.name, &in_our_name(), &released).await.map(|_| true)
         });
         match released.await {
             Ok(Ok(true)) => tracing::info!(lease = self.seat.name, "released the Lease"),

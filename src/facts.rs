@@ -1,15 +1,14 @@
 //! The facts that one decision is made from.
 
-use crate::api::{REFRESH_ANNOTATION, SyniverseToken, parse_duration};
+use crate::api::{SyniverseToken, parse_duration};
 use crate::fingerprint::{fingerprint, spread};
-use crate::memory::Delivery;
+use crate::memory::{Basis, Delivery, Target};
 use crate::moment::Moment;
 use crate::redacted::Redacted;
 use crate::schedule::Terms;
 use crate::secrets::{self, Owner};
-use crate::state::State;
+use crate::state::{Issued, State};
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +66,7 @@ pub struct Sharing {
 impl Observed {
     /// The value of the refresh annotation.
     pub fn refresh(&self) -> Option<String> {
-        self.resource.annotations().get(REFRESH_ANNOTATION).cloned()
+        self.resource.refresh()
     }
 
     /// A number that is stable for this resource.
@@ -99,8 +98,19 @@ impl Observed {
 
     /// True when the token Secret is as `state` and the spec want it.
     pub fn is_delivered(&self, state: &State) -> bool {
+        let fits = |issued: &Issued| secrets::too_large(&self.resource, &issued.token).is_none();
         let next = |owner: Owner| secrets::next_token(self.token.as_ref(), &self.resource, &owner, state);
-        Owner::of(&self.resource).is_some_and(|owner| next(owner).is_none())
+        state.active_token().is_none_or(fits) && Owner::of(&self.resource).is_some_and(|owner| next(owner).is_none())
+    }
+
+    /// What the next write of this Secret starts from.
+    pub fn basis(&self, target: Target) -> Basis {
+        let secret = match target {
+            Target::State => &self.state,
+            Target::Token => &self.token,
+        };
+        let version = secret.as_ref().and_then(|secret| secret.metadata.resource_version.clone());
+        Basis { generation: self.resource.metadata.generation, version }
     }
 
     /// The state as the API server has it; none when there is none that is ours and can be read.

@@ -12,7 +12,7 @@ use crate::schedule::retry::{Delays, FailedCall, retry_at};
 use crate::schedule::{Deadline, Life};
 use crate::state::{Attempt, Brought, Held, Issued, Outcome, State};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How far the issuer's clock may be from ours before it is worth telling.
@@ -20,6 +20,8 @@ const LARGEST_SKEW_SECONDS: i64 = 30;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Between two attempts at a write: the API server is asked often, it is ours.
 const WRITE_RETRY: Delays = Delays { first: Duration::from_millis(250), longest: Duration::from_secs(5) };
+/// The same of a write that is refused as it stands. No event tells that a rule was lifted.
+const REFUSED_WRITE_RETRY: Delays = Delays { first: Duration::from_secs(1), longest: MINUTE };
 
 /// What the process knows of one resource.
 #[derive(Clone, Debug)]
@@ -50,6 +52,10 @@ pub struct Memory {
     pub upkeep_failing: Option<Failing>,
     /// Writes that failed, until one of the same Secret succeeds.
     pub unwritten: BTreeMap<Target, Unwritten>,
+    /// When this process wrote each Secret.
+    written: BTreeMap<Target, Moment>,
+    /// The Secrets that were immutable as soon as they were written.
+    sealed: BTreeSet<Target>,
     /// Since when this process acts, as its last pass knew it.
     acting_since: Option<Moment>,
     /// The bucket of calls.
@@ -165,6 +171,17 @@ pub struct Unwritten {
     pub count: u32,
     /// No attempt before this.
     pub not_before: Moment,
+    /// What the write started from that is refused as it stands; none for one that may succeed by itself.
+    pub refused: Option<Basis>,
+}
+
+/// What a write starts from: once it changes, a refusal says nothing about the next one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basis {
+    /// Of the resource.
+    pub generation: Option<i64>,
+    /// The resourceVersion of the Secret; none where there is none yet.
+    pub version: Option<String>,
 }
 
 /// What a failure is judged by.
@@ -197,6 +214,8 @@ impl Memory {
             failing: None,
             upkeep_failing: None,
             unwritten: BTreeMap::new(),
+            written: BTreeMap::new(),
+            sealed: BTreeSet::new(),
             acting_since: None,
             governor: Bucket::new(CALLS, now),
             repairs: Bucket::new(REPAIRS, now),
@@ -381,18 +400,55 @@ impl Memory {
         }
     }
 
-    /// Takes note of a write that the API server did not take.
+    /// Takes note of a write that the API server did not take, and may take later.
     pub fn write_failed(&mut self, target: Target, detail: String, now: Moment, spread: u64) {
-        let before = self.unwritten.remove(&target);
-        let (detail, before) = before.map_or((detail, 0), |before| (before.detail, before.count));
-        let count = before + 1;
-        let not_before = now + WRITE_RETRY.after(count, spread);
-        self.unwritten.insert(target, Unwritten { detail, count, not_before });
+        self.unwritten(target, Unwritten { detail, count: 1, not_before: now, refused: None }, spread);
     }
 
-    /// The row of failed writes of this Secret, if it is not to be tried again yet.
-    pub fn put_off(&self, target: Target, now: Moment) -> Option<&Unwritten> {
-        self.unwritten.get(&target).filter(|unwritten| unwritten.not_before > now)
+    /// Takes note of a write that the API server refuses as it stands.
+    pub fn write_refused(&mut self, target: Target, detail: String, basis: Basis, now: Moment, spread: u64) {
+        self.unwritten(target, Unwritten { detail, count: 1, not_before: now, refused: Some(basis) }, spread);
+    }
+
+    fn unwritten(&mut self, target: Target, failed: Unwritten, spread: u64) {
+        let retry = if failed.refused.is_some() { REFUSED_WRITE_RETRY } else { WRITE_RETRY };
+        let same = self.unwritten.remove(&target).filter(|before| before.refused == failed.refused);
+        let (detail, before) = same.map_or((failed.detail, 0), |before| (before.detail, before.count));
+        let count = before + 1;
+        let not_before = failed.not_before + retry.after(count, spread);
+        self.unwritten.insert(target, Unwritten { detail, count, not_before, ..failed });
+    }
+
+    /// The row of failed writes of this Secret, if what starts from `basis` is not to be tried yet.
+    pub fn put_off(&self, target: Target, basis: &Basis, now: Moment) -> Option<&Unwritten> {
+        let is_same = |unwritten: &&Unwritten| unwritten.refused.as_ref().is_none_or(|refused| refused == basis);
+        self.unwritten.get(&target).filter(|unwritten| unwritten.not_before > now).filter(is_same)
+    }
+
+    /// Takes note of a write that was taken; the Secret may have been made immutable on its way.
+    pub fn wrote(&mut self, target: Target, is_immutable: bool, now: Moment) {
+        self.unwritten.remove(&target);
+        self.written.insert(target, now);
+        self.seal(target, is_immutable);
+    }
+
+    /// Takes note of how a Secret was found: what turned immutable so soon after it was written was not made so by hand.
+    pub fn found(&mut self, target: Target, is_immutable: bool, now: Moment) {
+        let is_fresh = self.written.get(&target).is_some_and(|written| now < *written + MINUTE);
+        self.seal(target, is_immutable && (is_fresh || self.sealed.contains(&target)));
+    }
+
+    fn seal(&mut self, target: Target, is_sealed: bool) {
+        if is_sealed {
+            self.sealed.insert(target)
+        } else {
+            self.sealed.remove(&target)
+        };
+    }
+
+    /// True of a Secret that something makes immutable as soon as it is written.
+    pub fn is_sealed(&self, target: Target) -> bool {
+        self.sealed.contains(&target)
     }
 
     /// Takes note of since when this process acts: while another one did, it may have said something else.

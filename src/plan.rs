@@ -1,16 +1,20 @@
 //! Decides the next step for one resource from facts alone. It reads as the specification: one check a line, in order.
 
 use crate::api::IssuerSpec;
+use crate::credentials::{Credentials, SessionCredentials};
 use crate::facts::Observed;
 use crate::issuer::{Answer, Ask, Cause, Failure, FailureKind};
-use crate::memory::{Memory, Target};
+use crate::memory::{Memory, Target, Unwritten};
 use crate::moment::{Moment, Now};
-use crate::reason::Finding;
+use crate::reason::{Finding, Reason};
+use crate::redacted::Redacted;
 use crate::schedule::retry::Delays;
 use crate::secrets::{self, Owner, Write};
 use crate::state::{Attempt, Held, Issued, Outcome, State, Unreadable, Version};
 use crate::verdict;
 use application::Application;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
 use question::{Question, Side};
 use repair::Repair;
 use session::Session;
@@ -145,33 +149,23 @@ pub fn plan(observed: &Observed, memory: &Memory, now: Now) -> Plan {
         let delay = REFUSED_RETRY.after(memory.refused_reads, observed.spread());
         return Plan::wait(Some(now.mono + delay), vec![verdict::read_failed(detail)]);
     }
-    if let Some(finding) = state_obstacle(observed, &owner) {
+    let desk = Desk { observed, memory, now, owner, issuer };
+    if let Some(finding) = desk.state_obstacle() {
         return Plan::stop(finding);
     }
-    if let Some(unwritten) = memory.put_off(Target::State, now.mono) {
+    if let Some(unwritten) = desk.put_off(Target::State) {
         return Plan::wait(Some(unwritten.not_before), vec![verdict::write_failed(unwritten)]);
     }
-    let desk = Desk { observed, memory, now, owner, issuer };
     if let Some(plan) = desk.record() {
         return plan;
     }
     match desk.repair() {
         Repair::Now(step) => Plan::now(*step),
-        Repair::Never(finding) if desk.holds_pair() => desk.ask(Delivery::InTrouble).meanwhile(None, finding),
-        Repair::Never(finding) => Plan::stop(finding),
+        // No call brings a token that nobody could read; but a session is lost if it is not extended while it lives.
+        Repair::Blocked(at, finding) if desk.holds_pair() => desk.ask(Delivery::InTrouble).meanwhile(at, finding),
+        Repair::Blocked(at, finding) => Plan::wait(at, vec![finding]),
         Repair::Later(at, finding) => desk.ask(Delivery::InTrouble).meanwhile(Some(at), finding),
         Repair::Nothing => desk.ask(Delivery::InOrder),
-    }
-}
-
-fn state_obstacle(observed: &Observed, owner: &Owner) -> Option<Finding> {
-    let secret = observed.state.as_ref();
-    if let Some(finding) = secrets::obstacle(owner, secret) {
-        return Some(finding);
-    }
-    match secrets::read_state(secret?) {
-        Err(Unreadable::TooNew(format)) => Some(verdict::state_too_new(&observed.resource.state_secret_name(), format)),
-        _ => None,
     }
 }
 
@@ -216,6 +210,47 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
+    fn state_obstacle(&self) -> Option<Finding> {
+        let secret = self.observed.state.as_ref()?;
+        if let Some(finding) = self.obstacle(Target::State, secret) {
+            return Some(finding);
+        }
+        match secrets::read_state(secret) {
+            Err(Unreadable::TooNew(format)) => Some(verdict::state_too_new(&secret.name_any(), format)),
+            _ => None,
+        }
+    }
+
+    /// Why no token can be brought into the token Secret, whichever it would be: that of `state`, or one like those that
+    /// the credentials tell of.
+    fn token_obstacle(&self, state: Option<&State>) -> Option<Finding> {
+        let secret = self.observed.token.as_ref();
+        let obstacle = secret.and_then(|secret| self.obstacle(Target::Token, secret));
+        let known = || state.and_then(State::active_token).map(|issued| issued.token.clone());
+        let too_large = |token: Redacted| secrets::too_large(&self.observed.resource, &token);
+        obstacle.or_else(|| known().or_else(|| self.given_token()).and_then(too_large))
+    }
+
+    fn obstacle(&self, target: Target, secret: &Secret) -> Option<Finding> {
+        let finding = self.owner.obstacle(secret)?;
+        let is_sealed = finding.reason == Reason::SecretImmutable && self.memory.is_sealed(target);
+        Some(if is_sealed { verdict::sealed(&secret.name_any()) } else { finding })
+    }
+
+    /// A token that the credentials Secret holds.
+    fn given_token(&self) -> Option<Redacted> {
+        let secret = self.observed.credentials.as_ref();
+        match self.issuer {
+            IssuerSpec::Application(spec) => Credentials::read(&spec.credentials, secret).ok()?.old_token,
+            IssuerSpec::Session(spec) => Some(SessionCredentials::read(&spec.credentials, secret).pair?.token),
+        }
+    }
+
+    /// The row of failed writes of this Secret, if it is not to be tried again yet.
+    fn put_off(&self, target: Target) -> Option<&Unwritten> {
+        self.memory.put_off(target, &self.observed.basis(target), self.now.mono)
+    }
+
     /// An answer in hand comes before everything else, also where its token cannot be delivered yet.
     fn record(&self) -> Option<Plan> {
         let held = self.memory.held.as_ref()?;
@@ -236,8 +271,8 @@ impl Desk<'_> {
 
     /// None when that is there already.
     fn write_state(&self, state: State) -> Option<StateWrite> {
-        let name = self.observed.resource.state_secret_name();
-        let write = secrets::next_state(self.observed.state.as_ref(), &name, &self.owner, &state)?;
+        let state = self.list_written(state);
+        let write = secrets::next_state(self.observed.state.as_ref(), &self.observed.resource, &self.owner, &state)?;
         Some(StateWrite { state: Box::new(state), write })
     }
 
@@ -268,9 +303,7 @@ impl Desk<'_> {
 
     /// Is there a cause to ask the issuer?
     fn ask(&self, delivery: Delivery) -> Plan {
-        if let Some(finding) = secrets::obstacle(&self.owner, self.observed.token.as_ref())
-            && !self.holds_pair()
-        {
+        if let Some(finding) = self.token_obstacle(self.known_state().as_ref()).filter(|_| !self.holds_pair()) {
             return Plan::stop(finding);
         }
         if self.observed.resource.spec.suspend {

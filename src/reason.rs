@@ -99,10 +99,14 @@ reasons! {
     LoginRefused: Stall,
     /// A Secret of the wanted name belongs to somebody else.
     SecretNotOwned: Stall,
+    /// The API server refuses a write as it stands: a policy, a webhook, a quota or its own limits.
+    WriteRefused: Stall,
     /// A Secret that we write is marked immutable.
     SecretImmutable: Stall,
     /// A Secret that we write exists with a type other than Opaque.
     SecretWrongType: Stall,
+    /// The token Secret would be larger than a Secret may be.
+    SecretTooLarge: Stall,
     /// The state Secret was written by a newer version of the operator.
     StateTooNew: Stall,
     /// The spec uses a field that this version does not implement.

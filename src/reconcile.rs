@@ -1,7 +1,7 @@
 //! One pass over one resource: observe, plan, apply, until there is nothing to do now; then status, and when to wake.
 
 use crate::api::SyniverseToken;
-use crate::apply::{self, Turn, Wrote};
+use crate::apply::{self, Turn, Unwelcome, Wrote};
 use crate::context::Context;
 use crate::facts::Observed;
 use crate::fleet::ObjectName;
@@ -119,7 +119,7 @@ impl Running<'_> {
         let detail = format!(
             "Secrets {token} and {state} change faster than they can be written: find out who else writes them"
         );
-        self.failed_write(Target::State, detail);
+        self.failed_write(Target::State, Unwelcome { detail, is_refused: false });
         let until = self.memory.unwritten.get(&Target::State).map(|unwritten| unwritten.not_before);
         Ok(Some(Rest { findings: Vec::new(), until }))
     }
@@ -141,10 +141,14 @@ impl Running<'_> {
         Ok(if self.announce(announcement).await? { Proceeded::On } else { Proceeded::Gone })
     }
 
-    fn failed_write(&mut self, target: Target, detail: String) {
+    fn failed_write(&mut self, target: Target, Unwelcome { detail, is_refused }: Unwelcome) {
         let (now, spread) = (self.now().mono, self.observed.spread());
-        self.memory.write_failed(target, detail.clone(), now, spread);
-        self.deeds.push(Deed::FailedWrite(detail));
+        self.deeds.push(Deed::FailedWrite(detail.clone()));
+        if is_refused {
+            self.memory.write_refused(target, detail, self.observed.basis(target), now, spread);
+        } else {
+            self.memory.write_failed(target, detail, now, spread);
+        }
     }
 
     /// One step; false when the resource is gone.
@@ -187,6 +191,10 @@ impl Running<'_> {
 
     /// What was read is remembered, unless this process knows something newer of the same state.
     fn remember(&mut self) {
+        let now = self.now().mono;
+        for (target, secret) in [(Target::State, &self.observed.state), (Target::Token, &self.observed.token)] {
+            secret.iter().for_each(|secret| self.memory.found(target, secret.immutable == Some(true), now));
+        }
         let Some(stored) = self.observed.stored_state() else { return };
         if self.memory.state.as_ref().is_some_and(|known| known.is_newer_than(&stored)) {
             return;
@@ -247,9 +255,10 @@ impl Running<'_> {
     async fn put(&mut self, write: &Write, then: impl FnOnce(&mut Self, Secret)) -> Result<bool, ObserveError> {
         let is_state = write.secret().name_any() == self.observed.resource.state_secret_name();
         let target = if is_state { Target::State } else { Target::Token };
-        match apply::write(self.context, &self.observed.resource, write).await {
+        match apply::write(self.context, &self.observed, write).await {
             Wrote::Done(secret) => {
-                self.memory.unwritten.remove(&target);
+                let now = self.now().mono;
+                self.memory.wrote(target, secret.immutable == Some(true), now);
                 then(self, *secret);
             }
             Wrote::Gone => return Ok(false),
@@ -257,9 +266,7 @@ impl Running<'_> {
                 self.observed = observe(self.context, Arc::clone(&self.observed.resource), self.memory).await?;
                 self.remember();
             }
-            Wrote::Failed(detail) => {
-                self.failed_write(target, detail);
-            }
+            Wrote::Failed(unwelcome) => self.failed_write(target, unwelcome),
         }
         Ok(true)
     }

@@ -16,6 +16,8 @@ use tokio::sync::mpsc;
 
 /// Events that may wait to be sent; more are dropped, with a log line: no pass ever waits for an Event.
 const QUEUE: usize = 256;
+/// The most that the API server takes as the note of an Event, in bytes.
+const LONGEST_NOTE: usize = 1024;
 /// Below this Syniverse's specification does not promise a validity.
 const SHORTEST_PROMISED: Duration = Duration::from_secs(900);
 
@@ -40,7 +42,7 @@ impl Reporter {
             let event = Event {
                 type_,
                 reason: finding.reason.to_string(),
-                note: Some(finding.message),
+                note: Some(note(finding.message)),
                 action: "Refresh".to_owned(),
                 secondary: None,
             };
@@ -50,6 +52,11 @@ impl Reporter {
             }
         }
     }
+}
+
+fn note(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(LONGEST_NOTE));
+    message
 }
 
 async fn send(client: kube::Client, mut queue: mpsc::Receiver<(Event, k8s_openapi::api::core::v1::ObjectReference)>) {

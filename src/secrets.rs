@@ -1,97 +1,26 @@
 //! What the two Secrets are to look like: whose they are, and the next version of each, or none when nothing changes.
 
-use crate::api::{ADOPT_ANNOTATION as ADOPT, DeletionPolicy, EXPIRATION_TIME_KEY, SyniverseToken};
+use crate::api::{EXPIRATION_TIME_KEY, SyniverseToken};
 use crate::fingerprint::fingerprint;
-use crate::reason::{Finding, Reason};
 use crate::redacted::Redacted;
-use crate::state::{Inputs, Issued, State, Unreadable, Written};
+use crate::state::{Inputs, Issued, State, Unreadable};
+use content::{Content, EXPIRATION_TIME, FINGERPRINT, ISSUE_TIME};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Resource, ResourceExt};
-use std::collections::{BTreeMap, BTreeSet};
+use kube::ResourceExt;
+use owner::annotation;
 
-/// Marks a Secret that we created under the policy Retain: only such a one gets an owner when the policy changes.
-const CREATED_BY: &str = "syniverse.dev/created-by";
-/// The fingerprint of the token in a token Secret.
-const FINGERPRINT: &str = "syniverse.dev/fingerprint";
-/// When that token was issued, RFC 3339.
-const ISSUE_TIME: &str = "syniverse.dev/issue-time";
-/// When it expires, RFC 3339; absent when never.
-const EXPIRATION_TIME: &str = "syniverse.dev/expiration-time";
+mod content;
+mod echo;
+mod owner;
+
+pub use content::{present_names, rfc3339, shown_expiry, too_large, wanted_names};
+pub use echo::repeats;
+pub use owner::{OPERATOR, Owner, in_our_name};
+
 /// The data key of a state Secret.
 const STATE_KEY: &str = "state.json";
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// Our name, as label value, field manager and Event source.
-pub const OPERATOR: &str = "syniverse-token-operator";
-/// Expiries of the same token that differ by less than this many seconds are the same.
-const SAME_EXPIRY_SECONDS: i64 = 30;
-
-/// The resource that a Secret belongs to.
-#[derive(Clone, Debug)]
-pub struct Owner {
-    name: String,
-    reference: OwnerReference,
-    retain: bool,
-}
-
-impl Owner {
-    /// The owner that `resource` is; none when it has no UID, which only an object never stored lacks.
-    pub fn of(resource: &SyniverseToken) -> Option<Self> {
-        let reference = OwnerReference { block_owner_deletion: None, ..resource.controller_owner_ref(&())? };
-        let retain = resource.spec.deletion_policy == DeletionPolicy::Retain;
-        Some(Self { name: resource.name_any(), reference, retain })
-    }
-
-    /// True when we created this Secret, or its maker consents to our writing it.
-    pub fn may_write(&self, secret: &Secret) -> bool {
-        match controller_of(secret) {
-            Some(controller) => controller.uid == self.reference.uid,
-            None => self.is_adopted(secret),
-        }
-    }
-
-    /// True when a resource of our kind and name controls it that was deleted before we were made.
-    fn is_of_a_former_life(&self, secret: &Secret) -> bool {
-        controller_of(secret).is_some_and(|controller| {
-            controller.uid != self.reference.uid
-                && controller.kind == self.reference.kind
-                && controller.name == self.reference.name
-                && controller.api_version.split('/').next() == self.reference.api_version.split('/').next()
-        })
-    }
-
-    fn is_adopted(&self, secret: &Secret) -> bool {
-        annotation(secret, ADOPT) == Some(&self.name)
-    }
-
-    /// Marks as ours what we created; what was only lent to us keeps its owner.
-    fn mark(&self, secret: &mut Secret, created: bool) {
-        let created = created || controller_of(secret).is_some() || annotation(secret, CREATED_BY).is_some();
-        if !created {
-            return;
-        }
-        let owners = secret.owner_references_mut();
-        owners.retain(|owner| owner.uid != self.reference.uid);
-        if self.retain {
-            secret.annotations_mut().insert(ADOPT.to_owned(), self.name.clone());
-            secret.annotations_mut().insert(CREATED_BY.to_owned(), self.name.clone());
-        } else {
-            owners.push(self.reference.clone());
-            secret.annotations_mut().remove(ADOPT);
-            secret.annotations_mut().remove(CREATED_BY);
-        }
-    }
-}
-
-fn controller_of(secret: &Secret) -> Option<&OwnerReference> {
-    secret.owner_references().iter().find(|owner| owner.controller == Some(true))
-}
-
-fn annotation<'a>(secret: &'a Secret, name: &str) -> Option<&'a String> {
-    secret.annotations().get(name)
-}
 
 /// A write that brings a Secret to what it is to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,53 +29,16 @@ pub enum Write {
     Create(Secret),
     /// PUT of the object read, its resourceVersion included.
     Replace(Secret),
+    /// The same with another owner. Only for a resource that lives: the garbage collector deletes what belongs to a dead one.
+    TakeOver(Secret),
 }
 
 impl Write {
     /// The Secret as it is to be.
     pub fn secret(&self) -> &Secret {
         match self {
-            Self::Create(secret) | Self::Replace(secret) => secret,
+            Self::Create(secret) | Self::Replace(secret) | Self::TakeOver(secret) => secret,
         }
-    }
-}
-
-/// Why `secret` must be left alone, if it must.
-pub fn obstacle(owner: &Owner, secret: Option<&Secret>) -> Option<Finding> {
-    let secret = secret?;
-    let name = secret.name_any();
-    if owner.is_of_a_former_life(secret) {
-        let message =
-            format!("Secret {name} belongs to a former SyniverseToken of this name: waiting until it is collected");
-        return Some(Finding::new(Reason::Pending, message));
-    }
-    if !owner.may_write(secret) {
-        return Some(Finding::new(Reason::SecretNotOwned, not_owned(&name, owner, secret)));
-    }
-    if secret.immutable == Some(true) {
-        let message =
-            format!("Secret {name} is immutable: delete it, or make a SyniverseToken whose Secrets have other names");
-        return Some(Finding::new(Reason::SecretImmutable, message));
-    }
-    let kind = secret.type_.as_deref().unwrap_or("Opaque");
-    (kind != "Opaque").then(|| {
-        let message = format!("Secret {name} has the type {kind}, not Opaque: delete it, or make a SyniverseToken whose Secrets have other names");
-        Finding::new(Reason::SecretWrongType, message)
-    })
-}
-
-fn not_owned(name: &str, owner: &Owner, secret: &Secret) -> String {
-    match controller_of(secret) {
-        Some(other) => {
-            format!(
-                "Secret {name} belongs to {} {}: delete it there, or make a SyniverseToken whose Secrets have other names",
-                other.kind, other.name
-            )
-        }
-        None => format!(
-            "Secret {name} exists and is not ours: delete it, or consent with the annotation {ADOPT}: {}",
-            owner.name
-        ),
     }
 }
 
@@ -160,10 +52,14 @@ pub fn read_state(secret: &Secret) -> Result<State, Unreadable> {
 }
 
 /// The state Secret that holds `state`; none when the one read already does.
-pub fn next_state(read: Option<&Secret>, name: &str, owner: &Owner, state: &State) -> Option<Write> {
-    next(read, name, owner, |secret| {
+///
+/// It has the labels of the token Secret: rules of a cluster about labels are about all Secrets. It has none of its
+/// annotations: some make others copy a Secret, and this one must not be copied.
+pub fn next_state(read: Option<&Secret>, resource: &SyniverseToken, owner: &Owner, state: &State) -> Option<Write> {
+    next(read, &resource.state_secret_name(), owner, |secret| {
         let data = secret.data.get_or_insert_default();
         data.insert(STATE_KEY.to_owned(), ByteString(state.to_bytes()));
+        content::replace(secret.labels_mut(), resource.secret_labels().clone(), &state.written.labels);
     })
 }
 
@@ -181,126 +77,23 @@ fn next(read: Option<&Secret>, name: &str, owner: &Owner, fill: impl FnOnce(&mut
         ..Secret::default()
     });
     owner.mark(&mut secret, read.is_none());
-    secret.labels_mut().insert(MANAGED_BY.to_owned(), OPERATOR.to_owned());
     fill(&mut secret);
     drop_empty(&mut secret);
     match read {
         None => Some(Write::Create(secret)),
-        Some(read) if *read != secret => Some(Write::Replace(secret)),
-        Some(_) => None,
+        Some(read) if *read == secret => None,
+        Some(read) if read.owner_references() != secret.owner_references() => Some(Write::TakeOver(secret)),
+        Some(_) => Some(Write::Replace(secret)),
     }
 }
 
 /// An empty map and an absent one are the same to the API server: written as absent, so that they compare equal.
 fn drop_empty(secret: &mut Secret) {
     let metadata = &mut secret.metadata;
+    metadata.labels.take_if(|labels| labels.is_empty());
     metadata.annotations.take_if(|annotations| annotations.is_empty());
     metadata.owner_references.take_if(|owners| owners.is_empty());
     secret.data.take_if(|data| data.is_empty());
-}
-
-/// The names of all that the spec wants in the token Secret for the active token of `state`.
-pub fn wanted_names(resource: &SyniverseToken, issued: &Issued) -> Written {
-    Content::of(resource, issued, None).names()
-}
-
-/// The names of all that is in `secret` now.
-pub fn present_names(secret: Option<&Secret>) -> Written {
-    let Some(secret) = secret else { return Written::default() };
-    Written {
-        keys: secret.data.as_ref().map(names).unwrap_or_default(),
-        labels: names(secret.labels()),
-        annotations: names(secret.annotations()),
-    }
-}
-
-fn names<V>(map: &BTreeMap<String, V>) -> BTreeSet<String> {
-    map.keys().cloned().collect()
-}
-
-/// All that we put into a token Secret beside the marks of ownership.
-struct Content {
-    data: BTreeMap<String, ByteString>,
-    labels: BTreeMap<String, String>,
-    annotations: BTreeMap<String, String>,
-}
-
-impl Content {
-    fn of(resource: &SyniverseToken, issued: &Issued, read: Option<&Secret>) -> Self {
-        let spec = resource.spec.secret.as_ref();
-        // Data changes only with the token: the expiry in it is the one the token was born with.
-        let born_to_expire = issued.first_expiration_time.map(rfc3339);
-        let mut data = BTreeMap::from([(resource.spec.key().to_owned(), bytes(issued.token.expose()))]);
-        data.extend(born_to_expire.as_deref().map(|time| (EXPIRATION_TIME_KEY.to_owned(), bytes(time))));
-        for (key, template) in spec.iter().flat_map(|spec| &spec.template) {
-            let text = render(template, issued.token.expose(), born_to_expire.as_deref().unwrap_or_default());
-            data.insert(key.clone(), bytes(&text));
-        }
-        let mut annotations = spec.map(|spec| spec.annotations.clone()).unwrap_or_default();
-        annotations.extend(times(issued, read));
-        Self { data, labels: spec.map(|spec| spec.labels.clone()).unwrap_or_default(), annotations }
-    }
-
-    fn names(&self) -> Written {
-        Written { keys: names(&self.data), labels: names(&self.labels), annotations: names(&self.annotations) }
-    }
-
-    /// Replaces what we wrote before by what is wanted now; what others put there stays.
-    fn put(self, secret: &mut Secret, written: &Written) {
-        replace(secret.data.get_or_insert_default(), self.data, &written.keys);
-        replace(secret.labels_mut(), self.labels, &written.labels);
-        replace(secret.annotations_mut(), self.annotations, &written.annotations);
-    }
-}
-
-fn replace<V>(all: &mut BTreeMap<String, V>, wanted: BTreeMap<String, V>, written: &BTreeSet<String>) {
-    all.retain(|name, _| wanted.contains_key(name) || !written.contains(name));
-    all.extend(wanted);
-}
-
-/// The annotations about the token. A correction of the same token's expiry by less than 30 s is not worth a write.
-fn times(issued: &Issued, read: Option<&Secret>) -> Vec<(String, String)> {
-    let name = fingerprint(&issued.token);
-    let shown = read.filter(|read| annotation(read, FINGERPRINT) == Some(&name));
-    let shown = shown.and_then(|read| annotation(read, EXPIRATION_TIME)).and_then(|text| text.parse().ok());
-    let expires = issued.expiration_time.map(|time| shown_expiry(time, shown));
-    let expires = expires.map(|time| (EXPIRATION_TIME.to_owned(), rfc3339(time)));
-    let always = [(FINGERPRINT.to_owned(), name), (ISSUE_TIME.to_owned(), rfc3339(issued.issue_time))];
-    always.into_iter().chain(expires).collect()
-}
-
-/// `shown` for as long as the same token's true expiry is within 30 s of it.
-pub fn shown_expiry(expires: Timestamp, shown: Option<Timestamp>) -> Timestamp {
-    let near = |shown: &Timestamp| (expires.as_second() - shown.as_second()).abs() < SAME_EXPIRY_SECONDS;
-    shown.filter(near).unwrap_or(expires)
-}
-
-/// RFC 3339 in UTC, whole seconds.
-pub fn rfc3339(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-fn bytes(text: &str) -> ByteString {
-    ByteString(text.as_bytes().to_vec())
-}
-
-/// Replaces `$(token)` and `$(expirationTime)`, and nothing else, in one pass: what comes out is not read again.
-fn render(template: &str, token: &str, expiration_time: &str) -> String {
-    let mut out = String::with_capacity(template.len() + token.len());
-    let mut rest = template;
-    while let Some(at) = rest.find("$(") {
-        let (before, from) = rest.split_at(at);
-        out.push_str(before);
-        let (replacement, length) = match from {
-            from if from.starts_with("$(token)") => (token, "$(token)".len()),
-            from if from.starts_with("$(expirationTime)") => (expiration_time, "$(expirationTime)".len()),
-            from => (&from[..2], 2),
-        };
-        out.push_str(replacement);
-        rest = &from[length..];
-    }
-    out.push_str(rest);
-    out
 }
 
 /// The text that a token Secret holds under `key`, if any.

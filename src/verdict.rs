@@ -59,7 +59,22 @@ pub fn suspended() -> Finding {
 
 /// The API server does not take a write.
 pub fn write_failed(unwritten: &Unwritten) -> Finding {
-    Finding::new(Reason::WriteFailed, unwritten.detail.clone())
+    match unwritten.refused {
+        None => Finding::new(Reason::WriteFailed, unwritten.detail.clone()),
+        Some(_) => {
+            let message = format!("{}: change the spec, or the rule that refuses it", unwritten.detail);
+            Finding::new(Reason::WriteRefused, message)
+        }
+    }
+}
+
+/// Something makes a Secret immutable again and again.
+pub fn sealed(secret: &str) -> Finding {
+    let message = format!(
+        "Secret {secret} was made immutable as soon as it was written: find the policy, webhook or controller that does so \
+         and exempt this Secret, then delete it"
+    );
+    Finding::new(Reason::SecretImmutable, message)
 }
 
 /// Somebody else keeps changing what we write.

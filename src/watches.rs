@@ -1,6 +1,6 @@
 //! What is watched: the resources in full, and the Secrets by their metadata.
 
-use crate::api::SyniverseToken;
+use crate::api::{REFRESH_ANNOTATION, SyniverseToken};
 use crate::connection::WATCH;
 use crate::context::Context;
 use crate::error::said_of_watch;
@@ -47,7 +47,7 @@ pub fn knock(context: &Context, door: &Door, name: ObjectName) {
     let _ = door.unbounded_send(ObjectRef::new(&name.name).within(&name.namespace));
 }
 
-/// The resources that have something new to say: a changed spec, annotation or UID. Errors are logged and dropped, so
+/// The resources that have something new to say: a changed spec, refresh annotation or UID. Errors are logged and dropped, so
 /// that no watch ever holds up the others.
 pub fn resources(
     context: Arc<Context>,
@@ -98,10 +98,12 @@ fn once_listed() -> impl FnMut(watcher::Result<Event<SyniverseToken>>) -> Iter<I
     }
 }
 
-/// Nobody here reads these, and they are most of what a resource weighs.
+/// Of what others write about a resource only the refresh annotation is read here, as far as it counts: the rest is most of
+/// what a resource weighs.
 fn prune(resource: &mut SyniverseToken) {
-    resource.metadata.managed_fields = None;
-    resource.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+    let refresh = resource.refresh().map(|wish| [(REFRESH_ANNOTATION.to_owned(), wish)].into());
+    let metadata = &mut resource.metadata;
+    (metadata.managed_fields, metadata.labels, metadata.annotations) = (None, None, refresh);
 }
 
 /// What of a resource makes a pass when it changes.
@@ -109,7 +111,7 @@ pub fn newness(resource: &SyniverseToken) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     resource.metadata.uid.hash(&mut hasher);
     predicates::generation(resource).hash(&mut hasher);
-    predicates::annotations(resource).hash(&mut hasher);
+    resource.refresh().hash(&mut hasher);
     Some(hasher.finish())
 }
 

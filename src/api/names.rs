@@ -1,6 +1,7 @@
 //! The names that follow from a resource: its Secrets, the Secrets it reads, its annotations.
 
 use super::{ApplicationSpec, DEFAULT_KEY, SyniverseToken, SyniverseTokenSpec};
+use std::collections::BTreeMap;
 
 /// What the name of a state Secret ends with; no token Secret may be called so.
 pub const STATE_SECRET_SUFFIX: &str = "-syniverse-state";
@@ -8,8 +9,14 @@ pub const STATE_SECRET_SUFFIX: &str = "-syniverse-state";
 /// On a Secret: the name of the SyniverseToken that may take it over.
 pub const ADOPT_ANNOTATION: &str = "syniverse.dev/adopt";
 
-/// On a SyniverseToken: a value not seen before asks for a refresh now.
+/// On a SyniverseToken: a value not seen before asks for a refresh now. Its first [`REFRESH_LENGTH`] characters count.
 pub const REFRESH_ANNOTATION: &str = "syniverse.dev/refresh";
+
+/// So many characters of the refresh annotation are read: it is kept in memory, in the state and in the status.
+pub const REFRESH_LENGTH: usize = 256;
+
+/// Without labels, for a resource that names none.
+static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
 
 impl SyniverseToken {
     /// The name of the token Secret; empty only for an object that has no name itself.
@@ -21,6 +28,17 @@ impl SyniverseToken {
     /// The name of the state Secret.
     pub fn state_secret_name(&self) -> String {
         format!("{}{STATE_SECRET_SUFFIX}", self.own_name())
+    }
+
+    /// The labels that the spec wants on both Secrets.
+    pub fn secret_labels(&self) -> &BTreeMap<String, String> {
+        self.spec.secret.as_ref().map_or(&NO_LABELS, |secret| &secret.labels)
+    }
+
+    /// The refresh annotation, as far as it counts.
+    pub fn refresh(&self) -> Option<String> {
+        let wish = self.metadata.annotations.as_ref()?.get(REFRESH_ANNOTATION)?;
+        Some(wish.chars().take(REFRESH_LENGTH).collect())
     }
 
     /// The names of the Secrets that credentials are read from, each once.

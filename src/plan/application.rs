@@ -32,8 +32,7 @@ impl<'a> Application<'a> {
     /// A lost state, as far as the token Secret still tells it.
     pub(super) fn state_in_token_secret(&self) -> Option<State> {
         let desk = self.desk;
-        let token =
-            desk.observed.token.as_ref().filter(|token| secrets::obstacle(&desk.owner, Some(token)).is_none())?;
+        let token = desk.observed.token.as_ref().filter(|token| desk.owner.obstacle(token).is_none())?;
         let empty = desk.empty_state();
         let (id, inputs) = (self.id(&empty), self.inputs(&empty.salt));
         secrets::restore(token, desk.observed.resource.spec.key(), empty, id, inputs)

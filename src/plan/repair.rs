@@ -18,8 +18,8 @@ pub(super) enum Repair {
     /// Somebody else keeps changing what we write, or the API server does not take it: not before then. Asking the issuer
     /// does not wait for it.
     Later(Moment, Finding),
-    /// One of them must be left alone.
-    Never(Finding),
+    /// One of them must be left alone, until then or until something changes: what is asked for could not be delivered.
+    Blocked(Option<Moment>, Finding),
 }
 
 impl Desk<'_> {
@@ -27,7 +27,7 @@ impl Desk<'_> {
         let Some(state) = self.known_state().or_else(|| self.state_in_token_secret()) else { return Repair::Nothing };
         match (self.repair_state(&state), self.repair_token(&state)) {
             (Repair::Nothing, token) => token,
-            (Repair::Later(..), Repair::Now(step)) => Repair::Now(step),
+            (Repair::Later(..), token @ (Repair::Now(_) | Repair::Blocked(..))) => token,
             (state, _) => state,
         }
     }
@@ -50,13 +50,15 @@ impl Desk<'_> {
 
     fn repair_token(&self, state: &State) -> Repair {
         let token = self.observed.token.as_ref();
-        if let Some(finding) = secrets::obstacle(&self.owner, token) {
-            return Repair::Never(finding);
+        if let Some(finding) = self.token_obstacle(Some(state)) {
+            return Repair::Blocked(None, finding);
         }
         let is_new = self.memory.delivered != self.observed.delivery(state);
         let write = secrets::next_token(token, &self.observed.resource, &self.owner, state);
-        if let Some(unwritten) = self.memory.put_off(Target::Token, self.now.mono).filter(|_| write.is_some()) {
-            return Repair::Later(unwritten.not_before, verdict::write_failed(unwritten));
+        if let Some(unwritten) = self.put_off(Target::Token).filter(|_| write.is_some()) {
+            let (at, finding) = (unwritten.not_before, verdict::write_failed(unwritten));
+            let is_refused = unwritten.refused.is_some();
+            return if is_refused { Repair::Blocked(Some(at), finding) } else { Repair::Later(at, finding) };
         }
         match write {
             Some(write) if is_new => Repair::Now(Box::new(Step::WriteToken(write))),
@@ -81,18 +83,16 @@ impl Desk<'_> {
         Repair::Later(at, verdict::contested(&write.secret().name_any()))
     }
 
-    /// Before we write a name into the token Secret, the state says that it is ours.
-    fn list_written(&self, state: State) -> State {
-        let wanted = state.active_token().map(|issued| secrets::wanted_names(&self.observed.resource, issued));
-        let covered = wanted.is_none_or(|wanted| state.written.covers(&wanted));
-        if covered { state } else { self.list_written_anew(state) }
+    /// Before we write a name into one of the Secrets, the state says that it is ours.
+    pub(super) fn list_written(&self, state: State) -> State {
+        let wanted = secrets::wanted_names(&self.observed.resource, state.active_token());
+        if state.written.covers(&wanted) { state } else { self.list_written_anew(state) }
     }
 
     /// As the state is written anyway, names that are no longer there stop being ours.
     pub(super) fn list_written_anew(&self, mut state: State) -> State {
-        let Some(issued) = state.active_token() else { return state };
-        let wanted = secrets::wanted_names(&self.observed.resource, issued);
-        let present = secrets::present_names(self.observed.token.as_ref());
+        let wanted = secrets::wanted_names(&self.observed.resource, state.active_token());
+        let present = secrets::present_names(self.observed.token.as_ref(), self.observed.state.as_ref());
         state.written = state.written.still_in(&present).and(&wanted);
         state
     }

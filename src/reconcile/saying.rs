@@ -9,8 +9,8 @@ use crate::moment::Moment;
 use crate::pass::{Deed, NewToken, Pass};
 use crate::reason::Finding;
 use crate::schedule::retry::Delays;
+use crate::secrets::in_our_name;
 use crate::status::{Standing, status};
-use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,7 +119,7 @@ impl Running<'_> {
     async fn put_status(&self, on: &SyniverseToken, status: &SyniverseTokenStatus) -> kube::Result<SyniverseToken> {
         let api: Api<SyniverseToken> = self.context.api(on);
         let wanted = SyniverseToken { status: Some(status.clone()), ..on.clone() };
-        api.replace_status(&on.name_any(), &PostParams::default(), &wanted).await
+        api.replace_status(&on.name_any(), &in_our_name(), &wanted).await
     }
 
     /// `status` is what the API server has in this version. A second write of this pass begins with that.

@@ -1,9 +1,9 @@
-//! What we wrote into the token Secret, so that what the spec drops is removed and what others put there stays.
+//! What we wrote into the two Secrets, so that what the spec drops is removed and what others put there stays.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The names of what we put into the token Secret.
+/// The names of what we put into the token Secret, and of the labels that we put on both.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     /// Data keys.

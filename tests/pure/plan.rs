@@ -642,6 +642,78 @@ fn a_token_secret_that_cannot_be_written_holds_up_neither_its_state_nor_the_next
 }
 
 #[test]
+fn a_write_that_is_refused_as_it_stands_stalls_and_no_call_is_made_until_it_is_taken() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let call = cluster.call(now(540.0));
+    cluster.receive(&call, now(540.0), "second", 600);
+    refuse(&mut cluster, Target::Token, 540.0);
+    let (until, reasons) = cluster.rest(now(540.0));
+    assert_eq!(reasons, [Reason::WriteRefused]);
+    assert!(until.is_some_and(|until| until > now(540.0).mono));
+    // Its end, and long after it.
+    for at in [1200.0, 5000.0] {
+        refuse(&mut cluster, Target::Token, at);
+        assert_eq!(cluster.rest(now(at)).1, [Reason::WriteRefused]);
+    }
+    cluster.call(now(5100.0));
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("second"), "it is written before anybody is asked");
+}
+
+#[test]
+fn a_refused_write_is_tried_ever_less_often_up_to_a_minute_and_at_once_when_something_changes() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.respec(json!({"secret": {"labels": {"team": "a"}}}));
+    let mut delays = Vec::new();
+    for _ in 0..12 {
+        refuse(&mut cluster, Target::State, 1.0);
+        delays.push(cluster.rest(now(1.0)).0.unwrap().until(now(1.0).mono));
+    }
+    assert!(delays[0] <= Duration::from_millis(1250) && delays[11] <= Duration::from_secs(60), "{delays:?}");
+    assert!(delays[11] >= Duration::from_secs(45) && delays[..6].is_sorted(), "{delays:?}");
+    cluster.respec(json!({"secret": {"labels": {"team": "b"}}}));
+    cluster.rest(now(1.0));
+    assert_eq!(cluster.steps, ["state", "token"]);
+}
+
+fn refuse(cluster: &mut Cluster, target: Target, seconds: f64) {
+    let basis = cluster.observed.basis(target);
+    cluster.memory.write_refused(target, "denied".into(), basis, now(seconds).mono, 1);
+}
+
+#[test]
+fn what_is_immutable_as_soon_as_it_is_written_is_told_from_what_somebody_has_made_immutable() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.observed.token.as_mut().unwrap().immutable = Some(true);
+    let told = |cluster: &mut Cluster| cluster.settle(now(1.0)).findings[0].message.clone();
+    assert!(told(&mut cluster).contains("is immutable: delete it"));
+    for written in [100.0, 200.0] {
+        cluster.memory.wrote(Target::Token, false, now(written).mono);
+        cluster.memory.found(Target::Token, true, now(written + 1.0).mono);
+        assert!(told(&mut cluster).contains("as soon as it was written"), "{}", told(&mut cluster));
+        // It stays so for as long as it is that Secret.
+        cluster.memory.found(Target::Token, true, now(written + 90.0).mono);
+        assert!(told(&mut cluster).contains("as soon as it was written"));
+        cluster.memory.found(Target::Token, false, now(written + 91.0).mono);
+        assert!(told(&mut cluster).contains("is immutable: delete it"));
+    }
+    cluster.memory.wrote(Target::Token, true, now(300.0).mono);
+    assert!(told(&mut cluster).contains("as soon as it was written"));
+}
+
+#[test]
+fn of_the_refresh_annotation_the_first_256_characters_count() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.look();
+    cluster.annotate(REFRESH, &"é".repeat(100_000));
+    cluster.answer(now(1.0), "first", 599);
+    assert_eq!(cluster.state().refresh, Some("é".repeat(256)));
+    cluster.annotate(REFRESH, &"é".repeat(300));
+    cluster.rest(now(2.0));
+    cluster.annotate(REFRESH, &"é".repeat(200));
+    cluster.call(now(2.0));
+}
+
+#[test]
 fn a_changed_key_takes_the_old_one_away_in_the_same_write() {
     let mut cluster = Cluster::with_token(json!({"secret": {"template": {"header": "Bearer $(token)"}}}));
     assert_eq!(cluster.token("header").as_deref(), Some("Bearer first"));

@@ -153,15 +153,14 @@ fn a_token_secret_that_holds_something_else_is_not_ready() {
 }
 
 #[test]
-fn secrets_of_a_former_resource_of_this_name_do_not_count() {
+fn secrets_of_a_former_resource_of_this_name_count_as_ours() {
     let mut cluster = Cluster::with_token(json!({}));
     let resource = std::sync::Arc::make_mut(&mut cluster.observed.resource);
     (resource.metadata.uid, resource.status) = (Some("uid-2".into()), None);
     cluster.restart(now(1.0));
     let said = said(&mut cluster, now(1.0));
-    assert_eq!(conditions(&said)[2], "Ready=False Pending");
-    assert_eq!(conditions(&said)[1], "Stalled=False Pending");
-    assert_eq!((said.fingerprint, said.expiration_time), (None, None));
+    assert_eq!(conditions(&said)[2], "Ready=True Issued");
+    assert!(said.fingerprint.is_some());
 }
 
 #[test]
