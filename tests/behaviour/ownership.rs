@@ -2,7 +2,9 @@
 
 use crate::support::*;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::{ObjectMeta, PostParams};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::{Value, json};
 
@@ -105,6 +107,7 @@ async fn an_adopted_secret_has_no_owner_under_either_policy() {
         stage.until_ready(NAME).await;
         let secret = stage.secret(NAME).await;
         assert_eq!((secret.owner_references(), annotation(&secret, "syniverse.dev/adopt")), (&[][..], Some(NAME)));
+        assert_eq!(annotation(&secret, "syniverse.dev/created-by"), None);
     }
 }
 
@@ -118,6 +121,20 @@ async fn an_immutable_secret_stalls_the_resource_while_its_token_lives() {
     assert_eq!((stage.secret(NAME).await, stage.calls()), (secret, 1));
     stage.delete_secret(NAME).await;
     assert!(!is_stalled(&stage.until(NAME, "Ready", |resource| ready_reason(resource) == "Issued").await));
+}
+
+#[tokio::test]
+async fn a_secret_that_is_made_immutable_whenever_it_is_written_is_told_so() {
+    let stage = Stage::open().await;
+    stage.issued("1h").await;
+    for _ in 0..2 {
+        stage.change_secret(NAME, json!({"immutable": true})).await;
+        let says = |resource: &_| ready_message(resource).contains("as soon as it was written");
+        assert!(is_stalled(&stage.until(NAME, "why", says).await));
+        stage.delete_secret(NAME).await;
+        stage.until(NAME, "Issued", |resource| ready_reason(resource) == "Issued").await;
+    }
+    assert_eq!(stage.calls(), 1);
 }
 
 #[tokio::test]
@@ -187,7 +204,7 @@ async fn switching_the_policy_changes_only_who_owns_the_secrets() {
         stage.change(NAME, json!({"spec": {"deletionPolicy": policy}})).await;
         for name in [NAME, STATE] {
             let secret = stage.until_secret(name, policy, |secret| secret.owner_references().len() == owners).await;
-            assert_eq!(annotation(&secret, "syniverse.dev/adopt"), (owners == 0).then_some(NAME));
+            assert_eq!(annotation(&secret, "syniverse.dev/adopt"), Some(NAME));
         }
     }
     assert_eq!((stage.secret(NAME).await.data, stage.calls()), (data, 1));
@@ -209,4 +226,171 @@ async fn a_refresh_annotation_present_at_creation_counts_as_handled_where_a_stat
     stage.until_ready(NAME).await;
     stage.until_noticed(NAME).await;
     assert_eq!(stage.calls(), 1);
+}
+
+/// What is left of both Secrets in a backup: no owner, or one that is gone.
+async fn restore(stage: &Stage, backup: &[Secret], with_owners: bool) {
+    for secret in backup {
+        let mut restored = secret.clone();
+        restored.metadata.resource_version = None;
+        restored.metadata.uid = None;
+        if !with_owners {
+            restored.metadata.owner_references = None;
+        }
+        stage.secrets.create(&PostParams::default(), &restored).await.unwrap();
+    }
+}
+
+fn uids(secret: &Secret) -> Vec<&str> {
+    secret.owner_references().iter().map(|owner| owner.uid.as_str()).collect()
+}
+
+/// The restored Secrets are ours at once, nobody is asked for that, and they go with the resource as before.
+async fn until_taken_over(stage: &Stage, policy: &str, backup: &[Secret], calls: usize) {
+    let uid = stage.until_ready(NAME).await.uid().unwrap();
+    let owners: Vec<&str> = if policy == "Delete" { vec![&uid] } else { Vec::new() };
+    for secret in backup {
+        let name = secret.name_any();
+        let now = stage.until_secret(&name, "taken over", |secret| uids(secret) == owners).await;
+        assert_eq!(now.data, secret.data, "{name}");
+    }
+    // A garbage collector that decided before would have acted by then.
+    collect_garbage(stage).await;
+    stage.until_ready(NAME).await;
+    assert_eq!(stage.calls(), calls + 1, "one call, for the other resource");
+    stage.delete(NAME).await;
+    match policy {
+        "Delete" => {
+            until_gone(stage, NAME).await;
+            until_gone(stage, STATE).await;
+        }
+        _ => {
+            collect_garbage(stage).await;
+            assert_eq!(stage.secret(NAME).await.data, backup[0].data);
+        }
+    }
+}
+
+async fn restored(policy: &str, with_owners: bool) {
+    let stage = Stage::open().await;
+    let mut spec = stage.spec("1h");
+    spec["deletionPolicy"] = json!(policy);
+    stage.apply(NAME, spec.clone()).await;
+    stage.until_ready(NAME).await;
+    let backup = [stage.secret(NAME).await, stage.secret(STATE).await];
+    stage.delete(NAME).await;
+    if policy == "Delete" {
+        until_gone(&stage, NAME).await;
+        until_gone(&stage, STATE).await;
+    } else {
+        stage.delete_secret(NAME).await;
+        stage.delete_secret(STATE).await;
+    }
+    let calls = stage.calls();
+    if with_owners {
+        // The other order loses to a garbage collector that is quick.
+        stage
+            .apply(NAME, {
+                spec["suspend"] = json!(true);
+                spec.clone()
+            })
+            .await;
+        stage.until_reason(NAME, "Suspended").await;
+        restore(&stage, &backup, true).await;
+        stage.change(NAME, json!({"spec": {"suspend": false}})).await;
+    } else {
+        restore(&stage, &backup, false).await;
+        stage.apply(NAME, spec).await;
+    }
+    until_taken_over(&stage, policy, &backup, calls).await;
+}
+
+#[tokio::test]
+async fn secrets_restored_without_owners_go_on_at_once() {
+    restored("Delete", false).await;
+    restored("Retain", false).await;
+}
+
+#[tokio::test]
+async fn secrets_restored_with_the_owner_of_a_former_life_go_on_at_once() {
+    restored("Delete", true).await;
+}
+
+#[tokio::test]
+async fn secrets_left_by_an_orphaning_deletion_are_taken_over_and_go_with_the_next_resource() {
+    for policy in ["Delete", "Retain"] {
+        let stage = Stage::open().await;
+        let mut spec = stage.spec("1h");
+        spec["deletionPolicy"] = json!(policy);
+        stage.apply(NAME, spec.clone()).await;
+        stage.until_ready(NAME).await;
+        stage.kubectl(&["delete", "syniversetoken", NAME, "--cascade=orphan"]).await;
+        let left = [stage.secret(NAME).await, stage.secret(STATE).await];
+        assert_eq!(left.iter().map(|secret| secret.owner_references().len()).sum::<usize>(), 0);
+        collect_garbage(&stage).await;
+        let calls = stage.calls();
+        stage.apply(NAME, spec).await;
+        until_taken_over(&stage, policy, &left, calls).await;
+    }
+}
+
+#[tokio::test]
+async fn a_resource_deleted_and_made_anew_at_once_carries_on_or_begins_anew_but_is_ready() {
+    let stage = Stage::open().await;
+    for _ in 0..5 {
+        stage.issued("1h").await;
+        stage.delete(NAME).await;
+        let resource = stage.issued("1h").await;
+        let uid = resource.uid().unwrap();
+        for name in [NAME, STATE] {
+            stage.until_secret(name, "ours", |secret| uids(secret) == [uid.as_str()]).await;
+        }
+        // Who is ready now stays so: nothing is collected behind our back.
+        let other = format!("other-{}", &uid[..8]);
+        stage.apply(&other, stage.spec("1h")).await;
+        stage.until_ready(&other).await;
+        stage.delete(&other).await;
+        until_gone(&stage, &other).await;
+        assert!(is_ready(&stage.until_ready(NAME).await));
+        assert_eq!(uids(&stage.secret(STATE).await), [uid.as_str()]);
+    }
+}
+
+#[tokio::test]
+async fn labels_of_the_spec_go_to_both_secrets_and_leave_both() {
+    let stage = Stage::open().await;
+    let mut spec = stage.spec("1h");
+    spec["secret"] = json!({"labels": {"team": "a"}});
+    stage.apply(NAME, spec).await;
+    stage.until_ready(NAME).await;
+    for (labels, team) in [(json!({"team": "b"}), Some("b")), (json!(null), None)] {
+        stage.change(NAME, json!({"spec": {"secret": {"labels": labels}}})).await;
+        for name in [NAME, STATE] {
+            let follows = |secret: &Secret| secret.labels().get("team").map(String::as_str) == team;
+            stage.until_secret(name, "its labels", follows).await;
+        }
+    }
+    assert_eq!(stage.calls(), 1);
+}
+
+#[tokio::test]
+async fn everything_is_written_in_our_name() {
+    let stage = Stage::open().await;
+    let resource = stage.issued("1h").await;
+    let ours = |fields: Option<Vec<_>>| -> Vec<String> {
+        fields.unwrap().into_iter().filter_map(|entry: ManagedFieldsEntry| entry.manager).collect()
+    };
+    for name in [NAME, STATE] {
+        let secret = stage.secret(name).await;
+        assert_eq!(ours(secret.metadata.managed_fields), ["syniverse-token-operator"], "{name}");
+    }
+    assert_eq!(ours(resource.metadata.managed_fields), ["test", "syniverse-token-operator"]);
+    let client = stage.cluster.client().await.unwrap();
+    let events: Api<Event> = Api::namespaced(client, stage.namespace.name());
+    let sent = async || {
+        let events = events.list(&ListParams::default()).await.unwrap().items;
+        events.into_iter().find(|event| event.reason.as_deref() == Some("Issued"))
+    };
+    let event = harness::wait_for("an Event", PATIENCE, sent).await.unwrap();
+    assert_eq!(ours(event.metadata.managed_fields), ["syniverse-token-operator"]);
 }

@@ -147,7 +147,7 @@ async fn failed_writes(stage: &Stage) {
     cast(stage, "refused").await;
     stage.kubectl(&["create", "quota", "none", "--hard=count/secrets=1"]).await;
     stage.apply("refused", spec_of(stage, "refused", "1h")).await;
-    stage.until_reason("refused", "WriteFailed").await;
+    stage.until_reason("refused", "WriteRefused").await;
 }
 
 async fn until_said(stage: &Stage, name: &str, says: &str) {
