@@ -2,7 +2,7 @@
 
 use crate::files::generated;
 use crate::helm::{Helm, Objects};
-use crate::release::RELEASE;
+use crate::release::{RELEASE, Release};
 use crate::support::*;
 use kube::ResourceExt;
 use serde_json::json;
@@ -73,6 +73,35 @@ async fn the_api_server_takes_the_manifests_and_the_policy_follows_the_namespace
             json!({"apiVersion": "v1", "kind": "List", "items": free.collect::<Vec<_>>()}).to_string()
         });
     assert!(taken.is_ok(), "{}", taken.unwrap_err());
+}
+
+#[tokio::test]
+async fn a_lent_secret_in_a_release_of_helm_is_not_fought_over() {
+    const LENT: &str = r#"apiVersion: v1
+kind: Secret
+metadata:
+  name: messaging
+  labels: {app.kubernetes.io/managed-by: "{{ .Release.Service }}"}
+  annotations: {syniverse.dev/adopt: messaging}
+"#;
+    let stage = Stage::open().await;
+    let release = Release::planned(&stage.cluster, stage.namespace.name());
+    let chart = release.path("lent");
+    fs::create_dir_all(chart.join("templates")).unwrap();
+    fs::write(chart.join("Chart.yaml"), "apiVersion: v2\nname: lent\nversion: 1.0.0\n").unwrap();
+    fs::write(chart.join("templates/secret.yaml"), LENT).unwrap();
+    let chart = chart.display().to_string();
+    release.helm(&["install", "lent", &chart]).await;
+    stage.issued("1h").await;
+    let filled = stage.secret(NAME).await;
+    assert!(text(&filled, "accessToken").is_some());
+    // No --force-conflicts: had the operator taken a field that Helm applies, this would fail.
+    release.helm(&["upgrade", "lent", &chart]).await;
+    stage.until_noticed(STATE).await;
+    let upgraded = stage.secret(NAME).await;
+    assert_eq!((&upgraded.data, upgraded.labels()), (&filled.data, filled.labels()));
+    assert_eq!(upgraded.labels()["app.kubernetes.io/managed-by"], "Helm");
+    assert_eq!(stage.calls(), 1);
 }
 
 #[tokio::test]

@@ -136,6 +136,17 @@ async fn the_policy_is_never_in_the_operators_own_way() {
     stage.delete(NAME).await;
     stage.apply(NAME, stage.spec("1h")).await;
     stage.until_secret(NAME, "owned anew", |secret| !secret.owner_references().is_empty()).await;
+    // As a backup leaves them: without an owner, and with that of a former life.
+    let of_a_former_life = json!([{"apiVersion": "syniverse.dev/v1alpha1", "kind": "SyniverseToken", "name": NAME,
+        "uid": "00000000-0000-0000-0000-000000000000", "controller": true}]);
+    for owners in [json!(null), of_a_former_life] {
+        for secret in [NAME, STATE] {
+            stage.change_secret(secret, json!({"metadata": {"ownerReferences": owners}})).await;
+            let uid = stage.tokens.get(NAME).await.unwrap().uid().unwrap();
+            let is_ours = |secret: &Secret| secret.owner_references().iter().any(|owner| owner.uid == uid);
+            stage.until_secret(secret, "taken over", is_ours).await;
+        }
+    }
 
     stage.put_secret("lent", &[("mine", "kept")]).await;
     stage.change_secret("lent", json!({"metadata": {"annotations": {"syniverse.dev/adopt": "borrower"}}})).await;

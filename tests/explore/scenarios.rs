@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use issuer_simulator::fault::{Action, FailBody, Fault, Stage as When};
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +45,10 @@ scenarios![
     retained_and_made_anew,
     deleted_in_call,
     deleted_and_made_anew,
+    orphaned_and_made_anew,
+    restored_without_owners,
+    restored_with_former_owners,
+    restored_while_down,
     state_deleted,
     state_deleted_while_down,
     state_labelled_in_call,
@@ -85,6 +89,8 @@ scenarios![
     session_retained_and_made_anew,
     session_deleted_in_call,
     session_deleted_and_made_anew,
+    session_restored_without_owners,
+    session_restored_with_former_owners,
     session_issuer_down,
     session_issuer_down_briefly,
     session_api_server_down,
@@ -242,6 +248,57 @@ async fn deleted_and_made_anew(stage: &Arc<Stage>) {
     stage.user("makes it anew", false);
     stage.put_resource(json!({}));
     stage.pause(5.0).await;
+}
+
+/// The owner references go with the resource.
+async fn orphaned_and_made_anew(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.user("deletes the resource and orphans its Secrets", false);
+    stage.delete(resource());
+    for name in [NAME, STATE] {
+        stage.put_secret(name, json!({"metadata": {"ownerReferences": null}}));
+    }
+    stage.pause(2.0).await;
+    stage.user("makes it anew", false);
+    stage.put_resource(json!({}));
+    stage.pause(5.0).await;
+}
+
+async fn restored_without_owners(stage: &Arc<Stage>) {
+    settled(stage).await;
+    let backup = lost(stage).await;
+    stage.restore(&backup, false);
+    stage.pause(1.0).await;
+    stage.put_resource(json!({}));
+    stage.pause(5.0).await;
+}
+
+async fn restored_with_former_owners(stage: &Arc<Stage>) {
+    settled(stage).await;
+    let backup = lost(stage).await;
+    stage.restore(&backup, true);
+    stage.put_resource(json!({}));
+    stage.pause(5.0).await;
+}
+
+async fn restored_while_down(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.stop("A").await;
+    let backup = lost(stage).await;
+    stage.restore(&backup, false);
+    stage.put_resource(json!({}));
+    stage.start("A");
+    stage.pause(5.0).await;
+}
+
+/// The resource is deleted with its Secrets; a while later they come back as they were then.
+pub(crate) async fn lost(stage: &Arc<Stage>) -> Vec<Value> {
+    let backup = stage.back_up();
+    stage.user("deletes the resource", false);
+    stage.delete(resource());
+    stage.pause(2.0).await;
+    stage.user("restores what a backup holds", true);
+    backup
 }
 
 async fn state_deleted(stage: &Arc<Stage>) {

@@ -1,7 +1,7 @@
 //! The scenarios of sessions: a pair lives for 20 s and is extended after about 13.
 
 use crate::judge::What;
-use crate::scenarios::asked;
+use crate::scenarios::{asked, lost};
 use crate::stage::{Given, NAME, OTHER_USER, PASSWORD, SESSION_CREDENTIALS, STATE, Stage, USER, resource, secret};
 use issuer_simulator::fault::{Action, FailBody, Fault, Stage as When};
 use jiff::SignedDuration;
@@ -274,6 +274,23 @@ pub(crate) async fn session_deleted_and_made_anew(stage: &Arc<Stage>) {
     stage.delete(resource());
     stage.pause(0.1).await;
     stage.user("makes it anew", true);
+    stage.put_session(json!({}));
+    stage.pause(5.0).await;
+}
+
+pub(crate) async fn session_restored_without_owners(stage: &Arc<Stage>) {
+    settled(stage, &[PAIR, LOGIN]).await;
+    let backup = lost(stage).await;
+    stage.restore(&backup, false);
+    stage.pause(1.0).await;
+    stage.put_session(json!({}));
+    stage.pause(5.0).await;
+}
+
+pub(crate) async fn session_restored_with_former_owners(stage: &Arc<Stage>) {
+    settled(stage, &[PAIR, LOGIN]).await;
+    let backup = lost(stage).await;
+    stage.restore(&backup, true);
     stage.put_session(json!({}));
     stage.pause(5.0).await;
 }

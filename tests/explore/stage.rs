@@ -276,9 +276,33 @@ impl Stage {
         assert!(reply.code < 300, "a user's write was refused: {}", reply.body);
     }
 
+    /// Both Secrets as they are now.
+    pub(crate) fn back_up(&self) -> Vec<Value> {
+        let inside = self.world.inside();
+        [NAME, STATE].iter().filter_map(|name| inside.api.get(&secret(name)).cloned()).collect()
+    }
+
+    /// Makes Secrets from a backup: without owners, or with those they had, which a garbage collector finds a little later.
+    pub(crate) fn restore(self: &Arc<Self>, backup: &[Value], with_owners: bool) {
+        for secret in backup {
+            let mut secret = secret.clone();
+            let name = secret["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let kept = ["name", "labels", "annotations"].into_iter().chain(with_owners.then_some("ownerReferences"));
+            let kept: Vec<_> = kept.collect();
+            let metadata = secret["metadata"].as_object_mut().unwrap();
+            metadata.retain(|field, _| kept.contains(&field.as_str()));
+            self.put(self::secret(&name), secret, json!({}));
+        }
+        self.collect_later();
+    }
+
     /// Deletes an object and, a little later, what it owns.
     pub(crate) fn delete(self: &Arc<Self>, key: Key) {
         self.world.by_hand(Verb::Delete, key, Value::Null);
+        self.collect_later();
+    }
+
+    fn collect_later(self: &Arc<Self>) {
         let world = Arc::clone(&self.world);
         tokio::spawn(async move {
             sleep(COLLECTION).await;

@@ -21,6 +21,8 @@ pub(crate) struct Exchanges {
     announced: HashMap<String, Timestamp>,
     /// How the last use of each pair went, by its token.
     uses: HashMap<String, Use>,
+    /// The same of states that are gone, by their salts.
+    lost: HashMap<String, HashMap<String, Use>>,
     /// The pairs that the issuer has said to be over.
     ended: HashSet<String>,
     /// The user name changed, and nobody has logged in since.
@@ -55,12 +57,10 @@ impl Exchanges {
                 dead.for_each(|last| last.outcome = Outcome::Failed);
             }
             What::User { deed, .. } if deed.contains("wall clock") => self.clock_set = Some(entry.at),
-            What::Changed(change) => match entry.role {
+            What::Changed(_) => match entry.role {
                 Some(Role::State) => {
                     return self.state_changed(part, process, facts.state, entry.state().flatten(), entry.at);
                 }
-                // A life begins anew, and with it the right to try what was pasted.
-                Some(Role::Resource) if change.is.is_none() => self.uses.clear(),
                 Some(Role::Credentials) => self.credentials_change(facts, &entry.content, entry.at),
                 _ => {}
             },
@@ -85,9 +85,11 @@ impl Exchanges {
         is: Option<&Stored>,
         at: Timestamp,
     ) -> Vec<String> {
-        // What was tried is forgotten with the state.
-        if is.is_none() {
-            self.uses.clear();
+        // What was tried is forgotten with the state, and known again once that comes back from a backup.
+        match (was, is) {
+            (Some(was), None) => drop(self.lost.insert(was.salt.clone(), std::mem::take(&mut self.uses))),
+            (None, Some(is)) => self.uses.extend(self.lost.remove(&is.salt).into_iter().flatten()),
+            _ => {}
         }
         let token = |state: &Stored| state.session.as_ref().map(|pair| pair.token.clone());
         let [before, after] = [was, is].map(|state| state.and_then(token));
