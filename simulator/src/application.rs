@@ -86,11 +86,13 @@ impl Application {
         if switches.unknown_old_token == UnknownOldToken::Reject && !self.has_had(asked.old_token) {
             return Err(Reply::application_failure(500, "Unable to find the old token"));
         }
-        if let Some(kept) = self.tokens.last().filter(|token| still_given(token, switches, now)) {
+        let kept = self.tokens.last().filter(|token| still_given(token, switches, now) && !switches.always_new);
+        if let Some(kept) = kept {
             let seconds = reported_seconds(kept, switches, now);
             return Ok(granted(kept.value.clone(), seconds));
         }
         self.validity = (asked.validity > 0).then(|| SignedDuration::from_secs(asked.validity));
+        self.supersede(now);
         let fresh = self.issue(now, mint);
         let seconds = if asked.validity == 0 { NEVER_SECONDS } else { asked.validity };
         Ok(granted(fresh, seconds))
@@ -98,10 +100,15 @@ impl Application {
 
     /// A human presses Re-Generate: the live token dies at once, its successor has the validity asked for last.
     pub(crate) fn regenerate(&mut self, now: Timestamp, mint: &mut Mint) -> String {
+        self.supersede(now);
+        self.issue(now, mint)
+    }
+
+    /// Ends the live token, if there is one, for the sake of the next.
+    fn supersede(&mut self, now: Timestamp) {
         if let Some(killed) = self.tokens.last_mut().filter(|token| token.is_live(now)) {
             killed.superseded = Some(now);
         }
-        self.issue(now, mint)
     }
 
     /// Ends the live token at `now`, as if its time were over.

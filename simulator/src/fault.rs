@@ -115,6 +115,12 @@ pub enum Action {
         /// Length of the whole body in bytes.
         bytes: usize,
     },
+    /// The honest answer, compressed although nobody asked for that.
+    Encode(Encoding),
+    /// The honest answer after the byte order mark of UTF-8.
+    ByteOrderMark,
+    /// The honest answer with another HTTP status.
+    Status(u16),
     /// A redirect instead of the issuer's answer.
     Redirect {
         /// HTTP status: 301, 302, 303, 307 or 308.
@@ -147,6 +153,20 @@ pub enum FailBody {
     Text(String),
 }
 
+/// What a gateway makes of an answer that it compresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Encoding {
+    /// `gzip`.
+    Gzip,
+    /// `deflate` as RFC 9110 means it: in the form of zlib.
+    Deflate,
+    /// `deflate` as some write it: without that form.
+    RawDeflate,
+    /// `br`.
+    Brotli,
+}
+
 /// How `validityTime` is written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -155,6 +175,8 @@ pub enum Form {
     Float,
     /// A numeric string: `"60"`.
     Text,
+    /// In milliseconds: a thousand times too large.
+    Millis,
     /// Not there at all.
     Absent,
     /// This value instead of the true one: null, 0, a negative number, `i64::MAX`.
@@ -211,6 +233,9 @@ impl Action {
             Self::Delay { .. }
             | Self::Truncate
             | Self::Pad { .. }
+            | Self::Encode(_)
+            | Self::ByteOrderMark
+            | Self::Status(_)
             | Self::ValidityTime(_)
             | Self::TokenField(_)
             | Self::Stale => true,
@@ -228,6 +253,9 @@ impl Action {
                 reply = Reply::empty(*status).with_header("location", location);
             }
             Self::Pad { bytes } => reply.body = reply.body.padded(*bytes),
+            Self::Encode(encoding) => reply = reply.encoded(*encoding),
+            Self::ByteOrderMark => reply.body = reply.body.marked(),
+            Self::Status(status) => reply.status = *status,
             Self::ValidityTime(form) => reply.write_validity(form),
             Self::TokenField(token) => reply.write_token(token.as_deref()),
             Self::Stale if before.is_some() => reply.write_token(before),

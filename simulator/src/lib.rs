@@ -3,6 +3,7 @@
 //! ```text
 //! pure     journal   calls and tokens, what happened and when
 //!          fault     which calls go wrong, and how        reply    an answer that faults can edit
+//!          encoding  an answer that a gateway compresses
 //!          application, session                           the two APIs, one owner each
 //!          switches  how the issuers behave                 request  what a call says
 //!          model     all owners, switches and faults: receive -> answer -> end, the instant is an argument
@@ -15,6 +16,7 @@
 pub mod analysis;
 pub mod application;
 mod control;
+mod encoding;
 pub mod fault;
 mod issuers;
 pub mod journal;

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::fault::Form;
+use crate::encoding;
+use crate::fault::{Encoding, Form};
 
 /// One HTTP answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +29,13 @@ pub enum Body {
         content_type: &'static str,
         /// The text.
         text: String,
+    },
+    /// What is no text.
+    Bytes {
+        /// Value of the Content-Type header.
+        content_type: &'static str,
+        /// The bytes.
+        bytes: Vec<u8>,
     },
 }
 
@@ -63,6 +71,13 @@ impl Reply {
         self
     }
 
+    /// The same answer, compressed.
+    pub(crate) fn encoded(self, encoding: Encoding) -> Self {
+        let (content_type, bytes) = self.body.rendered().unwrap_or_default();
+        let body = Body::Bytes { content_type, bytes: encoding::encoded(&bytes, encoding) };
+        Self { body, ..self }.with_header("content-encoding", encoding.name())
+    }
+
     /// Writes `validityTime` in another form; a failure is left as it is.
     pub(crate) fn write_validity(&mut self, form: &Form) {
         let Some(fields) = self.token_fields() else { return };
@@ -71,6 +86,7 @@ impl Reply {
             Form::Absent => None,
             Form::Float => Some(json!(seconds as f64)),
             Form::Text => Some(json!(seconds.to_string())),
+            Form::Millis => Some(json!(seconds.saturating_mul(1000))),
             Form::Value(value) => Some(value.clone()),
         };
         set(fields, "validityTime", written);
@@ -99,20 +115,27 @@ fn set(fields: &mut Map<String, Value>, name: &str, value: Option<Value>) {
 }
 
 impl Body {
-    /// Content type and text; none for an empty body.
-    pub fn rendered(&self) -> Option<(&'static str, String)> {
+    /// Content type and bytes; none for an empty body.
+    pub fn rendered(&self) -> Option<(&'static str, Vec<u8>)> {
         match self {
             Self::Empty => None,
-            Self::Json(value) => Some(("application/json", value.to_string())),
-            Self::Text { content_type, text } => Some((content_type, text.clone())),
+            Self::Json(value) => Some(("application/json", value.to_string().into_bytes())),
+            Self::Text { content_type, text } => Some((content_type, text.clone().into_bytes())),
+            Self::Bytes { content_type, bytes } => Some((content_type, bytes.clone())),
         }
     }
 
-    /// The same body, followed by spaces up to `bytes`.
-    pub(crate) fn padded(&self, bytes: usize) -> Self {
-        let (content_type, text) = self.rendered().unwrap_or(("text/plain", String::new()));
-        let padding = " ".repeat(bytes.saturating_sub(text.len()));
-        Self::Text { content_type, text: text + &padding }
+    /// The same body, followed by spaces up to `length` bytes.
+    pub(crate) fn padded(&self, length: usize) -> Self {
+        let (content_type, mut bytes) = self.rendered().unwrap_or(("text/plain", Vec::new()));
+        bytes.resize(length.max(bytes.len()), b' ');
+        Self::Bytes { content_type, bytes }
+    }
+
+    /// The same body after the byte order mark of UTF-8.
+    pub(crate) fn marked(&self) -> Self {
+        let (content_type, bytes) = self.rendered().unwrap_or(("text/plain", Vec::new()));
+        Self::Bytes { content_type, bytes: ["\u{feff}".as_bytes(), &bytes].concat() }
     }
 
     /// The failure envelope of the application API.

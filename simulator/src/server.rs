@@ -147,16 +147,16 @@ fn date(issuers: &Issuers) -> String {
 
 /// Makes bytes of a reply. A fault may name a status or header that HTTP cannot carry: that is answered with 500.
 fn response(reply: &Reply, date: &str, truncated: bool) -> Response<Payload> {
-    let (content_type, text) = reply.body.rendered().unwrap_or_default();
-    let mut builder = Response::builder().status(reply.status).header(DATE, date).header(CONTENT_LENGTH, text.len());
+    let (content_type, bytes) = reply.body.rendered().unwrap_or_default();
+    let mut builder = Response::builder().status(reply.status).header(DATE, date).header(CONTENT_LENGTH, bytes.len());
     if !content_type.is_empty() {
         builder = builder.header(CONTENT_TYPE, content_type);
     }
     for (name, value) in &reply.headers {
         builder = builder.header(*name, value);
     }
-    let sent = if truncated { text.len() / 2 } else { text.len() };
-    let payload = Payload { rest: Some(Bytes::from(text).slice(..sent)), breaks_off: truncated, flushed: false };
+    let sent = if truncated { bytes.len() / 2 } else { bytes.len() };
+    let payload = Payload { rest: Some(Bytes::from(bytes).slice(..sent)), breaks_off: truncated, flushed: false };
     builder.body(payload).unwrap_or_else(|_| {
         let mut refused = Response::new(Payload { rest: None, breaks_off: false, flushed: false });
         *refused.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;

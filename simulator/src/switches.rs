@@ -11,6 +11,8 @@ pub struct Switches {
     pub rounding: Rounding,
     /// How an old token is met that the application never had.
     pub unknown_old_token: UnknownOldToken,
+    /// Each refresh makes a new token, as some other issuers do; the one before is dead at that instant.
+    pub always_new: bool,
     /// For how long after its end an application's token still comes back, in milliseconds; it is dead all the same.
     pub linger_millis: u64,
     /// Seconds added to the remaining time reported for an existing token.
@@ -26,6 +28,7 @@ impl Default for Switches {
         Self {
             rounding: Rounding::Down,
             unknown_old_token: UnknownOldToken::Accept,
+            always_new: false,
             linger_millis: 0,
             jump_seconds: 0,
             date_skew_seconds: 0,

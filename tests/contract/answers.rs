@@ -1,7 +1,7 @@
 //! Answers that give a token.
 
 use crate::stage::*;
-use issuer_simulator::fault::{Action, Fault, Form};
+use issuer_simulator::fault::{Action, Encoding, Fault, Form};
 use issuer_simulator::model::Life;
 use jiff::Timestamp;
 use serde_json::json;
@@ -65,6 +65,24 @@ async fn every_form_of_the_remaining_time_is_read() {
     ] {
         issuer.fault(Fault::once(Action::ValidityTime(form.clone())));
         assert_eq!(refresh(&issuer).await.unwrap().lifetime, expected, "{form:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_read_however_a_gateway_packs_it() {
+    for action in [
+        Action::Encode(Encoding::Gzip),
+        Action::Encode(Encoding::Deflate),
+        Action::Encode(Encoding::RawDeflate),
+        Action::ByteOrderMark,
+        Action::Status(201),
+        Action::Status(203),
+    ] {
+        let issuer = issuer().await;
+        issuer.fault(Fault::once(action.clone()));
+        let answer = refresh(&issuer).await.unwrap();
+        assert_eq!(answer.token.expose(), issuer.journal().tokens.last().unwrap().value, "{action:?}");
+        assert_eq!(answer.lifetime, Lifetime::Seconds(VALIDITY_SECONDS), "{action:?}");
     }
 }
 

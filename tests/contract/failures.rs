@@ -1,10 +1,14 @@
 //! Answers that give no token, and calls without an answer.
 
 use crate::stage::*;
+use crate::wire::Wire;
+use flate2::Compression;
+use flate2::read::GzEncoder;
 use issuer_simulator::Simulator;
-use issuer_simulator::fault::{Action, FailBody, Fault, Form, Stage};
+use issuer_simulator::fault::{Action, Encoding, FailBody, Fault, Form, Stage};
 use issuer_simulator::switches::UnknownOldToken;
 use serde_json::json;
+use std::io::Read;
 use std::time::Duration;
 use syniverse_token_operator::issuer::FailureKind::{Refused, Rejected, Unavailable};
 use syniverse_token_operator::issuer::transport::IssuerSettings;
@@ -136,6 +140,36 @@ async fn a_body_is_read_up_to_64_kib_and_no_further() {
     for bytes in [64 * 1024 + 1, 8 * 1024 * 1024] {
         assert_eq!(kind_after(&issuer, Action::Pad { bytes }, "64 KiB").await, Unavailable);
     }
+}
+
+#[tokio::test]
+async fn an_encoding_that_is_not_understood_is_named() {
+    let issuer = issuer().await;
+    let clause = "HTTP 200 with a body in the encoding br, although only an unencoded one is asked for";
+    assert_eq!(kind_after(&issuer, Action::Encode(Encoding::Brotli), clause).await, Unavailable);
+}
+
+#[tokio::test]
+async fn a_body_that_grows_beyond_64_kib_is_not_read() {
+    let bomb = gzip(&vec![b' '; 8 * 1024 * 1024]);
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", bomb.len());
+    let wire = Wire::saying([head.into_bytes(), bomb].concat(), 1).await;
+    assert_eq!(kind_saying("larger than 64 KiB", call(insecure(), &ask(wire.endpoint())).await), Unavailable);
+}
+
+#[tokio::test]
+async fn encodings_are_undone_in_the_order_in_which_the_headers_name_them() {
+    let body = gzip(&gzip(br#"{"accessToken":"t"}"#));
+    let declared = "content-encoding: gzip\r\nContent-Encoding: identity,, x-gzip\r\n";
+    let head = format!("HTTP/1.1 200 OK\r\n{declared}content-length: {}\r\n\r\n", body.len());
+    let wire = Wire::saying([head.into_bytes(), body].concat(), 1).await;
+    assert_eq!(call(insecure(), &ask(wire.endpoint())).await.unwrap().token.expose(), "t");
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    GzEncoder::new(bytes, Compression::default()).read_to_end(&mut encoded).unwrap();
+    encoded
 }
 
 #[tokio::test]

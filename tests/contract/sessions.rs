@@ -2,7 +2,7 @@
 
 use crate::stage::*;
 use issuer_simulator::Simulator;
-use issuer_simulator::fault::{Action, FailBody, Fault, Form, Stage};
+use issuer_simulator::fault::{Action, Encoding, FailBody, Fault, Form, Stage};
 use serde_json::json;
 use std::time::Duration;
 use syniverse_token_operator::issuer::FailureKind::{
@@ -200,6 +200,37 @@ async fn no_form_of_the_remaining_time_loses_the_pair() {
         let answer = after(&issuer, Action::ValidityTime(form.clone()), &ask).await.unwrap();
         assert_eq!(answer.lifetime, expected, "{form:?}");
         ask = extend_answer(&issuer, &answer);
+    }
+}
+
+#[tokio::test]
+async fn no_gateway_that_packs_an_answer_loses_the_pair() {
+    let issuer = issuer().await;
+    let mut ask = extend(issuer.session_endpoint());
+    for action in [
+        Action::Encode(Encoding::Gzip),
+        Action::Encode(Encoding::Deflate),
+        Action::Encode(Encoding::RawDeflate),
+        Action::ByteOrderMark,
+        Action::Status(201),
+        Action::Status(403),
+    ] {
+        let answer = after(&issuer, action.clone(), &ask).await.unwrap();
+        assert_eq!(answer.token.expose(), issuer.journal().tokens.last().unwrap().value, "{action:?}");
+        ask = extend_answer(&issuer, &answer);
+    }
+    let clause = "a body in the encoding br";
+    assert_eq!(kinds_after(&issuer, Action::Encode(Encoding::Brotli), clause).await, [Unavailable; 2]);
+}
+
+#[tokio::test]
+async fn a_token_that_no_header_can_carry_is_no_session() {
+    let issuer = issuer().await;
+    for token in ["T3\r\nX-Injected: 1\n", "two words"] {
+        let action = Action::TokenField(Some(token.to_owned()));
+        let failure = after(&issuer, action, &log_in(issuer.session_endpoint())).await.unwrap_err();
+        assert!(failure.detail.contains("a token that holds more than printable ASCII"), "{failure}");
+        assert_eq!(failure.kind, Unavailable);
     }
 }
 

@@ -116,7 +116,7 @@ fn given(answer: &Result<Answer, Failure>) -> Given {
 }
 
 fn on_the_wire(reply: &reply::Reply) -> Reply {
-    let body = reply.body.rendered().map(|(_, text)| text.into_bytes()).unwrap_or_default();
+    let body = reply.body.rendered().map(|(_, bytes)| bytes).unwrap_or_default();
     Reply { status: reply.status, date: None, retry_after: None, body: Ok(Body(body)) }
 }
 

@@ -1,10 +1,11 @@
 //! Every fault, as the caller meets it.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
 
+use flate2::read::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use issuer_simulator::Simulator;
-use issuer_simulator::fault::{Action, FailBody, Fault, Form, Stage};
+use issuer_simulator::fault::{Action, Encoding, FailBody, Fault, Form, Stage};
 use issuer_simulator::journal::Api;
 use issuer_simulator::model::Life;
 use serde_json::{Value, json};
@@ -154,6 +155,7 @@ async fn validity_time_comes_in_every_odd_form() {
     for (form, written) in [
         (Form::Float, Some(json!(60.0))),
         (Form::Text, Some(json!("60"))),
+        (Form::Millis, Some(json!(60_000))),
         (Form::Absent, None),
         (Form::Value(Value::Null), Some(Value::Null)),
         (Form::Value(json!(0)), Some(json!(0))),
@@ -164,6 +166,70 @@ async fn validity_time_comes_in_every_odd_form() {
         assert_eq!(answer.json().get("validityTime"), written.as_ref(), "{}", answer.text);
     }
     assert!(answer_meeting(Action::ValidityTime(Form::Float)).await.text.contains("60.0"));
+}
+
+/// The bytes of an honest answer under this fault, and its Content-Encoding.
+async fn bytes_meeting(action: Action) -> (Vec<u8>, String) {
+    let simulator = with_application(Life::Expired).await;
+    simulator.fault(Fault::once(action));
+    let response = crate::caller::client().get(refresh_url(&simulator)).send().await.unwrap();
+    let encoding = response.headers().get("content-encoding").map(|value| value.to_str().unwrap().to_owned());
+    (response.bytes().await.unwrap().to_vec(), encoding.unwrap_or_default())
+}
+
+fn inflated(mut decoder: impl Read) -> Value {
+    let mut text = String::new();
+    decoder.read_to_string(&mut text).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_may_be_compressed() {
+    let (bytes, encoding) = bytes_meeting(Action::Encode(Encoding::Gzip)).await;
+    assert_eq!((encoding.as_str(), &inflated(GzDecoder::new(&*bytes))["validityTime"]), ("gzip", &json!(60)));
+    let (bytes, encoding) = bytes_meeting(Action::Encode(Encoding::Deflate)).await;
+    assert_eq!((encoding.as_str(), &inflated(ZlibDecoder::new(&*bytes))["validityTime"]), ("deflate", &json!(60)));
+    let (bytes, encoding) = bytes_meeting(Action::Encode(Encoding::RawDeflate)).await;
+    assert_eq!((encoding.as_str(), &inflated(DeflateDecoder::new(&*bytes))["validityTime"]), ("deflate", &json!(60)));
+    let (bytes, encoding) = bytes_meeting(Action::Encode(Encoding::Brotli)).await;
+    // One stored block: its header, the text, and the empty last block.
+    let [low, high, 0x10, text @ .., 0b11] = bytes.as_slice() else { panic!("{bytes:x?}") };
+    assert_eq!((encoding.as_str(), inflated(text)["validityTime"].clone()), ("br", json!(60)));
+    assert_eq!(usize::from(u16::from_le_bytes([*low, *high])), (text.len() - 1) << 4);
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_may_come_before_the_answer() {
+    let (bytes, _) = bytes_meeting(Action::ByteOrderMark).await;
+    assert_eq!(inflated(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap())["validityTime"], 60);
+}
+
+#[tokio::test]
+async fn an_honest_answer_may_have_another_status() {
+    let (simulator, answer) = refresh_meeting(Action::Status(201)).await;
+    let answer = answer.unwrap();
+    assert_eq!((answer.status, answer.seconds(), births(&simulator)), (201, 60, 1));
+}
+
+#[tokio::test]
+async fn a_token_may_be_any_text() {
+    for token in ["T3\r\nX-Injected: 1\n", "\u{0}\u{1b}[2J", "<script>", &"t".repeat(60_000)] {
+        assert_eq!(answer_meeting(Action::TokenField(Some(token.to_owned()))).await.token(), token);
+    }
+}
+
+#[tokio::test]
+async fn each_refresh_may_make_a_new_token() {
+    let simulator = with_application(Life::Never).await;
+    simulator.switch(|switches| switches.always_new = true);
+    simulator.fault(Fault::always(Action::ValidityTime(Form::Value(json!(0)))));
+    for born in 1..4 {
+        let answer = refresh(&simulator, PORTAL_TOKEN, "60").await;
+        assert_eq!((births(&simulator), answer.seconds()), (born, 0));
+        let journal = simulator.journal();
+        let live = journal.tokens.iter().filter(|token| token.superseded.is_none());
+        assert_eq!(live.map(|token| token.value.clone()).collect::<Vec<_>>(), [answer.token()]);
+    }
 }
 
 #[tokio::test]
