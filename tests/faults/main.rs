@@ -12,6 +12,7 @@ mod failures;
 mod history;
 mod hunt;
 mod leaks;
+mod oddities;
 mod outages;
 mod rights;
 mod rivals;
