@@ -6,5 +6,4 @@ mod alerts;
 mod promtool;
 mod scraping;
 #[path = "../support/mod.rs"]
-#[allow(dead_code, unused_imports)]
 mod support;
