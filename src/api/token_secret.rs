@@ -25,16 +25,16 @@ pub struct TokenSecretSpec {
     #[serde(default = "default_key")]
     #[schemars(transform = rules::token_key)]
     pub key: String,
-    /// Labels put on the Secret, beside those that others put there.
+    /// Labels put on the Secret and on the state Secret, beside those that others put there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(transform = rules::labels)]
     pub labels: BTreeMap<String, String>,
-    /// Annotations put on the Secret, beside those that others put there.
+    /// Annotations put on the Secret, beside those that others put there; the state Secret has none of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(transform = rules::annotations)]
     pub annotations: BTreeMap<String, String>,
     /// Further keys of the Secret and their values, in which $(token) and $(expirationTime) are replaced and
-    /// nothing else. For example authorization: "Bearer $(token)".
+    /// nothing else. For example authorization: "Bearer $(token)". The Secret is at most 256 KiB then.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(transform = rules::template)]
     pub template: BTreeMap<String, String>,
