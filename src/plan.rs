@@ -24,6 +24,7 @@ mod application;
 mod question;
 mod repair;
 mod session;
+mod unrecorded;
 
 /// No event tells that a missing right was granted.
 const REFUSED_RETRY: Delays = Delays { first: Duration::from_millis(250), longest: Duration::from_secs(15) };
@@ -153,8 +154,8 @@ pub fn plan(observed: &Observed, memory: &Memory, now: Now) -> Plan {
     if let Some(finding) = desk.state_obstacle() {
         return Plan::stop(finding);
     }
-    if let Some(unwritten) = desk.put_off(Target::State) {
-        return Plan::wait(Some(unwritten.not_before), vec![verdict::write_failed(unwritten)]);
+    if let Some(plan) = desk.unrecorded() {
+        return plan;
     }
     if let Some(plan) = desk.record() {
         return plan;
@@ -198,6 +199,8 @@ impl Plan {
 enum Delivery {
     InOrder,
     InTrouble,
+    /// Not even the state can be written.
+    Unrecorded,
 }
 
 /// Everything on the table while one plan is made.
@@ -253,11 +256,23 @@ impl Desk<'_> {
 
     /// An answer in hand comes before everything else, also where its token cannot be delivered yet.
     fn record(&self) -> Option<Plan> {
-        let held = self.memory.held.as_ref()?;
-        let known = self.known_state().filter(|state| state.version() == held.base && !held.is_over(self.now.mono));
-        let next = known.and_then(|state| state.record(held)).map(|next| self.list_written_anew(next));
+        self.memory.held.as_ref()?;
+        let next = self.held().and_then(|held| self.known_state()?.record(held));
+        let next = next.map(|next| self.list_written_anew(next));
         let write = next.and_then(|next| self.write_state(next));
         Some(Plan::now(write.map_or(Step::Release, Step::WriteState)))
+    }
+
+    /// The answer in hand, unless it was overtaken.
+    fn held(&self) -> Option<&Held> {
+        let held = self.memory.held.as_ref().filter(|held| !held.is_over(self.now.mono))?;
+        self.known_state().is_some_and(|state| state.version() == held.base).then_some(held)
+    }
+
+    /// What is known, an answer in hand included.
+    fn latest_state(&self) -> Option<State> {
+        let known = self.known_state()?;
+        Some(self.held().and_then(|held| known.record(held)).unwrap_or(known))
     }
 
     /// What is stored, or what this process remembers of it when it was deleted, spoilt or set back.
@@ -313,7 +328,7 @@ impl Desk<'_> {
             Ok(side) => side,
             Err(finding) => return Plan::stop(finding),
         };
-        let state = self.known_state().unwrap_or_else(|| self.empty_state());
+        let state = self.latest_state().unwrap_or_else(|| self.empty_state());
         let question = Question::new(self, &state, &*side, delivery);
         let errands = match question.errands() {
             Ok(errands) => errands,

@@ -140,6 +140,11 @@ impl Held {
         }
     }
 
+    /// True for an answer that is the only copy of a session's pair.
+    pub fn brings_pair(&self) -> bool {
+        matches!(&self.outcome, Outcome::Token(answer) if answer.refresh_token.is_some())
+    }
+
     /// True for a session's pair whose time was over before it could be recorded: it opens nothing any more, and must not
     /// come before what another process may be given meanwhile.
     pub fn is_over(&self, now: Moment) -> bool {

@@ -77,6 +77,16 @@ pub fn sealed(secret: &str) -> Finding {
     Finding::new(Reason::SecretImmutable, message)
 }
 
+/// The same, while the only copy of a session's pair waits to be written.
+pub fn pair_unrecorded(unwritten: &Unwritten) -> Finding {
+    let message = format!(
+        "{}; the session was extended, and its new pair is in the operator's memory alone: a restart before it is written \
+         would lose it",
+        unwritten.detail
+    );
+    Finding::new(Reason::WriteFailed, message)
+}
+
 /// Somebody else keeps changing what we write.
 pub fn contested(secret: &str) -> Finding {
     let message =

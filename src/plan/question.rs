@@ -176,7 +176,7 @@ impl<'a> Question<'a> {
             due: errand.due.at,
             id: self.id.clone(),
             issued: self.issued().cloned(),
-            base: self.state.version(),
+            base: self.desk.held().map_or_else(|| self.state.version(), |held| held.base.clone()),
             attempt: self.attempt(errand.is_upkeep),
             holder: self.desk.observed.holder.clone(),
             is_retry: self.desk.memory.is_failing(errand.is_upkeep),

@@ -103,6 +103,7 @@ impl Side for Session<'_> {
         Some(match question.delivery {
             Delivery::InOrder => terms.next_extension(issued, life, now),
             Delivery::InTrouble => terms.last_extension(issued, life, now),
+            Delivery::Unrecorded => terms.unrecorded_extension(issued, life, now),
         })
     }
 
@@ -132,6 +133,9 @@ impl Side for Session<'_> {
     }
 
     fn announcement(&self, question: &Question<'_>) -> Option<StateWrite> {
+        if question.delivery == Delivery::Unrecorded {
+            return None;
+        }
         let now = self.desk.now;
         let found = question.state.intent.as_ref();
         if found.is_some_and(|intent| self.desk.memory.is_about_to_call(intent, now.mono)) {

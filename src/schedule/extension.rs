@@ -12,6 +12,8 @@ use std::time::Duration;
 const JITTER_PART: u32 = 10;
 /// Where it is to come late, it comes in this part of the lead.
 const LAST_PART: u32 = 4;
+/// Where nothing can be recorded of it, it comes so late that there is time for a few tries.
+const LAST_TRIES: Duration = MINUTE;
 
 impl Terms {
     /// The moment at which time alone calls for extending the session.
@@ -22,6 +24,11 @@ impl Terms {
     /// The last moment for it that leaves room for a few tries.
     pub fn last_extension(&self, issued: &Issued, life: &Life, now: Now) -> Due {
         self.extension(issued, life, now, self.before_the_end(issued) / LAST_PART)
+    }
+
+    /// The moment for it while nothing can be recorded: what keeps from that may be over until then.
+    pub fn unrecorded_extension(&self, issued: &Issued, life: &Life, now: Now) -> Due {
+        self.extension(issued, life, now, (self.before_the_end(issued) / LAST_PART).min(LAST_TRIES))
     }
 
     fn extension(&self, issued: &Issued, life: &Life, now: Now, before_the_end: Duration) -> Due {

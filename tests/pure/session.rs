@@ -8,7 +8,7 @@ use syniverse_token_operator::facts::Sharing;
 use syniverse_token_operator::intent::Intent;
 use syniverse_token_operator::issuer::{Ask, Cause, Failure, FailureKind};
 use syniverse_token_operator::memory::{Circumstances, Target};
-use syniverse_token_operator::plan::{Call, Step};
+use syniverse_token_operator::plan::{Call, Plan, Step};
 use syniverse_token_operator::reason::Reason;
 use syniverse_token_operator::status::{Standing, status};
 
@@ -338,6 +338,63 @@ fn a_session_is_kept_alive_as_late_as_is_safe_while_its_token_secret_cannot_be_w
     assert_eq!(refused.rest(now(540.0)).1, [Reason::WriteFailed]);
     let call = refused.call(now(550.0 - 0.001));
     assert_eq!(asked(&call), "extend first");
+}
+
+/// A session of 600 s whose state cannot be written since it was to be extended; its last minute has not begun.
+fn unwritable() -> Cluster {
+    let mut cluster = settled(&PAIR);
+    for at in [400.0, 401.0] {
+        cluster.memory.write_failed(Target::State, "failed".into(), now(at).mono, 1);
+    }
+    cluster
+}
+
+#[test]
+fn a_session_that_cannot_be_recorded_is_extended_near_its_end_without_an_announcement_all_the_same() {
+    let mut cluster = unwritable();
+    assert_eq!(cluster.rest(now(401.0)).1, [Reason::WriteFailed]);
+    let mut failing = |at: f64| cluster.memory.write_failed(Target::State, "failed".into(), now(at).mono, 1);
+    failing(538.0);
+    let (until, findings) = cluster.rest(now(538.0));
+    assert_eq!(findings, [Reason::WriteFailed]);
+    assert!(until.unwrap() <= now(545.0).mono);
+    let Plan { step: Step::Call(call), findings } = cluster.plan(now(555.0)) else { panic!("no call") };
+    assert_eq!((asked(&call), call.announcement.is_none()), ("extend first".to_owned(), true));
+    assert_eq!(findings[0].reason, Reason::WriteFailed);
+    // The answer waits; nothing is asked meanwhile, and the risk is said.
+    cluster.receive(&call, now(555.0), "second", 600);
+    cluster.memory.write_failed(Target::State, "failed".into(), now(555.1).mono, 1);
+    let Plan { step: Step::Wait(_), findings } = cluster.plan(now(555.2)) else { panic!("no wait") };
+    assert!(findings[0].message.contains("in the operator's memory alone"), "{}", findings[0].message);
+    // Writes are taken again.
+    cluster.settle(now(600.0));
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
+}
+
+#[test]
+fn a_pair_in_hand_is_extended_in_its_turn_while_nothing_can_be_recorded() {
+    let mut cluster = unwritable();
+    let Step::Call(call) = cluster.plan(now(555.0)).step else { panic!("no call") };
+    cluster.receive(&call, now(555.0), "second", 600);
+    cluster.memory.write_failed(Target::State, "failed".into(), now(1108.0).mono, 1);
+    let Step::Call(again) = cluster.plan(now(1109.0)).step else { panic!("no call") };
+    assert_eq!((asked(&again), again.announcement.is_none()), ("extend second".to_owned(), true));
+    cluster.receive(&again, now(1109.0), "third", 600);
+    cluster.settle(now(1200.0));
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("third"));
+}
+
+#[test]
+fn one_failed_write_a_suspended_session_or_one_that_is_over_make_no_unannounced_call() {
+    let near = |cluster: &Cluster, at: f64| matches!(cluster.plan(now(at)).step, Step::Call(call) if call.announcement.is_none());
+    let mut once = settled(&PAIR);
+    once.memory.write_failed(Target::State, "failed".into(), now(555.0).mono, 1);
+    assert!(!near(&once, 555.1));
+    assert!(!near(&unwritable(), 600.0));
+    let mut suspended = unwritable();
+    suspended.respec(json!({"suspend": true}));
+    assert!(!near(&suspended, 555.0));
+    assert!(near(&unwritable(), 555.0));
 }
 
 #[test]
