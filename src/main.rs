@@ -1,8 +1,14 @@
 //! Reads settings, starts telemetry, opens the client, runs until told to stop.
 
 use clap::Parser;
+use std::alloc::System;
 use syniverse_token_operator::settings::{Command, CommandLine, Settings};
-use syniverse_token_operator::{api, controller, telemetry};
+use syniverse_token_operator::{api, controller, process, telemetry};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes what is freed: a token passes through buffers of half a dozen libraries on its way, and none of them does.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -17,5 +23,8 @@ async fn main() -> anyhow::Result<()> {
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
     telemetry::start(settings.log)?;
+    if let Err(error) = process::conceal() {
+        tracing::warn!(%error, "failed to keep the memory of this process out of core dumps");
+    }
     Ok(controller::run(settings).await?)
 }

@@ -1,9 +1,21 @@
-//! What this process uses, as the kernel tells it. Client required: it reads `/proc`.
+//! This process as the kernel sees it: what it uses, and who may look into it. Client required: it reads `/proc`.
 
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use std::fs;
+use std::io;
 
 /// Clock ticks of `/proc` in a second: 100 on every Linux, whatever the kernel's own rate (`man 7 time`).
 const TICKS: f64 = 100.0;
+
+/// Keeps the memory of this process, which holds tokens and credentials, out of core dumps, and from other processes of
+/// the same user.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn conceal() -> io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
 
 /// What this process uses.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,108 @@
+//! What is left in the memory of the operator of a resource that is gone: no copy of anything secret.
+
+use crate::support::*;
+use harness::wait_for;
+use k8s_openapi::ByteString;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+/// Connections that are not used any more are closed within this, and with them go their buffers.
+const CLOSED: Duration = Duration::from_secs(90);
+/// What is read at a time.
+const PART: usize = 1 << 20;
+
+/// The ways in which a value may stand in memory: as it is, and inside of something longer in base64, which begins at any of
+/// three places.
+fn spellings(value: &str) -> Vec<Vec<u8>> {
+    let inside = |before: usize| {
+        let bytes = [vec![0; before], value.as_bytes().to_vec()].concat();
+        let text = serde_json::to_value(ByteString(bytes)).unwrap().as_str().unwrap().trim_end_matches('=').to_owned();
+        // The first and last characters depend on what stands beside it.
+        text.as_bytes()[4..text.len() - 2].to_vec()
+    };
+    [value.as_bytes().to_vec(), inside(0), inside(1), inside(2)].into()
+}
+
+/// How often each of these values stands in the memory of a process that can be written to.
+fn copies(process: u32, values: &[&str]) -> Vec<(String, usize)> {
+    let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+    let memory = File::open(format!("/proc/{process}/mem")).unwrap();
+    let spelled =
+        values.iter().enumerate().flat_map(|(place, value)| spellings(value).into_iter().map(move |s| (place, s)));
+    let wanted: Vec<(usize, Vec<u8>)> = spelled.collect();
+    let mut counts = vec![0; values.len()];
+    for line in maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|rights| rights.starts_with("rw"))) {
+        let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let [from, to] = [from, to].map(|address| u64::from_str_radix(address, 16).unwrap());
+        let mut whole = Vec::new();
+        for at in (from..to).step_by(PART) {
+            let mut part = vec![0; PART.min(usize::try_from(to - at).unwrap())];
+            // A part that went away meanwhile holds nothing.
+            let read = memory.read_at(&mut part, at).unwrap_or(0);
+            whole.extend_from_slice(&part[..read]);
+        }
+        count(&whole, &wanted, &mut counts);
+    }
+    let found = values.iter().map(|value| (*value).to_owned()).zip(counts);
+    found.filter(|(_, count)| *count > 0).collect()
+}
+
+fn count(memory: &[u8], wanted: &[(usize, Vec<u8>)], counts: &mut [usize]) {
+    let mut begins = [false; 256];
+    wanted.iter().for_each(|(_, spelling)| begins[usize::from(spelling[0])] = true);
+    for (at, byte) in memory.iter().enumerate() {
+        if begins[usize::from(*byte)] {
+            let here = wanted.iter().filter(|(_, spelling)| memory[at..].starts_with(spelling));
+            here.for_each(|(place, _)| counts[*place] += 1);
+        }
+    }
+}
+
+/// A stage whose resource was issued, rotated and repaired; and all that is secret about it.
+async fn used() -> (Stage, Vec<String>) {
+    let mut stage = Stage::dark().await;
+    let kubeconfig = stage.kubeconfig();
+    stage.start_operator_with(&kubeconfig, &["--insecure-endpoints", "--endpoint-host=*"]);
+    stage.issued("4s").await;
+    let first = stage.token().await;
+    let second = stage.until_rotated(&first).await;
+    stage.until_noticed(NAME).await;
+    stage.until_noticed(STATE).await;
+    stage.until_rotated(&second).await;
+    let tokens = stage.simulator.journal().tokens.into_iter().map(|token| token.value);
+    let given = [CONSUMER_KEY, CONSUMER_SECRET, PORTAL_TOKEN].map(str::to_owned);
+    let secrets = given.into_iter().chain(tokens).collect();
+    (stage, secrets)
+}
+
+#[tokio::test]
+async fn of_a_resource_that_is_gone_nothing_secret_is_left_in_memory() {
+    let (mut stage, secrets) = used().await;
+    let secrets: Vec<_> = secrets.iter().map(String::as_str).collect();
+    let process = stage.operator().id();
+    // While it lives there is something to find: else this would look in the wrong place.
+    assert!(!copies(process, &secrets).is_empty());
+    stage.delete(NAME).await;
+    stage.delete_secret(CREDENTIALS).await;
+    for name in [NAME, STATE] {
+        let gone = async || stage.secrets.get_opt(name).await.unwrap().is_none().then_some(());
+        wait_for("the Secrets being collected", PATIENCE, gone).await.unwrap();
+    }
+    let mut left = Vec::new();
+    let clean = async || {
+        left = copies(process, &secrets);
+        left.is_empty().then_some(())
+    };
+    let cleaned = wait_for("a memory without secrets", CLOSED, clean).await;
+    assert!(cleaned.is_ok(), "{left:?}");
+}
+
+#[tokio::test]
+async fn the_memory_of_the_operator_goes_into_no_core_dump() {
+    let mut stage = Stage::open().await;
+    stage.issued("1h").await;
+    let limits = fs::read_to_string(format!("/proc/{}/limits", stage.operator().id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+}
