@@ -13,11 +13,13 @@ use crate::own_status::OwnStatus;
 use crate::progress::Progress;
 use crate::redacted::Redacted;
 use crate::report::Reporter;
+use crate::revision::is_later;
 use kube::{Api, ResourceExt};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
 
 /// What every pass is given.
 pub struct Context {
@@ -47,6 +49,8 @@ pub struct Context {
     touched: Mutex<HashSet<ObjectName>>,
     own_writes: Mutex<HashMap<ObjectName, String>>,
     own_statuses: Mutex<HashMap<ObjectName, OwnStatus>>,
+    /// When the store of the API server was found to be set back.
+    set_back: watch::Sender<Option<Moment>>,
 }
 
 /// What a [`Context`] is made of.
@@ -94,6 +98,7 @@ impl Context {
             touched: Mutex::default(),
             own_writes: Mutex::default(),
             own_statuses: Mutex::default(),
+            set_back: watch::Sender::default(),
         }
     }
 
@@ -199,10 +204,37 @@ impl Context {
         lock(&self.touched).remove(member)
     }
 
+    /// The store of the API server was set back to an earlier state: what this process wrote since is gone, and its watches
+    /// are deaf. Whoever follows [`Context::set_backs`] begins anew.
+    pub fn set_back(&self) {
+        tracing::warn!(
+            "the store of the API server was set back to an earlier state: everything is listed and looked at anew; \
+             restart all controllers of the cluster, this one included"
+        );
+        lock(&self.own_writes).clear();
+        lock(&self.own_statuses).clear();
+        self.set_back.send_replace(Some(self.clock.now().mono));
+    }
+
+    /// Changes each time when the store was set back.
+    pub fn set_backs(&self) -> watch::Receiver<Option<Moment>> {
+        self.set_back.subscribe()
+    }
+
+    /// Since when what this process has said holds: it began to act then, or the store was set back.
+    pub fn acting_since(&self) -> Moment {
+        let since = self.leadership.since();
+        self.set_back.borrow().map_or(since, |at| at.max(since))
+    }
+
+    /// True of a version that comes before the one that we wrote ourselves.
+    pub fn is_behind(&self, secret: &ObjectName, resource_version: Option<&str>) -> bool {
+        is_later(lock(&self.own_writes).get(secret).map(String::as_str), resource_version)
+    }
+
     /// Notes what a resource is to say, before that is written.
-    pub fn says(&self, member: &ObjectName, status: &SyniverseTokenStatus, now: Moment) {
-        let mut own = lock(&self.own_statuses);
-        own.entry(member.clone()).or_insert_with(|| OwnStatus::new(now)).says(status);
+    pub fn says(&self, member: &ObjectName, status: &SyniverseTokenStatus) {
+        lock(&self.own_statuses).entry(member.clone()).or_default().says(status);
     }
 
     /// Notes the version in which the API server has what a resource says.

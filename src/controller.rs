@@ -13,6 +13,7 @@ use crate::issuer::http::HttpIssuer;
 use crate::observe::random_salt;
 use crate::redacted::Redacted;
 use crate::report::Reporter;
+use crate::revision::Horizon;
 use crate::secrets::OPERATOR;
 use crate::settings::Settings;
 use crate::wake::wake;
@@ -20,6 +21,7 @@ use crate::watches::{self, Door, knock};
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use kube::api::ListParams;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::{Api, Client, Config, ResourceExt};
@@ -32,6 +34,8 @@ use tokio::sync::{oneshot, watch};
 /// Told to stop, a process has the time of a call and this to record what it was given, as the API server may be away for
 /// a moment. With the usual call timeout that leaves 5 s of a Pod's usual 30 for the release of the Lease.
 const LONGEST_RECORDING: Duration = Duration::from_secs(15);
+/// How often the store of the API server is asked for its version.
+const STORE_LOOK: Duration = Duration::from_secs(10);
 /// Of resources and of Secrets.
 const WATCHES: usize = 2;
 /// How often a pass with an answer in hand looks again, at least.
@@ -100,6 +104,7 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
         tokio::spawn(admin::probes(address, Arc::clone(&context)).await?);
     }
     tokio::spawn(follow_leadership(Arc::clone(&context), stop.clone()));
+    tokio::spawn(watch_the_store(Arc::clone(&context), scopes.first().map(|scope| scope.api(&watches))));
     let (drained, until_drained) = oneshot::channel::<()>();
     let election = tokio::spawn(async move {
         if let Some(elector) = elector {
@@ -243,11 +248,28 @@ async fn run_scope(
     tokio::select! { () = passes => {}, () = secrets => {}, () = heir => {} }
 }
 
-/// Who begins to act looks at everything: what changed before was none of its business.
-async fn takes_over(context: Arc<Context>, resources: Store<SyniverseToken>, door: Door) {
-    let (mut leadership, mut since) = (context.leadership.clone(), None);
+/// Finds a store that was set back: its watches do not tell.
+async fn watch_the_store(context: Arc<Context>, api: Option<Api<SyniverseToken>>) {
+    let (Some(api), mut horizon) = (api, Horizon::default()) else { return };
     loop {
-        since = Some(leadership.begins_anew(since).await);
+        tokio::time::sleep(STORE_LOOK).await;
+        // An API server that cannot be asked is told of by the watches.
+        let Ok(few) = api.list_metadata(&ListParams::default().limit(1)).await else { continue };
+        if horizon.falls_back_to(few.metadata.resource_version.as_deref()) {
+            context.set_back();
+        }
+    }
+}
+
+/// Who begins to act looks at everything: what changed before was none of its business. So does everybody when the store
+/// was set back.
+async fn takes_over(context: Arc<Context>, resources: Store<SyniverseToken>, door: Door) {
+    let (mut leadership, mut set_back, mut since) = (context.leadership.clone(), context.set_backs(), None);
+    loop {
+        tokio::select! {
+            begun = leadership.begins_anew(since) => since = Some(begun),
+            Ok(()) = set_back.changed() => {}
+        }
         resources.state().iter().for_each(|resource| knock(&context, &door, ObjectName::of(&**resource)));
     }
 }

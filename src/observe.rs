@@ -54,7 +54,7 @@ pub async fn observe(
         daily_check: context.daily_check,
         holder: context.holder.clone(),
         call_timeout: context.call_timeout,
-        acting_since: context.leadership.since(),
+        acting_since: context.acting_since(),
         calls_over_by: context.leadership.calls_over_by(),
         resource,
         credentials,
@@ -87,25 +87,31 @@ fn believed(
 /// The credentials Secret, the state Secret and the token Secret.
 async fn read_secrets(context: &Context, resource: &SyniverseToken) -> Result<Secrets, ObserveError> {
     let api = context.api(resource);
+    let read = |name| read(context, &api, name);
     let credentials = resource.spec.issuer().map(IssuerSpec::credentials_secret);
     let state = resource.state_secret_name();
     let (credentials, token) = tokio::try_join!(
         async {
             match credentials {
-                Some(name) => read(&api, name).await,
+                Some(name) => read(name).await,
                 None => Ok(None),
             }
         },
-        read(&api, resource.secret_name()),
+        read(resource.secret_name()),
     )?;
     // Written first and read last, the state is never older than the token Secret beside it: another operator's writes
     // in between make our own write of the token Secret a conflict, not a step back.
-    let state = read(&api, &state).await?;
+    let state = read(&state).await?;
     Ok([credentials, state, token])
 }
 
-async fn read(api: &Api<Secret>, name: &str) -> Result<Option<Secret>, ObserveError> {
-    api.get_opt(name).await.map_err(|source| ObserveError::Read { secret: name.to_owned(), source })
+async fn read(context: &Context, api: &Api<Secret>, name: &str) -> Result<Option<Secret>, ObserveError> {
+    let found = api.get_opt(name).await.map_err(|source| ObserveError::Read { secret: name.to_owned(), source })?;
+    let version = |secret: &Secret| secret.metadata.resource_version.clone();
+    if found.as_ref().is_some_and(|found| context.is_behind(&ObjectName::of(found), version(found).as_deref())) {
+        context.set_back();
+    }
+    Ok(found)
 }
 
 /// Takes what the fleet knows: it may have changed by this resource's own call.

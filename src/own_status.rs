@@ -4,29 +4,30 @@
 use crate::api::SyniverseTokenStatus;
 use crate::moment::Moment;
 use crate::revision::is_later;
-use crate::schedule::governor::{Bucket, REPAIR_REFILL, REPAIRS};
+use crate::schedule::retry::Delays;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::time::Duration;
+
+/// Between two looks at a resource whose status somebody else changes again and again.
+const LOOKS: Delays = Delays { first: Duration::from_secs(2), longest: Duration::from_secs(60) };
+/// After so long without one, the next look comes at once.
+const CALM: Duration = Duration::from_secs(120);
 
 /// What this process said last of one resource.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct OwnStatus {
     /// A hash of it: thousands of resources have one.
     said: u64,
     /// The version of our last write.
     version: Option<String>,
-    /// Who changes it again and again is not followed for ever at once.
-    looks: Bucket,
+    /// Looks that followed each other closely.
+    looks: u32,
     /// When the look comes that was asked for last.
     looks_at: Option<Moment>,
 }
 
 impl OwnStatus {
-    /// Nothing said yet.
-    pub fn new(now: Moment) -> Self {
-        Self { said: 0, version: None, looks: Bucket::new(REPAIRS, now), looks_at: None }
-    }
-
     /// This is what the resource is to say: before it is written, as the watch may be faster than the answer.
     pub fn says(&mut self, status: &SyniverseTokenStatus) {
         self.said = digest(status);
@@ -49,8 +50,9 @@ impl OwnStatus {
         if is_ours || is_overwritten || self.looks_at.is_some_and(|at| at > now) {
             return None;
         }
-        let at = self.looks.ready_at(now, REPAIR_REFILL);
-        self.looks.take(at, REPAIR_REFILL);
+        let last = self.looks_at.filter(|at| now < *at + CALM);
+        self.looks = last.map_or(0, |_| self.looks.saturating_add(1));
+        let at = last.map_or(now, |last| (last + LOOKS.after(self.looks, 0)).max(now));
         self.looks_at = Some(at);
         self.looks_at
     }
@@ -66,7 +68,6 @@ fn digest(status: &SyniverseTokenStatus) -> u64 {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn status(secret: &str) -> SyniverseTokenStatus {
         SyniverseTokenStatus { secret_name: Some(secret.to_owned()), ..SyniverseTokenStatus::default() }
@@ -77,7 +78,7 @@ mod tests {
     }
 
     fn own() -> OwnStatus {
-        let mut own = OwnStatus::new(at(0));
+        let mut own = OwnStatus::default();
         own.says(&status("first"));
         own.told(Some("8"));
         own.says(&status("ours"));
@@ -96,15 +97,15 @@ mod tests {
 
     #[test]
     fn what_somebody_else_says_is_looked_at_at_once_also_where_it_is_what_we_said_before() {
-        let mut own = own();
-        own.told(Some("9"));
-        assert_eq!(own.look_at(Some(&status("theirs")), Some("10"), at(1)), Some(at(1)));
-        assert_eq!(own.look_at(Some(&status("first")), Some("11"), at(2)), Some(at(2)));
-        assert_eq!(own.look_at(None, Some("12"), at(3)), Some(at(3)));
+        for (shown, version) in [(Some(status("theirs")), "10"), (Some(status("first")), "11"), (None, "12")] {
+            let mut own = own();
+            own.told(Some("9"));
+            assert_eq!(own.look_at(shown.as_ref(), Some(version), at(1)), Some(at(1)));
+        }
     }
 
     #[test]
-    fn who_says_something_else_without_end_is_looked_at_once_a_minute() {
+    fn who_says_something_else_without_end_is_looked_at_at_growing_intervals_up_to_a_minute() {
         let mut own = own();
         let looks: Vec<_> = (10..6000)
             .filter_map(|version| {
@@ -112,6 +113,8 @@ mod tests {
                 own.look_at(Some(&status("theirs")), Some(&version.to_string()), now)
             })
             .collect();
-        assert!((19..=21).contains(&looks.len()), "{} looks in 10 minutes", looks.len());
+        assert!((12..=18).contains(&looks.len()), "{} looks in 10 minutes", looks.len());
+        let longest = looks.windows(2).map(|pair| pair[1].until(pair[0])).max();
+        assert!(longest <= Some(Duration::from_secs(66)), "{longest:?}");
     }
 }

@@ -11,6 +11,22 @@ pub fn is_later(a: Option<&str>, b: Option<&str>) -> bool {
     }
 }
 
+/// The latest version that was seen of a store. One that comes before it shows that the store was set back to an earlier
+/// state: its watches wait then for versions that have been already, and say nothing.
+#[derive(Debug, Default)]
+pub struct Horizon {
+    latest: Option<String>,
+}
+
+impl Horizon {
+    /// Takes note of the version that the store has now; true when it was set back.
+    pub fn falls_back_to(&mut self, version: Option<&str>) -> bool {
+        let falls_back = is_later(self.latest.as_deref(), version);
+        self.latest = version.map(str::to_owned).or(self.latest.take());
+        falls_back
+    }
+}
+
 fn number(version: &str) -> Option<u64> {
     version.parse().ok()
 }
@@ -18,6 +34,14 @@ fn number(version: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_that_was_set_back_is_found_once() {
+        let mut horizon = Horizon::default();
+        let told = [Some("5"), Some("5"), Some("70"), None, Some("6"), Some("7")];
+        let told: Vec<_> = told.into_iter().map(|version| horizon.falls_back_to(version)).collect();
+        assert_eq!(told, [false, false, false, false, true, false]);
+    }
 
     #[test]
     fn versions_are_compared_as_numbers_and_only_as_numbers() {

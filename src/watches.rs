@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::error::said_of_watch;
 use crate::fleet::ObjectName;
 use crate::index::{Gone, Index};
+use crate::moment::Moment;
 use crate::schedule::retry::Delays;
 use futures::channel::mpsc::UnboundedSender;
 use futures::stream::Iter;
@@ -18,12 +19,15 @@ use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{PredicateConfig, WatchStreamExt};
 use kube::{Api, ResourceExt};
+use serde::de::DeserializeOwned;
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
+use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::vec::IntoIter;
+use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
 /// How long the filter of unchanged resources remembers one. After that one event more makes a pass, which finds nothing
@@ -57,7 +61,7 @@ pub fn resources(
 ) -> impl Stream<Item = Result<SyniverseToken, watcher::Error>> + Send {
     let (touching, noticing) = (Arc::clone(&context), Arc::clone(&context));
     let mut is_first = true;
-    watcher(api, short())
+    anew(api, context.set_backs())
         .backoff(Patience::default())
         .modify(prune)
         .inspect(move |event| {
@@ -121,6 +125,22 @@ pub fn short() -> watcher::Config {
     watcher::Config::default().timeout(u32::try_from(WATCH.as_secs()).unwrap_or(u32::MAX))
 }
 
+/// A watch that begins anew with a list each time when the store was set back.
+fn anew<K>(api: Api<K>, set_back: Receiver<Option<Moment>>) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
+where
+    K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let begin = move || watcher(api.clone(), short()).boxed();
+    futures::stream::unfold((begin(), begin, set_back), |(mut events, begin, mut set_back)| async move {
+        loop {
+            tokio::select! {
+                event = events.next() => return event.map(|event| (event, (events, begin, set_back))),
+                Ok(()) = set_back.changed() => events = begin(),
+            }
+        }
+    })
+}
+
 /// Keeps the index in step with the resources.
 pub fn follow(context: &Context, index: &mut Index, event: &Event<SyniverseToken>) {
     let gone: Vec<Gone> = match event {
@@ -142,7 +162,7 @@ pub fn follow(context: &Context, index: &mut Index, event: &Event<SyniverseToken
 
 /// Wakes the resources that a changed Secret matters to. Metadata only, and nothing is kept.
 pub async fn secrets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>, index: Arc<Mutex<Index>>, door: Door) {
-    let mut events = watcher(api, short()).backoff(Patience::default()).boxed();
+    let mut events = anew(api, context.set_backs()).backoff(Patience::default()).boxed();
     let (mut listed, mut is_first) = (HashSet::new(), true);
     while let Some(event) = events.next().await {
         match event {

@@ -84,6 +84,40 @@ impl ControlPlane {
         store::changes(self.layout.etcd_port, under.to_vec()).await
     }
 
+    /// What is stored now. The API server and etcd are away for a moment.
+    ///
+    /// # Errors
+    /// If it cannot be copied, or they do not start again.
+    pub async fn backup(&mut self) -> Result<Backup> {
+        self.stop_store();
+        let backup = Backup(Scratch::new()?);
+        copy(&self.layout.path("etcd"), &backup.0.path().join("etcd"))?;
+        self.start_store().await?;
+        Ok(backup)
+    }
+
+    /// Sets the store back to what it was, its revision included. The API server and etcd are away for a moment.
+    ///
+    /// # Errors
+    /// As `backup`.
+    pub async fn set_back(&mut self, to: &Backup) -> Result<()> {
+        self.stop_store();
+        let data = self.layout.path("etcd");
+        fs::remove_dir_all(&data).map_err(Error::io("remove the data of etcd"))?;
+        copy(&to.0.path().join("etcd"), &data)?;
+        self.start_store().await
+    }
+
+    fn stop_store(&mut self) {
+        self.apiserver.kill();
+        self.etcd.kill();
+    }
+
+    async fn start_store(&mut self) -> Result<()> {
+        self.etcd = self.layout.spawn("etcd", self.layout.etcd())?;
+        self.start_apiserver().await
+    }
+
     /// Kills the API server (SIGKILL). Its data stay, and its port is not given to anyone else.
     pub fn stop_apiserver(&mut self) {
         self.apiserver.kill();
@@ -97,6 +131,26 @@ impl ControlPlane {
         self.apiserver = self.layout.serve(&mut self.etcd).await?;
         Ok(())
     }
+}
+
+/// What a control plane stored at one time.
+#[derive(Debug)]
+pub struct Backup(Scratch);
+
+/// Copies a folder with all that is in it.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let copying = || Error::io(format!("copy {} to {}", from.display(), to.display()));
+    fs::create_dir_all(to).map_err(copying())?;
+    for entry in fs::read_dir(from).map_err(copying())? {
+        let entry = entry.map_err(copying())?;
+        let target = to.join(entry.file_name());
+        if entry.file_type().map_err(copying())?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target).map_err(copying())?;
+        }
+    }
+    Ok(())
 }
 
 /// Where everything of one control plane lies, and the command lines that follow from it.

@@ -15,7 +15,7 @@ mod tools;
 mod wait;
 
 pub use cluster::{Cluster, Namespace};
-pub use control_plane::{ControlPlane, KUBECONFIG_VARIABLE, shared};
+pub use control_plane::{Backup, ControlPlane, KUBECONFIG_VARIABLE, shared};
 pub use error::Error;
 pub use operator::Operator;
 pub use process::Process;

@@ -28,7 +28,7 @@ impl Running<'_> {
         let now = self.now();
         let standing = Standing::of(&self.observed, self.memory, findings, now);
         let greeting = status(&self.observed, &standing, None, now);
-        self.context.says(&ObjectName::of(&*self.observed.resource), &greeting, now.mono);
+        self.context.says(&ObjectName::of(&*self.observed.resource), &greeting);
         // Should it fail, the end of the pass says it again.
         self.say(greeting, now.mono).await;
     }
@@ -41,7 +41,7 @@ impl Running<'_> {
         let after = status(&self.observed, &standing, before.as_ref(), now);
         let turns = standing.ready_until().filter(|until| *until > now.mono);
         let is_there = self.stored_status() == Some(&after);
-        self.context.says(&ObjectName::of(&*self.observed.resource), &after, now.mono);
+        self.context.says(&ObjectName::of(&*self.observed.resource), &after);
         let retry = if is_there { None } else { self.say(after.clone(), now.mono).await };
         let new_token = self.new_token(before.as_ref(), &after);
         let before = self.memory.said.replace(after.clone()).or(before);

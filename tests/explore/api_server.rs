@@ -4,7 +4,7 @@
 use crate::judge::{Change, Key, Kind};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -22,7 +22,14 @@ pub(crate) struct Reply {
     pub(crate) change: Option<Change>,
 }
 
-#[derive(Debug, Default)]
+impl Reply {
+    /// A webhook that has to be asked cannot be.
+    pub(crate) fn of_webhook() -> Self {
+        failure(500, "InternalError")
+    }
+}
+
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ApiServer {
     objects: BTreeMap<Key, Value>,
     version: u64,
@@ -48,6 +55,22 @@ impl ApiServer {
                 self.replace(key, was, next)
             }
         }
+    }
+
+    /// The version of the store.
+    pub(crate) fn version(&self) -> String {
+        self.version.to_string()
+    }
+
+    /// What is different in `other`.
+    pub(crate) fn changes_to(&self, other: &Self) -> Vec<Change> {
+        let keys: BTreeSet<_> = self.objects.keys().chain(other.objects.keys()).collect();
+        let change = |key: &Key| Change {
+            key: key.clone(),
+            was: self.objects.get(key).cloned(),
+            is: other.objects.get(key).cloned(),
+        };
+        keys.into_iter().map(change).filter(|change| change.was != change.is).collect()
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<&Value> {

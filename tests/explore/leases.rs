@@ -49,3 +49,26 @@ fn no_call_is_begun_under_a_lease_that_grew_old_while_the_call_was_announced() {
         assert_eq!(questions(&stage), 1);
     });
 }
+
+#[test]
+fn no_session_that_cannot_be_recorded_is_extended_under_a_lease_that_grew_old() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let (world, _dead) = World::new(BTreeMap::new(), Planted::Nothing);
+        let stage: Arc<Stage> = Stage::on(world);
+        stage.account(USER);
+        stage.put_session_credentials(&[Given::Pair(USER)]);
+        stage.put_session(json!({}));
+        let (lease, tenure) = watch::channel(renewed_at(0));
+        stage.start_under("A", BUDGET, Leadership::elected(tenure, CALLS_FOR));
+        stage.pause(8.0).await;
+        assert_eq!(questions(&stage), 1);
+        // The pair that this brought lives until 20.
+        stage.world.inside().refused = Some(crate::stage::STATE);
+        stage.pause(11.0).await;
+        assert_eq!(questions(&stage), 1);
+        lease.send_replace(renewed_at(19));
+        stage.pause(1.0).await;
+        assert_eq!(questions(&stage), 2);
+    });
+}

@@ -22,12 +22,15 @@ use syniverse_token_operator::election::Leadership;
 use syniverse_token_operator::fleet::{Budget, ObjectName};
 use syniverse_token_operator::index::Index;
 use syniverse_token_operator::report::Reporter;
+use syniverse_token_operator::revision::Horizon;
 use syniverse_token_operator::wake::wake;
 use syniverse_token_operator::watches::{concerned, follow, newness};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
+/// As the controller does it.
+const STORE_LOOK: Duration = Duration::from_secs(10);
 const DAILY_CHECK: Duration = Duration::from_secs(86_400);
 /// As the operator's settings are by default.
 pub(crate) const BUDGET: Budget = Budget { in_flight: 16, per_second: 50 };
@@ -71,6 +74,7 @@ pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget, lea
     tasks.spawn(events);
     tasks.spawn(Arc::clone(&process).follow_resources(resources));
     tasks.spawn(Arc::clone(&process).follow_secrets(secrets));
+    tasks.spawn(Arc::clone(&process).watch_the_store(name));
     loop {
         tokio::select! {
             biased;
@@ -87,6 +91,29 @@ impl Process {
             for event in self.events::<SyniverseToken>(told, Kind::SyniverseToken) {
                 follow(&self.context, &mut self.index.lock().unwrap(), &event);
                 self.store(event);
+            }
+        }
+    }
+
+    /// As the controller: a store that was set back is found, and everything listed and looked at anew.
+    async fn watch_the_store(self: Arc<Self>, name: String) {
+        let mut horizon = Horizon::default();
+        let mut set_back = self.context.set_backs();
+        loop {
+            tokio::select! {
+                () = sleep(STORE_LOOK) => {
+                    let version = self.world.inside().api.version();
+                    if horizon.falls_back_to(Some(&version)) {
+                        self.context.set_back();
+                    }
+                }
+                Ok(()) = set_back.changed() => {
+                    for feed in &mut self.world.inside().feeds {
+                        [Kind::SyniverseToken, Kind::Secret].into_iter().for_each(|kind| feed.begins_anew(&name, kind));
+                    }
+                    let all: Vec<_> = self.cache.lock().unwrap().keys().cloned().collect();
+                    all.iter().for_each(|name| self.knock(name));
+                }
             }
         }
     }

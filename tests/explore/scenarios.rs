@@ -63,6 +63,7 @@ scenarios![
     foreign_secret_consents,
     suspended_and_resumed,
     bad_neighbours,
+    etcd_set_back,
     session_pasted_pair,
     session_login,
     session_dead_pair_and_login,
@@ -95,6 +96,7 @@ scenarios![
     session_issuer_down_briefly,
     session_api_server_down,
     session_api_server_down_in_call,
+    session_writes_fail_at_the_end,
     session_wall_clock_ahead,
     session_wall_clock_behind,
     session_suspended_and_resumed,
@@ -429,6 +431,17 @@ async fn bad_neighbours(stage: &Arc<Stage>) {
         stage.pause(1.0).await;
     }
     stage.pause(1.0).await;
+}
+
+/// To what it was before the last rotation; the operator works on, and nobody tells it.
+async fn etcd_set_back(stage: &Arc<Stage>) {
+    settled(stage).await;
+    let earlier = stage.world.inside().api.clone();
+    stage.pause(15.0).await;
+    stage.user("sets etcd back", true);
+    stage.blindness("the store was set back, and nobody knows", 11);
+    stage.world.set_back(&earlier);
+    stage.pause(14.0).await;
 }
 
 async fn suspended_and_resumed(stage: &Arc<Stage>) {

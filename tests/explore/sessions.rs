@@ -335,6 +335,16 @@ pub(crate) async fn session_api_server_down_in_call(stage: &Arc<Stage>) {
     api_server_away(stage, 10).await;
 }
 
+/// For longer than a session lives: each pair in hand is the only one.
+pub(crate) async fn session_writes_fail_at_the_end(stage: &Arc<Stage>) {
+    settled(stage, &[PAIR]).await;
+    stage.trouble("a webhook for Secrets is down", 40);
+    stage.world.inside().refused = Some(STATE);
+    stage.pause(40.0).await;
+    stage.world.inside().refused = None;
+    stage.pause(8.0).await;
+}
+
 async fn clock_set(stage: &Arc<Stage>, deed: &str, hours: i64) {
     settled(stage, &[PAIR, LOGIN]).await;
     stage.user(deed, true);

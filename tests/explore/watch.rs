@@ -26,6 +26,8 @@ pub(crate) struct Feed {
     kind: Kind,
     sender: mpsc::UnboundedSender<(Instant, Told)>,
     broken_until: Option<Instant>,
+    /// It waits for versions that the store had before it was set back.
+    is_deaf: bool,
 }
 
 /// The end of a watch that a process holds.
@@ -36,7 +38,7 @@ impl Watch {
     pub(crate) fn open(inside: &mut Inside, process: &str, kind: Kind) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         sender.send((Instant::now(), Told::ListAgain)).unwrap();
-        inside.feeds.push(Feed { process: process.to_owned(), kind, sender, broken_until: None });
+        inside.feeds.push(Feed { process: process.to_owned(), kind, sender, broken_until: None, is_deaf: false });
         Self(receiver)
     }
 
@@ -50,6 +52,19 @@ impl Watch {
 impl Feed {
     pub(crate) fn is_of(&self, process: &str) -> bool {
         self.process == process
+    }
+
+    /// Nothing is heard until the watch begins anew by itself.
+    pub(crate) fn deafen(&mut self) {
+        self.is_deaf = true;
+    }
+
+    /// It begins anew with a list.
+    pub(crate) fn begins_anew(&mut self, process: &str, kind: Kind) {
+        if self.is_of(process) && self.kind == kind {
+            self.is_deaf = false;
+            let _ = self.sender.send((Instant::now(), Told::ListAgain));
+        }
     }
 
     /// Nothing is heard for a while, and then a list.
@@ -66,7 +81,7 @@ impl Feed {
             return false;
         }
         let at = Instant::now() + USUAL_DELAY;
-        if change.key.kind != self.kind || self.broken_until.is_some_and(|until| at < until) {
+        if self.is_deaf || change.key.kind != self.kind || self.broken_until.is_some_and(|until| at < until) {
             return true;
         }
         let told = match (&change.is, &change.was) {

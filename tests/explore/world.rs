@@ -59,6 +59,8 @@ pub(crate) struct Inside {
     pub(crate) lag: [Duration; 2],
     /// Secrets whose names begin so cannot be written: nobody answers.
     pub(crate) unwritable: Option<&'static str>,
+    /// The operator's writes of this Secret come back refused, as by a webhook that is down.
+    pub(crate) refused: Option<&'static str>,
     faults: BTreeMap<usize, Fault>,
     deaths: mpsc::UnboundedSender<String>,
     step: SignedDuration,
@@ -83,6 +85,7 @@ impl World {
             is_counting: false,
             lag: [Duration::ZERO; 2],
             unwritable: None,
+            refused: None,
             faults,
             deaths,
             step: SignedDuration::ZERO,
@@ -128,6 +131,19 @@ impl World {
         inside.api_down.push((from.map(str::to_owned), until));
         let feeds = inside.feeds.iter_mut().filter(|feed| from.is_none_or(|process| feed.is_of(process)));
         feeds.for_each(|feed| feed.breaks(outage));
+    }
+
+    /// Sets the store back to what it was. The watches wait for versions that have been already.
+    pub(crate) fn set_back(&self, to: &ApiServer) {
+        let mut inside = self.inside();
+        let changes = inside.api.changes_to(to);
+        inside.api = to.clone();
+        inside.feeds.iter_mut().for_each(Feed::deafen);
+        for change in changes {
+            inside.say(self.now(), None, What::Changed(Box::new(change)));
+        }
+        drop(inside);
+        self.tell();
     }
 
     /// From here on nothing is a point any more, and no fault strikes.
@@ -285,7 +301,8 @@ impl Inside {
         body: Value,
     ) -> Reply {
         let request = told(verb, &key);
-        let reply = Planted::request(self, now, verb, key, body);
+        let is_refused = process.is_some() && verb != Verb::Get && self.refused == Some(key.name.as_str());
+        let reply = if is_refused { Reply::of_webhook() } else { Planted::request(self, now, verb, key, body) };
         if process.is_some() {
             self.say(now, process, What::Requested { request: request.clone(), code: reply.code });
         }

@@ -12,9 +12,11 @@ mod failures;
 mod history;
 mod hunt;
 mod leaks;
+mod leftovers;
 mod oddities;
 mod outages;
 mod rights;
 mod rivals;
+mod set_back;
 #[path = "../support/mod.rs"]
 mod support;

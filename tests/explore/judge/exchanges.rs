@@ -1,5 +1,9 @@
 //! Promises about calls that cannot be repeated: each is announced, nobody else is at it meanwhile, no pair is used
 //! twice, and a log in is the last resort.
+//!
+//! One exception, and what it costs is known: a session near its end is extended without an announcement by a process
+//! whose last writes of the state failed. Without that it would be lost for certain; with it, only if that process dies
+//! before it can write the answer.
 
 use super::facts::{Facts, Intent, Stored};
 use super::history::What;
@@ -7,11 +11,16 @@ use super::question::{Given, Question};
 use super::subject::{Content, Part, Role, Seen};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{HashMap, HashSet};
+use syniverse_token_operator::api::STATE_SECRET_SUFFIX;
 
 /// The call timeout and the time for recording: so long another holder's intent is left alone.
 const HONOURED: SignedDuration = SignedDuration::from_secs(15);
 /// How soon after its intent a call is made.
 const RECORDING: SignedDuration = SignedDuration::from_secs(5);
+/// A state that could not be written is tried again within this.
+const RETRY: SignedDuration = SignedDuration::from_secs(22);
+/// An extension that cannot be recorded comes this long before the end at most.
+const LAST_TRIES: SignedDuration = SignedDuration::from_secs(60);
 /// What was changed so shortly before may not have been read yet.
 const READING: SignedDuration = SignedDuration::from_secs(1);
 
@@ -30,6 +39,10 @@ pub(crate) struct Exchanges {
     credentials_changed: Option<Timestamp>,
     /// The wall clock was set: intents written before say nothing for certain.
     clock_set: Option<Timestamp>,
+    /// When each process last failed to write the state, unless it has managed to since.
+    unwritten: HashMap<String, Timestamp>,
+    /// The pairs that processes were given and could not record yet, by the process.
+    in_hand: HashMap<String, String>,
     /// Made without an announcement, as far as could be seen.
     unannounced: Option<(Timestamp, String)>,
 }
@@ -51,7 +64,16 @@ impl Exchanges {
     pub(crate) fn see(&mut self, part: &Part<'_>, facts: &Facts<'_>, entry: &Seen<'_>) -> Vec<String> {
         let process = entry.process.as_deref().unwrap_or_default();
         match &entry.what {
+            What::Requested { request, code }
+                if request.ends_with(STATE_SECRET_SUFFIX) && !request.starts_with("Get") =>
+            {
+                self.wrote(process, *code < 300, entry.at);
+            }
+            What::Fault { request, .. } if request.ends_with(STATE_SECRET_SUFFIX) && !request.starts_with("Get") => {
+                self.wrote(process, false, entry.at);
+            }
             What::Died => {
+                self.in_hand.remove(process);
                 self.announced.remove(process);
                 let dead = self.uses.values_mut().filter(|last| last.by == process || !facts.knows(&last.by));
                 dead.for_each(|last| last.outcome = Outcome::Failed);
@@ -134,7 +156,7 @@ impl Exchanges {
     ) -> Vec<String> {
         let unannounced = self.unannounced.take().map(|(_, broken)| broken);
         let announced = self.announced.remove(process).filter(|announced| *announced + RECORDING + part.blur >= at);
-        if announced.is_none() {
+        if announced.is_none() && !self.is_last_resort(part, process, question, at) {
             self.unannounced = Some((at, format!("{process} asks at {at} without having announced it")));
         }
         let wrong = match question {
@@ -147,9 +169,29 @@ impl Exchanges {
         unannounced.into_iter().chain(wrong).collect()
     }
 
+    fn wrote(&mut self, process: &str, is_taken: bool, at: Timestamp) {
+        if is_taken {
+            self.unwritten.remove(process);
+            self.in_hand.remove(process);
+        } else {
+            self.unwritten.insert(process.to_owned(), at);
+        }
+    }
+
+    /// An extension near the end of a pair by a process that cannot write the state.
+    fn is_last_resort(&self, part: &Part<'_>, process: &str, question: &Question, at: Timestamp) -> bool {
+        let Question::Extend { token } = question else { return false };
+        let cannot_write = self.unwritten.get(process).is_some_and(|failed| *failed + RETRY >= at);
+        let expires = part.journal.token(token).and_then(|token| token.expires);
+        cannot_write && expires.is_some_and(|end| end + part.blur >= at && end <= at + LAST_TRIES)
+    }
+
     fn extended(&mut self, process: &str, token: &str, given: &Given) {
         if *given == Given::Ended {
             self.ended.insert(token.to_owned());
+        }
+        if let Given::Token(next) = given {
+            self.in_hand.insert(process.to_owned(), next.clone());
         }
         let Some(last) = self.uses.get_mut(token).filter(|last| last.by == process) else { return };
         last.outcome = match given {
@@ -172,6 +214,7 @@ impl Exchanges {
         let pasted = facts.credentials().and_then(|credentials| credentials.pasted.as_ref());
         let is_ours =
             stored.is_some_and(|stored| stored.token == token) || pasted.is_some_and(|pasted| pasted == token);
+        let is_ours = is_ours || self.in_hand.get(process).is_some_and(|in_hand| in_hand == token);
         let is_settled = self.credentials_changed.is_none_or(|changed| changed + READING < at);
         // A process that holds the state in memory knows the pair before it has restored it.
         if facts.knows(process) && facts.state.is_some() && is_settled && !is_ours {
