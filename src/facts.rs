@@ -9,6 +9,7 @@ use crate::schedule::Terms;
 use crate::secrets::{self, Owner};
 use crate::state::{Issued, State};
 use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,6 +68,11 @@ impl Observed {
     /// The value of the refresh annotation.
     pub fn refresh(&self) -> Option<String> {
         self.resource.refresh()
+    }
+
+    /// The version of the credentials Secret.
+    pub fn credentials_version(&self) -> Option<String> {
+        self.credentials.as_ref().and_then(ResourceExt::resource_version)
     }
 
     /// A number that is stable for this resource.

@@ -10,7 +10,7 @@ use crate::schedule::boundary::Boundary;
 use crate::schedule::governor::{Bucket, CALLS, REPAIR_REFILL, REPAIRS, refill};
 use crate::schedule::retry::{Delays, FailedCall, retry_at};
 use crate::schedule::{Deadline, Life};
-use crate::state::{Attempt, Brought, Held, Issued, Outcome, State};
+use crate::state::{Attempt, Brought, Held, Inputs, Issued, Outcome, State};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -50,6 +50,8 @@ pub struct Memory {
     pub failing: Option<Failing>,
     /// The same of what goes on while these fail.
     pub upkeep_failing: Option<Failing>,
+    /// What a login was asked for with that was refused while the session before it goes on.
+    pub refused_login: Option<Inputs>,
     /// Writes that failed, until one of the same Secret succeeds.
     pub unwritten: BTreeMap<Target, Unwritten>,
     /// When this process wrote each Secret.
@@ -212,6 +214,7 @@ impl Memory {
             deadline: None,
             boundary: None,
             failing: None,
+            refused_login: None,
             upkeep_failing: None,
             unwritten: BTreeMap::new(),
             written: BTreeMap::new(),
@@ -265,6 +268,9 @@ impl Memory {
             self.failing = None;
         }
         self.rotated_elsewhere = None;
+        if matches!(held.outcome, Outcome::LoginRefused) {
+            self.refused_login = Some(held.attempt.inputs.clone());
+        }
         if let Outcome::Token(answer) = &held.outcome {
             self.given(issued, answer, held.sent);
         }

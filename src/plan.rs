@@ -78,6 +78,10 @@ pub struct Call {
     pub is_retry: bool,
     /// The issuer has given this resource a token for the same inputs.
     pub was_served: bool,
+    /// The version of the credentials Secret that it is made with.
+    pub credentials: Option<String>,
+    /// The refused login's password has changed since.
+    pub has_new_password: bool,
     /// What must be in the state Secret first; the plan after that write makes the call.
     pub announcement: Option<StateWrite>,
 }
@@ -131,6 +135,8 @@ impl Call {
                 Ask::Refresh(refresh) => Some(refresh.validity_seconds),
                 Ask::Extend(_) | Ask::LogIn(_) => None,
             },
+            credentials: self.credentials.clone(),
+            has_new_password: self.has_new_password,
         }
     }
 }

@@ -52,6 +52,10 @@ pub struct State {
     /// The issuer refuses the changed login that `inputs` tell of, and the session before goes on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub login_refused: bool,
+    /// The version of the credentials Secret that held that login: by it another password is found. A hash of the password
+    /// itself is not kept beside its salt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_credentials: Option<String>,
     /// The pasted pair that `inputs` tell of was said to be over when it was tried.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pair_refused: bool,
@@ -99,6 +103,10 @@ pub struct Held {
     pub used: Option<Redacted>,
     /// The seconds of life that were asked for, where they can be.
     pub asked_seconds: Option<u64>,
+    /// The version of the credentials Secret that it was asked with.
+    pub credentials: Option<String>,
+    /// The refused login's password has changed since.
+    pub has_new_password: bool,
 }
 
 /// What is worth recording of an answer.
@@ -181,6 +189,7 @@ impl State {
             refresh,
             intent: None,
             login_refused: false,
+            refused_credentials: None,
             pair_refused: false,
             written: Written::default(),
         }
@@ -243,9 +252,10 @@ impl State {
     /// by another process, the token counts, whichever comes first.
     pub fn record(&self, held: &Held) -> Option<State> {
         let mut next = self.clone();
-        next.inputs = held.settled(&self.salt).over(&self.inputs);
+        next.inputs = held.settled(&self.salt).over(&self.inputs).without(&[inputs::PASSWORD]);
         let is_new = |names: &[&str]| names.iter().any(|name| next.inputs.differs(&self.inputs, name));
-        let (is_elsewhere, has_new_login) = (is_new(&[inputs::ENDPOINT]), is_new(&inputs::LOGIN));
+        let is_elsewhere = is_new(&[inputs::ENDPOINT]);
+        let has_new_login = is_new(&inputs::LOGIN) || held.has_new_password && !held.leaves_login();
         if let Some(known) = next.tokens.get_mut(&held.id).filter(|_| is_elsewhere) {
             // It was another one who said so.
             known.ended = false;
@@ -255,12 +265,16 @@ impl State {
                 next.take(answer, held);
                 next.pair_refused &= held.leaves_pair(&self.salt);
                 next.login_refused &= held.used.is_some() && !has_new_login;
+                next.refused_credentials.take_if(|_| !next.login_refused);
             }
             Outcome::Ended(token) => {
                 let is_known = next.end(&held.id, token);
                 next.pair_refused |= !is_known;
             }
-            Outcome::LoginRefused => next.login_refused = true,
+            Outcome::LoginRefused => {
+                next.login_refused = true;
+                next.refused_credentials.clone_from(&held.credentials);
+            }
         }
         next.refresh = held.attempt.refresh.clone().or(next.refresh);
         next.intent = next.intent.filter(|intent| intent.holder != held.holder);

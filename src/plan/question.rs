@@ -8,6 +8,7 @@ use crate::reason::{Finding, Reason};
 use crate::schedule::boundary::Boundary;
 use crate::schedule::governor::refill;
 use crate::schedule::{Due, Life};
+use crate::state::inputs::PASSWORD;
 use crate::state::{Attempt, Inputs, Issued, State};
 use crate::verdict;
 use std::time::Duration;
@@ -25,6 +26,11 @@ pub(super) trait Side {
 
     /// The inputs of which a new value is a cause to ask, the most telling one first.
     fn causes(&self, question: &Question<'_>) -> Vec<&'static str>;
+
+    /// A refused login has another password now, of which nothing is recorded.
+    fn has_new_password(&self, _: &Question<'_>) -> bool {
+        false
+    }
 
     /// A cause that lies in what happened to the token.
     fn event(&self, question: &Question<'_>, issued: &Issued) -> Option<Cause>;
@@ -104,7 +110,8 @@ impl<'a> Question<'a> {
     /// A value that a person has changed and that no call has settled yet, or a wish for a call.
     fn change(&self) -> Option<Cause> {
         let causes = self.side.causes(self);
-        let value = self.attempt.inputs.change_since(&self.state.inputs, &causes).map(Cause::Changed);
+        let value = self.attempt.inputs.change_since(&self.state.inputs, &causes);
+        let value = value.or_else(|| self.side.has_new_password(self).then_some(PASSWORD)).map(Cause::Changed);
         let is_requested = self.attempt.refresh.is_some() && self.attempt.refresh != self.state.refresh;
         value.or(is_requested.then_some(Cause::Requested))
     }
@@ -181,6 +188,8 @@ impl<'a> Question<'a> {
             holder: self.desk.observed.holder.clone(),
             is_retry: self.desk.memory.is_failing(errand.is_upkeep),
             was_served: self.was_served(errand.is_upkeep),
+            credentials: self.desk.observed.credentials_version(),
+            has_new_password: self.side.has_new_password(self),
             announcement: self.side.announcement(self),
         }
     }

@@ -83,14 +83,27 @@ impl Side for Session<'_> {
         Inputs::of_session(salt, &self.spec.endpoint, &self.credentials)
     }
 
-    /// A changed password makes no call, unless the login was refused; nor does a login that is added to a pair, or a pair
+    /// A changed password makes no call, unless the login was refused (see below); nor does a login that is added to a pair, or a pair
     /// that is another resource's.
     fn causes(&self, question: &Question<'_>) -> Vec<&'static str> {
         let State { login_refused, inputs, .. } = question.state;
         let pair = [TOKEN, REFRESH_TOKEN].into_iter().filter(|_| !self.is_taken(question));
         let username = Some(USERNAME).filter(|_| *login_refused || inputs.knows(USERNAME));
-        let password = Some(PASSWORD).filter(|_| *login_refused);
-        pair.chain(username).chain(password).chain([ENDPOINT]).collect()
+        pair.chain(username).chain([ENDPOINT]).collect()
+    }
+
+    /// The process that was refused knows what it asked with. Another one goes by the version of the Secret, and asks once
+    /// too often where that was written again with the same values.
+    fn has_new_password(&self, question: &Question<'_>) -> bool {
+        let State { login_refused, refused_credentials, inputs, .. } = question.state;
+        let (asked, desk) = (&question.attempt.inputs, self.desk);
+        let is_new = match (&desk.memory.refused_login, refused_credentials) {
+            (Some(refused), _) => asked.differs(refused, PASSWORD),
+            (None, Some(version)) => desk.observed.credentials_version().as_ref() != Some(version),
+            // Older versions have recorded a hash.
+            (None, None) => asked.differs(inputs, PASSWORD),
+        };
+        *login_refused && self.credentials.login.is_some() && is_new
     }
 
     fn event(&self, _: &Question<'_>, issued: &Issued) -> Option<Cause> {

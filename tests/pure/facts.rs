@@ -100,7 +100,10 @@ impl Cluster {
 
     /// These are the values in the credentials Secret of the session now.
     pub(crate) fn give(&mut self, values: &[(&str, &str)]) {
-        self.observed.credentials = Some(secret("sma", values));
+        let before = self.observed.credentials_version().and_then(|version| version.parse::<u64>().ok());
+        let mut credentials = secret("sma", values);
+        credentials.metadata.resource_version = Some((before.unwrap_or_default() + 1).to_string());
+        self.observed.credentials = Some(credentials);
     }
 
     /// One with the token `first`, issued at 0 for 600 s.

@@ -749,6 +749,47 @@ fn a_change_in_vain_leaves_a_permit_for_the_session_that_lives() {
 }
 
 #[test]
+fn no_hash_of_a_password_is_stored_and_none_is_needed_to_see_that_a_refused_one_was_changed() {
+    let refused = || {
+        let mut cluster = settled(&LOGIN);
+        cluster.give(&OTHER_LOGIN);
+        cluster.fail(now(10.0), FailureKind::LoginRefused);
+        cluster.settle(now(10.0));
+        assert!(cluster.state().login_refused);
+        cluster
+    };
+    let calls = |cluster: &mut Cluster, at: f64| matches!(cluster.settle(now(at)).step, Step::Call(_));
+    let text = String::from_utf8(refused().state().to_bytes()).unwrap();
+    assert!(text.contains("username") && !text.contains("password"), "{text}");
+    // The same process knows the values, another one the version of the Secret.
+    let (mut same, mut other) = (refused(), refused());
+    same.give(&OTHER_LOGIN);
+    assert!(!calls(&mut same, 20.0));
+    other.restart(now(20.0));
+    assert!(!calls(&mut other, 20.0));
+    for mut cluster in [same, other] {
+        cluster.give(&[("username", "other"), ("password", "corrected")]);
+        let call = cluster.call(now(30.0));
+        assert_eq!((asked(&call).as_str(), call.cause), ("log in other", Cause::Changed("password")));
+    }
+}
+
+#[test]
+fn a_password_that_an_older_version_has_recorded_is_forgotten_with_the_next_answer_and_causes_no_call() {
+    let mut cluster = settled(&LOGIN);
+    let secret = cluster.observed.state.as_mut().unwrap();
+    let bytes = &mut secret.data.as_mut().unwrap().get_mut("state.json").unwrap().0;
+    let mut state: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+    state["inputs"]["hashes"]["password"] = json!("0123456789abcdef0123456789abcdef");
+    *bytes = serde_json::to_vec(&state).unwrap();
+    cluster.restart(now(1.0));
+    assert!(matches!(cluster.settle(now(1.0)).step, Step::Wait(_)));
+    cluster.answer(now(550.0), "second", 600);
+    let text = String::from_utf8(cluster.state().to_bytes()).unwrap();
+    assert!(!text.contains("password"), "{text}");
+}
+
+#[test]
 fn what_becomes_of_a_refused_login() {
     let refused = || {
         let mut cluster = settled(&LOGIN);
