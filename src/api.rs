@@ -5,6 +5,7 @@ mod duration;
 mod issuer;
 mod names;
 mod propagation;
+mod reserved;
 mod rules;
 mod status;
 mod token_secret;
@@ -19,6 +20,7 @@ pub use names::{ADOPT_ANNOTATION, REFRESH_ANNOTATION, REFRESH_LENGTH, STATE_SECR
 pub use propagation::{
     PodPropagation, PropagationSpec, RestartMode, RestartPropagation, WorkloadKind, WorkloadReference,
 };
+pub use reserved::{owner_of_annotation, owner_of_label};
 pub use status::SyniverseTokenStatus;
 pub use token_secret::{DEFAULT_KEY, DeletionPolicy, EXPIRATION_TIME_KEY, TokenSecretSpec};
 

@@ -2,6 +2,7 @@
 //! its schema. Strings, lists and maps are limited in size, because the API server accepts a rule only if it knows
 //! what checking it can cost.
 
+use super::reserved::{HELM_RELEASE_LABEL, HELM_RELEASE_PREFIX, RECOMMENDED_LABELS, keys_of};
 use super::{EXPIRATION_TIME_KEY, STATE_SECRET_SUFFIX, duration};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::ValidationRule;
 use schemars::Schema;
@@ -160,6 +161,20 @@ pub(super) fn labels(schema: &mut Schema) {
         "self.all(k, !k.startsWith('syniverse.dev/') && k != 'app.kubernetes.io/managed-by')",
         "must not have app.kubernetes.io/managed-by or keys that begin with syniverse.dev/: the operator sets them",
     );
+    let recommended = RECOMMENDED_LABELS.map(|label| format!("'{label}'")).join(", ");
+    must(
+        schema,
+        &format!("self.all(k, k in [{recommended}] || !k.matches('{}'))", keys_of("Kubernetes")),
+        "must not have keys of kubernetes.io, k8s.io or their subdomains, which mean something to Kubernetes, but for \
+         app.kubernetes.io/name, instance, version, component and part-of",
+    );
+    let (key, value) = HELM_RELEASE_LABEL;
+    must(
+        schema,
+        &format!("self.all(k, !k.matches('{}') && (k != '{key}' || self[k] != '{value}'))", keys_of("Helm")),
+        "must not have keys of helm.sh or its subdomains, nor owner: helm: Helm would take the Secret for its own",
+    );
+    not_of_argo_cd(schema);
 }
 
 /// Annotations of the token Secret.
@@ -173,8 +188,22 @@ pub(super) fn annotations(schema: &mut Schema) {
     );
     must(
         schema,
-        "self.all(k, !k.startsWith('kubernetes.io/') && !k.contains('.kubernetes.io/'))",
-        "must not have keys of kubernetes.io/ or its subdomains, which mean something to Kubernetes",
+        &format!("self.all(k, !k.matches('{}'))", keys_of("Kubernetes")),
+        "must not have keys of kubernetes.io, k8s.io or their subdomains, which mean something to Kubernetes",
+    );
+    must(
+        schema,
+        &format!("self.all(k, !k.matches('{}'))", keys_of("Helm")),
+        "must not have keys of helm.sh or its subdomains: Helm would take the Secret for its own",
+    );
+    not_of_argo_cd(schema);
+}
+
+fn not_of_argo_cd(schema: &mut Schema) {
+    must(
+        schema,
+        &format!("self.all(k, !k.matches('{}'))", keys_of("Argo CD")),
+        "must not have keys of argocd.argoproj.io or its subdomains: Argo CD would take the Secret for its own",
     );
 }
 
@@ -207,6 +236,15 @@ pub(super) fn root() -> Vec<ValidationRule> {
             format!("!{name}.endsWith('{STATE_SECRET_SUFFIX}')"),
             "secret.name (by default the resource's own name) must not end with -syniverse-state",
         ),
+        // The name cannot be changed, so a resource that is older than this rule may stay as it is.
+        ValidationRule {
+            optional_old_self: Some(true),
+            ..of_secret_name(
+                format!("oldSelf.hasValue() || !{name}.startsWith('{HELM_RELEASE_PREFIX}')"),
+                "secret.name (by default the resource's own name) must not begin with sh.helm.release.: Helm would take \
+                 the Secret for a release of its own",
+            )
+        },
         // No name is '/', so what is absent equals none.
         of_secret_name(
             ["application.?credentials", "application.?standbyCredentials", "session.?credentials"]

@@ -210,6 +210,38 @@ async fn the_operator_reads_exactly_the_durations_that_the_api_server_accepts() 
     }
 }
 
+/// So that a resource that is older than the rules is read as one that follows them.
+#[tokio::test]
+async fn the_operator_knows_whose_keys_the_api_server_refuses() {
+    let room = Room::open().await;
+    for (kind, key, value) in [
+        ("labels", "app.kubernetes.io/name", "x"),
+        ("labels", "app.kubernetes.io/created-by", "x"),
+        ("labels", "a.b.kubernetes.io/c", "x"),
+        ("labels", "kubernetes.io.example.com/c", "x"),
+        ("labels", "xkubernetes.io/c", "x"),
+        ("labels", "kubernetes.io", "x"),
+        ("labels", "k8s.io/c", "x"),
+        ("labels", "sub.helm.sh/c", "x"),
+        ("labels", "owner", "helm"),
+        ("labels", "owner", "Helm"),
+        ("labels", "example.com/owner", "helm"),
+        ("labels", "argocd.argoproj.io/c", "x"),
+        ("labels", "argoproj.io/c", "x"),
+        ("annotations", "app.kubernetes.io/name", "x"),
+        ("annotations", "owner", "helm"),
+        ("annotations", "meta.helm.sh/c", "x"),
+        ("annotations", "x.argocd.argoproj.io/c", "x"),
+        ("annotations", "argocdxargoproj.io/c", "x"),
+    ] {
+        let mut object = simplest();
+        object["spec"]["secret"][kind][key] = json!(value);
+        let is_accepted = room.try_to_create(&object).await.is_ok();
+        let owner = if kind == "labels" { api::owner_of_label(key, value) } else { api::owner_of_annotation(key) };
+        assert_eq!(owner.is_none(), is_accepted, "{kind} {key}: {value}");
+    }
+}
+
 #[tokio::test]
 async fn a_new_resource_is_in_progress_until_the_operator_has_seen_it() {
     let room = Room::open().await;
