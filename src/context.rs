@@ -14,6 +14,7 @@ use crate::progress::Progress;
 use crate::redacted::Redacted;
 use crate::report::Reporter;
 use crate::revision::is_later;
+use crate::secret_metadata::SecretMetadata;
 use kube::{Api, ResourceExt};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,6 +33,8 @@ pub struct Context {
     pub reporter: Reporter,
     /// Between two daily checks of a long-lived token.
     pub daily_check: Duration,
+    /// Which labels and annotations a spec may put on a Secret.
+    pub secret_metadata: Arc<SecretMetadata>,
     /// Names this process in an intent.
     pub holder: String,
     /// The longest that a call takes.
@@ -67,6 +70,8 @@ pub struct Parts {
     pub wake: UnboundedSender<ObjectName>,
     /// Between two daily checks of a long-lived token.
     pub daily_check: Duration,
+    /// Which labels and annotations a spec may put on a Secret.
+    pub secret_metadata: SecretMetadata,
     /// The longest that a call takes.
     pub call_timeout: Duration,
     /// How many calls each endpoint may be sent.
@@ -86,6 +91,7 @@ impl Context {
             clock: parts.clock,
             reporter: parts.reporter,
             daily_check: parts.daily_check,
+            secret_metadata: Arc::new(parts.secret_metadata),
             holder: fingerprint(&Redacted::new(parts.salt.as_str())),
             call_timeout: parts.call_timeout,
             leadership: parts.leadership,

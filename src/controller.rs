@@ -88,6 +88,7 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
         reporter,
         wake: waker,
         daily_check: settings.daily_check,
+        secret_metadata: settings.secret_metadata,
         call_timeout: settings.issuer.call_timeout,
         budget: settings.budget,
         leadership,

@@ -6,7 +6,8 @@ use crate::memory::{Basis, Delivery, Target};
 use crate::moment::Moment;
 use crate::redacted::Redacted;
 use crate::schedule::Terms;
-use crate::secrets::{self, Owner};
+use crate::secret_metadata::SecretMetadata;
+use crate::secrets::{self, Owner, Wanted};
 use crate::state::{Issued, State};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -32,6 +33,8 @@ pub struct Observed {
     pub salt: String,
     /// Between two daily checks of a long-lived token.
     pub daily_check: Duration,
+    /// Which labels and annotations a spec may put on a Secret.
+    pub secret_metadata: Arc<SecretMetadata>,
     /// Names this process in an intent.
     pub holder: String,
     /// The longest that a call takes.
@@ -91,6 +94,11 @@ impl Observed {
         }
     }
 
+    /// What the resource asks for, and what the settings allow of it.
+    pub fn wanted(&self) -> Wanted<'_> {
+        Wanted { resource: &self.resource, metadata: &self.secret_metadata }
+    }
+
     /// What a token Secret written for `state` is known by.
     pub fn delivery(&self, state: &State) -> Option<Delivery> {
         let issued = state.active_token()?;
@@ -105,7 +113,7 @@ impl Observed {
     /// True when the token Secret is as `state` and the spec want it.
     pub fn is_delivered(&self, state: &State) -> bool {
         let fits = |issued: &Issued| secrets::too_large(&self.resource, &issued.token).is_none();
-        let next = |owner: Owner| secrets::next_token(self.token.as_ref(), &self.resource, &owner, state);
+        let next = |owner: Owner| secrets::next_token(self.token.as_ref(), self.wanted(), &owner, state);
         state.active_token().is_none_or(fits) && Owner::of(&self.resource).is_some_and(|owner| next(owner).is_none())
     }
 

@@ -11,6 +11,7 @@
 //! ```
 //! The nouns are in [`api`], [`facts`], [`issuer`], [`moment`] and [`reason`]; what every pass is given is [`context`].
 //! What others make of what we say is found by [`own_status`]; [`revision`] tells which of two versions came later.
+//! Which labels and annotations a spec may choose is in [`secret_metadata`].
 //! What survives the process is in [`state`]; what does not, in [`memory`]; what resources know of each other, in [`fleet`].
 //! Which of several processes may do all this is decided in [`lease`] and carried out by [`election`]. How they fare is
 //! told by [`admin`], from [`metrics`], [`progress`] and [`process`]. The ways to the API server are in [`connection`].
@@ -47,6 +48,7 @@ pub mod redacted;
 pub mod report;
 pub mod revision;
 pub mod schedule;
+pub mod secret_metadata;
 pub mod secrets;
 pub mod settings;
 pub mod state;

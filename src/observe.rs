@@ -52,6 +52,7 @@ pub async fn observe(
         neighbours: Neighbours::default(),
         salt: random_salt()?,
         daily_check: context.daily_check,
+        secret_metadata: Arc::clone(&context.secret_metadata),
         holder: context.holder.clone(),
         call_timeout: context.call_timeout,
         acting_since: context.acting_since(),

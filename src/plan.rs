@@ -293,7 +293,7 @@ impl Desk<'_> {
     /// None when that is there already.
     fn write_state(&self, state: State) -> Option<StateWrite> {
         let state = self.list_written(state);
-        let write = secrets::next_state(self.observed.state.as_ref(), &self.observed.resource, &self.owner, &state)?;
+        let write = secrets::next_state(self.observed.state.as_ref(), self.observed.wanted(), &self.owner, &state)?;
         Some(StateWrite { state: Box::new(state), write })
     }
 

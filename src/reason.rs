@@ -38,6 +38,17 @@ pub enum Weight {
     Stall,
 }
 
+impl Reason {
+    /// True when it may keep the operator from getting the next token.
+    pub fn is_in_the_way(self) -> bool {
+        match self {
+            Self::Suspended => true,
+            Self::MetadataNotAllowed => false,
+            reason => reason.weight() > Weight::Notice,
+        }
+    }
+}
+
 reasons! {
     /// A live token is in the token Secret.
     Issued: Normal,
@@ -109,6 +120,8 @@ reasons! {
     SecretTooLarge: Stall,
     /// The state Secret was written by a newer version of the operator.
     StateTooNew: Stall,
+    /// Labels or annotations of the spec are left out of the Secret; the token is kept alive all the same.
+    MetadataNotAllowed: Stall,
     /// The spec uses a field that this version does not implement.
     NotSupported: Stall,
 }

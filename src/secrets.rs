@@ -3,6 +3,7 @@
 use crate::api::{EXPIRATION_TIME_KEY, SyniverseToken};
 use crate::fingerprint::fingerprint;
 use crate::redacted::Redacted;
+use crate::secret_metadata::SecretMetadata;
 use crate::state::{Inputs, Issued, State, Unreadable};
 use content::{Content, EXPIRATION_TIME, FINGERPRINT, ISSUE_TIME};
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use owner::annotation;
+use std::collections::BTreeMap;
 
 mod content;
 mod echo;
@@ -55,19 +57,40 @@ pub fn read_state(secret: &Secret) -> Result<State, Unreadable> {
 ///
 /// It has the labels of the token Secret: rules of a cluster about labels are about all Secrets. It has none of its
 /// annotations: some make others copy a Secret, and this one must not be copied.
-pub fn next_state(read: Option<&Secret>, resource: &SyniverseToken, owner: &Owner, state: &State) -> Option<Write> {
-    next(read, &resource.state_secret_name(), owner, |secret| {
+pub fn next_state(read: Option<&Secret>, wanted: Wanted<'_>, owner: &Owner, state: &State) -> Option<Write> {
+    next(read, &wanted.resource.state_secret_name(), owner, |secret| {
         let data = secret.data.get_or_insert_default();
         data.insert(STATE_KEY.to_owned(), ByteString(state.to_bytes()));
-        content::replace(secret.labels_mut(), resource.secret_labels().clone(), &state.written.labels);
+        content::replace(secret.labels_mut(), wanted.labels(), &state.written.labels);
     })
 }
 
+/// What a resource asks for, and what the settings allow of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The resource.
+    pub resource: &'a SyniverseToken,
+    /// Which labels and annotations it may put on a Secret.
+    pub metadata: &'a SecretMetadata,
+}
+
+impl Wanted<'_> {
+    /// The labels of both Secrets.
+    fn labels(&self) -> BTreeMap<String, String> {
+        self.resource.spec.secret.as_ref().map(|spec| self.metadata.labels(spec)).unwrap_or_default()
+    }
+
+    /// The annotations of the token Secret, beside those about the token.
+    fn annotations(&self) -> BTreeMap<String, String> {
+        self.resource.spec.secret.as_ref().map(|spec| self.metadata.annotations(spec)).unwrap_or_default()
+    }
+}
+
 /// The token Secret that holds the active token of `state`; none when the one read already does, or there is no token.
-pub fn next_token(read: Option<&Secret>, resource: &SyniverseToken, owner: &Owner, state: &State) -> Option<Write> {
+pub fn next_token(read: Option<&Secret>, wanted: Wanted<'_>, owner: &Owner, state: &State) -> Option<Write> {
     let issued = state.active_token()?;
-    let wanted = Content::of(resource, issued, read);
-    next(read, resource.secret_name(), owner, |secret| wanted.put(secret, &state.written))
+    let content = Content::of(wanted, issued, read);
+    next(read, wanted.resource.secret_name(), owner, |secret| content.put(secret, &state.written))
 }
 
 fn next(read: Option<&Secret>, name: &str, owner: &Owner, fill: impl FnOnce(&mut Secret)) -> Option<Write> {

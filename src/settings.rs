@@ -6,6 +6,7 @@ use crate::issuer::endpoint::{ANY_HOST, EndpointRules};
 use crate::issuer::transport::{CaBundle, IssuerSettings};
 use crate::lease::Timing;
 use crate::redacted::Redacted;
+use crate::secret_metadata::{Entry, SecretMetadata};
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
@@ -89,6 +90,11 @@ pub struct RunArguments {
     #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_DAILY_CHECK", default_value = "24h",
         value_parser = duration)]
     daily_check: Duration,
+    /// Labels and annotations that specs may put on Secrets besides those allowed by default, such as
+    /// grafana_dashboard or example.com/*; with ! before it, that they may not. The last that matches decides
+    /// [repeatable]
+    #[arg(long, value_name = "[!]KEY", env = "SYNIVERSE_TOKEN_OPERATOR_SECRET_METADATA", value_delimiter = ',')]
+    secret_metadata: Vec<Entry>,
     #[command(flatten)]
     election: ElectionArguments,
     /// Where metrics are served, over plain http, such as 0.0.0.0:8080 [default: nowhere]
@@ -121,6 +127,8 @@ pub struct Settings {
     pub namespaces: Vec<String>,
     /// How often a token with more than a day to live is checked.
     pub daily_check: Duration,
+    /// Which labels and annotations a spec may put on a Secret.
+    pub secret_metadata: SecretMetadata,
     /// How many calls each endpoint may be sent.
     pub budget: Budget,
     /// Which Lease is kept; none for a process that runs alone.
@@ -217,9 +225,17 @@ impl RunArguments {
         let log = LogSettings { level: self.log_level, format: self.log_format };
         let budget = Budget { in_flight: self.requests_in_flight as usize, per_second: self.requests_per_second };
         let election = self.election.settings(self.call_timeout)?;
-        let (namespaces, daily_check) = (self.namespace, self.daily_check);
-        let (listen, health_listen) = (self.listen, self.health_listen);
-        Ok(Settings { issuer, namespaces, daily_check, budget, election, listen, health_listen, log })
+        Ok(Settings {
+            issuer,
+            namespaces: self.namespace,
+            daily_check: self.daily_check,
+            secret_metadata: SecretMetadata::new(self.secret_metadata),
+            budget,
+            election,
+            listen: self.listen,
+            health_listen: self.health_listen,
+            log,
+        })
     }
 }
 
@@ -295,6 +311,7 @@ mod tests {
         assert_eq!((settings.issuer.proxy, settings.issuer.ca_bundle), (None, None));
         assert_eq!(settings.daily_check, Duration::from_secs(86_400));
         assert!(settings.namespaces.is_empty());
+        assert_eq!(settings.secret_metadata, SecretMetadata::default());
         assert_eq!((settings.election, settings.listen, settings.health_listen), (None, None, None));
         assert_eq!(settings.log, LogSettings { level: LevelFilter::INFO, format: LogFormat::Text });
     }
@@ -331,6 +348,8 @@ mod tests {
             ("--requests-per-second", "0"),
             ("--requests-per-second", "many"),
             ("--daily-check", "daily"),
+            ("--secret-metadata", "a*b*c*"),
+            ("--secret-metadata", "example.com/a b"),
             ("--log-level", "loud"),
             ("--log-format", "xml"),
             ("--ca-bundle", "no/such/file.pem"),

@@ -83,8 +83,7 @@ impl Standing {
 
     /// Nothing keeps the operator from getting the next token.
     fn is_in_order(&self) -> bool {
-        let reason = self.finding.as_ref().map(|finding| finding.reason);
-        reason.is_none_or(|reason| reason.weight() <= Weight::Notice && reason != Reason::Suspended)
+        self.finding.as_ref().is_none_or(|finding| !finding.reason.is_in_the_way())
     }
 
     /// There is no token, and none is to come for now.
@@ -155,7 +154,8 @@ pub fn status(
 
 fn planned(observed: &Observed, standing: &Standing) -> Option<String> {
     verdict::supported(&observed.resource.spec).ok()?;
-    let issued = standing.issued.as_ref().filter(|_| !observed.resource.spec.suspend && standing.stalled.is_none())?;
+    let is_stopped = standing.stalled.as_ref().is_some_and(|finding| finding.reason.is_in_the_way());
+    let issued = standing.issued.as_ref().filter(|_| !observed.resource.spec.suspend && !is_stopped)?;
     let terms = observed.terms();
     let planned = if issued.is_of_session() { Some(terms.planned_extension(issued)) } else { terms.planned(issued) };
     planned.map(rfc3339)

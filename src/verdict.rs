@@ -6,6 +6,12 @@ use crate::issuer::FailureKind;
 use crate::memory::{Failing, Unwritten};
 use crate::reason::{Finding, Reason};
 use crate::schedule::retry::PATIENCE;
+use crate::secret_metadata::LeftOut;
+use crate::secrets::Wanted;
+use std::collections::BTreeSet;
+
+/// Keys that one sentence names.
+const KEYS_NAMED: usize = 3;
 
 /// The part of the spec that this version implements.
 ///
@@ -134,6 +140,33 @@ pub fn shared(sharing: Sharing) -> Option<Finding> {
         Reason::SharedApplication,
         format!("{who} the same application: each asks the issuer for itself"),
     ))
+}
+
+/// Labels or annotations of the spec that do not come onto the Secret.
+pub fn metadata_not_allowed(Wanted { resource, metadata }: Wanted<'_>) -> Option<Finding> {
+    let LeftOut { reserved, not_allowed } = metadata.left_out(resource.spec.secret.as_ref()?);
+    let remedies = [
+        (
+            not_allowed,
+            ": allow it with --secret-metadata (chart: allowedSecretMetadata), or remove it from spec.secret",
+        ),
+        (reserved, ", which belongs to Kubernetes, Helm or Argo CD: remove it from spec.secret"),
+    ];
+    let left_out = remedies.iter().filter(|(keys, _)| !keys.is_empty());
+    let said: Vec<_> = left_out.map(|(keys, remedy)| format!("without {}{remedy}", named(keys))).collect();
+    (!said.is_empty()).then(|| {
+        let message = format!("Secret {} is written {}", resource.secret_name(), said.join("; "));
+        Finding::new(Reason::MetadataNotAllowed, message)
+    })
+}
+
+/// The first few of them: a spec may have 64, of 317 characters each.
+fn named(keys: &BTreeSet<String>) -> String {
+    let first = keys.iter().take(KEYS_NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match keys.len().saturating_sub(KEYS_NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 /// Neither a pair nor a login was ever given.

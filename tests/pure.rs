@@ -15,6 +15,8 @@ mod metrics;
 mod plan;
 #[path = "pure/schedule.rs"]
 mod schedule;
+#[path = "pure/secret_metadata.rs"]
+mod secret_metadata;
 #[path = "pure/secrets.rs"]
 mod secrets;
 #[path = "pure/session.rs"]

@@ -1,7 +1,6 @@
 //! The names that follow from a resource: its Secrets, the Secrets it reads, its annotations.
 
 use super::{ApplicationSpec, DEFAULT_KEY, SyniverseToken, SyniverseTokenSpec};
-use std::collections::BTreeMap;
 
 /// What the name of a state Secret ends with; no token Secret may be called so.
 pub const STATE_SECRET_SUFFIX: &str = "-syniverse-state";
@@ -15,9 +14,6 @@ pub const REFRESH_ANNOTATION: &str = "syniverse.dev/refresh";
 /// So many characters of the refresh annotation are read: it is kept in memory, in the state and in the status.
 pub const REFRESH_LENGTH: usize = 256;
 
-/// Without labels, for a resource that names none.
-static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
-
 impl SyniverseToken {
     /// The name of the token Secret; empty only for an object that has no name itself.
     pub fn secret_name(&self) -> &str {
@@ -28,11 +24,6 @@ impl SyniverseToken {
     /// The name of the state Secret.
     pub fn state_secret_name(&self) -> String {
         format!("{}{STATE_SECRET_SUFFIX}", self.own_name())
-    }
-
-    /// The labels that the spec wants on both Secrets.
-    pub fn secret_labels(&self) -> &BTreeMap<String, String> {
-        self.spec.secret.as_ref().map_or(&NO_LABELS, |secret| &secret.labels)
     }
 
     /// The refresh annotation, as far as it counts.

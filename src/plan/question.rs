@@ -238,6 +238,7 @@ impl<'a> Question<'a> {
             exhausted.then(verdict::not_rotated),
             is_limited.then(verdict::calls_limited),
         ];
-        main.into_iter().flatten().chain(self.side.notices(self)).collect()
+        let left_out = verdict::metadata_not_allowed(desk.observed.wanted());
+        main.into_iter().flatten().chain(left_out).chain(self.side.notices(self)).collect()
     }
 }

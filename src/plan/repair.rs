@@ -54,7 +54,7 @@ impl Desk<'_> {
             return Repair::Blocked(None, finding);
         }
         let is_new = self.memory.delivered != self.observed.delivery(state);
-        let write = secrets::next_token(token, &self.observed.resource, &self.owner, state);
+        let write = secrets::next_token(token, self.observed.wanted(), &self.owner, state);
         if let Some(unwritten) = self.put_off(Target::Token).filter(|_| write.is_some()) {
             let (at, finding) = (unwritten.not_before, verdict::write_failed(unwritten));
             let is_refused = unwritten.refused.is_some();
@@ -85,13 +85,13 @@ impl Desk<'_> {
 
     /// Before we write a name into one of the Secrets, the state says that it is ours.
     pub(super) fn list_written(&self, state: State) -> State {
-        let wanted = secrets::wanted_names(&self.observed.resource, state.active_token());
+        let wanted = secrets::wanted_names(self.observed.wanted(), state.active_token());
         if state.written.covers(&wanted) { state } else { self.list_written_anew(state) }
     }
 
     /// As the state is written anyway, names that are no longer there stop being ours.
     pub(super) fn list_written_anew(&self, mut state: State) -> State {
-        let wanted = secrets::wanted_names(&self.observed.resource, state.active_token());
+        let wanted = secrets::wanted_names(self.observed.wanted(), state.active_token());
         let present = secrets::present_names(self.observed.token.as_ref(), self.observed.state.as_ref());
         state.written = state.written.still_in(&present).and(&wanted);
         state

@@ -1,5 +1,6 @@
 //! What is put into a token Secret: made from the spec and the token, and measured before it is made.
 
+use super::Wanted;
 use super::owner::annotation;
 use crate::api::{EXPIRATION_TIME_KEY, SyniverseToken};
 use crate::fingerprint::fingerprint;
@@ -33,7 +34,8 @@ pub(super) struct Content {
 }
 
 impl Content {
-    pub(super) fn of(resource: &SyniverseToken, issued: &Issued, read: Option<&Secret>) -> Self {
+    pub(super) fn of(wanted: Wanted<'_>, issued: &Issued, read: Option<&Secret>) -> Self {
+        let resource = wanted.resource;
         let spec = resource.spec.secret.as_ref();
         // Data changes only with the token: the expiry in it is the one the token was born with.
         let born_to_expire = issued.first_expiration_time.map(rfc3339);
@@ -43,9 +45,9 @@ impl Content {
             let text = render(template, issued.token.expose(), born_to_expire.as_deref().unwrap_or_default());
             data.insert(key.clone(), ByteString(text.into_bytes()));
         }
-        let mut annotations = spec.map(|spec| spec.annotations.clone()).unwrap_or_default();
+        let mut annotations = wanted.annotations();
         annotations.extend(times(issued, read));
-        Self { data, labels: resource.secret_labels().clone(), annotations }
+        Self { data, labels: wanted.labels(), annotations }
     }
 
     /// Replaces what we wrote before by what is wanted now; what others put there stays.
@@ -64,12 +66,11 @@ pub(super) fn replace<V>(all: &mut BTreeMap<String, V>, wanted: BTreeMap<String,
 
 /// The names of all that the spec wants in the Secrets while `issued` is the active token; labels are on both Secrets, also
 /// before there is one.
-pub fn wanted_names(resource: &SyniverseToken, issued: Option<&Issued>) -> Written {
-    let labels = names(resource.secret_labels());
+pub fn wanted_names(wanted: Wanted<'_>, issued: Option<&Issued>) -> Written {
+    let (resource, labels) = (wanted.resource, names(&wanted.labels()));
     let Some(issued) = issued else { return Written { labels, ..Written::default() } };
-    let spec = resource.spec.secret.as_ref();
-    let (templates, annotations) =
-        spec.map(|spec| (names(&spec.template), names(&spec.annotations))).unwrap_or_default();
+    let templates = resource.spec.secret.as_ref().map(|spec| names(&spec.template)).unwrap_or_default();
+    let annotations = names(&wanted.annotations());
     let when = |known: Option<Timestamp>, name: &str| known.map(|_| name.to_owned());
     let keys = [Some(resource.spec.key().to_owned()), when(issued.first_expiration_time, EXPIRATION_TIME_KEY)];
     let times =

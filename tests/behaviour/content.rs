@@ -69,6 +69,28 @@ async fn labels_and_annotations_of_the_spec_come_and_go_without_a_call() {
 }
 
 #[tokio::test]
+async fn a_label_that_others_act_on_is_left_out_and_said_until_the_setting_allows_it() {
+    let mut stage = Stage::open().await;
+    let wanted = json!({"labels": {"team": "sms", "grafana_datasource": "1"}});
+    let secret = with_secret(&stage, wanted, "labelled", |secret| secret.labels().contains_key("team")).await;
+    assert!(!secret.labels().contains_key("grafana_datasource"));
+    let said = stage.until_reason(NAME, "MetadataNotAllowed").await;
+    assert!(is_ready(&said) && is_stalled(&said), "{:?}", said.status);
+    for word in ["grafana_datasource", "--secret-metadata", "allowedSecretMetadata"] {
+        assert!(ready_message(&said).contains(word), "{}", ready_message(&said));
+    }
+    stage.start_operator(&["--secret-metadata=grafana_*"]);
+    let is_whole = |secret: &Secret| secret.labels().contains_key("grafana_datasource");
+    stage.until_secret(NAME, "labelled with all of it", is_whole).await;
+    stage.until_reason(NAME, "Issued").await;
+    // As after an upgrade to an operator that allows less.
+    stage.start_operator(&[]);
+    stage.until_secret(NAME, "without what is not allowed", |secret| !is_whole(secret)).await;
+    assert!(is_ready(&stage.until_reason(NAME, "MetadataNotAllowed").await));
+    assert_eq!(stage.calls(), 1);
+}
+
+#[tokio::test]
 async fn what_others_put_into_the_token_secret_stays_and_causes_no_write() {
     let stage = Stage::open().await;
     with_secret(&stage, json!({"template": {"a": "!"}}), "with a", |secret| has(secret, "a")).await;

@@ -45,6 +45,8 @@ async fn a_misspelt_or_impossible_value_is_refused_and_named() {
         (json!({"endpointHosts": ["https://sma.example.com"]}), "/endpointHosts/0"),
         (json!({"privateEndpoints": ["10.0.0.0"]}), "/privateEndpoints/0"),
         (json!({"watchNamespaces": ["Not_A_Namespace"]}), "/watchNamespaces/0"),
+        (json!({"allowedSecretMetadata": ["a b"]}), "/allowedSecretMetadata/0"),
+        (json!({"allowedSecretMetadata": ["!"]}), "/allowedSecretMetadata/0"),
         (json!({"image": {"digest": "latest"}}), "/image/digest"),
         (json!({"privateEndpoints": ["10.0.0.0/99"]}), "/privateEndpoints/0"),
         (json!({"listenAddress": "999.0.0.1"}), "/listenAddress"),
@@ -88,6 +90,7 @@ async fn the_operators_settings_become_its_arguments() {
     let objects = rendered(json!({
         "watchNamespaces": ["a", "b"], "endpointHosts": ["sma.example.com"], "privateEndpoints": ["10.0.0.0/8"],
         "insecureEndpoints": true, "callTimeout": "8s", "connectTimeout": "4s", "dailyCheck": "12h",
+        "allowedSecretMetadata": ["grafana_dashboard", "!example.com/*"],
         "budget": {"requestsInFlight": 3, "requestsPerSecond": 7}, "logLevel": "debug", "logFormat": "text",
         "caBundle": {"secret": {"name": "ca", "key": "bundle.pem"}}, "listenAddress": "[::]", "metricsPort": 9000,
         "healthPort": 9001,
@@ -111,6 +114,8 @@ async fn the_operators_settings_become_its_arguments() {
         "--call-timeout=8s",
         "--connect-timeout=4s",
         "--daily-check=12h",
+        "--secret-metadata=grafana_dashboard",
+        "--secret-metadata=!example.com/*",
         "--requests-in-flight=3",
         "--requests-per-second=7",
         "--ca-bundle=/etc/syniverse-token-operator/ca/ca.crt",
@@ -128,7 +133,7 @@ async fn the_operators_settings_become_its_arguments() {
 async fn the_operator_takes_every_argument_that_the_chart_can_give() {
     let objects =
         rendered(json!({"endpointHosts": ["*"], "privateEndpoints": ["10.0.0.0/8"], "insecureEndpoints": true,
-        "watchNamespaces": ["a"], "caBundle": {"configMap": {"name": "ca"}}}))
+        "watchNamespaces": ["a"], "allowedSecretMetadata": ["*", "!*.example.com/*"], "caBundle": {"configMap": {"name": "ca"}}}))
         .await;
     // Without a kubeconfig it ends after its arguments were read; the file of the bundle is not there either.
     let ended = crate::release::command(objects.pod(), "/dev/null".as_ref()).output().unwrap();

@@ -23,6 +23,7 @@ use syniverse_token_operator::fleet::{Budget, ObjectName};
 use syniverse_token_operator::index::Index;
 use syniverse_token_operator::report::Reporter;
 use syniverse_token_operator::revision::Horizon;
+use syniverse_token_operator::secret_metadata::SecretMetadata;
 use syniverse_token_operator::wake::wake;
 use syniverse_token_operator::watches::{concerned, follow, newness};
 use tokio::sync::{Notify, mpsc};
@@ -56,8 +57,20 @@ pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget, lea
     // Of this start: a process that is started again is another one.
     let (clock, salt) = (Arc::new(world.clock()), format!("{name} since {}", world.now()));
     let (daily_check, call_timeout) = (DAILY_CHECK, PATIENCE);
-    let parts =
-        Parts { client, issuer, clock, reporter, wake: waker, daily_check, call_timeout, budget, salt, leadership };
+    let secret_metadata = SecretMetadata::default();
+    let parts = Parts {
+        client,
+        issuer,
+        clock,
+        reporter,
+        wake: waker,
+        daily_check,
+        secret_metadata,
+        call_timeout,
+        budget,
+        salt,
+        leadership,
+    };
     let (first_rings, mut first_rung) = mpsc::unbounded_channel();
     let process = Arc::new(Process {
         context: Context::new(parts),

@@ -81,6 +81,7 @@ impl Cluster {
             neighbours: Neighbours::default(),
             salt: "salt".into(),
             daily_check: Duration::from_secs(86_400),
+            secret_metadata: Arc::default(),
             holder: "holder".into(),
             call_timeout: Duration::from_secs(10),
             acting_since: now(0.0).mono,

@@ -124,8 +124,8 @@ fn only_a_write_that_changes_the_owners_takes_over() {
     let mut cluster = Cluster::with_token(json!({}));
     let owner = |cluster: &Cluster| Owner::of(&cluster.observed.resource).unwrap();
     let next = |cluster: &Cluster| {
-        let (resource, state) = (&cluster.observed.resource, cluster.state());
-        secrets::next_token(cluster.observed.token.as_ref(), resource, &owner(cluster), &state)
+        let state = cluster.state();
+        secrets::next_token(cluster.observed.token.as_ref(), cluster.observed.wanted(), &owner(cluster), &state)
     };
     cluster.respec(json!({"secret": {"key": "other"}}));
     assert!(matches!(next(&cluster), Some(Write::Replace(_))));
