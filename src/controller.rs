@@ -1,6 +1,7 @@
 //! Wires watches to passes, and passes to the report.
 
 use crate::admin;
+use crate::admission_policy;
 use crate::api::SyniverseToken;
 use crate::clock::SystemClock;
 use crate::connection;
@@ -81,6 +82,11 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
     let clock = Arc::new(SystemClock::start());
     let salt = random_salt()?;
     let (elector, leadership) = election(&settings, [leasing, watches.clone()], Arc::clone(&clock), &salt);
+    if settings.expect_admission_policy {
+        // Where the account may make Secrets.
+        let namespace = settings.namespaces.first().map_or_else(|| client.default_namespace(), String::as_str);
+        tokio::spawn(admission_policy::expect(client.clone(), namespace.to_owned()));
+    }
     let context = Arc::new(Context::new(Parts {
         client,
         issuer: Arc::new(HttpIssuer::new(settings.issuer.clone())?),

@@ -14,9 +14,11 @@
 //! Which labels and annotations a spec may choose is in [`secret_metadata`].
 //! What survives the process is in [`state`]; what does not, in [`memory`]; what resources know of each other, in [`fleet`].
 //! Which of several processes may do all this is decided in [`lease`] and carried out by [`election`]. How they fare is
-//! told by [`admin`], from [`metrics`], [`progress`] and [`process`]. The ways to the API server are in [`connection`].
+//! told by [`admin`], from [`metrics`], [`progress`] and [`process`]. The ways to the API server are in [`connection`];
+//! whether the account is bound there as the chart says, is found by [`admission_policy`].
 
 pub mod admin;
+pub mod admission_policy;
 pub mod api;
 pub mod apply;
 pub mod clock;

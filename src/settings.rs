@@ -95,6 +95,9 @@ pub struct RunArguments {
     /// [repeatable]
     #[arg(long, value_name = "[!]KEY", env = "SYNIVERSE_TOKEN_OPERATOR_SECRET_METADATA", value_delimiter = ',')]
     secret_metadata: Vec<Entry>,
+    /// Say in the log when the API server does not refuse this account what the chart's admission policy refuses it
+    #[arg(long, env = "SYNIVERSE_TOKEN_OPERATOR_EXPECT_ADMISSION_POLICY", value_parser = BoolishValueParser::new())]
+    expect_admission_policy: bool,
     #[command(flatten)]
     election: ElectionArguments,
     /// Where metrics are served, over plain http, such as 0.0.0.0:8080 [default: nowhere]
@@ -129,6 +132,8 @@ pub struct Settings {
     pub daily_check: Duration,
     /// Which labels and annotations a spec may put on a Secret.
     pub secret_metadata: SecretMetadata,
+    /// Whether an admission policy is to bind the operator's account.
+    pub expect_admission_policy: bool,
     /// How many calls each endpoint may be sent.
     pub budget: Budget,
     /// Which Lease is kept; none for a process that runs alone.
@@ -230,6 +235,7 @@ impl RunArguments {
             namespaces: self.namespace,
             daily_check: self.daily_check,
             secret_metadata: SecretMetadata::new(self.secret_metadata),
+            expect_admission_policy: self.expect_admission_policy,
             budget,
             election,
             listen: self.listen,
@@ -312,6 +318,7 @@ mod tests {
         assert_eq!(settings.daily_check, Duration::from_secs(86_400));
         assert!(settings.namespaces.is_empty());
         assert_eq!(settings.secret_metadata, SecretMetadata::default());
+        assert!(!settings.expect_admission_policy);
         assert_eq!((settings.election, settings.listen, settings.health_listen), (None, None, None));
         assert_eq!(settings.log, LogSettings { level: LevelFilter::INFO, format: LogFormat::Text });
     }

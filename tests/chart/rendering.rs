@@ -116,6 +116,7 @@ async fn the_operators_settings_become_its_arguments() {
         "--daily-check=12h",
         "--secret-metadata=grafana_dashboard",
         "--secret-metadata=!example.com/*",
+        "--expect-admission-policy",
         "--requests-in-flight=3",
         "--requests-per-second=7",
         "--ca-bundle=/etc/syniverse-token-operator/ca/ca.crt",
@@ -182,7 +183,7 @@ async fn two_releases_of_one_name_share_no_name_across_namespaces() {
             .collect()
     };
     let (one, other) = (names(one.unwrap()), names(other.unwrap()));
-    assert_eq!(one.len(), 6);
+    assert_eq!(one.len(), 10);
     assert!(one.iter().all(|name| !other.contains(name)), "{one:?}");
 }
 

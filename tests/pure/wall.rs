@@ -11,6 +11,7 @@ const CLIENTS: &[&str] = &[
     "admin",
     "admin/connections",
     "admin/pages",
+    "admission_policy",
     "apply",
     "clock",
     "connection",
