@@ -113,7 +113,7 @@ async fn crowds_that_only_hold_connections_keep_no_probe_waiting_and_go() {
 }
 
 #[tokio::test]
-async fn a_head_that_comes_in_drops_and_a_reader_who_does_not_read_are_given_up() {
+async fn a_head_that_comes_in_drops_is_given_up() {
     let ports = Ports::open().await;
     let mut slow = TcpStream::connect(ports.metrics).await.unwrap();
     let begin = Instant::now();
