@@ -2,7 +2,7 @@
 
 use crate::facts::now;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 use syniverse_token_operator::api::SyniverseTokenStatus;
@@ -217,6 +217,37 @@ fn all_that_is_counted_starts_at_zero() {
     let after: Vec<_> = all.iter().map(|name| values(&filled(), 22.0, name).len()).collect();
     assert_eq!(after, before, "a series that begins when it is first counted in");
     assert!(text.contains("{reason=\"CredentialsNotFound\"} 0") && !text.contains("{reason=\"Issued\"}"));
+}
+
+/// What `promtool check metrics` looks for; the real one is asked by `make test-prometheus`.
+#[test]
+fn names_follow_the_conventions_and_no_series_stands_twice() {
+    let text = filled().encode(now(22.0));
+    let (mut families, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    let (mut family, mut kind) = ("", "");
+    for line in text.lines().filter(|line| *line != "# EOF") {
+        if let Some(described) = line.strip_prefix("# HELP ") {
+            let (name, help) = described.split_once(' ').unwrap();
+            assert!(families.insert(name) && help.len() > 8 && !help.contains(['"', '\\']), "{line}");
+            let is_reserved = ["_total", "_sum", "_count", "_bucket", "_info"].iter().any(|end| name.ends_with(end));
+            assert!(!is_reserved || name.ends_with("build_info"), "{name}");
+            let is_plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            let is_scaled = ["_ms", "milli", "minutes", "percent", "kb"].iter().any(|part| name.contains(part));
+            assert!(is_plain && !is_scaled, "{name}");
+        } else if let Some(typed) = line.strip_prefix("# TYPE ") {
+            (family, kind) = typed.split_once(' ').unwrap();
+        } else {
+            let (series, _) = line.rsplit_once(' ').unwrap();
+            let end = series.split('{').next().and_then(|name| name.strip_prefix(family)).unwrap();
+            let ends: &[_] = match kind {
+                "counter" => &["_total"],
+                "histogram" => &["_bucket", "_sum", "_count"],
+                _ => &[""],
+            };
+            assert!(ends.contains(&end) && seen.insert(series), "{line} of the {kind} {family}");
+        }
+    }
+    assert_eq!(families.len(), 16);
 }
 
 #[test]
