@@ -76,6 +76,34 @@ async fn the_api_server_takes_the_manifests_and_every_policy_follows_the_namespa
     assert!(taken.is_ok(), "{}", taken.unwrap_err());
 }
 
+/// Helm 4 waits as kstatus reads a resource: for one that is made suspended there is nothing to wait for.
+#[tokio::test]
+async fn helm_does_not_wait_for_a_resource_that_is_created_suspended_and_kubectl_does() {
+    let stage = Stage::open().await;
+    let chart = harness::Scratch::new().unwrap();
+    let write = |path: &str, text: &str| fs::write(chart.path().join(path), text).unwrap();
+    fs::create_dir(chart.path().join("templates")).unwrap();
+    write("Chart.yaml", "apiVersion: v2\nname: tokens\nversion: 0.1.0\n");
+    let mut spec = stage.spec("1h");
+    spec["suspend"] = json!(true);
+    let object = json!({"apiVersion": "syniverse.dev/v1alpha1", "kind": "SyniverseToken", "metadata": {"name": NAME},
+        "spec": spec});
+    write("templates/token.yaml", &object.to_string());
+    let (helm, folder) = (Helm::on(&stage.cluster), chart.path().display().to_string());
+    let wait = ["--wait", "--timeout", "20s", "--namespace", stage.namespace.name()];
+    helm.run(&[&["install", "tokens", folder.as_str()], &wait[..]].concat()).await.unwrap();
+    let ready = ["wait", "--for=condition=Ready", "--timeout=1s", "syniversetoken/messaging"];
+    let cluster = stage.cluster.clone();
+    let ready = [&["--namespace", stage.namespace.name()], &ready[..]].concat();
+    assert!(cluster.kubectl(&ready).is_err(), "there is no token to be ready");
+    assert_eq!(stage.calls(), 0);
+    // Resumed, it is waited for until its token is there.
+    let resumed = object.to_string().replace("\"suspend\":true", "\"suspend\":false");
+    write("templates/token.yaml", &resumed);
+    helm.run(&[&["upgrade", "tokens", folder.as_str()], &wait[..]].concat()).await.unwrap();
+    assert!(is_ready(&stage.tokens.get(NAME).await.unwrap()));
+}
+
 #[tokio::test]
 async fn a_lent_secret_in_a_release_of_helm_is_not_fought_over() {
     const LENT: &str = r#"apiVersion: v1

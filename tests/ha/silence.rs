@@ -1,6 +1,7 @@
 //! Connections to the API server that go silent: what is sent is swallowed, and nobody says that they are gone.
 
 use crate::relay::Relay;
+use crate::replicas::{USUAL, lease, replica, until_leads};
 use crate::support::*;
 use harness::{Scratch, wait_for};
 use jiff::Timestamp;
@@ -68,4 +69,26 @@ async fn new_credentials_are_noticed_within_30_s_although_the_watch_has_gone_sil
     assert!(noticed < NOTICED, "{noticed:?}");
     let said = "the connection of the watch of Secrets has broken or gone silent";
     stage.operator().wait_for_log(said, PATIENCE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_leader_whose_connections_go_silent_keeps_the_lead() {
+    let (stage, scratch) = (Stage::dark().await, Scratch::new().unwrap());
+    let target = server(stage.kubeconfig());
+    let relay = Relay::to(target).await;
+    let relayed = relay.kubeconfig(&stage.kubeconfig(), target, scratch.path());
+    let mut leader = replica(&stage, "a", USUAL, &relayed, &[]);
+    until_leads(&stage, "a").await;
+    relay.hush();
+    let hushed = Timestamp::now();
+    // Two renewals after the silence: the connection that the first one found is used again.
+    for after in [0, 2] {
+        let renewed = async || {
+            let renewed = lease(&stage).await.renew_time?.0;
+            (renewed.duration_since(hushed).as_secs() >= after).then_some(())
+        };
+        wait_for("a renewal", PATIENCE, renewed).await.unwrap();
+    }
+    leader.wait_for_log("a connection to the API server has gone silent", PATIENCE).await.unwrap();
+    assert!(!leader.log().contains("leads no longer"), "{}", leader.log());
 }
