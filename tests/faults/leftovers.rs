@@ -2,13 +2,17 @@
 
 use crate::support::*;
 use harness::wait_for;
+use issuer_simulator::session::NewSession;
 use k8s_openapi::ByteString;
+use kube::api::ListParams;
+use serde_json::json;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 /// Connections that are not used any more are closed within this, and with them go their buffers.
-const CLOSED: Duration = Duration::from_secs(90);
+const CLOSED: Duration = Duration::from_secs(150);
 /// What is read at a time.
 const PART: usize = 1 << 20;
 
@@ -59,36 +63,61 @@ fn count(memory: &[u8], wanted: &[(usize, Vec<u8>)], counts: &mut [usize]) {
     }
 }
 
-/// A stage whose resource was issued, rotated and repaired; and all that is secret about it.
-async fn used() -> (Stage, Vec<String>) {
-    let mut stage = Stage::dark().await;
-    let kubeconfig = stage.kubeconfig();
-    stage.start_operator_with(&kubeconfig, &["--insecure-endpoints", "--endpoint-host=*"]);
+const SESSION: &str = "sma-session";
+const USERNAME: &str = "canary-username";
+const PASSWORD: &str = "canary-password";
+
+/// Rotates an application's token, and repairs its Secrets. The credentials come as `kubectl apply` brings them, with a copy
+/// in an annotation, which the watch of metadata shows.
+async fn use_application(stage: &Stage) {
+    let values = credentials(CONSUMER_KEY, CONSUMER_SECRET, PORTAL_TOKEN).into_iter();
+    let values: BTreeMap<_, _> = values.map(|(key, value)| (key, ByteString(value.as_bytes().to_vec()))).collect();
+    let applied = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": CREDENTIALS}, "data": values});
+    let apply = ["--namespace", stage.namespace.name(), "apply", "--filename=-"];
+    stage.cluster.kubectl_with(&apply, &applied.to_string()).unwrap();
     stage.issued("4s").await;
     let first = stage.token().await;
     let second = stage.until_rotated(&first).await;
     stage.until_noticed(NAME).await;
     stage.until_noticed(STATE).await;
     stage.until_rotated(&second).await;
-    let tokens = stage.simulator.journal().tokens.into_iter().map(|token| token.value);
-    let given = [CONSUMER_KEY, CONSUMER_SECRET, PORTAL_TOKEN].map(str::to_owned);
-    let secrets = given.into_iter().chain(tokens).collect();
-    (stage, secrets)
+}
+
+/// Logs in, and extends the session.
+async fn use_session(stage: &Stage) {
+    stage.simulator.add_session(NewSession::account(USERNAME, PASSWORD).valid_for(6));
+    stage.put_secret(SESSION, &[("username", USERNAME), ("password", PASSWORD)]).await;
+    let endpoint = stage.simulator.session_endpoint();
+    let session = json!({"endpoint": endpoint, "credentials": {"secretRef": {"name": SESSION}}});
+    stage.apply(SESSION, json!({"session": session, "secret": {"name": "sma"}})).await;
+    stage.until_ready(SESSION).await;
+    let extended =
+        stage.simulator.until(|journal| journal.calls.iter().filter(|call| call.method == "PUT").count() >= 2);
+    tokio::time::timeout(PATIENCE, extended).await.expect("two extensions");
 }
 
 #[tokio::test]
-async fn of_a_resource_that_is_gone_nothing_secret_is_left_in_memory() {
-    let (mut stage, secrets) = used().await;
-    let secrets: Vec<_> = secrets.iter().map(String::as_str).collect();
-    let process = stage.operator().id();
-    // While it lives there is something to find: else this would look in the wrong place.
-    assert!(!copies(process, &secrets).is_empty());
-    stage.delete(NAME).await;
+async fn of_resources_that_are_gone_nothing_secret_is_left_in_memory() {
+    let mut stage = Stage::dark().await;
     stage.delete_secret(CREDENTIALS).await;
-    for name in [NAME, STATE] {
-        let gone = async || stage.secrets.get_opt(name).await.unwrap().is_none().then_some(());
-        wait_for("the Secrets being collected", PATIENCE, gone).await.unwrap();
+    let kubeconfig = stage.kubeconfig();
+    stage.start_operator_with(&kubeconfig, &["--insecure-endpoints", "--endpoint-host=*"]);
+    use_application(&stage).await;
+    use_session(&stage).await;
+    let process = stage.operator().id();
+    let given = [CONSUMER_KEY, CONSUMER_SECRET, PORTAL_TOKEN, USERNAME, PASSWORD];
+    // While they live there is something to find: else this would look in the wrong place.
+    assert!(!copies(process, &given).is_empty());
+    for name in [NAME, SESSION] {
+        stage.delete(name).await;
     }
+    for name in [CREDENTIALS, SESSION] {
+        stage.delete_secret(name).await;
+    }
+    let gone = async || stage.secrets.list(&ListParams::default()).await.unwrap().items.is_empty().then_some(());
+    wait_for("the Secrets being collected", PATIENCE, gone).await.unwrap();
+    let tokens: Vec<_> = stage.simulator.journal().tokens.into_iter().map(|token| token.value).collect();
+    let secrets: Vec<_> = given.into_iter().chain(tokens.iter().map(String::as_str)).collect();
     let mut left = Vec::new();
     let clean = async || {
         left = copies(process, &secrets);
