@@ -12,6 +12,7 @@ use crate::fleet::ObjectName;
 use crate::index::Index;
 use crate::issuer::http::HttpIssuer;
 use crate::observe::random_salt;
+use crate::proxy;
 use crate::redacted::Redacted;
 use crate::report::Reporter;
 use crate::revision::Horizon;
@@ -73,7 +74,7 @@ pub enum ControllerError {
 /// # Errors
 /// When it cannot start, or ends without having been told to.
 pub async fn run(settings: Settings) -> Result<(), ControllerError> {
-    let config = Config::infer().await?;
+    let config = proxy::configuration().await?;
     let watches = connection::watching(config.clone()).map_err(ControllerError::Client)?;
     let client = connection::asking(config.clone()).map_err(ControllerError::Client)?;
     let leasing = connection::leasing(config).map_err(ControllerError::Client)?;

@@ -44,6 +44,7 @@ pub mod pass;
 pub mod plan;
 pub mod process;
 pub mod progress;
+pub mod proxy;
 pub mod reason;
 pub mod reconcile;
 pub mod redacted;

@@ -8,6 +8,7 @@ mod ending;
 mod first_issue;
 mod limited;
 mod ownership;
+mod proxy;
 mod refused;
 mod repair;
 mod rotation;

@@ -25,6 +25,7 @@ const CLIENTS: &[&str] = &[
     "metrics",
     "observe",
     "process",
+    "proxy",
     "reconcile",
     "reconcile/saying",
     "report",
