@@ -16,7 +16,7 @@ pub use issuer::{
     ApplicationCredentials, ApplicationKeys, ApplicationSpec, DEFAULT_APPLICATION_ENDPOINT, IssuerSpec,
     SecretReference, SessionCredentials, SessionSpec,
 };
-pub use names::{ADOPT_ANNOTATION, REFRESH_ANNOTATION, REFRESH_LENGTH, STATE_SECRET_SUFFIX};
+pub use names::{ADOPT_ANNOTATION, CONSENT_LABEL, REFRESH_ANNOTATION, REFRESH_LENGTH, STATE_SECRET_SUFFIX};
 pub use propagation::{
     PodPropagation, PropagationSpec, RestartMode, RestartPropagation, WorkloadKind, WorkloadReference,
 };

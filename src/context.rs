@@ -6,6 +6,7 @@ use crate::election::Leadership;
 use crate::fingerprint::fingerprint;
 use crate::fleet::{Budget, Fleet, ObjectName, Wake};
 use crate::issuer::Issuer;
+use crate::issuer::endpoint::EndpointRules;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::moment::Moment;
@@ -27,6 +28,10 @@ pub struct Context {
     client: kube::Client,
     /// The issuers.
     pub issuer: Arc<dyn Issuer>,
+    /// Which endpoints may be asked.
+    pub endpoints: EndpointRules,
+    /// Credentials Secrets are used only where a label consents.
+    pub require_credentials_label: bool,
     /// The present.
     pub clock: Arc<dyn Clock>,
     /// Says what happened.
@@ -62,6 +67,10 @@ pub struct Parts {
     pub client: kube::Client,
     /// The issuers.
     pub issuer: Arc<dyn Issuer>,
+    /// Which endpoints may be asked.
+    pub endpoints: EndpointRules,
+    /// Credentials Secrets are used only where a label consents.
+    pub require_credentials_label: bool,
     /// The present.
     pub clock: Arc<dyn Clock>,
     /// Says what happened.
@@ -88,6 +97,8 @@ impl Context {
         Self {
             client: parts.client,
             issuer: parts.issuer,
+            endpoints: parts.endpoints,
+            require_credentials_label: parts.require_credentials_label,
             clock: parts.clock,
             reporter: parts.reporter,
             daily_check: parts.daily_check,

@@ -26,7 +26,7 @@ use futures::{FutureExt, StreamExt};
 use kube::api::ListParams;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::{Api, Client, Config, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -91,6 +91,8 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
     let context = Arc::new(Context::new(Parts {
         client,
         issuer: Arc::new(HttpIssuer::new(settings.issuer.clone())?),
+        endpoints: settings.issuer.endpoints.clone(),
+        require_credentials_label: settings.require_credentials_label,
         clock,
         reporter,
         wake: waker,

@@ -1,10 +1,15 @@
 //! What the credentials Secret holds, once it has been found usable.
 
-use crate::api::{ApplicationCredentials, SessionCredentials as SessionCredentialsSpec};
+use crate::api::{
+    ApplicationCredentials, ApplicationKeys, CONSENT_LABEL, SessionCredentials as SessionCredentialsSpec,
+};
 use crate::issuer::{Login, Pair};
 use crate::reason::{Finding, Reason};
 use crate::redacted::Redacted;
 use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+
+mod value;
 
 /// Longest value of an application that is taken from a credentials Secret, in bytes: it has to fit into a URL.
 const LONGEST_IN_URL: usize = 4096;
@@ -18,6 +23,11 @@ pub const REFRESH_TOKEN: &str = "refreshToken";
 pub const USERNAME: &str = "username";
 /// The key of a login's password.
 pub const PASSWORD: &str = "password";
+
+/// True when whoever is responsible for this Secret says that it may be used for credentials.
+pub fn consents(secret: &Secret) -> bool {
+    secret.labels().get(CONSENT_LABEL).is_some_and(|value| value == "true")
+}
 
 /// The credentials of one application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +69,22 @@ impl Credentials {
             old_token: old_token.unwrap_or_default(),
         })
     }
+
+    /// What may be wrong with a value that the issuer refuses, as a clause that names its key.
+    pub fn slip(&self, keys: &ApplicationKeys) -> Option<String> {
+        slip([
+            (&keys.consumer_key, Some(&self.consumer_key)),
+            (&keys.consumer_secret, Some(&self.consumer_secret)),
+            (&keys.old_token, self.old_token.as_ref()),
+        ])
+    }
+}
+
+fn slip<const N: usize>(values: [(&str, Option<&Redacted>); N]) -> Option<String> {
+    let slips = |(key, value): (&str, Option<&Redacted>)| {
+        value::slip(value?.expose()).map(|what| format!("the value under key {key} {what}"))
+    };
+    values.into_iter().find_map(slips)
 }
 
 /// What a session can be extended or opened with. None of it is needed while the operator holds a pair that lives.
@@ -90,6 +116,17 @@ impl SessionCredentials {
         let login = login.ok().flatten().map(|(username, password)| Login { username, password });
         Self { pair, login, problem }
     }
+
+    /// What may be wrong with a value that the issuer refuses, as a clause that names its key.
+    pub fn slip(&self) -> Option<String> {
+        let (pair, login) = (self.pair.as_ref(), self.login.as_ref());
+        slip([
+            (USERNAME, login.map(|login| &login.username)),
+            (PASSWORD, login.map(|login| &login.password)),
+            (TOKEN, pair.map(|pair| &pair.token)),
+            (REFRESH_TOKEN, pair.map(|pair| &pair.refresh_token)),
+        ])
+    }
 }
 
 struct Values<'a> {
@@ -118,15 +155,16 @@ impl Values<'_> {
         Finding::new(Reason::CredentialsIncomplete, message)
     }
 
-    /// A pasted value often ends in a line break that nobody meant: surrounding white space is dropped.
+    /// A pasted value often ends in a line break that nobody meant: what cannot be seen around it is dropped.
     fn optional(&self, key: &str) -> Result<Option<Redacted>, Finding> {
         let Some(bytes) = self.secret.data.as_ref().and_then(|data| data.get(key)) else { return Ok(None) };
-        let text = std::str::from_utf8(&bytes.0).map_err(|_| self.invalid(key, "is not UTF-8 text"))?.trim();
+        let text = std::str::from_utf8(&bytes.0).map_err(|_| self.invalid(key, "is not UTF-8 text"))?;
+        let text = value::trimmed(text);
         if text.len() > self.longest {
             return Err(self.invalid(key, &format!("is longer than {} bytes", self.longest)));
         }
-        if text.chars().any(char::is_control) {
-            return Err(self.invalid(key, "holds a line break or another control character"));
+        if let Some(flaw) = value::flaw(text) {
+            return Err(self.invalid(key, &flaw));
         }
         Ok((!text.is_empty()).then(|| Redacted::new(text)))
     }
@@ -188,7 +226,47 @@ mod tests {
         for value in [b"\xff\xfe".as_slice(), b"a\nb", &long] {
             let finding = refusal(&[("consumerKey", value), ("consumerSecret", b"s")]);
             assert_eq!(finding.reason, Reason::CredentialsInvalid);
-            assert!(finding.message.len() < 120, "{}", finding.message);
+            assert!(finding.message.len() < 140, "{}", finding.message);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_dropped_around_a_value_and_refused_inside() {
+        let given = [("consumerKey", "\u{feff}k\u{200b}\n".as_bytes()), ("consumerSecret", "\u{a0}s".as_bytes())];
+        let read = Credentials::read(&wanted(), Some(&secret(&given))).unwrap();
+        assert_eq!((read.consumer_key.expose(), read.consumer_secret.expose()), ("k", "s"));
+        let finding = refusal(&[("consumerKey", "can\u{200b}ary".as_bytes()), ("consumerSecret", b"s")]);
+        assert_eq!(finding.reason, Reason::CredentialsInvalid);
+        assert_eq!(
+            finding.message,
+            "the value under key consumerKey of Secret sdc holds an invisible character (U+200B) inside: write it again"
+        );
+    }
+
+    #[test]
+    fn a_slip_names_its_key_and_not_its_value() {
+        let given: [(&str, &[u8]); 2] = [("consumerKey", b"k"), ("consumerSecret", b"'canary'")];
+        let read = Credentials::read(&wanted(), Some(&secret(&given))).unwrap();
+        let slip = read.slip(&wanted().keys).unwrap();
+        assert_eq!(slip, "the value under key consumerSecret is wrapped in quotes");
+        assert_eq!(read.consumer_secret.expose(), "'canary'", "sent as it is");
+        let login: [(&str, &[u8]); 2] = [("username", b"u"), ("password", b"\"canary\"")];
+        assert_eq!(session(&login).slip().unwrap(), "the value under key password is wrapped in quotes");
+        let pair: [(&str, &[u8]); 2] = [("token", b"`t`"), ("refreshToken", b"r")];
+        assert_eq!(session(&pair).slip().unwrap(), "the value under key token is wrapped in quotes");
+        assert_eq!(session(&[]).slip(), None);
+    }
+
+    #[test]
+    fn only_the_label_itself_consents() {
+        let labelled = |labels: &[(&str, &str)]| {
+            let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            let metadata = kube::api::ObjectMeta { labels: Some(labels), ..kube::api::ObjectMeta::default() };
+            Secret { metadata, ..Secret::default() }
+        };
+        assert!(consents(&labelled(&[("syniverse.dev/credentials", "true")])));
+        for labels in [&[][..], &[("syniverse.dev/credentials", "false")], &[("syniverse.dev/credential", "true")]] {
+            assert!(!consents(&labelled(labels)), "{labels:?}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::api::{SyniverseToken, parse_duration};
 use crate::fingerprint::{fingerprint, spread};
+use crate::issuer::endpoint::NotAllowed;
 use crate::memory::{Basis, Delivery, Target};
 use crate::moment::Moment;
 use crate::redacted::Redacted;
@@ -19,8 +20,12 @@ use std::time::Duration;
 pub struct Observed {
     /// The resource.
     pub resource: Arc<SyniverseToken>,
-    /// The credentials Secret; none when it does not exist.
+    /// Why its endpoint must not be asked, if the settings do not allow it.
+    pub not_allowed: Option<NotAllowed>,
+    /// The credentials Secret; none when it does not exist, or may not be used.
     pub credentials: Option<Secret>,
+    /// The credentials Secret lacks the label that the settings ask for.
+    pub lacks_consent: bool,
     /// The state Secret.
     pub state: Option<Secret>,
     /// The token Secret.

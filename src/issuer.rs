@@ -10,6 +10,7 @@ pub mod address;
 pub mod application;
 pub mod body;
 pub mod endpoint;
+pub mod host_list;
 pub mod http;
 pub mod reply;
 pub mod session;

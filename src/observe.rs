@@ -2,14 +2,15 @@
 
 use crate::api::{IssuerSpec, SyniverseToken};
 use crate::context::Context;
-use crate::credentials::{Credentials, SessionCredentials};
+use crate::credentials::{Credentials, SessionCredentials, consents};
 use crate::error::said;
 use crate::facts::{Neighbours, Observed, Sharing};
 use crate::fleet::{Fleet, ObjectName};
+use crate::issuer::endpoint::NotAllowed;
 use crate::memory::Memory;
 use crate::state::{Inputs, State};
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
+use kube::{Api, ResourceExt};
 use std::sync::Arc;
 
 /// So many refusals in a row are no accident.
@@ -48,6 +49,8 @@ pub async fn observe(
     memory: &mut Memory,
 ) -> Result<Observed, ObserveError> {
     let (forbidden, [credentials, state, token]) = believed(read_secrets(context, &resource).await, memory)?;
+    let lacks_consent =
+        context.require_credentials_label && credentials.as_ref().is_some_and(|secret| !consents(secret));
     let mut observed = Observed {
         neighbours: Neighbours::default(),
         salt: random_salt()?,
@@ -57,14 +60,22 @@ pub async fn observe(
         call_timeout: context.call_timeout,
         acting_since: context.acting_since(),
         calls_over_by: context.leadership.calls_over_by(),
+        not_allowed: not_allowed(context, &resource),
         resource,
-        credentials,
+        // Whoever may not use it does not see it.
+        credentials: credentials.filter(|_| !lacks_consent),
+        lacks_consent,
         state,
         token,
         forbidden,
     };
     look_around(context, &mut observed, memory);
     Ok(observed)
+}
+
+fn not_allowed(context: &Context, resource: &SyniverseToken) -> Option<NotAllowed> {
+    let endpoint = resource.spec.issuer()?.endpoint();
+    context.endpoints.admit(resource.namespace().as_deref(), endpoint).err()
 }
 
 type Secrets = [Option<Secret>; 3];

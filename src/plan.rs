@@ -322,6 +322,13 @@ impl Desk<'_> {
         matches!(self.issuer, IssuerSpec::Session(_)) && pair().is_some()
     }
 
+    /// What keeps credentials from being sent, until a person acts.
+    fn not_permitted(&self) -> Option<Finding> {
+        let not_allowed = self.observed.not_allowed.as_ref().map(verdict::endpoint_not_allowed);
+        let secret = self.issuer.credentials_secret();
+        not_allowed.or_else(|| self.observed.lacks_consent.then(|| verdict::credentials_not_consented(secret)))
+    }
+
     /// Is there a cause to ask the issuer?
     fn ask(&self, delivery: Delivery) -> Plan {
         if let Some(finding) = self.token_obstacle(self.known_state().as_ref()).filter(|_| !self.holds_pair()) {
@@ -329,6 +336,9 @@ impl Desk<'_> {
         }
         if self.observed.resource.spec.suspend {
             return Plan::stop(verdict::suspended());
+        }
+        if let Some(finding) = self.not_permitted() {
+            return Plan::stop(finding);
         }
         let side = match self.side() {
             Ok(side) => side,

@@ -70,7 +70,9 @@ mod tests {
     #[test]
     fn the_proxy_of_the_environment_is_used_unless_the_api_server_is_exempt() {
         let proxy = Some("http://user:password@proxy.example.com:3128/");
-        assert_eq!(used(proxy, proxy, None).as_deref(), proxy);
+        for any in [proxy, Some("https://proxy.example.com/"), Some("socks5://127.0.0.1:1080/")] {
+            assert_eq!(used(any, any, None).as_deref(), any);
+        }
         for other in ["other.example.com", "10.0.0.0/8", "api.example.com.evil.example", "127.0.0.1,localhost,.svc"] {
             assert_eq!(used(proxy, proxy, Some(other)).as_deref(), proxy, "{other}");
         }

@@ -98,6 +98,8 @@ reasons! {
     EndpointNotAllowed: Stall,
     /// The credentials Secret does not exist.
     CredentialsNotFound: Stall,
+    /// The credentials Secret lacks the label that the operator's settings ask for.
+    CredentialsNotConsented: Stall,
     /// The credentials Secret lacks a value.
     CredentialsIncomplete: Stall,
     /// A value in the credentials Secret cannot be used.

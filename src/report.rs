@@ -103,7 +103,7 @@ fn verdict_of_the_issuer(
     let finding = match failure.kind {
         FailureKind::Ended => verdict::session_ended(&failure.detail),
         FailureKind::LoginRefused => {
-            let remedy = verdict::login_remedy(resource.spec.issuer()?.credentials_secret());
+            let remedy = verdict::login_remedy(resource.spec.issuer()?.credentials_secret(), None);
             verdict::login_refused(&failure.detail, &remedy)
         }
         _ => return None,

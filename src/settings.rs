@@ -2,11 +2,12 @@
 
 use crate::api::parse_duration;
 use crate::fleet::Budget;
-use crate::issuer::endpoint::{ANY_HOST, EndpointRules};
+use crate::issuer::endpoint::EndpointRules;
+use crate::issuer::host_list::{Entry, is_namespace};
 use crate::issuer::transport::{CaBundle, IssuerSettings};
 use crate::lease::Timing;
 use crate::redacted::Redacted;
-use crate::secret_metadata::{Entry, SecretMetadata};
+use crate::secret_metadata::{self, SecretMetadata};
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
@@ -47,10 +48,15 @@ pub enum Command {
 /// `SYNIVERSE_TOKEN_OPERATOR_`; repeatable ones take a comma between values there.
 #[derive(Args)]
 pub struct RunArguments {
-    /// A host that endpoints may name besides api.syniverse.com; * allows all [repeatable]
-    #[arg(long, value_name = "HOST", env = "SYNIVERSE_TOKEN_OPERATOR_ENDPOINT_HOST", value_delimiter = ',',
-        value_parser = host)]
-    endpoint_host: Vec<String>,
+    /// A place that endpoints may name besides the documented paths of api.syniverse.com: the default port of a host, or
+    /// that port, every path, or that one and all below it, for all namespaces or for one; * allows all [repeatable]
+    #[arg(
+        long,
+        value_name = "[NAMESPACE=]HOST[:PORT][/PATH]",
+        env = "SYNIVERSE_TOKEN_OPERATOR_ENDPOINT_HOST",
+        value_delimiter = ','
+    )]
+    endpoint_host: Vec<Entry>,
     /// A range of loopback, link-local, private or reserved addresses that may be called, over https [repeatable]
     #[arg(long, value_name = "CIDR", env = "SYNIVERSE_TOKEN_OPERATOR_PRIVATE_ENDPOINTS", value_delimiter = ',',
         value_parser = range)]
@@ -58,6 +64,9 @@ pub struct RunArguments {
     /// For development: allow http and every address of an allowed host
     #[arg(long, env = "SYNIVERSE_TOKEN_OPERATOR_INSECURE_ENDPOINTS", value_parser = BoolishValueParser::new())]
     insecure_endpoints: bool,
+    /// Use a credentials Secret only if it has the label syniverse.dev/credentials: "true"
+    #[arg(long, env = "SYNIVERSE_TOKEN_OPERATOR_REQUIRE_CREDENTIALS_LABEL", value_parser = BoolishValueParser::new())]
+    require_credentials_label: bool,
     /// A namespace to work in [repeatable; default: all]
     #[arg(long, value_name = "NS", env = "SYNIVERSE_TOKEN_OPERATOR_NAMESPACE", value_delimiter = ',',
         value_parser = namespace)]
@@ -94,7 +103,7 @@ pub struct RunArguments {
     /// grafana_dashboard or example.com/*; with ! before it, that they may not. The last that matches decides
     /// [repeatable]
     #[arg(long, value_name = "[!]KEY", env = "SYNIVERSE_TOKEN_OPERATOR_SECRET_METADATA", value_delimiter = ',')]
-    secret_metadata: Vec<Entry>,
+    secret_metadata: Vec<secret_metadata::Entry>,
     /// Say in the log when the API server does not refuse this account what the chart's admission policy refuses it
     #[arg(long, env = "SYNIVERSE_TOKEN_OPERATOR_EXPECT_ADMISSION_POLICY", value_parser = BoolishValueParser::new())]
     expect_admission_policy: bool,
@@ -126,6 +135,8 @@ impl std::fmt::Debug for RunArguments {
 pub struct Settings {
     /// How issuers are called.
     pub issuer: IssuerSettings,
+    /// Credentials Secrets are used only where a label consents.
+    pub require_credentials_label: bool,
     /// The namespaces to work in; empty = all.
     pub namespaces: Vec<String>,
     /// How often a token with more than a day to live is checked.
@@ -232,6 +243,7 @@ impl RunArguments {
         let election = self.election.settings(self.call_timeout)?;
         Ok(Settings {
             issuer,
+            require_credentials_label: self.require_credentials_label,
             namespaces: self.namespace,
             daily_check: self.daily_check,
             secret_metadata: SecretMetadata::new(self.secret_metadata),
@@ -258,24 +270,12 @@ fn ca_bundle(path: PathBuf) -> Result<CaBundle, SettingsError> {
     }
 }
 
-fn host(text: &str) -> Result<String, &'static str> {
-    let is_address = text.parse::<std::net::IpAddr>().is_ok();
-    let is_name = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
-    (text == ANY_HOST || is_address || is_name)
-        .then(|| text.to_owned())
-        .ok_or("a host without scheme, port or path, such as sma.example.com, or *")
-}
-
 fn range(text: &str) -> Result<IpNet, &'static str> {
     text.parse().map_err(|_| "a range of addresses such as 10.1.0.0/16 or fd00::/8")
 }
 
 fn namespace(text: &str) -> Result<String, &'static str> {
-    let is_label = matches!(text.len(), 1..=63)
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-');
-    is_label.then(|| text.to_owned()).ok_or("the name of a namespace")
+    is_namespace(text).then(|| text.to_owned()).ok_or("the name of a namespace")
 }
 
 fn duration(text: &str) -> Result<Duration, &'static str> {
@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(settings.budget, Budget { in_flight: 16, per_second: 50 });
         assert_eq!((settings.issuer.proxy, settings.issuer.ca_bundle), (None, None));
         assert_eq!(settings.daily_check, Duration::from_secs(86_400));
-        assert!(settings.namespaces.is_empty());
+        assert!(settings.namespaces.is_empty() && !settings.require_credentials_label);
         assert_eq!(settings.secret_metadata, SecretMetadata::default());
         assert!(!settings.expect_admission_policy);
         assert_eq!((settings.election, settings.listen, settings.health_listen), (None, None, None));
@@ -326,7 +326,8 @@ mod tests {
     #[test]
     fn repeatable_flags_are_repeated_or_separated_by_commas() {
         let settings = settings(&["--endpoint-host", "a.example", "--endpoint-host", "b.example,*", "--namespace=x,y"]);
-        assert_eq!(settings.issuer.endpoints.hosts, ["a.example", "b.example", "*"]);
+        let entries = ["a.example", "b.example", "*"].map(|entry| entry.parse().unwrap());
+        assert_eq!(settings.issuer.endpoints.hosts, entries);
         assert_eq!(settings.namespaces, ["x", "y"]);
     }
 
@@ -346,7 +347,8 @@ mod tests {
     fn a_bad_value_is_named_with_its_flag() {
         for (flag, value) in [
             ("--endpoint-host", "https://sma.example.com"),
-            ("--endpoint-host", "sma.example.com:8443"),
+            ("--endpoint-host", "sma.example.com:"),
+            ("--endpoint-host", "Team=sma.example.com"),
             ("--private-endpoints", "10.0.0.0/33"),
             ("--namespace", "Not_A_Namespace"),
             ("--call-timeout", "10"),

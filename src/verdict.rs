@@ -1,8 +1,9 @@
 //! The sentences for people that need more than one room's knowledge: the same words at every retry.
 
-use crate::api::{ApplicationCredentials, IssuerSpec, SyniverseTokenSpec};
+use crate::api::{ApplicationCredentials, CONSENT_LABEL, IssuerSpec, SyniverseTokenSpec};
 use crate::facts::{Neighbours, Sharing};
 use crate::issuer::FailureKind;
+use crate::issuer::endpoint::NotAllowed;
 use crate::memory::{Failing, Unwritten};
 use crate::reason::{Finding, Reason};
 use crate::schedule::retry::PATIENCE;
@@ -32,6 +33,20 @@ pub fn supported(spec: &SyniverseTokenSpec) -> Result<IssuerSpec<'_>, Finding> {
             Err(Finding::new(Reason::NotSupported, "the spec names no issuer: set spec.application or spec.session"))
         }
     }
+}
+
+/// The settings do not allow the endpoint.
+pub fn endpoint_not_allowed(cause: &NotAllowed) -> Finding {
+    Finding::new(Reason::EndpointNotAllowed, cause.to_string())
+}
+
+/// The credentials Secret lacks the label that the settings ask for.
+pub fn credentials_not_consented(secret: &str) -> Finding {
+    let message = format!(
+        "Secret {secret} may not be used for credentials: whoever is responsible for it must consent with the label \
+         {CONSENT_LABEL}: \"true\""
+    );
+    Finding::new(Reason::CredentialsNotConsented, message)
 }
 
 /// The API server does not let us read a Secret.
@@ -178,12 +193,12 @@ pub fn no_session(secret: &str) -> Finding {
 }
 
 /// The session is over, and nothing opens another one.
-pub fn session_lost(secret: &str) -> Finding {
+pub fn session_lost(secret: &str, slip: Option<String>) -> Finding {
     let message = format!(
         "the session is over, and Secret {secret} has no username and password to log in with: add them, or put a new \
          pair under token and refreshToken"
     );
-    Finding::new(Reason::SessionLost, message)
+    Finding::new(Reason::SessionLost, with_slip(message, slip))
 }
 
 /// The pasted pair, by the fingerprint of its token, is another resource's, and dies with its first use.
@@ -206,27 +221,31 @@ pub fn login_refused(detail: &str, remedy: &str) -> Finding {
 }
 
 /// The issuer does not know the account of a changed login, while the session before goes on.
-pub fn login_refused_meanwhile(secret: &str) -> Finding {
+pub fn login_refused_meanwhile(secret: &str, slip: Option<String>) -> Finding {
     let message = format!(
         "the issuer refuses the username and password in Secret {secret}: correct them; the session of the ones before \
          goes on"
     );
-    Finding::new(Reason::LoginRefused, message)
+    Finding::new(Reason::LoginRefused, with_slip(message, slip))
 }
 
-/// Where a person finds the right values of an application.
-pub fn application_remedy(secret: &str) -> String {
-    format!("compare the values in Secret {secret} with the application's Auth Keys page")
+/// Where a person finds the right values of an application, and what may be wrong with one.
+pub fn application_remedy(secret: &str, slip: Option<String>) -> String {
+    with_slip(format!("compare the values in Secret {secret} with the application's Auth Keys page"), slip)
 }
 
 /// What a person can do about a login.
-pub fn login_remedy(secret: &str) -> String {
-    format!("check the username and password in Secret {secret}")
+pub fn login_remedy(secret: &str, slip: Option<String>) -> String {
+    with_slip(format!("check the username and password in Secret {secret}"), slip)
 }
 
 /// What a person can do about the values of a session.
-pub fn session_remedy(secret: &str) -> String {
-    format!("check the values in Secret {secret}")
+pub fn session_remedy(secret: &str, slip: Option<String>) -> String {
+    with_slip(format!("check the values in Secret {secret}"), slip)
+}
+
+fn with_slip(remedy: String, slip: Option<String>) -> String {
+    slip.into_iter().fold(remedy, |remedy, slip| format!("{remedy}; {slip}"))
 }
 
 /// Calls fail. Neighbours decide only the name of the reason; `remedy` says what to do about wrong values.

@@ -69,7 +69,7 @@ impl Example {
 /// If it cannot be started.
 pub(crate) fn operator(binary: &Path, kubeconfig: Option<&Path>, namespace: &str) -> harness::Result<Operator> {
     let mut command = Command::new(binary);
-    command.args(["run", "--insecure-endpoints", "--endpoint-host=127.0.0.1", "--namespace", namespace]);
+    command.args(["run", "--insecure-endpoints", "--endpoint-host=*", "--namespace", namespace]);
     if let Some(kubeconfig) = kubeconfig {
         command.env("KUBECONFIG", kubeconfig);
     }

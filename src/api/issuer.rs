@@ -12,8 +12,8 @@ pub const DEFAULT_APPLICATION_ENDPOINT: &str = "https://api.syniverse.com/saop-r
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules::application)]
 pub struct ApplicationSpec {
-    /// URL of the issuer, without user, query or fragment. Its host must be one that the operator allows; by
-    /// default that is api.syniverse.com only.
+    /// URL of the issuer, without user, query, fragment or percent-encoding. Its host, port and path must be ones
+    /// that the operator allows; by default those are the documented ones of api.syniverse.com only.
     #[serde(default = "default_endpoint")]
     #[schemars(transform = rules::endpoint)]
     pub endpoint: String,
@@ -97,8 +97,8 @@ impl<'a> IssuerSpec<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionSpec {
-    /// URL of the issuer, such as https://sma.example.com/api/v2/auth/token, without user, query or fragment. Its
-    /// host must be one that the operator allows.
+    /// URL of the issuer, such as https://sma.example.com/api/v2/auth/token, without user, query, fragment or
+    /// percent-encoding. Its host, port and path must be ones that the operator allows.
     #[schemars(transform = rules::endpoint)]
     pub endpoint: String,
     /// Where the token pair or the login of the session is.

@@ -8,6 +8,9 @@ pub const STATE_SECRET_SUFFIX: &str = "-syniverse-state";
 /// On a Secret: the name of the SyniverseToken that may take it over.
 pub const ADOPT_ANNOTATION: &str = "syniverse.dev/adopt";
 
+/// On a credentials Secret, with the value `true`: it may be used, where the operator's settings ask for consent.
+pub const CONSENT_LABEL: &str = "syniverse.dev/credentials";
+
 /// On a SyniverseToken: a value not seen before asks for a refresh now. Its first [`REFRESH_LENGTH`] characters count.
 pub const REFRESH_ANNOTATION: &str = "syniverse.dev/refresh";
 

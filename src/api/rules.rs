@@ -100,6 +100,12 @@ pub(super) fn endpoint(schema: &mut Schema) {
         r"!self.matches('[^!-~]|[@?#\\\\]')",
         "must not have a user, query or fragment, nor blanks, backslashes or characters outside ASCII",
     );
+    // The host list holds for the place that the issuer's own server sees, whatever that decodes or folds.
+    must(
+        schema,
+        "!self.matches('[%;]|//.*//|/[.][.]?(/|$)')",
+        "must be plain: no '%' or ';', and no '.', '..' or empty segment in its path",
+    );
 }
 
 /// The name of a Secret or workload.

@@ -75,7 +75,8 @@ impl HttpIssuer {
     }
 
     async fn exchange(&self, ask: &Ask) -> Result<Answer, Failure> {
-        let endpoint = self.settings.endpoints.admit(ask.endpoint())?;
+        // The plan has checked it for the namespace of the resource.
+        let endpoint = self.settings.endpoints.admit(None, ask.endpoint())?;
         match ask {
             Ask::Refresh(refresh) => {
                 let request = self.client.get(application::question(endpoint, refresh));

@@ -133,6 +133,7 @@ impl Side for Application<'_> {
     }
 
     fn remedy(&self, _: FailureKind) -> String {
-        verdict::application_remedy(&self.spec.credentials.secret_ref.name)
+        let wanted = &self.spec.credentials;
+        verdict::application_remedy(&wanted.secret_ref.name, self.credentials.slip(&wanted.keys))
     }
 }

@@ -68,7 +68,9 @@ impl<'a> Session<'a> {
         match &self.credentials.problem {
             _ if is_taken => self.taken(),
             Some(problem) => problem.clone(),
-            None if question.known().is_some() || self.credentials.pair.is_some() => verdict::session_lost(secret),
+            None if question.known().is_some() || self.credentials.pair.is_some() => {
+                verdict::session_lost(secret, self.credentials.slip())
+            }
             None => verdict::no_session(secret),
         }
     }
@@ -167,7 +169,8 @@ impl Side for Session<'_> {
 
     fn notices(&self, question: &Question<'_>) -> Vec<Finding> {
         let is_refused = question.state.login_refused && self.credentials.login.is_some();
-        let refused = is_refused.then(|| verdict::login_refused_meanwhile(&self.spec.credentials.secret_ref.name));
+        let secret = &self.spec.credentials.secret_ref.name;
+        let refused = is_refused.then(|| verdict::login_refused_meanwhile(secret, self.credentials.slip()));
         let is_taken = self.pasted(question).is_some() && self.is_taken(question);
         let taken = is_taken.then(|| self.taken());
         self.credentials.problem.iter().cloned().chain(refused).chain(taken).collect()
@@ -178,7 +181,10 @@ impl Side for Session<'_> {
     }
 
     fn remedy(&self, kind: FailureKind) -> String {
-        let secret = &self.spec.credentials.secret_ref.name;
-        if kind == FailureKind::LoginRefused { verdict::login_remedy(secret) } else { verdict::session_remedy(secret) }
+        let (secret, slip) = (&self.spec.credentials.secret_ref.name, self.credentials.slip());
+        match kind {
+            FailureKind::LoginRefused => verdict::login_remedy(secret, slip),
+            _ => verdict::session_remedy(secret, slip),
+        }
     }
 }

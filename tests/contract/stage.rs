@@ -77,7 +77,7 @@ pub(crate) fn trusting(simulator: &Simulator) -> IssuerSettings {
 }
 
 fn rules() -> EndpointRules {
-    EndpointRules { hosts: vec!["*".to_owned()], ..EndpointRules::default() }
+    EndpointRules { hosts: vec!["*".parse().unwrap()], ..EndpointRules::default() }
 }
 
 /// The question that the application of the simulator may ask.

@@ -21,6 +21,7 @@ use syniverse_token_operator::context::{Context, Parts};
 use syniverse_token_operator::election::Leadership;
 use syniverse_token_operator::fleet::{Budget, ObjectName};
 use syniverse_token_operator::index::Index;
+use syniverse_token_operator::issuer::endpoint::EndpointRules;
 use syniverse_token_operator::report::Reporter;
 use syniverse_token_operator::revision::Horizon;
 use syniverse_token_operator::secret_metadata::SecretMetadata;
@@ -58,9 +59,12 @@ pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget, lea
     let (clock, salt) = (Arc::new(world.clock()), format!("{name} since {}", world.now()));
     let (daily_check, call_timeout) = (DAILY_CHECK, PATIENCE);
     let secret_metadata = SecretMetadata::default();
+    let endpoints = EndpointRules { hosts: vec!["*".parse().unwrap()], ..EndpointRules::default() };
     let parts = Parts {
         client,
         issuer,
+        endpoints,
+        require_credentials_label: false,
         clock,
         reporter,
         wake: waker,

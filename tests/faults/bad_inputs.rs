@@ -86,6 +86,14 @@ fn of_credentials() -> Vec<Case> {
         Case::new("`consumerKey` with a line break inside").with("consumerKey", "one\ntwo"),
         Case::new("`consumerSecret` with a NUL inside").with("consumerSecret", "one\0two"),
         Case::new("`oldToken` with a control character inside").with("oldToken", "one\u{7}two"),
+        Case::new("`consumerKey` after a byte order mark and before a zero-width space")
+            .with("consumerKey", format!("\u{feff}{CONSUMER_KEY}\u{200b}\n")),
+        Case::new("`consumerKey` with a zero-width space inside").with("consumerKey", "canary\u{200b}-consumer-key"),
+        Case::new("`consumerSecret` with a soft hyphen inside").with("consumerSecret", "canary\u{ad}-consumer-secret"),
+        Case::new("`oldToken` with a no-break space inside").with("oldToken", "one\u{a0}two"),
+        Case::new("`consumerSecret` in quotes").with("consumerSecret", format!("\"{CONSUMER_SECRET}\"")),
+        Case::new("`consumerSecret` encoded twice")
+            .with("consumerSecret", serde_json::to_string(&bytes_of(CONSUMER_SECRET)).unwrap().trim_matches('"')),
         Case::new("`consumerKey` not UTF-8").with("consumerKey", [0xff, 0xfe, 0x6b]),
         Case::new("`consumerSecret` not UTF-8").with("consumerSecret", [0xc3, 0x28]),
         Case::new("`consumerKey` of 100 KB").with("consumerKey", "k".repeat(100_000)),
@@ -115,6 +123,9 @@ fn of_sessions(endpoint: &str) -> Vec<Case> {
         case("`password` alone", &[("password", "p")]),
         case("`token` with a line break inside", &[("token", "one\ntwo"), ("refreshToken", "r")]),
         case("a pair that the issuer does not know", &[("token", "t"), ("refreshToken", "r")]),
+        case("`password` with a direction mark inside", &[("username", ACCOUNT), ("password", "pass\u{200e}word")]),
+        case("`password` in quotes", &[("username", ACCOUNT), ("password", "'password'")]),
+        case("a pair in quotes that the issuer does not know", &[("token", "'t'"), ("refreshToken", "'r'")]),
         case("`password` wrong", &[("username", ACCOUNT), ("password", "wrong")]),
         case("`username` wrong", &[("username", "nobody"), ("password", "p")]),
     ]
@@ -123,6 +134,10 @@ fn of_sessions(endpoint: &str) -> Vec<Case> {
 fn of_guarded_endpoints() -> Vec<Case> {
     vec![
         Case::new("a host that is not in the operator's list").at("https://sma.example.com/apptoken-refresh"),
+        Case::new("another port of a host in the list").at("https://api.syniverse.com:8243/apptoken-refresh"),
+        Case::new("a path of `api.syniverse.com` that is not a token API").at("https://api.syniverse.com/sms/v1"),
+        Case::new("a path beside the one in the list").at("https://sms.example.com/apis/apptoken-refresh"),
+        Case::new("a host that is in the list for another namespace").at("https://team.example.com/apptoken-refresh"),
         Case::new("http").at("http://localhost:8080/apptoken-refresh"),
         Case::new("a listed host that resolves to a loopback address").at("https://localhost/apptoken-refresh"),
         Case::new("a loopback address").at("https://127.0.0.1/apptoken-refresh"),
@@ -158,7 +173,8 @@ fn of_specs() -> Vec<Case> {
 async fn the_page_of_bad_inputs_shows_what_users_see() {
     let (mut open, mut guarded) = (Stage::open().await, Stage::dark().await);
     let kubeconfig = guarded.kubeconfig();
-    let hosts = "--endpoint-host=localhost,127.0.0.1,::1,10.0.0.1,169.254.169.254";
+    let hosts =
+        "--endpoint-host=localhost,127.0.0.1,::1,10.0.0.1,169.254.169.254,sms.example.com/api,other=team.example.com";
     guarded.start_operator_with(&kubeconfig, &[hosts]);
     let (plain, tls) = (issuer(false).await, issuer(true).await);
     open.simulator.add_session(NewSession::account(ACCOUNT, "password"));
@@ -213,6 +229,11 @@ async fn try_out(stage: &mut Stage, case: Case) -> SyniverseToken {
     let seen = stage.until(&name, case.input, told).await;
     stage.delete(&name).await;
     seen
+}
+
+/// Serialised it is base64, as the API server shows it.
+fn bytes_of(text: &str) -> ByteString {
+    ByteString(text.as_bytes().to_vec())
 }
 
 fn bytes(data: Vec<(&'static str, Vec<u8>)>) -> std::collections::BTreeMap<String, ByteString> {

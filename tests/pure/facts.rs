@@ -74,7 +74,9 @@ impl Cluster {
     pub(crate) fn new(spec: Value) -> Self {
         let observed = Observed {
             resource: Arc::new(resource(spec)),
+            not_allowed: None,
             credentials: Some(credentials("secret", Some("old"))),
+            lacks_consent: false,
             state: None,
             token: None,
             forbidden: None,

@@ -4,13 +4,15 @@ use crate::facts::{Cluster, credentials, now, old_token, refresh, secret};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use syniverse_token_operator::facts::Neighbours;
+use syniverse_token_operator::facts::{Neighbours, Observed};
+use syniverse_token_operator::issuer::endpoint::NotAllowed;
 use syniverse_token_operator::issuer::{Answer, Cause, Failure, FailureKind, Lifetime};
 use syniverse_token_operator::memory::{Circumstances, Target};
 use syniverse_token_operator::plan::{Call, Plan, Step};
 use syniverse_token_operator::reason::Reason;
 use syniverse_token_operator::redacted::Redacted;
 use syniverse_token_operator::state::Outcome;
+use syniverse_token_operator::status::Standing;
 
 const REFRESH: &str = "syniverse.dev/refresh";
 
@@ -571,6 +573,65 @@ fn a_suspended_resource_is_repaired_and_not_refreshed() {
     cluster.observed.token = None;
     assert_eq!(cluster.rest(now(700.0)), (None, vec![Reason::Suspended]));
     assert_eq!(cluster.token("accessToken").as_deref(), Some("first"));
+}
+
+/// What is not permitted is not asked, whether a token lives or not; what there is stays, and is told of truly.
+fn nothing_is_asked_because(reason: Reason, forbid: impl Fn(&mut Observed)) {
+    let mut fresh = Cluster::new(json!({}));
+    forbid(&mut fresh.observed);
+    assert_eq!(fresh.rest(now(0.0)), (None, vec![reason]));
+    for mut cluster in [Cluster::with_token(json!({})), Cluster::session(&[("username", "u"), ("password", "p")])] {
+        if cluster.observed.state.is_none() {
+            cluster.answer(now(0.0), "first", 600);
+        }
+        forbid(&mut cluster.observed);
+        cluster.observed.token = None;
+        assert_eq!(cluster.rest(now(700.0)), (None, vec![reason]));
+        assert_eq!(cluster.token("accessToken").as_deref(), Some("first"), "repairs go on");
+        for (seconds, is_ready) in [(599.0, true), (600.0, false)] {
+            let findings = cluster.plan(now(seconds)).findings;
+            let standing = Standing::of(&cluster.observed, &cluster.memory, &findings, now(seconds));
+            assert_eq!(standing.is_ready(now(seconds).mono), is_ready, "{seconds}");
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_that_the_settings_do_not_allow_is_never_asked() {
+    nothing_is_asked_because(Reason::EndpointNotAllowed, |observed| {
+        observed.not_allowed = Some(NotAllowed::NotHttps);
+    });
+}
+
+#[test]
+fn credentials_without_consent_are_never_sent_and_the_message_says_which_label_gives_it() {
+    let forbid = |observed: &mut Observed| {
+        observed.lacks_consent = true;
+        observed.credentials = None;
+    };
+    nothing_is_asked_because(Reason::CredentialsNotConsented, forbid);
+    let mut cluster = Cluster::new(json!({}));
+    forbid(&mut cluster.observed);
+    let message = cluster.settle(now(0.0)).findings[0].message.clone();
+    assert!(message.contains("Secret sdc ") && message.contains("syniverse.dev/credentials: \"true\""), "{message}");
+}
+
+#[test]
+fn a_refused_value_that_looks_like_a_slip_is_named_by_its_key() {
+    let told = |secret: &str, kind| {
+        let mut cluster = Cluster::new(json!({}));
+        cluster.observed.credentials = Some(credentials(secret, Some("old")));
+        let call = cluster.call(now(0.0));
+        fail(&mut cluster, &call, kind, 0.0);
+        cluster.settle(now(0.1)).findings[0].message.clone()
+    };
+    for kind in [FailureKind::Refused, FailureKind::Rejected] {
+        let message = told("'canary'", kind);
+        assert!(message.contains("; the value under key consumerSecret is wrapped in quotes"), "{message}");
+        assert!(told("Y2FuYXJ5LWNhbmFyeQ==", kind).contains("consumerSecret looks as if it were base64-encoded twice"));
+        assert!(!message.contains("canary") && !told("canary", kind).contains("under key"), "{message}");
+    }
+    assert!(!told("'canary'", FailureKind::Unavailable).contains("quotes"), "no answer says nothing of the values");
 }
 
 #[test]
