@@ -2,7 +2,7 @@
 
 use harness::{Cluster, Scratch};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The chart.
@@ -22,7 +22,12 @@ impl Helm {
 
     /// For releases on a cluster.
     pub(crate) fn on(cluster: &Cluster) -> Self {
-        Self { kubeconfig: cluster.kubeconfig().to_owned(), ..Self::offline() }
+        Self::with(cluster.kubeconfig())
+    }
+
+    /// With the rights of a kubeconfig.
+    pub(crate) fn with(kubeconfig: &Path) -> Self {
+        Self { kubeconfig: kubeconfig.to_owned(), ..Self::offline() }
     }
 
     /// What it prints; what it complains of, if it fails.

@@ -10,6 +10,7 @@ mod policy;
 mod release;
 mod rendering;
 mod rights;
+mod second;
 #[path = "../support/mod.rs"]
 mod support;
 mod values;

@@ -4,6 +4,22 @@ use crate::helm::{CHART, Helm, Objects};
 use serde_json::{Value, json};
 use syniverse_token_operator::api;
 
+/// One entry of each form.
+const HOSTS: [&str; 8] = [
+    "*",
+    "sma.example.com",
+    "sma.example.com:8443/api/v2/",
+    "2001:db8::1",
+    "[2001:db8::1]:8443/api",
+    "team-a=sma.example.com/",
+    "team-a=*",
+    "10.0.0.1:8443",
+];
+
+/// What a Pod can do without.
+const MAY_BE_LACKING: [&str; 6] =
+    ["livenessProbe", "readinessProbe", "resources", "podSecurityContext", "securityContext", "affinity"];
+
 async fn rendered(values: Value) -> Objects {
     Helm::offline().template(&values).await.unwrap()
 }
@@ -43,6 +59,13 @@ async fn a_misspelt_or_impossible_value_is_refused_and_named() {
         (json!({"callTimeout": "1d"}), "/callTimeout"),
         (json!({"logLevel": "loud"}), "/logLevel"),
         (json!({"endpointHosts": ["https://sma.example.com"]}), "/endpointHosts/0"),
+        (json!({"endpointHosts": ["sma.example.com/a%2fb"]}), "/endpointHosts/0"),
+        (json!({"endpointHosts": ["sma.example.com//a"]}), "/endpointHosts/0"),
+        (json!({"endpointHosts": ["*.example.com"]}), "/endpointHosts/0"),
+        (json!({"endpointHosts": ["Team=sma.example.com"]}), "/endpointHosts/0"),
+        (json!({"enabled": false}), "enabled: false means nothing to this chart"),
+        (json!({"global": {"imageRegistry": 5}}), "/global/imageRegistry"),
+        (json!({"global": {"imagePullSecrets": [{"nam": "a"}]}}), "/global/imagePullSecrets/0"),
         (json!({"privateEndpoints": ["10.0.0.0"]}), "/privateEndpoints/0"),
         (json!({"watchNamespaces": ["Not_A_Namespace"]}), "/watchNamespaces/0"),
         (json!({"allowedSecretMetadata": ["a b"]}), "/allowedSecretMetadata/0"),
@@ -88,7 +111,8 @@ async fn a_password_in_the_proxys_url_is_not_repeated() {
 #[tokio::test]
 async fn the_operators_settings_become_its_arguments() {
     let objects = rendered(json!({
-        "watchNamespaces": ["a", "b"], "endpointHosts": ["sma.example.com"], "privateEndpoints": ["10.0.0.0/8"],
+        "watchNamespaces": ["a", "b"], "endpointHosts": ["sma.example.com", "team-a=sma.example.com:8443/api/v2"],
+        "requireCredentialsLabel": true, "privateEndpoints": ["10.0.0.0/8"],
         "insecureEndpoints": true, "callTimeout": "8s", "connectTimeout": "4s", "dailyCheck": "12h",
         "allowedSecretMetadata": ["grafana_dashboard", "!example.com/*"],
         "budget": {"requestsInFlight": 3, "requestsPerSecond": 7}, "logLevel": "debug", "logFormat": "text",
@@ -109,6 +133,8 @@ async fn the_operators_settings_become_its_arguments() {
         "--namespace=a",
         "--namespace=b",
         "--endpoint-host=sma.example.com",
+        "--endpoint-host=team-a=sma.example.com:8443/api/v2",
+        "--require-credentials-label",
         "--private-endpoints=10.0.0.0/8",
         "--insecure-endpoints",
         "--call-timeout=8s",
@@ -133,7 +159,7 @@ async fn the_operators_settings_become_its_arguments() {
 #[tokio::test]
 async fn the_operator_takes_every_argument_that_the_chart_can_give() {
     let objects =
-        rendered(json!({"endpointHosts": ["*"], "privateEndpoints": ["10.0.0.0/8"], "insecureEndpoints": true,
+        rendered(json!({"endpointHosts": HOSTS, "requireCredentialsLabel": true, "privateEndpoints": ["10.0.0.0/8"], "insecureEndpoints": true,
         "watchNamespaces": ["a"], "allowedSecretMetadata": ["*", "!*.example.com/*"], "caBundle": {"configMap": {"name": "ca"}}}))
         .await;
     // Without a kubeconfig it ends after its arguments were read; the file of the bundle is not there either.
@@ -197,6 +223,111 @@ async fn a_digest_is_used_instead_of_the_tag() {
         rendered(json!({"image": {"tag": "1"}})).await.pod()["containers"][0]["image"],
         "syniverse-token-operator:1"
     );
+}
+
+#[tokio::test]
+async fn the_registry_and_the_pull_secrets_of_all_charts_are_used() {
+    for (repository, registry, image) in [
+        ("syniverse-token-operator", "mirror.example.com", "mirror.example.com/syniverse-token-operator:1"),
+        ("team/operator", "mirror.example.com/hub/", "mirror.example.com/hub/team/operator:1"),
+        ("images.example.com/team/operator", "mirror.example.com:5000", "mirror.example.com:5000/team/operator:1"),
+        ("localhost/operator", "mirror.example.com", "mirror.example.com/operator:1"),
+        ("images.example.com/operator", "", "images.example.com/operator:1"),
+    ] {
+        let values = json!({"image": {"repository": repository, "tag": "1"}, "global": {"imageRegistry": registry}});
+        assert_eq!(rendered(values).await.pod()["containers"][0]["image"], image);
+    }
+    let values = json!({"global": {"imagePullSecrets": ["a", {"name": "b"}]}, "imagePullSecrets": [{"name": "b"}, {"name": "c"}]});
+    assert_eq!(rendered(values).await.pod()["imagePullSecrets"], json!([{"name": "a"}, {"name": "b"}, {"name": "c"}]));
+}
+
+#[tokio::test]
+async fn what_a_pod_may_lack_is_left_out_where_it_is_null() {
+    for name in MAY_BE_LACKING {
+        let (usual, without) = tokio::join!(rendered(json!({})), rendered(json!({name: null})));
+        let mut expected = usual.pod().clone();
+        match name {
+            "podSecurityContext" => drop(expected.as_object_mut().unwrap().remove("securityContext").unwrap()),
+            "affinity" => drop(expected.as_object_mut().unwrap().remove(name).unwrap()),
+            _ => drop(expected["containers"][0].as_object_mut().unwrap().remove(name).unwrap()),
+        }
+        assert_eq!(without.pod(), &expected, "{name}");
+    }
+}
+
+/// Helm takes a value away that is null: the templates must not read that as "off".
+#[tokio::test]
+async fn null_is_refused_by_name_or_is_the_same_as_the_default() {
+    let text = std::fs::read_to_string(format!("{CHART}/values.yaml")).unwrap();
+    let values: Value = serde_yaml_ng::from_str(&text).unwrap();
+    let (mut empty, mut full, mut groups) = (json!({}), json!({}), json!({}));
+    let mut names = Vec::new();
+    for (name, value) in values.as_object().unwrap().iter().filter(|(name, _)| !MAY_BE_LACKING.contains(&name.as_str()))
+    {
+        let is_group = value.as_object().is_some_and(|fields| !fields.is_empty()) && name != "global";
+        if is_group {
+            groups[name] = Value::Null;
+        }
+        empty[name] = without(value, true, &mut Vec::new());
+        full[name] = without(value, false, &mut names);
+        if full[name].is_null() {
+            names.push(name.clone());
+        }
+    }
+    assert_eq!(rendered(empty).await.0, rendered(json!({})).await.0);
+    let (leaves, whole) = (complaint(full).await, complaint(groups.clone()).await);
+    assert!(names.len() > 35, "{names:?}");
+    for name in names {
+        assert!(leaves.contains(&format!("'{name}'")), "{name}: {leaves}");
+    }
+    for name in groups.as_object().unwrap().keys() {
+        assert!(whole.contains(&format!("'{name}'")), "{name}: {whole}");
+    }
+}
+
+/// Null for every value in it whose default is empty, or for every other one, which is named.
+fn without(value: &Value, is_empty: bool, names: &mut Vec<String>) -> Value {
+    let fields = value.as_object().filter(|fields| !fields.is_empty());
+    let Some(fields) = fields else {
+        let nothing = [json!({}), json!([]), json!("")].contains(value);
+        return if nothing == is_empty { Value::Null } else { value.clone() };
+    };
+    let null = |(name, value): (&String, &Value)| {
+        let null = without(value, is_empty, names);
+        if null.is_null() {
+            names.push(name.clone());
+        }
+        (name.clone(), null)
+    };
+    Value::Object(fields.iter().map(null).collect())
+}
+
+/// As Helm renders it where another chart depends on it.
+#[tokio::test]
+async fn a_chart_of_charts_turns_it_off_and_sets_what_all_have_in_common() {
+    let (helm, parent) = (Helm::offline(), harness::Scratch::new().unwrap());
+    let file = |name: &str| parent.path().join(name);
+    std::fs::create_dir(file("charts")).unwrap();
+    std::os::unix::fs::symlink(CHART, file("charts/syniverse-token-operator")).unwrap();
+    let dependency = json!({"name": "syniverse-token-operator", "version": "*.*.*",
+        "condition": "syniverse-token-operator.enabled"});
+    let chart = json!({"apiVersion": "v2", "name": "parent", "version": "1.0.0", "dependencies": [dependency]});
+    std::fs::write(file("Chart.yaml"), chart.to_string()).unwrap();
+    let rendered = async |values: Value| {
+        let path = parent.path().display().to_string();
+        Objects::read(&helm.run(&["template", "operator", &path, "--set-json", &values.to_string()]).await.unwrap())
+    };
+    assert!(rendered(json!({"syniverse-token-operator": {"enabled": false}})).await.0.is_empty());
+    let objects = rendered(json!({
+        "global": {"imageRegistry": "mirror.example.com", "imagePullSecrets": ["a"], "storageClass": "of another chart"},
+        "syniverse-token-operator": {"enabled": true, "livenessProbe": null},
+    }))
+    .await;
+    let container = &objects.pod()["containers"][0];
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(container["image"], format!("mirror.example.com/syniverse-token-operator:{version}"));
+    assert!(container["livenessProbe"].is_null() && container["readinessProbe"].is_object());
+    assert_eq!(objects.pod()["imagePullSecrets"], json!([{"name": "a"}]));
 }
 
 #[tokio::test]

@@ -47,16 +47,35 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 
 {{- /* The chart's labels and further ones, which win: [root, labels]. */}}
 {{- define "operator.labelsWith" -}}
-{{- mergeOverwrite (include "operator.labels" (index . 0) | fromYaml) (index . 1) | toYaml }}
+{{- mergeOverwrite (include "operator.labels" (index . 0) | fromYaml) (default dict (index . 1)) | toYaml }}
+{{- end }}
+
+{{- /* The registry of a repository is its first part, where that can be a host. */}}
+{{- define "operator.repository" -}}
+{{- $registry := (default dict .Values.global).imageRegistry }}
+{{- $parts := splitList "/" .Values.image.repository }}
+{{- if and $registry (gt (len $parts) 1) (regexMatch "[.:]|^localhost$" (first $parts)) }}
+{{- $parts = rest $parts }}
+{{- end }}
+{{- concat (compact (list (default "" $registry | trimSuffix "/"))) $parts | join "/" }}
 {{- end }}
 
 {{- define "operator.image" -}}
-{{- with .Values.image }}
-{{- if .digest }}
-{{- printf "%s@%s" .repository .digest }}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" (include "operator.repository" .) .Values.image.digest }}
 {{- else }}
-{{- printf "%s:%s" .repository (default $.Chart.AppVersion .tag) }}
+{{- printf "%s:%s" (include "operator.repository" .) (default .Chart.AppVersion .Values.image.tag) }}
 {{- end }}
+{{- end }}
+
+{{- define "operator.imagePullSecrets" -}}
+{{- $names := list }}
+{{- range concat (default list (default dict .Values.global).imagePullSecrets) (default list .Values.imagePullSecrets) }}
+{{- $names = append $names (kindIs "string" . | ternary (dict "name" .) .) }}
+{{- end }}
+{{- with uniq $names }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
@@ -72,6 +91,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- /* Refuses what the schema cannot: values that are good each by itself, but not together. The operator would refuse them
 when it starts. */}}
 {{- define "operator.check" -}}
+{{- if and (hasKey .Values "enabled") (not .Values.enabled) }}
+{{- fail "enabled: false means nothing to this chart: do not install it, or name the value in the condition of the chart that depends on it" }}
+{{- end }}
+{{- include "operator.checkAlone" . }}
 {{- if and (not .Values.leaderElection.enabled) (gt (int .Values.replicas) 1) }}
 {{- fail "replicas above 1 need leaderElection.enabled: two operators would ask for each token twice" }}
 {{- end }}
@@ -116,6 +139,33 @@ when it starts. */}}
 {{- end }}
 {{- if le (sub $lease (add $call 1) | int) $retry }}
 {{- fail "leaderElection.leaseDuration must be longer than callTimeout, leaderElection.retryPeriod and a second together" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Refuses to work where another release does. It is known by its binding, in a cluster that Helm can ask: who renders
+the chart without one is told by the operator itself. */}}
+{{- define "operator.checkAlone" -}}
+{{- if and .Values.rbac.create (not .Values.allowSecondRelease) }}
+{{- $bindings := list }}
+{{- /* Who installs in namespaces only may not be able to look elsewhere. */}}
+{{- if or (not .Values.watchNamespaces) .Values.crds.install .Values.admissionPolicy.enabled .Values.rbac.aggregateRoles }}
+{{- $bindings = concat $bindings (default list (lookup "rbac.authorization.k8s.io/v1" "ClusterRoleBinding" "" "").items) }}
+{{- end }}
+{{- range default (list "") .Values.watchNamespaces }}
+{{- $bindings = concat $bindings (default list (lookup "rbac.authorization.k8s.io/v1" "RoleBinding" . "").items) }}
+{{- end }}
+{{- range $bindings }}
+{{- $labels := default dict .metadata.labels }}
+{{- /* The binding of the Lease has no dot in its name. */}}
+{{- if and (hasPrefix (printf "%s-" $.Chart.Name) (default "" (get $labels "helm.sh/chart"))) (contains "." .metadata.name) .subjects }}
+{{- $release := get $labels "app.kubernetes.io/instance" }}
+{{- $home := (first .subjects).namespace }}
+{{- if or (ne $release $.Release.Name) (ne $home $.Release.Namespace) }}
+{{- $place := printf "the namespace %s" (default "" .metadata.namespace) }}
+{{- fail (printf "the release %s in the namespace %s works in %s: two would ask for each token twice. Give each its own watchNamespaces or uninstall one; allowSecondRelease lets it be" $release $home (ternary $place "all namespaces" (eq .kind "RoleBinding"))) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
