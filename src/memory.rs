@@ -60,6 +60,8 @@ pub struct Memory {
     sealed: BTreeSet<Target>,
     /// Since when this process acts, as its last pass knew it.
     acting_since: Option<Moment>,
+    /// The state was read since then.
+    knows_state: bool,
     /// The bucket of calls.
     pub governor: Bucket,
     /// The bucket of repairs.
@@ -220,6 +222,7 @@ impl Memory {
             written: BTreeMap::new(),
             sealed: BTreeSet::new(),
             acting_since: None,
+            knows_state: false,
             governor: Bucket::new(CALLS, now),
             repairs: Bucket::new(REPAIRS, now),
             met_sharers: false,
@@ -461,7 +464,17 @@ impl Memory {
     pub fn acts_since(&mut self, since: Moment) {
         if self.acting_since.replace(since) != Some(since) {
             (self.status, self.said) = (None, None);
+            self.knows_state = false;
         }
+    }
+
+    /// Takes note of the state as it was read. True when another process has recorded an answer in it while this one acts;
+    /// a write of our own that seemed to fail may have come through.
+    pub fn read(&mut self, stored: State) -> bool {
+        let is_ours = !self.knows_state || self.unwritten.contains_key(&Target::State);
+        let known = self.state.replace(stored.clone());
+        self.knows_state = true;
+        !is_ours && known.is_some_and(|known| stored.is_newer_than(&known))
     }
 
     /// Takes note of a repair.

@@ -58,6 +58,7 @@ pub struct Metrics {
     skew: Family<[Label; 1], Gauge>,
     failures: Family<[Label; 1], Counter>,
     passes: Family<[Label; 1], Counter>,
+    rival_writes: Counter,
     leads: Gauge,
     cpu: SecondsTotal,
     memory: Gauge,
@@ -141,6 +142,12 @@ impl Default for Metrics {
             Family::default(),
         );
         let passes = told(own, "reconcile_passes", "Passes over resources", Family::default());
+        let rival_writes = told(
+            own,
+            "rival_writes",
+            "Answers of issuers that another process recorded while this one acts: two operators work in one namespace",
+            Counter::default(),
+        );
         let leads = told(own, "leads", "1 while this process leads, 0 while another one does", Gauge::default());
         let build: Family<[Label; 1], Gauge> = told(own, "build_info", "Always 1", Family::default());
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
@@ -162,6 +169,7 @@ impl Default for Metrics {
             skew,
             failures,
             passes,
+            rival_writes,
             leads,
             cpu,
             memory,
@@ -281,6 +289,11 @@ impl Metrics {
             Some(time) => drop(self.expiration.get_or_create(&labels).set(time.as_second() as f64)),
             None => drop(self.expiration.remove(&labels)),
         }
+    }
+
+    /// Another process does the work of this one; true when that is seen for the first time.
+    pub fn met_rival(&self) -> bool {
+        self.rival_writes.inc() == 0
     }
 
     /// A pass came to nothing.

@@ -202,7 +202,15 @@ impl Running<'_> {
         if self.observed.is_delivered(&stored) {
             self.memory.delivered = self.observed.delivery(&stored);
         }
-        self.memory.state = Some(stored);
+        if self.memory.read(stored) && self.context.metrics.met_rival() {
+            let (namespace, name) = (self.observed.resource.namespace(), self.observed.resource.name_any());
+            tracing::warn!(
+                namespace,
+                name,
+                "another process works here: it has recorded an answer of the issuer. Each asks for every token; stop \
+                 one, or give each namespaces of its own"
+            );
+        }
     }
 
     async fn write_state(&mut self, StateWrite { state, write }: StateWrite) -> Result<bool, ObserveError> {

@@ -19,7 +19,7 @@ async fn two_operators_at_once_never_set_a_token_back_and_never_write_one_twice(
     let history = History::of(&stage);
     let writes = Writes::of(&stage).await;
     stage.start_operator(&[]);
-    let _rival = stage.another_operator();
+    let rival = stage.another_operator();
     stage.issued("3s").await;
     let mut token = stage.token().await;
     for _ in 0..ROTATIONS {
@@ -33,6 +33,11 @@ async fn two_operators_at_once_never_set_a_token_back_and_never_write_one_twice(
     assert_eq!(written, held);
     assert!(calls.iter().all(|calls| *calls <= 2 * BOUNDARY_CALLS), "{calls:?}");
     stage.until_ready(NAME).await;
+    let either_says = async || {
+        let logs = [stage.operator().log(), rival.log()];
+        logs.iter().any(|log| log.matches("another process works here").count() == 1).then_some(())
+    };
+    wait_for("a word about the rival, once", PATIENCE, either_says).await.unwrap();
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 use syniverse_token_operator::api::SyniverseTokenStatus;
 use syniverse_token_operator::issuer::Cause;
-use syniverse_token_operator::memory::{Memory, Sleep, Told};
+use syniverse_token_operator::memory::{Memory, Sleep, Target, Told};
 use syniverse_token_operator::moment::Now;
 
 fn stepped(at: Now, seconds: i64) -> Now {
@@ -75,4 +75,26 @@ fn what_was_said_before_another_one_acted_is_forgotten() {
     assert_eq!((memory.status.as_ref().map(|told| &told.status), &memory.said), (said().as_ref(), &said()));
     memory.acts_since(now(100.0).mono);
     assert!(memory.status.is_none() && memory.said.is_none());
+}
+
+#[test]
+fn an_answer_that_another_process_recorded_is_noticed_unless_it_may_be_our_own() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let earlier = cluster.state();
+    cluster.answer(now(540.0), "first", 60);
+    let later = cluster.state();
+    let acting = || {
+        let mut memory = Memory::new(now(0.0).mono);
+        memory.acts_since(now(0.0).mono);
+        assert!(!memory.read(earlier.clone()), "nothing was known before");
+        memory
+    };
+    let mut alone = acting();
+    assert_eq!([&earlier, &later, &later].map(|state| alone.read(state.clone())), [false, true, false]);
+    let mut unsure = acting();
+    unsure.write_failed(Target::State, "timed out".into(), now(1.0).mono, 1);
+    assert!(!unsure.read(later.clone()));
+    let mut led_by_another = acting();
+    led_by_another.acts_since(now(5.0).mono);
+    assert!(!led_by_another.read(later));
 }
