@@ -42,7 +42,8 @@ impl Environment {
             return config;
         }
         let no_proxy = self.no_proxy.clone().unwrap_or_default();
-        let matcher = Matcher::builder().https(https_proxy.clone()).no(no_proxy).build();
+        // Any proxy does for that question: one that cannot be used is complained of by the client library.
+        let matcher = Matcher::builder().all("http://proxy.invalid").no(no_proxy).build();
         config.proxy_url = matcher.intercept(&config.cluster_url).and(of_environment);
         if config.proxy_url.as_ref().is_some_and(|proxy| proxy.scheme().is_none()) {
             config.proxy_url = format!("http://{https_proxy}").parse().ok();
@@ -70,7 +71,7 @@ mod tests {
     #[test]
     fn the_proxy_of_the_environment_is_used_unless_the_api_server_is_exempt() {
         let proxy = Some("http://user:password@proxy.example.com:3128/");
-        for any in [proxy, Some("https://proxy.example.com/"), Some("socks5://127.0.0.1:1080/")] {
+        for any in [proxy, Some("https://proxy.example.com/"), Some("socks5://127.0.0.1:1080/"), Some("ftp://a/")] {
             assert_eq!(used(any, any, None).as_deref(), any);
         }
         for other in ["other.example.com", "10.0.0.0/8", "api.example.com.evil.example", "127.0.0.1,localhost,.svc"] {

@@ -55,6 +55,10 @@ async fn leaders_killed() -> Duration {
     let held: Vec<_> = history.held().into_iter().map(|held| held.token).collect();
     let lost: Vec<_> = journal.tokens.iter().skip(1).filter(|token| !held.contains(&token.value)).collect();
     assert!(lost.is_empty(), "{lost:?}");
+    // Who takes over from a leader is no rival of its.
+    for replica in [&leader.1, &heir.1] {
+        assert!(!replica.log().contains("another process works here"), "{}", replica.log());
+    }
     longest
 }
 
