@@ -62,6 +62,8 @@ async fn a_misspelt_or_impossible_value_is_refused_and_named() {
         (json!({"endpointHosts": ["sma.example.com/a%2fb"]}), "/endpointHosts/0"),
         (json!({"endpointHosts": ["sma.example.com//a"]}), "/endpointHosts/0"),
         (json!({"endpointHosts": ["*.example.com"]}), "/endpointHosts/0"),
+        (json!({"endpointHosts": ["sma.example.com:99999"]}), "/endpointHosts/0"),
+        (json!({"endpointHosts": ["sma.example.com/a/../b"]}), "/endpointHosts/0"),
         (json!({"endpointHosts": ["Team=sma.example.com"]}), "/endpointHosts/0"),
         (json!({"enabled": false}), "enabled: false means nothing to this chart"),
         (json!({"global": {"imageRegistry": 5}}), "/global/imageRegistry"),
