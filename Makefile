@@ -71,7 +71,7 @@ lint: ## Check format and lints, warnings being errors
 	cargo clippy --locked --manifest-path $(IMAGE_TOOL) --target-dir target/image-tool --all-targets -- -D warnings
 
 .PHONY: deny
-deny: $(DENY) ## Check dependencies: banned crates, licences, sources (DENY_CHECKS=advisories needs the network)
+deny: $(DENY) ## Check dependencies: banned crates, licences, sources (DENY_CHECKS=advisories, yanked crates too: needs the network)
 	$(call step,dependencies: $(DENY_CHECKS))
 	$(DENY) --all-features --locked check $(DENY_CHECKS)
 	$(DENY) --manifest-path $(IMAGE_TOOL) --locked check $(DENY_CHECKS)

@@ -62,7 +62,8 @@ async fn answer(address: SocketAddr, request: &str) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).await.unwrap();
+    // A reset after the answer is an end too: what was sent in excess is not read.
+    drop(stream.read_to_end(&mut bytes).await);
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("no end of the head") + 4;
     let body = bytes.split_off(end);
     (String::from_utf8(bytes).unwrap(), body)
