@@ -14,6 +14,7 @@ use crate::plan::Call;
 use crate::secrets::{Write, in_our_name};
 use crate::state::Brought;
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 use std::time::Duration;
 
@@ -44,6 +45,19 @@ pub struct Unwelcome {
 
 /// Writes one Secret of the observed resource, under the fence: the version that was read, or creation only.
 pub async fn write(context: &Context, observed: &Observed, write: &Write) -> Wrote {
+    let wrote = send(context, observed, write, &in_our_name()).await;
+    if let Wrote::Done(secret) = &wrote {
+        context.wrote(ObjectName::of(&**secret), secret.resource_version());
+    }
+    wrote
+}
+
+/// Asks the API server whether it would take this write; nothing is written.
+pub async fn rehearse(context: &Context, observed: &Observed, write: &Write) -> Wrote {
+    send(context, observed, write, &PostParams { dry_run: true, ..in_our_name() }).await
+}
+
+async fn send(context: &Context, observed: &Observed, write: &Write, how: &PostParams) -> Wrote {
     let api: Api<Secret> = context.api(&observed.resource);
     let name = write.secret().name_any();
     if let Write::Create(_) | Write::TakeOver(_) = write
@@ -52,14 +66,11 @@ pub async fn write(context: &Context, observed: &Observed, write: &Write) -> Wro
         return outcome;
     }
     let result = match write {
-        Write::Create(secret) => api.create(&in_our_name(), secret).await,
-        Write::Replace(secret) | Write::TakeOver(secret) => api.replace(&name, &in_our_name(), secret).await,
+        Write::Create(secret) => api.create(how, secret).await,
+        Write::Replace(secret) | Write::TakeOver(secret) => api.replace(&name, how, secret).await,
     };
     match result {
-        Ok(secret) => {
-            context.wrote(ObjectName::of(&secret), secret.resource_version());
-            Wrote::Done(Box::new(secret))
-        }
+        Ok(secret) => Wrote::Done(Box::new(secret)),
         Err(error) => {
             let known = [Some(write.secret()), observed.state.as_ref(), observed.token.as_ref()];
             failed_write(&name, &error, &known.into_iter().flatten().collect::<Vec<_>>())

@@ -54,6 +54,8 @@ pub struct Memory {
     pub refused_login: Option<Inputs>,
     /// Writes that failed, until one of the same Secret succeeds.
     pub unwritten: BTreeMap<Target, Unwritten>,
+    /// What the token Secret would have been written from when the API server said that it would take it.
+    pub rehearsed: Option<Basis>,
     /// When this process wrote each Secret.
     written: BTreeMap<Target, Moment>,
     /// The Secrets that were immutable as soon as they were written.
@@ -219,6 +221,7 @@ impl Memory {
             refused_login: None,
             upkeep_failing: None,
             unwritten: BTreeMap::new(),
+            rehearsed: None,
             written: BTreeMap::new(),
             sealed: BTreeSet::new(),
             acting_since: None,

@@ -82,6 +82,8 @@ pub struct Call {
     pub credentials: Option<String>,
     /// The refused login's password has changed since.
     pub has_new_password: bool,
+    /// What the API server is to be asked first: whether it would take the token Secret.
+    pub rehearsal: Option<Write>,
     /// What must be in the state Secret first; the plan after that write makes the call.
     pub announcement: Option<StateWrite>,
 }
@@ -316,6 +318,18 @@ impl Desk<'_> {
         State::new(self.observed.salt.clone(), handled.or_else(|| self.observed.refresh()))
     }
 
+    fn is_first_issue(&self) -> bool {
+        self.known_state().is_none_or(|state| state.active_token().is_none())
+    }
+
+    /// Before there is a token at all, nobody is asked for one that the API server would not take.
+    fn rehearsal(&self) -> Option<Write> {
+        let is_over = self.memory.rehearsed.as_ref() == Some(&self.observed.basis(Target::Token));
+        let sample =
+            || secrets::sample(self.observed.token.as_ref(), self.observed.wanted(), &self.owner, self.now.wall);
+        (self.is_first_issue() && !is_over).then(sample).flatten()
+    }
+
     /// A session has to be extended while it lives, delivered or not.
     fn holds_pair(&self) -> bool {
         let pair = || self.known_state()?.active_token()?.pair();
@@ -339,6 +353,9 @@ impl Desk<'_> {
         }
         if let Some(finding) = self.not_permitted() {
             return Plan::stop(finding);
+        }
+        if let Some(unwritten) = self.put_off(Target::Token).filter(|_| self.is_first_issue()) {
+            return Plan::wait(Some(unwritten.not_before), vec![verdict::write_failed(unwritten)]);
         }
         let side = match self.side() {
             Ok(side) => side,

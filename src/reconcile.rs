@@ -22,7 +22,7 @@ use std::time::Duration;
 
 mod saying;
 
-/// Steps of one pass, at most: a first issue takes 4 (state, call, state, token Secret), each conflict one more.
+/// Steps of one pass, at most: a first issue takes 5 (rehearsal, state, call, state, token Secret), each conflict one more.
 const STEPS: usize = 12;
 /// How soon a call is tried again that had to wait for the Lease to be renewed.
 const LEASE_RETRY: Duration = Duration::from_secs(1);
@@ -124,8 +124,32 @@ impl Running<'_> {
         Ok(Some(Rest { findings: Vec::new(), until }))
     }
 
-    /// The announcement of a call, or the call. The call comes with the next plan: by then another process may be at it.
+    /// What the API server says to a write that is not made yet is remembered; false when the resource is gone.
+    async fn rehearse(&mut self, write: &Write) -> Result<bool, ObserveError> {
+        match apply::rehearse(self.context, &self.observed, write).await {
+            Wrote::Done(_) => {
+                self.memory.unwritten.remove(&Target::Token);
+                self.memory.rehearsed = Some(self.observed.basis(Target::Token));
+            }
+            Wrote::Gone => return Ok(false),
+            Wrote::Overtaken => self.look_again().await?,
+            Wrote::Failed(unwelcome) => self.failed_write(Target::Token, unwelcome),
+        }
+        Ok(true)
+    }
+
+    async fn look_again(&mut self) -> Result<(), ObserveError> {
+        self.observed = observe(self.context, Arc::clone(&self.observed.resource), self.memory).await?;
+        self.remember();
+        Ok(())
+    }
+
+    /// A rehearsal, the announcement of a call, or the call. The call comes with the next plan: by then another process may be at it.
     async fn proceed(&mut self, mut call: Call) -> Result<Proceeded, ObserveError> {
+        if let Some(write) = call.rehearsal.take() {
+            let is_there = self.rehearse(&write).await?;
+            return Ok(if is_there { Proceeded::On } else { Proceeded::Gone });
+        }
         let Some(announcement) = call.announcement.take() else {
             return Ok(match apply::begin(self.context, &self.observed, self.memory, &call) {
                 Ok(turn) => {
@@ -270,10 +294,7 @@ impl Running<'_> {
                 then(self, *secret);
             }
             Wrote::Gone => return Ok(false),
-            Wrote::Overtaken => {
-                self.observed = observe(self.context, Arc::clone(&self.observed.resource), self.memory).await?;
-                self.remember();
-            }
+            Wrote::Overtaken => self.look_again().await?,
             Wrote::Failed(unwelcome) => self.failed_write(target, unwelcome),
         }
         Ok(true)

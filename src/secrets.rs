@@ -4,7 +4,7 @@ use crate::api::{EXPIRATION_TIME_KEY, SyniverseToken};
 use crate::fingerprint::fingerprint;
 use crate::redacted::Redacted;
 use crate::secret_metadata::SecretMetadata;
-use crate::state::{Inputs, Issued, State, Unreadable};
+use crate::state::{Inputs, Issued, State, Unreadable, Written};
 use content::{Content, EXPIRATION_TIME, FINGERPRINT, ISSUE_TIME};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -91,6 +91,26 @@ pub fn next_token(read: Option<&Secret>, wanted: Wanted<'_>, owner: &Owner, stat
     let issued = state.active_token()?;
     let content = Content::of(wanted, issued, read);
     next(read, wanted.resource.secret_name(), owner, |secret| content.put(secret, &state.written))
+}
+
+/// The token Secret as it would be with a first token: what the API server says to it, it says to the real one.
+pub fn sample(read: Option<&Secret>, wanted: Wanted<'_>, owner: &Owner, now: Timestamp) -> Option<Write> {
+    let issued = Issued {
+        token: Redacted::new("not-a-token"),
+        refresh_token: None,
+        ended: false,
+        issue_time: now,
+        expiration_time: Some(now),
+        first_expiration_time: Some(now),
+        lifetime_seconds: None,
+        asked_seconds: None,
+        short_lived: false,
+        checked: false,
+        daily_check_time: None,
+        previous: None,
+    };
+    let content = Content::of(wanted, &issued, read);
+    next(read, wanted.resource.secret_name(), owner, |secret| content.put(secret, &Written::default()))
 }
 
 fn next(read: Option<&Secret>, name: &str, owner: &Owner, fill: impl FnOnce(&mut Secret)) -> Option<Write> {

@@ -190,6 +190,7 @@ impl<'a> Question<'a> {
             was_served: self.was_served(errand.is_upkeep),
             credentials: self.desk.observed.credentials_version(),
             has_new_password: self.side.has_new_password(self),
+            rehearsal: self.desk.rehearsal(),
             announcement: self.side.announcement(self),
         }
     }

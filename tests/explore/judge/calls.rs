@@ -83,6 +83,8 @@ impl Calls {
                     self.stored(stored.and_then(|stored| stored.active.clone()), entry.at);
                 }
                 Some(Role::Resource) if change.is.is_none() => {
+                    // What it was given and nobody has recorded went with it, as with a process.
+                    self.is_open |= !std::mem::take(&mut self.unrecorded).is_empty();
                     self.in_hand.clear();
                     self.delivered = None;
                 }

@@ -79,10 +79,11 @@ impl Exchanges {
                 dead.for_each(|last| last.outcome = Outcome::Failed);
             }
             What::User { deed, .. } if deed.contains("wall clock") => self.clock_set = Some(entry.at),
-            What::Changed(_) => match entry.role {
+            What::Changed(change) => match entry.role {
                 Some(Role::State) => {
                     return self.state_changed(part, process, facts.state, entry.state().flatten(), entry.at);
                 }
+                Some(Role::Resource) if change.is.is_none() => self.resource_gone(facts),
                 Some(Role::Credentials) => self.credentials_change(facts, &entry.content, entry.at),
                 _ => {}
             },
@@ -97,6 +98,14 @@ impl Exchanges {
 
     pub(crate) fn end(&mut self) -> Option<String> {
         self.unannounced.take().map(|(_, broken)| broken)
+    }
+
+    /// What its last use brought and nobody has recorded went with it, as with a process.
+    fn resource_gone(&mut self, facts: &Facts<'_>) {
+        let stored = facts.state.and_then(|state| state.session.as_ref()).map(|pair| &pair.token);
+        let is_recorded = |last: &Use| matches!(&last.outcome, Outcome::Extended(next) if Some(next) == stored);
+        let lost = self.uses.values_mut().filter(|last| !is_recorded(last));
+        lost.for_each(|last| last.outcome = Outcome::Failed);
     }
 
     fn state_changed(
