@@ -98,7 +98,8 @@ impl Calls {
             },
             What::Asked(question) => return self.asked(part, facts, &process, question, entry.at),
             What::Answered { given: Given::Token(token), .. } => {
-                self.is_open = false;
+                // What is given for a resource that is gone brings nothing.
+                self.is_open = facts.base_of(&process).is_none();
                 let asked = self.asked.get(&process).copied();
                 let is_for = |wanted| asked.is_none_or(|(asked, was_due)| asked > wanted && !was_due);
                 self.wanted.take_if(|wanted| is_for(*wanted));

@@ -90,7 +90,9 @@ impl Exchanges {
             What::Asked(question @ (Question::Extend { .. } | Question::LogIn { .. })) => {
                 return self.asked(part, facts, process, question, entry.at);
             }
-            What::Answered { to: Question::Extend { token }, given } => self.extended(process, token, given),
+            What::Answered { to: Question::Extend { token }, given } => {
+                self.extended(process, token, given, facts.base_of(process).is_none());
+            }
             _ => {}
         }
         Vec::new()
@@ -195,7 +197,8 @@ impl Exchanges {
         cannot_write && expires.is_some_and(|end| end + part.blur >= at && end <= at + LAST_TRIES)
     }
 
-    fn extended(&mut self, process: &str, token: &str, given: &Given) {
+    /// `is_lost` where the resource is gone that it was asked for.
+    fn extended(&mut self, process: &str, token: &str, given: &Given, is_lost: bool) {
         if *given == Given::Ended {
             self.ended.insert(token.to_owned());
         }
@@ -204,7 +207,7 @@ impl Exchanges {
         }
         let Some(last) = self.uses.get_mut(token).filter(|last| last.by == process) else { return };
         last.outcome = match given {
-            Given::Token(next) => Outcome::Extended(next.clone()),
+            Given::Token(next) if !is_lost => Outcome::Extended(next.clone()),
             _ => Outcome::Failed,
         };
     }
