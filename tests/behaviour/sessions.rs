@@ -1,12 +1,15 @@
 //! Sessions: a pasted pair or a login, extended before its end, and what is said and done when the session is over.
 
 use crate::support::*;
-use harness::ControlPlane;
+use harness::{ControlPlane, wait_for};
 use issuer_simulator::fault::{Action, FailBody, Fault, Stage as When};
 use issuer_simulator::journal::{Cause, Journal};
 use issuer_simulator::model::Life;
 use issuer_simulator::session::NewSession;
 use jiff::Timestamp;
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use syniverse_token_operator::api::SyniverseToken;
@@ -298,6 +301,44 @@ async fn opened(stage: &Stage, seconds: u32, given: &[(&str, &str)]) -> Synivers
     stage.put_secret(SESSION, given).await;
     stage.apply(NAME, spec(stage)).await;
     stage.until_ready(NAME).await
+}
+
+/// A webhook that nobody answers has to be asked about every write of a Secret of this namespace.
+async fn webhook_down(stage: &Stage) -> Api<ValidatingWebhookConfiguration> {
+    let webhooks: Api<ValidatingWebhookConfiguration> = Api::all(stage.cluster.client().await.unwrap());
+    let name = format!("{}.example.com", stage.namespace.name());
+    let rule =
+        json!({"apiGroups": [""], "apiVersions": ["v1"], "resources": ["secrets"], "operations": ["CREATE", "UPDATE"]});
+    let here = json!({"matchLabels": {"kubernetes.io/metadata.name": stage.namespace.name()}});
+    let webhook = json!({"name": name, "rules": [rule], "namespaceSelector": here, "failurePolicy": "Fail",
+        "sideEffects": "None", "admissionReviewVersions": ["v1"], "clientConfig": {"url": "https://127.0.0.1:1/"}});
+    let configuration = json!({"metadata": {"name": name}, "webhooks": [webhook]});
+    webhooks.create(&PostParams::default(), &serde_json::from_value(configuration).unwrap()).await.unwrap();
+    let refused = async || {
+        let change = json!({"metadata": {"labels": {"asked": "in-vain"}}});
+        stage.secrets.patch(SESSION, &PatchParams::default(), &Patch::Merge(change)).await.err()
+    };
+    wait_for("writes being refused", PATIENCE, refused).await.unwrap();
+    webhooks
+}
+
+#[tokio::test]
+async fn a_session_without_a_login_outlives_an_outage_of_writes_that_is_longer_than_it_lives() {
+    let stage = Stage::open().await;
+    opened(&stage, 30, &PAIR).await;
+    let first = stage.token().await;
+    let webhooks = webhook_down(&stage).await;
+    // Once near the end of the pair that is stored, and once near the end of the one that is in hand.
+    let extended = stage.simulator.until(|journal| methods(journal).len() >= 3);
+    tokio::time::timeout(Duration::from_secs(90), extended).await.expect("two extensions that cannot be recorded");
+    let told = stage.until_reason(NAME, "WriteFailed").await;
+    assert!(ready_message(&told).contains("in the operator's memory alone"), "{}", ready_message(&told));
+    webhooks.delete(&format!("{}.example.com", stage.namespace.name()), &DeleteParams::default()).await.unwrap();
+    let written = stage.until_rotated(&first).await;
+    stage.until_reason(NAME, "Issued").await;
+    let journal = stage.simulator.journal();
+    assert_eq!(Some(&written), journal.tokens.last().map(|token| &token.value));
+    assert_eq!(methods(&journal), ["PUT"; 3]);
 }
 
 /// Has the session extended now.
