@@ -250,12 +250,22 @@ async fn run_scope(
     let resources = watches::resources(Arc::clone(&context), scope.api(&client), Arc::clone(&index), writer);
     let secrets = watches::secrets(Arc::clone(&context), scope.api(&client), index, door.clone());
     let heir = takes_over(Arc::clone(&context), reader.clone(), door);
+    let idle = stopped_before_the_list(reader.clone(), stop.clone());
     let passes = Controller::for_stream(resources, reader)
         .reconcile_on(knocks)
         .graceful_shutdown_on(async move { stopped(&mut stop).await })
         .run(pass, retry, context)
         .for_each(|_| futures::future::ready(()));
-    tokio::select! { () = passes => {}, () = secrets => {}, () = heir => {} }
+    tokio::select! { () = passes => {}, () = secrets => {}, () = heir => {}, () = idle => {} }
+}
+
+/// Who was told to stop before it has seen any resource has nothing to finish. The controller would go on waiting for an API
+/// server that is away.
+async fn stopped_before_the_list(resources: Store<SyniverseToken>, mut stop: watch::Receiver<bool>) {
+    stopped(&mut stop).await;
+    if resources.wait_until_ready().now_or_never().is_some() {
+        std::future::pending().await
+    }
 }
 
 /// Finds a store that was set back: its watches do not tell.

@@ -79,3 +79,18 @@ async fn what_was_answered_while_the_api_server_was_away_is_written_after_it_and
     histories[0].assert_in_order_of(&idle.simulator.journal());
     histories[1].assert_in_order_of(&answered.simulator.journal());
 }
+
+#[tokio::test]
+async fn an_operator_that_never_reached_the_api_server_ends_at_once_when_it_is_told_to() {
+    let mut stage = Stage::dark().await;
+    let folder = harness::Scratch::new().unwrap();
+    let (kubeconfig, nowhere) = (folder.path().join("kubeconfig"), harness::free_port().unwrap());
+    let cluster = format!("{{name: t, cluster: {{server: 'http://127.0.0.1:{nowhere}'}}}}");
+    let rest = "contexts: [{name: t, context: {cluster: t, user: t}}]\nusers: [{name: t, user: {}}]";
+    let text = format!("apiVersion: v1\nkind: Config\ncurrent-context: t\nclusters: [{cluster}]\n{rest}\n");
+    std::fs::write(&kubeconfig, text).unwrap();
+    stage.start_operator_as(&kubeconfig, &[]);
+    stage.operator().wait_for_log("the API server cannot be reached", PATIENCE).await.unwrap();
+    let status = stage.operator().stop(Duration::from_secs(5)).await.unwrap();
+    assert!(status.success(), "{status}");
+}
