@@ -168,16 +168,16 @@ pub(super) fn labels(schema: &mut Schema) {
         "must not have app.kubernetes.io/managed-by or keys that begin with syniverse.dev/: the operator sets them",
     );
     let recommended = RECOMMENDED_LABELS.map(|label| format!("'{label}'")).join(", ");
-    must(
+    must_not_get(
         schema,
-        &format!("self.all(k, k in [{recommended}] || !k.matches('{}'))", keys_of("Kubernetes")),
+        &format!("!(k in [{recommended}]) && k.matches('{}')", keys_of("Kubernetes")),
         "must not have keys of kubernetes.io, k8s.io or their subdomains, which mean something to Kubernetes, but for \
          app.kubernetes.io/name, instance, version, component and part-of",
     );
     let (key, value) = HELM_RELEASE_LABEL;
-    must(
+    must_not_get(
         schema,
-        &format!("self.all(k, !k.matches('{}') && (k != '{key}' || self[k] != '{value}'))", keys_of("Helm")),
+        &format!("k == '{key}' && self[k] == '{value}' || k.matches('{}')", keys_of("Helm")),
         "must not have keys of helm.sh or its subdomains, nor owner: helm: Helm would take the Secret for its own",
     );
     not_of_argo_cd(schema);
@@ -192,23 +192,23 @@ pub(super) fn annotations(schema: &mut Schema) {
         "self.all(k, !k.startsWith('syniverse.dev/'))",
         "must not have keys that begin with syniverse.dev/: the operator sets them",
     );
-    must(
+    must_not_get(
         schema,
-        &format!("self.all(k, !k.matches('{}'))", keys_of("Kubernetes")),
+        &format!("k.matches('{}')", keys_of("Kubernetes")),
         "must not have keys of kubernetes.io, k8s.io or their subdomains, which mean something to Kubernetes",
     );
-    must(
+    must_not_get(
         schema,
-        &format!("self.all(k, !k.matches('{}'))", keys_of("Helm")),
+        &format!("k.matches('{}')", keys_of("Helm")),
         "must not have keys of helm.sh or its subdomains: Helm would take the Secret for its own",
     );
     not_of_argo_cd(schema);
 }
 
 fn not_of_argo_cd(schema: &mut Schema) {
-    must(
+    must_not_get(
         schema,
-        &format!("self.all(k, !k.matches('{}'))", keys_of("Argo CD")),
+        &format!("k.matches('{}')", keys_of("Argo CD")),
         "must not have keys of argocd.argoproj.io or its subdomains: Argo CD would take the Secret for its own",
     );
 }
@@ -288,9 +288,21 @@ fn qualified_keys(schema: &mut Schema) {
 
 /// Adds a rule and what the user is told when it does not hold.
 fn must(schema: &mut Schema, rule: &str, message: &str) {
+    add_rule(schema, json!({"rule": rule, "message": message}));
+}
+
+/// Adds a rule that no key `k` of a map is one of `those`. An entry that a stored resource has may stay as it is: else
+/// Kubernetes 1.32 would not take its status any more.
+fn must_not_get(schema: &mut Schema, those: &str, message: &str) {
+    let is_old = "oldSelf.hasValue() && k in oldSelf.value() && oldSelf.value()[k] == self[k]";
+    let rule = format!("self.all(k, !({those}) || {is_old})");
+    add_rule(schema, json!({"rule": rule, "message": message, "optionalOldSelf": true}));
+}
+
+fn add_rule(schema: &mut Schema, rule: Value) {
     let rules = schema.ensure_object().entry("x-kubernetes-validations").or_insert_with(|| json!([]));
     if let Value::Array(rules) = rules {
-        rules.push(json!({"rule": rule, "message": message}));
+        rules.push(rule);
     }
 }
 

@@ -14,6 +14,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::time::Duration;
 use syniverse_token_operator::api::{self, SyniverseToken};
 
 /// A namespace of a control plane, and the resources in it, typed and as they are.
@@ -239,6 +240,50 @@ async fn the_operator_knows_whose_keys_the_api_server_refuses() {
         let is_accepted = room.try_to_create(&object).await.is_ok();
         let owner = if kind == "labels" { api::owner_of_label(key, value) } else { api::owner_of_annotation(key) };
         assert_eq!(owner.is_none(), is_accepted, "{kind} {key}: {value}");
+    }
+}
+
+/// As after an upgrade of the definition: what was stored before need not follow its newest rules to be changed
+/// elsewhere, and to say how it fares.
+#[tokio::test]
+async fn a_resource_that_is_older_than_the_rules_for_keys_and_names_keeps_its_status_and_can_be_changed() {
+    let plane = harness::ControlPlane::start().await.unwrap();
+    let (cluster, crd) = (plane.cluster(), serde_json::to_value(api::crd()).unwrap());
+    let define = |crd: &Value| {
+        let how = ["apply", "--server-side", "--force-conflicts", "--filename=-"];
+        cluster.kubectl_with(&how, &crd.to_string()).unwrap()
+    };
+    let mut without_rules = crd.clone();
+    drop_rules(&mut without_rules);
+    define(&without_rules);
+    let old = json!({"spec": {"secret": {"name": "sh.helm.release.v1.app.v2", "labels": {"owner": "helm", "a": "b"},
+        "annotations": {"argocd.argoproj.io/sync-options": "Prune=false", "a.kubernetes.io/b": "c"}}}});
+    let old = changed(&old.to_string());
+    let create = async || cluster.kubectl_with(&["create", "--filename=-"], &old.to_string()).ok();
+    harness::wait_for("a definition without rules", Duration::from_secs(30), create).await.unwrap();
+    define(&crd);
+    let patch = |more: &[&str], change: Value| {
+        let how = ["patch", "syniversetoken", "messaging", "--type=merge", "--patch"];
+        cluster.kubectl(&[&how[..], &[change.to_string().as_str()], more].concat())
+    };
+    let forbidden = || patch(&["--dry-run=server"], json!({"spec": {"secret": {"labels": {"helm.sh/chart": "x"}}}}));
+    let refused = async || forbidden().err().map(|error| error.to_string());
+    let refusal = harness::wait_for("the rules", Duration::from_secs(30), refused).await.unwrap();
+    assert!(refusal.contains("must not have keys of helm.sh"), "{refusal}");
+    patch(&["--subresource=status"], json!({"status": {"secretName": "x"}})).unwrap();
+    patch(&[], json!({"spec": {"suspend": true, "secret": {"labels": {"a": "c"}}}})).unwrap();
+    patch(&[], json!({"spec": {"secret": {"labels": {"owner": null}}}})).unwrap();
+    patch(&[], json!({"spec": {"secret": {"labels": {"owner": "helm"}}}})).unwrap_err();
+}
+
+fn drop_rules(schema: &mut Value) {
+    if let Value::Object(fields) = schema {
+        fields.remove("x-kubernetes-validations");
+    }
+    match schema {
+        Value::Object(fields) => fields.values_mut().for_each(drop_rules),
+        Value::Array(items) => items.iter_mut().for_each(drop_rules),
+        _ => {}
     }
 }
 
