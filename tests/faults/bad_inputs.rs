@@ -165,6 +165,9 @@ fn of_specs() -> Vec<Case> {
             spec["application"]["standbyCredentials"] = standby.clone();
         }),
         Case::new("`spec.propagation`").changed(|spec| spec["propagation"] = json!({"pods": "Annotate"})),
+        Case::new("a label that a sidecar acts on").changed(|spec| {
+            spec["secret"] = json!({"labels": {"grafana_datasource": "1"}});
+        }),
         Case { in_the_way: Some(Secret::default()), ..Case::new("a Secret of that name that somebody else made") },
     ]
 }
