@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// Nobody listens there.
-const NOWHERE: &str = "http://127.0.0.1:9";
+/// A proxy that nobody finds: `.invalid` never resolves (RFC 6761).
+const NOWHERE: &str = "http://proxy.invalid:3128";
 
 /// A proxy for CONNECT that keeps to whom it was asked to connect.
 struct Proxy {
