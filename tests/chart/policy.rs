@@ -35,7 +35,7 @@ async fn the_operators_account_may_write_secrets_of_syniversetokens_and_consenti
     let former = controlled_by(owner("former", &former));
     for case in [
         made("of a SyniverseToken", owned.clone()),
-        made("of a SyniverseToken, marked", with(&created(), "ownerReferences", owners.clone())),
+        made("of a SyniverseToken, marked", with(&retained(), "ownerReferences", owners.clone())),
         made("to be kept when the SyniverseToken goes", adopting.clone()),
         changed("of a SyniverseToken", owned.clone(), owned.clone()),
         changed("that consents", adopting.clone(), adopting.clone()),
@@ -45,7 +45,7 @@ async fn the_operators_account_may_write_secrets_of_syniversetokens_and_consenti
             with(&adopting, "finalizers", json!(["a/b"])),
         ),
         changed("made for Retain, and of the SyniverseToken from now on", retained(), owned.clone()),
-        changed("restored without its owner", created(), with(&created(), "ownerReferences", owners.clone())),
+        changed("restored without its owner", retained(), with(&retained(), "ownerReferences", owners.clone())),
         changed("restored with the owner of a former life", former, owned.clone()),
         changed("to be kept from now on", owned.clone(), adopting.clone()),
     ] {
@@ -92,6 +92,7 @@ async fn the_operators_account_may_write_no_other_secret_not_even_to_add_the_con
         changed("with a finalizer", owned.clone(), with(&owned, "finalizers", json!(["a/b"]))),
         changed("that consents, taken over", adopting.clone(), owned.clone()),
         changed("that consents, with a mark", adopting.clone(), retained()),
+        changed("made by it, whose consent a person took away", created(), created()),
         changed("whose consent goes", adopting.clone(), json!({})),
         changed("whose consent goes to another", adopting.clone(), self::adopting("other")),
         changed("of a SyniverseToken, handed on", owned, room.owned_by("ConfigMap")),
@@ -250,7 +251,13 @@ async fn the_policy_is_never_in_the_operators_own_way() {
     }
     stage.delete(NAME).await;
     stage.apply(NAME, stage.spec("1h")).await;
-    stage.until_secret(NAME, "owned anew", |secret| !secret.owner_references().is_empty()).await;
+    let is_owned = |secret: &Secret| !secret.owner_references().is_empty();
+    stage.until_secret(NAME, "owned anew", is_owned).await;
+    for secret in [STATE, NAME] {
+        // As a backup brings it back.
+        stage.change_secret(secret, json!({"metadata": {"ownerReferences": null}})).await;
+        stage.until_secret(secret, "owned again", is_owned).await;
+    }
     // As a backup leaves them: without an owner, and with that of a former life.
     let of_a_former_life = json!([{"apiVersion": "syniverse.dev/v1alpha1", "kind": "SyniverseToken", "name": NAME,
         "uid": "00000000-0000-0000-0000-000000000000", "controller": true}]);
@@ -273,7 +280,7 @@ async fn the_policy_is_never_in_the_operators_own_way() {
     assert!(!operator.log().contains("ValidatingAdmissionPolicy"), "{}", operator.log());
 }
 
-/// As a SyniverseToken with deletionPolicy Retain leaves its Secrets.
+/// As a SyniverseToken with deletionPolicy Retain leaves its Secrets, and as a backup may bring back any.
 fn retained() -> Value {
     json!({"annotations": {"syniverse.dev/adopt": NAME, "syniverse.dev/created-by": NAME}})
 }
@@ -287,7 +294,7 @@ fn controlled_by(mut owner: Value) -> Value {
     json!({"ownerReferences": [owner]})
 }
 
-/// As everything may be marked that the operator makes.
+/// The operator's mark alone.
 fn created() -> Value {
     json!({"annotations": {"syniverse.dev/created-by": NAME}})
 }
