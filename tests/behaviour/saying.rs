@@ -66,7 +66,7 @@ async fn forge(stage: &Stage, message: &str) {
 }
 
 #[tokio::test]
-async fn a_status_that_somebody_else_writes_is_put_right_at_once_without_a_call() {
+async fn a_status_that_somebody_else_writes_is_put_right_within_seconds_without_a_call() {
     let stage = Stage::open().await;
     let before = stage.issued("1h").await;
     forge(&stage, "not ours").await;
