@@ -101,7 +101,7 @@ async fn promtool_finds_no_fault_with_the_metrics() {
 async fn a_prometheus_reads_every_family_in_both_formats() {
     let (_stage, address) = serving().await;
     let families = families(&page(address).await);
-    assert!(families.len() >= 16, "{families:?}");
+    assert!(families.len() >= 17, "{families:?}");
     let prometheus = Prometheus::start(address);
     let health = wait_for("a scrape of each format", PATIENCE, async || prometheus.health().await).await.unwrap();
     assert_eq!(health, ["up \"\"", "up \"\""]);
