@@ -295,7 +295,7 @@ async fn restored(policy: &str, with_owners: bool) {
                 spec.clone()
             })
             .await;
-        stage.until_reason(NAME, "Suspended").await;
+        stage.until(NAME, "seen", |_| true).await;
         restore(&stage, &backup, true).await;
         stage.change(NAME, json!({"spec": {"suspend": false}})).await;
     } else {
