@@ -18,6 +18,7 @@ use std::time::Duration;
 mod endpoint;
 mod health;
 mod host;
+mod line;
 mod sharing;
 
 /// Where an object is.
@@ -138,7 +139,11 @@ impl Fleet {
             return (admission, woken);
         }
         let at = host.place(wish, now);
-        (if at > now { Admission::Later(at) } else { admission }, woken)
+        if at > now {
+            endpoint.held_up(wish.member, at);
+            return (Admission::Later(at), woken);
+        }
+        (Admission::Go, woken)
     }
 
     /// Whether this call may be made now. A refused wish keeps its place until some seconds after the moment it is
@@ -151,7 +156,7 @@ impl Fleet {
         }
         let at = host.place(wish, now);
         if at > now {
-            endpoint.tell(wish.member, at);
+            endpoint.held_up(wish.member, at);
             return Admission::Later(at);
         }
         endpoint.begin(wish.member, now);

@@ -367,11 +367,13 @@ impl Memory {
         failed_at: Moment,
         around: Circumstances,
     ) {
-        if failure.kind == FailureKind::Unavailable {
-            self.governor.give_back();
-        }
         let before = self.row(attempt.is_upkeep).take();
         let same = before.as_ref().filter(|before| before.attempt == attempt);
+        // Retries have delays of their own; a value that is changed again and again has none.
+        let is_paced = before.is_none() || same.is_some();
+        if failure.kind == FailureKind::Unavailable && is_paced {
+            self.governor.give_back();
+        }
         let (count, refused) = same.map_or((0, 0), |before| (before.count, before.refused));
         let (count, refused) = (count + 1, refused + u32::from(failure.kind == FailureKind::Refused));
         let expires = life.and_then(|life| life.expires);

@@ -254,8 +254,9 @@ pub fn failed(failing: &Failing, neighbours: &Neighbours, remedy: &str) -> Findi
     let detail = &format!("{}{}", failing.detail, if failing.is_cut_short { &wish } else { "" });
     match failing.kind {
         FailureKind::EndpointNotAllowed => Finding::new(Reason::EndpointNotAllowed, detail.clone()),
+        // Nobody must act for what was right a moment ago.
         FailureKind::Rejected if failing.was_served => Finding::new(
-            Reason::RequestRejected,
+            Reason::RefreshFailed,
             format!("{detail}, although it served the same request before: {remedy}; trying again"),
         ),
         FailureKind::Rejected => Finding::new(

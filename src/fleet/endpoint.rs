@@ -2,6 +2,7 @@
 
 use super::health::Health;
 use super::host::authority;
+use super::line::{LATE, PATIENCE, WORTH_WAKING, alternate};
 use super::{Admission, Budget, ObjectName, Outcome, Wake, Wish};
 use crate::fingerprint::spread;
 use crate::issuer::FailureKind;
@@ -10,18 +11,11 @@ use crate::schedule::governor::Bucket;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-/// Who waits for the end of another call is woken by it, and looks again after this time in case that went wrong.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Who waits for an endpoint that is down is woken when it is up or his turn to probe it comes, and looks again after
-/// one to two times this.
+/// A member that waits for an endpoint that is down is woken when it is up or its turn to probe comes, and looks again
+/// after one to two times this.
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(60);
-/// Who does not come this long after the moment he was told has lost his place: his pass failed, or he is gone.
-const LATE: Duration = Duration::from_secs(5);
-/// Who could make a probe, and announces it first, is given this before another one may.
+/// A prober that announces its call first is given this before another one may.
 const ANNOUNCING: Duration = Duration::from_secs(1);
-/// Nobody is woken to come earlier by less than this: moments are computed anew after each call, and not to the same
-/// microsecond.
-const WORTH_WAKING: Duration = Duration::from_millis(100);
 
 /// One endpoint.
 #[derive(Debug)]
@@ -195,10 +189,16 @@ impl Endpoint {
         self.in_flight.insert(place.call_key.clone(), Flight { place, is_probe });
     }
 
-    /// Notes that `member` was told to come at `at`.
-    pub(super) fn tell(&mut self, member: &ObjectName, at: Moment) {
+    fn tell(&mut self, member: &ObjectName, at: Moment) {
         if let Some(place) = self.queue.get_mut(member) {
             place.told = at;
+        }
+    }
+
+    /// Notes that `member`, whose turn it would be here, has to wait for its host until `at`.
+    pub(super) fn held_up(&mut self, member: &ObjectName, at: Moment) {
+        if let Some(place) = self.queue.get_mut(member) {
+            (place.told, place.is_announcing) = (at, false);
         }
     }
 
@@ -331,16 +331,4 @@ impl Place {
             told: now,
         }
     }
-}
-
-/// One of each in turn, then the rest of the longer one.
-fn alternate<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
-    let (mut turn, mut other) = (first.into_iter(), second.into_iter());
-    let mut all = Vec::with_capacity(turn.len() + other.len());
-    while let Some(next) = turn.next() {
-        all.push(next);
-        std::mem::swap(&mut turn, &mut other);
-    }
-    all.extend(other);
-    all
 }

@@ -47,8 +47,15 @@ struct Outage {
     probes: u32,
     /// When the last one did, or when the outage began.
     failed_at: Moment,
-    /// When each namespace last had a probe.
-    probed: BTreeMap<String, Moment>,
+    /// When each namespace, and each resource, last made a probe.
+    by_namespace: BTreeMap<String, Moment>,
+    by_resource: BTreeMap<ObjectName, Moment>,
+}
+
+impl Outage {
+    fn begins(now: Moment) -> Self {
+        Self { probes: 0, failed_at: now, by_namespace: BTreeMap::new(), by_resource: BTreeMap::new() }
+    }
 }
 
 /// How the last call of a resource ended.
@@ -76,7 +83,7 @@ impl Row {
     }
 
     /// Judges the row among those `known` that it could be about. Failures in two namespaces are no accident; where one
-    /// namespace is all there is, those of two resources, or of the only one.
+    /// namespace is all there is, all of it has to fail.
     fn judge<'a>(&mut self, known: impl Iterator<Item = &'a ObjectName>) {
         let namespaces: BTreeSet<_> = self.failed.iter().map(|member| &member.namespace).collect();
         let (mut known_count, mut is_alone) = (0, true);
@@ -84,8 +91,7 @@ impl Row {
             known_count += 1;
             is_alone &= namespaces.contains(&member.namespace);
         }
-        let is_one_tenants = is_alone && (self.failed.len() > 1 || self.failed.len() == known_count);
-        self.is_general = namespaces.len() > 1 || is_one_tenants;
+        self.is_general = namespaces.len() > 1 || is_alone && self.failed.len() == known_count;
     }
 
     fn concerns(&self, member: &ObjectName) -> bool {
@@ -117,7 +123,8 @@ impl Health {
         self.remember(member, outcome == Outcome::Answered, now);
         if let Some(outage) = self.outage.as_mut().filter(|_| is_probe) {
             (outage.probes, outage.failed_at) = (outage.probes.saturating_add(1), now);
-            outage.probed.insert(member.namespace.clone(), now);
+            outage.by_namespace.insert(member.namespace.clone(), now);
+            outage.by_resource.insert(member.clone(), now);
         }
         match outcome {
             Outcome::Failed(FailureKind::Unavailable) => {
@@ -141,7 +148,7 @@ impl Health {
         }
         self.judge();
         if self.of_all.count >= DOWN_AFTER {
-            self.outage.get_or_insert(Outage { probes: 0, failed_at: now, probed: BTreeMap::new() });
+            self.outage.get_or_insert_with(|| Outage::begins(now));
         }
     }
 
@@ -181,10 +188,11 @@ impl Health {
         Some(expires.map_or(pressing, |expires| relaxed.min(pressing.max(expires - PRESSING))))
     }
 
-    /// Orders those that could make the next probe: namespaces take turns, and in each of them the resources.
+    /// Orders those that could make the next probe: namespaces take turns, and in each of them the resources. None for those
+    /// that had none in this outage.
     pub(super) fn probe_turn(&self, member: &ObjectName) -> (Option<Moment>, Option<Moment>) {
-        let probed = self.outage.as_ref().and_then(|outage| outage.probed.get(&member.namespace).copied());
-        (probed, self.last_calls.get(member).map(|last| last.at))
+        let Some(outage) = &self.outage else { return (None, None) };
+        (outage.by_namespace.get(&member.namespace).copied(), outage.by_resource.get(member).copied())
     }
 
     /// True when nobody has called.
@@ -202,7 +210,8 @@ impl Health {
         if self.of_all.failed.is_empty() {
             self.outage = None;
         }
-        if self.outage.is_some() {
+        if let Some(outage) = &mut self.outage {
+            outage.by_resource.remove(member);
             self.judge();
         }
     }

@@ -1,16 +1,11 @@
 //! One host and port: what all endpoints there may be sent together, so that many paths are no way round a budget.
 
+use super::line::{LATE, PATIENCE, WORTH_WAKING, alternate};
 use super::{Budget, ObjectName, Wake, Wish};
 use crate::moment::Moment;
 use crate::schedule::governor::Bucket;
 use reqwest::Url;
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-/// Whoever waits for the end of another call is woken by it, and looks again after this time in case that went wrong.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Whoever does not come this long after the moment it was told has lost its place.
-const LATE: Duration = Duration::from_secs(5);
 
 /// One host and port.
 #[derive(Debug)]
@@ -20,11 +15,14 @@ pub(super) struct Host {
     in_flight: usize,
     /// Those whose endpoint would let them call.
     waiting: BTreeMap<ObjectName, Place>,
+    /// The last call that began was no retry: the next one may be.
+    retries_turn: bool,
 }
 
 #[derive(Debug)]
 struct Place {
     expires: Moment,
+    is_retry: bool,
     /// When it was told to come.
     told: Moment,
 }
@@ -40,19 +38,16 @@ pub(super) fn authority(endpoint: &str) -> String {
 impl Host {
     /// One that nobody has called. Each of its endpoints may be sent `budget`.
     pub(super) fn new(budget: Budget, now: Moment) -> Self {
-        let all = Budget { in_flight: budget.in_flight.saturating_mul(2), ..budget };
-        Self {
-            budget: all,
-            permits: Bucket::new(f64::from(budget.per_second), now),
-            in_flight: 0,
-            waiting: BTreeMap::new(),
-        }
+        let permits = Bucket::new(f64::from(budget.per_second), now);
+        let budget = Budget { in_flight: budget.in_flight.saturating_mul(2), ..budget };
+        Self { budget, permits, in_flight: 0, waiting: BTreeMap::new(), retries_turn: false }
     }
 
     /// Puts the maker of `wish`, whose endpoint would let it call, among those that wait, and says when it may.
     pub(super) fn place(&mut self, wish: &Wish<'_>, now: Moment) -> Moment {
-        self.waiting.retain(|_, place| now <= place.told + LATE);
-        self.waiting.insert(wish.member.clone(), Place { expires: wish.expires, told: now });
+        self.drop_the_late(now);
+        let place = Place { expires: wish.expires, is_retry: wish.is_retry, told: now };
+        self.waiting.insert(wish.member.clone(), place);
         let rank = self.line().iter().take_while(|next| *next != wish.member).count();
         let permitted = self.permits.ready_for(rank, now, self.budget.refill());
         let at = if rank < self.free() { permitted } else { permitted.max(now + PATIENCE) };
@@ -62,7 +57,7 @@ impl Host {
 
     /// Begins the call of a member that may make it.
     pub(super) fn begin(&mut self, member: &ObjectName, now: Moment) {
-        self.waiting.remove(member);
+        self.retries_turn = self.waiting.remove(member).is_some_and(|place| !place.is_retry);
         self.permits.take(now, self.budget.refill());
         self.in_flight += 1;
     }
@@ -86,11 +81,16 @@ impl Host {
         self.in_flight == 0 && self.waiting.is_empty()
     }
 
+    fn drop_the_late(&mut self, now: Moment) {
+        self.waiting.retain(|_, place| now <= place.told + LATE);
+    }
+
     fn call_up(&mut self, now: Moment) -> Vec<Wake> {
+        self.drop_the_late(now);
         let mut woken = Vec::new();
         for (rank, member) in self.line().into_iter().take(self.free()).enumerate() {
             let at = self.permits.ready_for(rank, now, self.budget.refill());
-            if self.waiting.get(&member).is_some_and(|place| at < place.told) {
+            if self.waiting.get(&member).is_some_and(|place| at + WORTH_WAKING < place.told) {
                 self.tell(&member, at);
                 woken.push((member, at));
             }
@@ -98,10 +98,12 @@ impl Host {
         woken
     }
 
-    /// Those that wait, by expiry.
+    /// Those that wait, in the order in which they may: retries and others take turns, each by expiry.
     fn line(&self) -> Vec<ObjectName> {
         let mut line: Vec<_> = self.waiting.iter().collect();
         line.sort_by_key(|(_, place)| place.expires);
+        let (retries, fresh): (Vec<_>, Vec<_>) = line.into_iter().partition(|(_, place)| place.is_retry);
+        let line = if self.retries_turn { alternate(retries, fresh) } else { alternate(fresh, retries) };
         line.into_iter().map(|(member, _)| member.clone()).collect()
     }
 

@@ -45,7 +45,7 @@ impl Bucket {
         self.counted = now;
     }
 
-    /// Gives a permit back: the call came to nobody who could mind. Its retry has a delay of its own.
+    /// Gives a permit back, for a call that cost nobody anything, or whose retry has a delay of its own.
     pub fn give_back(&mut self) {
         self.permits = (self.permits + 1.0).min(self.burst);
     }

@@ -454,6 +454,32 @@ fn a_failed_attempt_waits_and_a_corrected_value_or_validity_does_not() {
     cluster.call(now(1.0));
 }
 
+#[test]
+fn a_value_that_is_changed_every_second_is_governed_whatever_comes_of_it_and_an_outage_is_not() {
+    for kind in [FailureKind::Unavailable, FailureKind::Rejected, FailureKind::Refused] {
+        let mut cluster = Cluster::new(json!({}));
+        let calls_in_two_minutes = (0..120).filter(|second| {
+            cluster.observed.credentials = Some(credentials(&format!("wrong {second}"), Some("old")));
+            let at = f64::from(*second);
+            let Step::Call(call) = cluster.plan(now(at)).step else { return false };
+            fail(&mut cluster, &call, kind, at);
+            true
+        });
+        let calls = calls_in_two_minutes.count();
+        assert!((40..=43).contains(&calls), "{kind:?}: {calls} calls");
+    }
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.answer(now(540.0), "first", 60);
+    let mut at = 600.0;
+    for _ in 0..100 {
+        let call = cluster.call(now(at));
+        fail(&mut cluster, &call, FailureKind::Unavailable, at);
+        let wait = cluster.rest(now(at)).0.unwrap().until(now(at).mono).as_secs_f64();
+        assert!(wait <= 4.0, "{wait} at {at}");
+        at += wait;
+    }
+}
+
 /// How long a resource waits that fails so at the end of its token.
 fn wait_after(cluster: &mut Cluster, kind: FailureKind, seconds: f64) -> f64 {
     let call = cluster.call(now(seconds));
@@ -472,7 +498,7 @@ fn a_resource_that_was_served_with_the_same_values_asks_again_soon_although_its_
         at += wait;
     }
     let Plan { findings, .. } = cluster.plan(now(at - 0.1));
-    assert_eq!(findings[0].reason, Reason::RequestRejected);
+    assert_eq!(findings[0].reason, Reason::RefreshFailed, "nobody must act for what was right a moment ago");
     assert!(findings[0].message.contains("although it served the same request before"), "{}", findings[0].message);
     cluster.restart(now(at));
     assert!(wait_after(&mut cluster, FailureKind::Rejected, at) < 2.0, "what was served is known from the state");

@@ -56,3 +56,50 @@ fn a_call_that_was_not_made_costs_its_host_no_permit() {
     fleet.ended(&first.endpoint, &first.call_key, &first.member, None, at(0.0));
     assert_eq!(at_path(1).asks(&mut fleet, 0.0), Go);
 }
+
+/// Its place is at its host: its endpoint would let it call.
+fn at_host(name: &str, path: usize, expires: f64) -> Caller {
+    caller(name, expires).at_endpoint(&format!("https://issuer.example/path-{path}"))
+}
+
+#[test]
+fn retries_at_other_paths_come_after_what_did_not_fail() {
+    let mut fleet = fleet(Budget { in_flight: 1, per_second: 50 });
+    let running = [at_host("first", 1, 0.0), at_host("second", 2, 0.0)];
+    assert!(running.iter().all(|caller| caller.asks(&mut fleet, 0.0) == Go));
+    let (stranger, boundary) = (at_host("stranger", 3, 1.0).again(), at_host("boundary", 4, 50.0));
+    later(stranger.asks(&mut fleet, 0.0));
+    later(boundary.asks(&mut fleet, 0.0));
+    // The call before was no retry: now it is their turn, and then that of the others.
+    assert_eq!(names(&running[0].ends(&mut fleet, Answered, 1.0)), ["stranger"]);
+    assert_eq!(stranger.asks(&mut fleet, 1.0), Go);
+    let another = at_host("another", 5, 1.0).again();
+    later(another.asks(&mut fleet, 1.0));
+    assert_eq!(names(&running[1].ends(&mut fleet, Answered, 2.0)), ["boundary"]);
+}
+
+#[test]
+fn whoever_does_not_come_to_its_host_is_not_waited_for() {
+    let mut fleet = fleet(Budget { in_flight: 1, per_second: 50 });
+    let running = [at_host("first", 1, 0.0), at_host("second", 2, 0.0)];
+    assert!(running.iter().all(|caller| caller.asks(&mut fleet, 0.0) == Go));
+    let [gone, waiting] = [at_host("gone", 3, 1.0), at_host("waiting", 4, 2.0)];
+    later(gone.asks(&mut fleet, 0.0));
+    assert_eq!(names(&running[0].ends(&mut fleet, Answered, 1.0)), ["gone"]);
+    later(waiting.asks(&mut fleet, 4.0));
+    // It was told to come at 1 s.
+    assert_eq!(names(&running[1].ends(&mut fleet, Answered, 7.0)), ["waiting"]);
+}
+
+#[test]
+fn a_session_that_has_to_wait_for_its_host_holds_no_place_at_its_endpoint() {
+    let mut fleet = fleet(Budget { in_flight: 1, per_second: 50 });
+    let running = [at_host("first", 1, 0.0), at_host("second", 2, 0.0)];
+    assert!(running.iter().all(|caller| caller.asks(&mut fleet, 0.0) == Go));
+    let session = at_host("session", 3, 1.0);
+    let told = later(session.lines_up(&mut fleet, 0.0).0);
+    assert!(told >= at(10.0), "woken sooner, by the end of a call");
+    let woken = running[0].ends(&mut fleet, Answered, 1.0);
+    assert_eq!(names(&woken), ["session"]);
+    assert_eq!(session.lines_up(&mut fleet, 1.0).0, Go);
+}

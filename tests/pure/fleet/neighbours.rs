@@ -52,15 +52,18 @@ fn failures_of_one_namespace_alone_are_its_own() {
 }
 
 #[test]
-fn where_one_namespace_is_all_there_is_two_resources_are_no_accident() {
+fn where_one_namespace_is_all_there_is_all_of_it_has_to_fail() {
     let mut fleet = fleet(ROOMY);
     let [first, second, third] = ["a", "b", "c"].map(|name| served(&mut fleet, "only", name, 0.0));
     fails(&mut fleet, &first, 1.0);
     assert_eq!([&first, &second, &third].map(|who| is_down_for(&fleet, who)), [true, false, false]);
     second.calls(&mut fleet, UNAVAILABLE, 40.0);
-    assert_eq!([&first, &second, &third].map(|who| is_down_for(&fleet, who)), [true; 3]);
-    fleet.forget(&second.member);
-    assert!(!is_down_for(&fleet, &third), "of those that are left only one failed");
+    assert_eq!([&first, &second, &third].map(|who| is_down_for(&fleet, who)), [true, true, false]);
+    third.calls(&mut fleet, UNAVAILABLE, 41.0);
+    let new = caller("new", 0.0).in_namespace("elsewhere");
+    assert_eq!([&first, &third, &new].map(|who| is_down_for(&fleet, who)), [true; 3]);
+    third.calls(&mut fleet, Answered, 60.0);
+    assert_eq!([&first, &second, &third].map(|who| is_down_for(&fleet, who)), [false; 3]);
 }
 
 #[test]

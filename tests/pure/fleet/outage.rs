@@ -188,7 +188,7 @@ fn who_is_released_while_it_calls_is_not_woken_when_that_ends() {
 
 #[test]
 fn all_who_wait_or_failed_are_released_in_order_at_the_budgeted_rate() {
-    let (failed, prober) = (caller("failed", 0.0), caller("prober", 5.0));
+    let (failed, prober) = (caller("failed", 0.0), caller("prober", 5.0).in_namespace("m"));
     let (mut fleet, healed) = (fleet(Budget { in_flight: 16, per_second: 10 }), caller("healed", 0.0));
     healed.calls(&mut fleet, UNAVAILABLE, 0.0);
     healed.calls(&mut fleet, Answered, 1.0);
