@@ -15,6 +15,7 @@ use crate::progress::Progress;
 use crate::redacted::Redacted;
 use crate::report::Reporter;
 use crate::revision::is_later;
+use crate::schedule::governor::{Bucket, LONGEST_REFILL};
 use crate::secret_metadata::SecretMetadata;
 use kube::{Api, ResourceExt};
 use std::collections::{HashMap, HashSet};
@@ -52,6 +53,8 @@ pub struct Context {
     progress: Mutex<Progress>,
     fleet: Mutex<Fleet>,
     memories: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
+    /// What is left of the allowances of calls that are not whole, also of resources that are gone.
+    allowances: Mutex<HashMap<ObjectName, Bucket>>,
     /// The UIDs of the resources that the watch has shown and not taken back.
     living: Mutex<HashSet<String>>,
     touched: Mutex<HashSet<ObjectName>>,
@@ -111,6 +114,7 @@ impl Context {
             progress: Mutex::default(),
             fleet: Mutex::new(Fleet::new(parts.salt, parts.budget)),
             memories: Mutex::default(),
+            allowances: Mutex::default(),
             living: Mutex::default(),
             touched: Mutex::default(),
             own_writes: Mutex::default(),
@@ -138,11 +142,26 @@ impl Context {
         lock(&self.fleet)
     }
 
-    /// The memory of the resource with this UID. A pass holds it for as long as it runs.
-    pub fn memory(&self, uid: &str, now: Moment) -> Arc<tokio::sync::Mutex<Memory>> {
-        let mut memories = lock(&self.memories);
-        let memory = memories.entry(uid.to_owned());
-        Arc::clone(memory.or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Memory::new(now)))))
+    /// The memory of the resource `member` with this UID. A pass holds it for as long as it runs. A resource that is made
+    /// anew starts no new allowance of calls.
+    pub fn memory(&self, member: &ObjectName, uid: &str, now: Moment) -> Arc<tokio::sync::Mutex<Memory>> {
+        let allowance = lock(&self.allowances).get(member).cloned();
+        let new = || {
+            let mut memory = Memory::new(now);
+            memory.governor = allowance.unwrap_or(memory.governor);
+            Arc::new(tokio::sync::Mutex::new(memory))
+        };
+        Arc::clone(lock(&self.memories).entry(uid.to_owned()).or_insert_with(new))
+    }
+
+    /// Keeps what is left of the allowance of calls of `member`, for as long as that is not all of it.
+    pub fn keep_allowance(&self, member: &ObjectName, governor: &Bucket, now: Moment) {
+        let mut allowances = lock(&self.allowances);
+        if governor.is_full(now, LONGEST_REFILL) {
+            allowances.remove(member);
+        } else {
+            allowances.insert(member.clone(), governor.clone());
+        }
     }
 
     /// Wakes these resources: what they should say, or their token, may have changed by what happened to another one.
@@ -205,6 +224,8 @@ impl Context {
         self.progress().forget(member);
         lock(&self.touched).remove(member);
         lock(&self.own_statuses).remove(member);
+        let now = self.clock.now().mono;
+        lock(&self.allowances).retain(|_, governor| !governor.is_full(now, LONGEST_REFILL));
         if let Some(uid) = uid {
             lock(&self.living).remove(uid);
             lock(&self.memories).remove(uid);

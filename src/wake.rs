@@ -53,14 +53,16 @@ async fn look(
     uid: &str,
 ) -> Result<Option<Duration>, Duration> {
     let now = context.clock.now();
-    let memory = context.memory(uid, now.mono);
+    let memory = context.memory(name, uid, now.mono);
     let mut memory = memory.lock().await;
     let touched = context.take_touch(name);
     if let Some(sleep) = memory.sleep.filter(|sleep| !touched && !sleep.is_over(now)) {
         return Ok(sleep.left(now));
     }
     memory.sleep = None;
-    match guarded_pass(context, Arc::clone(&resource), &mut memory).await {
+    let result = guarded_pass(context, Arc::clone(&resource), &mut memory).await;
+    context.keep_allowance(name, &memory.governor, context.clock.now().mono);
+    match result {
         Ok(pass) => Ok(conclude(context, &resource, &mut memory, &pass)),
         Err(error) => {
             memory.failed_passes = memory.failed_passes.saturating_add(1);

@@ -20,12 +20,15 @@ pub const REPAIRS: f64 = 10.0;
 /// Between two repairs after a burst.
 pub const REPAIR_REFILL: Duration = MINUTE;
 
+/// The longest time until one more call is allowed.
+pub const LONGEST_REFILL: Duration = MINUTE;
+
 /// How long it takes for one more call to be allowed: a tenth of the life that the last new token was given, at least a
 /// second and at most a minute; a minute before the first token, and after one with too little life to be of use.
 pub fn refill(issued: Option<&Issued>) -> Duration {
     let issued = issued.filter(|issued| !issued.is_short_lived());
     let lifetime = issued.and_then(|issued| issued.lifetime_seconds);
-    lifetime.map_or(MINUTE, |seconds| Duration::from_secs(seconds / 10).clamp(SECOND, MINUTE))
+    lifetime.map_or(LONGEST_REFILL, |seconds| Duration::from_secs(seconds / 10).clamp(SECOND, LONGEST_REFILL))
 }
 
 impl Bucket {
@@ -48,6 +51,11 @@ impl Bucket {
     /// Gives a permit back, for a call that cost nobody anything, or whose retry has a delay of its own.
     pub fn give_back(&mut self) {
         self.permits = (self.permits + 1.0).min(self.burst);
+    }
+
+    /// True when nothing is missing.
+    pub fn is_full(&self, now: Moment, refill: Duration) -> bool {
+        self.available(now, refill) >= self.burst
     }
 
     /// When the next permit is there.

@@ -316,3 +316,21 @@ fn one_resource_for_which_the_endpoint_fails_delays_no_other() {
         assert!(late.len() >= 3 && late.iter().all(|late| *late < 0.5), "{late:?}");
     }
 }
+
+#[test]
+fn a_resource_that_is_made_anew_again_and_again_starts_no_new_allowance_of_calls() {
+    let history = play(0, "1h", async |stage| {
+        let now = stage.now();
+        stage.world.inside().issuers.add_application(NewApplication::expired("bad-1", "another secret", "old"), now);
+        stage.start("A");
+        for _ in 0..90 {
+            stage.put_neighbour("bad-1");
+            stage.pause(0.8).await;
+            stage.delete_neighbour("bad-1");
+            stage.pause(0.5).await;
+        }
+    });
+    let calls = history.journal.calls.len();
+    println!("made 90 times in two minutes: {calls} calls");
+    assert!((40..=43).contains(&calls), "{calls} calls");
+}

@@ -207,7 +207,8 @@ impl Process {
         let again = wake(&self.context, Arc::clone(&resource)).await.unwrap_or_else(Some);
         if matches!(self.world.inside().planted, Planted::AnswersForgotten) {
             let now = self.context.clock.now().mono;
-            self.context.memory(&resource.uid().unwrap(), now).lock().await.held = None;
+            let (name, uid) = (ObjectName::of(&*resource), resource.uid().unwrap());
+            self.context.memory(&name, &uid, now).lock().await.held = None;
         }
         again
     }

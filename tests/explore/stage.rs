@@ -259,6 +259,11 @@ impl Stage {
         self.put(elsewhere(Kind::SyniverseToken, name), usual, json!({}));
     }
 
+    /// Deletes that resource and, a little later, what it owns.
+    pub(crate) fn delete_neighbour(self: &Arc<Self>, name: &str) {
+        self.delete(elsewhere(Kind::SyniverseToken, name));
+    }
+
     /// Creates the credentials of that resource, or changes their secret.
     pub(crate) fn put_neighbours_credentials(&self, name: &str, secret: &str) {
         let secret_name = credentials_of(name);
