@@ -11,8 +11,8 @@ use crate::fingerprint::fingerprint;
 use crate::fleet::ObjectName;
 use crate::index::Index;
 use crate::issuer::http::HttpIssuer;
+use crate::kubeconfig;
 use crate::observe::random_salt;
-use crate::proxy;
 use crate::redacted::Redacted;
 use crate::report::Reporter;
 use crate::revision::Horizon;
@@ -48,7 +48,7 @@ const ANSWER_RETRY: Duration = Duration::from_secs(1);
 pub enum ControllerError {
     /// Neither a cluster around us nor a kubeconfig that can be used.
     #[error("failed to find a Kubernetes API server: {0}")]
-    NoCluster(#[from] kube::config::InferConfigError),
+    NoCluster(#[from] kubeconfig::NoApiServer),
     /// The client for the API server could not be made.
     #[error("failed to make the client for the API server: {0}")]
     Client(kube::Error),
@@ -74,7 +74,7 @@ pub enum ControllerError {
 /// # Errors
 /// When it cannot start, or ends without having been told to.
 pub async fn run(settings: Settings) -> Result<(), ControllerError> {
-    let config = proxy::configuration().await?;
+    let config = kubeconfig::configuration()?;
     let watches = connection::watching(config.clone()).map_err(ControllerError::Client)?;
     let client = connection::asking(config.clone()).map_err(ControllerError::Client)?;
     let leasing = connection::leasing(config).map_err(ControllerError::Client)?;

@@ -15,7 +15,8 @@
 //! What survives the process is in [`state`]; what does not, in [`memory`]; what resources know of each other, in [`fleet`].
 //! Which of several processes may do all this is decided in [`lease`] and carried out by [`election`]. How they fare is
 //! told by [`admin`], from [`metrics`], [`progress`] and [`process`]. The ways to the API server are in [`connection`];
-//! whether the account is bound there as the chart says, is found by [`admission_policy`].
+//! and begin in [`kubeconfig`] with its [`proxy`]; whether the account is bound there as the chart says, is found by
+//! [`admission_policy`].
 
 pub mod admin;
 pub mod admission_policy;
@@ -34,6 +35,7 @@ pub mod fleet;
 pub mod index;
 pub mod intent;
 pub mod issuer;
+pub mod kubeconfig;
 pub mod lease;
 pub mod memory;
 pub mod metrics;
