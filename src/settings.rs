@@ -80,12 +80,15 @@ pub struct RunArguments {
         value_parser = duration)]
     connect_timeout: Duration,
     /// Calls to one endpoint at a time. A call takes the issuer some tenths of a second, so 16 keep up with 50 a
-    /// second, and an issuer that hangs is sent no more than 16 before it is known to be down
+    /// second, and an issuer that hangs is sent no more than 16 before it is known to be down; then it is probed by one
+    /// call at a time, beside one call of each resource at the end of its own token. All endpoints of one host and port
+    /// together may be sent twice as many: a slow one leaves as much room again for the others of its host
     #[arg(long, value_name = "NUMBER", env = "SYNIVERSE_TOKEN_OPERATOR_REQUESTS_IN_FLIGHT", default_value = "16",
         value_parser = clap::value_parser!(u32).range(MOST_REQUESTS))]
     requests_in_flight: u32,
     /// Calls to one endpoint in a second, and in a burst. At 50 a thousand tokens are renewed within 20 s of an
-    /// outage's end, which is no more than an issuer for the public expects
+    /// outage's end, which is no more than an issuer for the public expects. All endpoints of one host and port together
+    /// may be sent as many
     #[arg(long, value_name = "NUMBER", env = "SYNIVERSE_TOKEN_OPERATOR_REQUESTS_PER_SECOND", default_value = "50",
         value_parser = clap::value_parser!(u32).range(MOST_REQUESTS))]
     requests_per_second: u32,

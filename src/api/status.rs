@@ -13,7 +13,8 @@ pub struct SyniverseTokenStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Ready: whether a live token is in the Secret. Reconciling: whether the first token is still on its way. Stalled:
-    /// whether a person must act. The reason and message of Ready say the most important thing to know.
+    /// whether a person must act. The reason and message of Ready say the most important thing to know; there is no Ready
+    /// while a resource is suspended before its first token.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = rules::conditions)]
     pub conditions: Vec<Condition>,

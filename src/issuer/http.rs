@@ -19,7 +19,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An issuer that asks for more patience than this is asked again after it: a token may have to be fetched.
+/// A wish for more patience is read as this. How much of it is granted is decided later: 1 or 5 minutes
+/// (`schedule::retry`).
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// Each call has a connection of its own. One that is kept may have been closed or forgotten on the way, which is found out
