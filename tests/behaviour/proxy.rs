@@ -39,7 +39,7 @@ impl Proxy {
         stage.issued("1h").await;
         let issuer = stage.simulator.url("").trim_start_matches("http://").to_owned();
         let targets = self.targets.lock().unwrap();
-        assert!(!targets.is_empty() && !targets.iter().any(|target| *target == issuer), "{targets:?}");
+        assert!(!targets.is_empty() && !targets.contains(&issuer), "{targets:?}");
     }
 }
 
