@@ -187,9 +187,10 @@ impl Layout {
         let servers = &mut [etcd, &mut apiserver];
         // It makes its certificate first thing; without it there can be no client.
         let certificate = self.path("certificates/apiserver.crt");
-        wait_while_running("the API server's certificate", servers, async || certificate.exists()).await?;
+        let is_made = async || if certificate.exists() { Ok(()) } else { Err("it is not there".to_owned()) };
+        wait_while_running("the API server's certificate", servers, is_made).await?;
         let client = self.cluster().client().await?;
-        wait_while_running("the API server", servers, async || is_ready(&client).await).await?;
+        wait_while_running("the API server", servers, async || readiness(&client).await).await?;
         Ok(apiserver)
     }
 
@@ -197,7 +198,11 @@ impl Layout {
     async fn control(&self) -> Result<Process> {
         let mut controller_manager = self.spawn("kube-controller-manager", self.controller_manager())?;
         let accounts = Api::<ServiceAccount>::namespaced(self.cluster().client().await?, "default");
-        let made = async || matches!(accounts.get_opt("default").await, Ok(Some(_)));
+        let made = async || match accounts.get_opt("default").await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err("there is no default service account".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
         wait_while_running("the controllers", &mut [&mut controller_manager], made).await?;
         Ok(controller_manager)
     }
@@ -278,24 +283,38 @@ users: [{{name: admin, user: {{token: {}}}}}]
     }
 }
 
-async fn is_ready(client: &Client) -> bool {
-    let Ok(request) = http::Request::get("/readyz").body(Vec::new()) else { return false };
-    client.request_text(request).await.is_ok()
+/// Whether the API server is ready, and what it says otherwise.
+async fn readiness(client: &Client) -> std::result::Result<(), String> {
+    let request = http::Request::get("/readyz?verbose").body(Vec::new()).map_err(|error| error.to_string())?;
+    client.request_text(request).await.map(drop).map_err(|error| error.to_string())
 }
 
 /// Waits for `condition`, for as long as the servers that it depends on run.
 async fn wait_while_running(
     what: &str,
     servers: &mut [&mut Process],
-    mut condition: impl AsyncFnMut() -> bool,
+    mut condition: impl AsyncFnMut() -> std::result::Result<(), String>,
 ) -> Result<()> {
-    wait_for(what, READY_WITHIN, async || {
+    let mut said = String::new();
+    let waited = wait_for(what, READY_WITHIN, async || {
         if let Some(ended) = servers.iter_mut().find_map(|server| server.check_running().err()) {
             return Some(Err(ended));
         }
-        condition().await.then_some(Ok(()))
-    })
-    .await?
+        match condition().await {
+            Ok(()) => Some(Ok(())),
+            Err(why) => {
+                said = why;
+                None
+            }
+        }
+    });
+    match waited.await {
+        Err(Error::TimedOut { what, timeout }) => {
+            let logs: Vec<_> = servers.iter().map(|server| server.log_tail()).collect();
+            Err(Error::NotReady { what, timeout, said, logs: logs.join("\n") })
+        }
+        waited => waited?,
+    }
 }
 
 fn has_files(folder: &Path) -> bool {

@@ -37,6 +37,18 @@ pub enum Error {
         /// How long it was given.
         timeout: Duration,
     },
+    /// Servers run, and are not ready in time; `logs` are the ends of their outputs.
+    #[error("waited {timeout:?} in vain for {what}, of which was last said: {said}\nthe logs end with:\n{logs}")]
+    NotReady {
+        /// What was waited for.
+        what: String,
+        /// How long it was given.
+        timeout: Duration,
+        /// The last answer to the question whether it is ready.
+        said: String,
+        /// The last lines that each server wrote.
+        logs: String,
+    },
     /// No unused port was found.
     #[error("failed to find a free loopback port below the range that the kernel hands out")]
     NoFreePort,

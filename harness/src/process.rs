@@ -89,6 +89,11 @@ impl Process {
         if self.status()?.is_some() { Err(self.ended()) } else { Ok(()) }
     }
 
+    /// The last lines that it has written.
+    pub(crate) fn log_tail(&self) -> String {
+        tail(&self.log)
+    }
+
     fn ended(&self) -> Error {
         Error::Ended { name: self.name.clone(), log: tail(&self.log) }
     }
