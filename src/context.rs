@@ -14,7 +14,6 @@ use crate::own_status::OwnStatus;
 use crate::progress::Progress;
 use crate::redacted::Redacted;
 use crate::report::Reporter;
-use crate::revision::is_later;
 use crate::schedule::governor::{Bucket, LONGEST_REFILL};
 use crate::secret_metadata::SecretMetadata;
 use kube::{Api, ResourceExt};
@@ -23,6 +22,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
+
+/// A store that was found to be set back in one Secret is not found so in another one before this is over.
+const SETTLING: Duration = Duration::from_secs(60);
 
 /// What every pass is given.
 pub struct Context {
@@ -254,6 +256,15 @@ impl Context {
         self.set_back.send_replace(Some(self.clock.now().mono));
     }
 
+    /// A Secret was found in a version before the one that we wrote: as [`Context::set_back`], but not within a minute of
+    /// the last one, because several passes find the same. Should it be another one, the look at the whole store finds it.
+    pub fn found_behind(&self) {
+        let now = self.clock.now().mono;
+        if self.set_back.borrow().is_none_or(|at| now >= at + SETTLING) {
+            self.set_back();
+        }
+    }
+
     /// Changes each time when the store was set back.
     pub fn set_backs(&self) -> watch::Receiver<Option<Moment>> {
         self.set_back.subscribe()
@@ -265,9 +276,9 @@ impl Context {
         self.set_back.borrow().map_or(since, |at| at.max(since))
     }
 
-    /// True of a version that comes before the one that we wrote ourselves.
-    pub fn is_behind(&self, secret: &ObjectName, resource_version: Option<&str>) -> bool {
-        is_later(lock(&self.own_writes).get(secret).map(String::as_str), resource_version)
+    /// The version of a Secret that we wrote ourselves.
+    pub fn own_version(&self, secret: &ObjectName) -> Option<String> {
+        lock(&self.own_writes).get(secret).cloned()
     }
 
     /// Notes what a resource is to say, before that is written.

@@ -8,6 +8,7 @@ use crate::facts::{Neighbours, Observed, Sharing};
 use crate::fleet::{Fleet, ObjectName};
 use crate::issuer::endpoint::NotAllowed;
 use crate::memory::Memory;
+use crate::revision::is_later;
 use crate::state::{Inputs, State};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
@@ -99,7 +100,7 @@ fn believed(
 /// The credentials Secret, the state Secret and the token Secret.
 async fn read_secrets(context: &Context, resource: &SyniverseToken) -> Result<Secrets, ObserveError> {
     let api = context.api(resource);
-    let read = |name| read(context, &api, name);
+    let read = |name| read(context, resource, &api, name);
     let credentials = resource.spec.issuer().map(IssuerSpec::credentials_secret);
     let state = resource.state_secret_name();
     let (credentials, token) = tokio::try_join!(
@@ -117,11 +118,19 @@ async fn read_secrets(context: &Context, resource: &SyniverseToken) -> Result<Se
     Ok([credentials, state, token])
 }
 
-async fn read(context: &Context, api: &Api<Secret>, name: &str) -> Result<Option<Secret>, ObserveError> {
+async fn read(
+    context: &Context,
+    resource: &SyniverseToken,
+    api: &Api<Secret>,
+    name: &str,
+) -> Result<Option<Secret>, ObserveError> {
+    let secret = ObjectName { namespace: resource.namespace().unwrap_or_default(), name: name.to_owned() };
+    // Known before it is read: another pass may write it meanwhile, and be answered first.
+    let ours = context.own_version(&secret);
     let found = api.get_opt(name).await.map_err(|source| ObserveError::Read { secret: name.to_owned(), source })?;
-    let version = |secret: &Secret| secret.metadata.resource_version.clone();
-    if found.as_ref().is_some_and(|found| context.is_behind(&ObjectName::of(found), version(found).as_deref())) {
-        context.set_back();
+    let version = found.as_ref().and_then(ResourceExt::resource_version);
+    if is_later(ours.as_deref(), version.as_deref()) {
+        context.found_behind();
     }
     Ok(found)
 }
@@ -197,4 +206,100 @@ pub fn random_salt() -> Result<String, getrandom::Error> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::context::Parts;
+    use crate::election::Leadership;
+    use crate::fleet::Budget;
+    use crate::issuer::endpoint::EndpointRules;
+    use crate::issuer::{Answer, Ask, Failure, Issuer};
+    use crate::report::Reporter;
+    use crate::secret_metadata::SecretMetadata;
+    use futures::future::BoxFuture;
+    use http::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::json;
+    use std::convert::Infallible;
+    use std::sync::OnceLock;
+    use std::time::Duration;
+
+    struct Nobody;
+
+    impl Issuer for Nobody {
+        fn ask<'a>(&'a self, _: &'a Ask) -> BoxFuture<'a, Result<Answer, Failure>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn context(client: Client) -> Arc<Context> {
+        let budget = Budget { in_flight: 1, per_second: 1 };
+        Arc::new(Context::new(Parts {
+            reporter: Reporter::new(client.clone()).0,
+            client,
+            issuer: Arc::new(Nobody),
+            endpoints: EndpointRules::default(),
+            require_credentials_label: false,
+            clock: Arc::new(SystemClock::start()),
+            wake: tokio::sync::mpsc::unbounded_channel().0,
+            daily_check: Duration::MAX,
+            secret_metadata: SecretMetadata::default(),
+            call_timeout: Duration::MAX,
+            budget,
+            leadership: Leadership::sole(),
+            salt: String::new(),
+        }))
+    }
+
+    const NAME: &str = "messaging";
+
+    fn noted(context: &Context, version: &str) {
+        context.wrote(ObjectName { namespace: "n".into(), name: NAME.into() }, Some(version.into()));
+    }
+
+    /// A context whose API server has all Secrets in the version 5, and where `meanwhile` happens before each answer.
+    fn at_version_5(meanwhile: fn(&Context)) -> Arc<Context> {
+        let found: Arc<OnceLock<Arc<Context>>> = Arc::default();
+        let known = Arc::clone(&found);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            meanwhile(known.get().unwrap());
+            let name = request.uri().path().rsplit('/').next().unwrap_or_default();
+            let secret = json!({"metadata": {"namespace": "n", "name": name, "resourceVersion": "5"}});
+            std::future::ready(Ok::<_, Infallible>(Response::new(Body::from(secret.to_string().into_bytes()))))
+        });
+        Arc::clone(found.get_or_init(|| context(Client::new(service, "n"))))
+    }
+
+    async fn look(context: &Context) {
+        let resource = json!({"apiVersion": "syniverse.dev/v1alpha1", "kind": "SyniverseToken",
+            "metadata": {"namespace": "n", "name": NAME, "uid": "uid"}, "spec": {}});
+        let resource = serde_json::from_value(resource).unwrap();
+        let mut memory = Memory::new(context.clock.now().mono);
+        observe(context, Arc::new(resource), &mut memory).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_we_write_while_it_is_read_is_not_behind() {
+        let context = at_version_5(|context| noted(context, "6"));
+        look(&context).await;
+        assert!(!context.set_backs().has_changed().unwrap() && context.set_backs().borrow().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_is_older_than_what_we_wrote_is_one_set_back_a_minute() {
+        let context = at_version_5(|_| {});
+        let mut set_backs = context.set_backs();
+        for (seconds, is_found) in [(0, true), (1, false), (58, false), (2, true)] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            noted(&context, "6");
+            look(&context).await;
+            assert_eq!(set_backs.has_changed().unwrap(), is_found, "{seconds}");
+            set_backs.mark_unchanged();
+        }
+    }
 }
