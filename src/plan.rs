@@ -340,6 +340,7 @@ impl Desk<'_> {
     fn not_permitted(&self) -> Option<Finding> {
         let not_allowed = self.observed.not_allowed.as_ref().map(verdict::endpoint_not_allowed);
         let secret = self.issuer.credentials_secret();
+        let not_allowed = not_allowed.or_else(|| verdict::credentials_in_state_secret(secret));
         not_allowed.or_else(|| self.observed.lacks_consent.then(|| verdict::credentials_not_consented(secret)))
     }
 

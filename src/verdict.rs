@@ -1,6 +1,6 @@
 //! The sentences for people that need more than one room's knowledge: the same words at every retry.
 
-use crate::api::{ApplicationCredentials, CONSENT_LABEL, IssuerSpec, SyniverseTokenSpec};
+use crate::api::{ApplicationCredentials, CONSENT_LABEL, IssuerSpec, STATE_SECRET_SUFFIX, SyniverseTokenSpec};
 use crate::facts::{Neighbours, Sharing};
 use crate::issuer::FailureKind;
 use crate::issuer::endpoint::NotAllowed;
@@ -47,6 +47,18 @@ pub fn credentials_not_consented(secret: &str) -> Finding {
          {CONSENT_LABEL}: \"true\""
     );
     Finding::new(Reason::CredentialsNotConsented, message)
+}
+
+/// The Secret that credentials are to be read from holds tokens, which the issuer of another resource must not be sent.
+/// The API server refuses such a name, but not from a resource that is older.
+pub fn credentials_in_state_secret(secret: &str) -> Option<Finding> {
+    let message = || {
+        format!(
+            "Secret {secret} is not used for credentials, because its name ends with {STATE_SECRET_SUFFIX} as those do \
+             that hold the tokens of a SyniverseToken: put the credentials into a Secret of another name"
+        )
+    };
+    secret.ends_with(STATE_SECRET_SUFFIX).then(|| Finding::new(Reason::CredentialsInvalid, message()))
 }
 
 /// The API server does not let us read a Secret.

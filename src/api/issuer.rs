@@ -46,7 +46,7 @@ pub struct ApplicationCredentials {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretReference {
     /// Name of the Secret.
-    #[schemars(transform = rules::object_name)]
+    #[schemars(transform = rules::credentials_name)]
     pub name: String,
 }
 

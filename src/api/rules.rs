@@ -118,6 +118,17 @@ pub(super) fn object_name(schema: &mut Schema) {
     );
 }
 
+/// The name of a Secret that credentials are read from. One that a stored resource has may stay as it is, as in
+/// [`must_not_get`].
+pub(super) fn credentials_name(schema: &mut Schema) {
+    object_name(schema);
+    let rule = format!("!self.endsWith('{STATE_SECRET_SUFFIX}') || oldSelf.hasValue() && oldSelf.value() == self");
+    let message = format!(
+        "must not end with {STATE_SECRET_SUFFIX}: such a Secret holds the tokens of a SyniverseToken, and no credentials"
+    );
+    add_rule(schema, json!({"rule": rule, "message": message, "optionalOldSelf": true}));
+}
+
 /// A key of a Secret's data.
 pub(super) fn data_key(schema: &mut Schema) {
     limit(schema, "maxLength", 253);

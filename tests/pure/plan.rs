@@ -643,6 +643,16 @@ fn credentials_without_consent_are_never_sent_and_the_message_says_which_label_g
 }
 
 #[test]
+fn what_a_state_secret_holds_is_never_sent_for_credentials() {
+    nothing_is_asked_because(Reason::CredentialsInvalid, |observed| {
+        let spec = &mut Arc::make_mut(&mut observed.resource).spec;
+        let application = spec.application.as_mut().map(|application| &mut application.credentials.secret_ref);
+        let session = spec.session.as_mut().map(|session| &mut session.credentials.secret_ref);
+        application.or(session).unwrap().name = "other-syniverse-state".into();
+    });
+}
+
+#[test]
 fn a_refused_value_that_looks_like_a_slip_is_named_by_its_key() {
     let told = |secret: &str, kind| {
         let mut cluster = Cluster::new(json!({}));
