@@ -64,6 +64,8 @@ pub struct Memory {
     acting_since: Option<Moment>,
     /// The state was read since then.
     knows_state: bool,
+    /// The state as this process last tried to write it, answered or not, until it is read.
+    sent_state: Option<State>,
     /// The bucket of calls.
     pub governor: Bucket,
     /// The bucket of repairs.
@@ -226,6 +228,7 @@ impl Memory {
             sealed: BTreeSet::new(),
             acting_since: None,
             knows_state: false,
+            sent_state: None,
             governor: Bucket::new(CALLS, now),
             repairs: Bucket::new(REPAIRS, now),
             met_sharers: false,
@@ -460,6 +463,11 @@ impl Memory {
         };
     }
 
+    /// True once this process has written this Secret.
+    pub fn has_written(&self, target: Target) -> bool {
+        self.written.contains_key(&target)
+    }
+
     /// True of a Secret that something makes immutable as soon as it is written.
     pub fn is_sealed(&self, target: Target) -> bool {
         self.sealed.contains(&target)
@@ -473,10 +481,16 @@ impl Memory {
         }
     }
 
+    /// Takes note of a state before it is written. The answer to that may be lost, or be a conflict with itself.
+    pub fn writes(&mut self, state: State) {
+        self.sent_state = Some(state);
+    }
+
     /// Takes note of the state as it was read. True when another process has recorded an answer in it while this one acts;
     /// a write of our own that seemed to fail may have come through.
     pub fn read(&mut self, stored: State) -> bool {
-        let is_ours = !self.knows_state || self.unwritten.contains_key(&Target::State);
+        let is_sent = self.sent_state.take().as_ref() == Some(&stored) || self.unwritten.contains_key(&Target::State);
+        let is_ours = !self.knows_state || is_sent;
         let known = self.state.replace(stored.clone());
         self.knows_state = true;
         !is_ours && known.is_some_and(|known| stored.is_newer_than(&known))

@@ -238,6 +238,7 @@ impl Running<'_> {
     }
 
     async fn write_state(&mut self, StateWrite { state, write }: StateWrite) -> Result<bool, ObserveError> {
+        self.memory.writes((*state).clone());
         self.put(&write, |pass, secret| {
             if pass.memory.held.as_ref().is_some_and(|held| held.is_recorded_in(&state)) {
                 pass.memory.held = None;

@@ -94,6 +94,13 @@ fn an_answer_that_another_process_recorded_is_noticed_unless_it_may_be_our_own()
     let mut unsure = acting();
     unsure.write_failed(Target::State, "timed out".into(), now(1.0).mono, 1);
     assert!(!unsure.read(later.clone()));
+    // Sent twice because the answer to the first attempt was lost: the second one comes back as a conflict.
+    let mut conflicting = acting();
+    conflicting.writes(later.clone());
+    assert!(!conflicting.read(later.clone()));
+    let mut overtaken = acting();
+    overtaken.writes(earlier.clone());
+    assert!(overtaken.read(later.clone()));
     let mut led_by_another = acting();
     led_by_another.acts_since(now(5.0).mono);
     assert!(!led_by_another.read(later));
