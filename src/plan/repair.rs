@@ -42,7 +42,9 @@ impl Desk<'_> {
         let respecified = self.memory.delivered.as_ref().is_some_and(|known| known.generation != generation);
         let is_new = respecified || self.memory.state.as_ref() != Some(&wanted);
         match self.write_state(wanted) {
-            Some(wanted) if is_new => Repair::Now(Box::new(Step::WriteState(wanted))),
+            Some(wanted) if is_new || self.is_only_marked(Target::State, &wanted.write) => {
+                Repair::Now(Box::new(Step::WriteState(wanted)))
+            }
             Some(wanted) => self.write_again(wanted.write),
             None => Repair::Nothing,
         }
@@ -61,10 +63,23 @@ impl Desk<'_> {
             return if is_refused { Repair::Blocked(Some(at), finding) } else { Repair::Later(at, finding) };
         }
         match write {
-            Some(write) if is_new => Repair::Now(Box::new(Step::WriteToken(write))),
+            Some(write) if is_new || self.is_only_marked(Target::Token, &write) => {
+                Repair::Now(Box::new(Step::WriteToken(write)))
+            }
             Some(write) => self.write_again(write),
             None => Repair::Nothing,
         }
+    }
+
+    /// True of a write that changes labels, annotations and owners alone, and is our first one of that Secret: an older version
+    /// wrote them otherwise, or a backup brought it back without. Nobody has changed what we write.
+    fn is_only_marked(&self, target: Target, write: &Write) -> bool {
+        let read = match target {
+            Target::State => &self.observed.state,
+            Target::Token => &self.observed.token,
+        };
+        let is_same = read.as_ref().is_some_and(|read| read.data == write.secret().data);
+        is_same && !self.memory.has_written(target)
     }
 
     /// False for a resource that no pass has looked at yet: a refresh annotation that it was created with counts as

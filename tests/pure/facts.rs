@@ -9,7 +9,7 @@ use std::time::Duration;
 use syniverse_token_operator::api::SyniverseToken;
 use syniverse_token_operator::facts::{Neighbours, Observed};
 use syniverse_token_operator::issuer::{Answer, Ask, Failure, FailureKind, Lifetime, Refresh};
-use syniverse_token_operator::memory::{Circumstances, Memory};
+use syniverse_token_operator::memory::{Circumstances, Memory, Target};
 use syniverse_token_operator::moment::{Moment, Now};
 use syniverse_token_operator::plan::{Call, Plan, StateWrite, Step, plan};
 use syniverse_token_operator::reason::Reason;
@@ -141,17 +141,20 @@ impl Cluster {
                     }
                     self.memory.state = Some((**state).clone());
                     self.observed.state = Some(write.secret().clone());
+                    self.memory.wrote(Target::State, false, at.mono);
                     self.steps.push("state");
                 }
                 Step::WriteToken(ref write) => {
                     self.memory.delivered = self.observed.delivery(&self.state());
                     self.observed.token = Some(write.secret().clone());
+                    self.memory.wrote(Target::Token, false, at.mono);
                     self.steps.push("token");
                 }
                 Step::Repair(ref write) => {
                     let is_state = write.secret().metadata.name.as_deref() == Some("messaging-syniverse-state");
                     *(if is_state { &mut self.observed.state } else { &mut self.observed.token }) =
                         Some(write.secret().clone());
+                    self.memory.wrote(if is_state { Target::State } else { Target::Token }, false, at.mono);
                     self.memory.repaired(at.mono);
                     self.steps.push("repair");
                 }

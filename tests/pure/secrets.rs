@@ -120,6 +120,58 @@ fn secrets_without_owners_or_with_those_of_a_former_life_are_taken_over_at_once_
 }
 
 #[test]
+fn what_an_older_version_marked_otherwise_was_not_changed_by_anybody_but_what_loses_its_marks_later_was() {
+    let spec = json!({"secret": {"labels": {"team": "a"}}});
+    let strip = |cluster: &mut Cluster| {
+        for secret in [&mut cluster.observed.state, &mut cluster.observed.token].into_iter().flatten() {
+            secret
+                .metadata
+                .annotations
+                .as_mut()
+                .unwrap()
+                .retain(|name, _| !["syniverse.dev/adopt", "syniverse.dev/created-by"].contains(&name.as_str()));
+        }
+        // Labels of the spec came to it later.
+        cluster.observed.state.as_mut().unwrap().metadata.labels.as_mut().unwrap().remove("team");
+    };
+    let mut cluster = Cluster::with_token(spec);
+    strip(&mut cluster);
+    cluster.restart(now(5.0));
+    let stored = cluster.state();
+    assert!(!cluster.memory.read(stored), "as a pass that begins");
+    cluster.memory.delivered = cluster.observed.delivery(&cluster.state());
+    cluster.rest(now(5.0));
+    assert_eq!(cluster.steps, ["state", "token"]);
+    strip(&mut cluster);
+    cluster.rest(now(6.0));
+    assert_eq!(cluster.steps, ["state", "token", "repair", "repair"]);
+}
+
+#[test]
+fn a_secret_that_is_taken_over_was_not_changed_by_anybody_but_one_that_is_gone_or_filled_anew_was() {
+    let begin = |change: fn(&mut Cluster)| {
+        let mut cluster = Cluster::with_token(json!({}));
+        cluster.restart(now(5.0));
+        let stored = cluster.state();
+        cluster.memory.read(stored);
+        cluster.memory.delivered = cluster.observed.delivery(&cluster.state());
+        change(&mut cluster);
+        cluster.rest(now(5.0));
+        cluster.steps
+    };
+    assert_eq!(begin(|_| {}), [""; 0]);
+    assert_eq!(begin(|cluster| cluster.observed.state = None), ["repair"]);
+    assert_eq!(begin(|cluster| cluster.observed.token = None), ["repair"]);
+    assert_eq!(begin(|cluster| cluster.observed.token.as_mut().unwrap().data = None), ["repair"]);
+    let disown = |cluster: &mut Cluster| {
+        for secret in [&mut cluster.observed.state, &mut cluster.observed.token].into_iter().flatten() {
+            secret.metadata.owner_references = None;
+        }
+    };
+    assert_eq!(begin(disown), ["state", "token"]);
+}
+
+#[test]
 fn only_a_write_that_changes_the_owners_takes_over() {
     let mut cluster = Cluster::with_token(json!({}));
     let owner = |cluster: &Cluster| Owner::of(&cluster.observed.resource).unwrap();
