@@ -1,4 +1,4 @@
-//! Whose a Secret is: ours because we made it, lent to us, or somebody else's.
+//! The owner of a Secret: we, because we made it or it is lent to us, or somebody else.
 
 use crate::api::{ADOPT_ANNOTATION as ADOPT, DeletionPolicy, SyniverseToken};
 use crate::reason::{Finding, Reason};
@@ -7,7 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::PostParams;
 use kube::{Resource, ResourceExt};
 
-/// Marks a Secret that we created, whatever becomes of its owner references: only such a one is given an owner.
+/// Marks a Secret that we created, whatever becomes of its owner references, with the name of the resource that it was
+/// created for: only such a one is given an owner.
 const CREATED_BY: &str = "syniverse.dev/created-by";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Our name, as label value, field manager, user agent and Event source.
@@ -52,9 +53,11 @@ impl Owner {
         owner.uid == self.reference.uid || is_of_a_former_life
     }
 
-    /// Marks as ours what we created, and says whose it is; what was only lent to us keeps its owner and its labels.
+    /// Marks as ours what we created, and names its resource; what was only lent to us keeps its owner and its labels.
     pub(super) fn mark(&self, secret: &mut Secret, created: bool) {
-        let created = created || controller_of(secret).is_some() || annotation(secret, CREATED_BY).is_some();
+        // A mark that speaks of another resource came with a copy of that one's Secret.
+        let is_marked = annotation(secret, CREATED_BY) == Some(&self.name);
+        let created = created || controller_of(secret).is_some() || is_marked;
         if !created {
             return;
         }

@@ -39,6 +39,7 @@ async fn the_operators_account_may_write_secrets_of_syniversetokens_and_consenti
         made("to be kept when the SyniverseToken goes", adopting.clone()),
         changed("of a SyniverseToken", owned.clone(), owned.clone()),
         changed("that consents", adopting.clone(), adopting.clone()),
+        changed("that consents, copied from another one's", copied(), copied()),
         changed(
             "that a person has given a finalizer",
             with(&adopting, "finalizers", json!(["a/b"])),
@@ -64,6 +65,7 @@ async fn the_operators_account_may_write_no_other_secret_not_even_to_add_the_con
     let (mut of_another_kind, mut of_another_group) = (owned.clone(), owned.clone());
     of_another_kind["ownerReferences"][0]["kind"] = json!("Other");
     of_another_group["ownerReferences"][0]["apiVersion"] = json!("example.com/v1");
+    let (copied, owners) = (copied(), owned["ownerReferences"].clone());
     let token = json!({"annotations": {
         "syniverse.dev/adopt": NAME, "kubernetes.io/service-account.name": "default",
     }});
@@ -92,6 +94,8 @@ async fn the_operators_account_may_write_no_other_secret_not_even_to_add_the_con
         changed("with a finalizer", owned.clone(), with(&owned, "finalizers", json!(["a/b"]))),
         changed("that consents, taken over", adopting.clone(), owned.clone()),
         changed("that consents, with a mark", adopting.clone(), retained()),
+        changed("copied from another one's, taken over", copied.clone(), with(&copied, "ownerReferences", owners)),
+        changed("copied from another one's, marked anew", copied, retained()),
         changed("made by it, whose consent a person took away", created(), created()),
         changed("whose consent goes", adopting.clone(), json!({})),
         changed("whose consent goes to another", adopting.clone(), self::adopting("other")),
@@ -283,6 +287,11 @@ async fn the_policy_is_never_in_the_operators_own_way() {
 /// As a SyniverseToken with deletionPolicy Retain leaves its Secrets, and as a backup may bring back any.
 fn retained() -> Value {
     json!({"annotations": {"syniverse.dev/adopt": NAME, "syniverse.dev/created-by": NAME}})
+}
+
+/// As a person lends what was made for another SyniverseToken, copied with its marks.
+fn copied() -> Value {
+    json!({"annotations": {"syniverse.dev/adopt": NAME, "syniverse.dev/created-by": "other"}})
 }
 
 fn owner(name: &str, uid: &str) -> Value {

@@ -201,6 +201,19 @@ fn a_lent_secret_keeps_its_labels_and_gets_no_mark() {
 }
 
 #[test]
+fn a_copy_of_a_secret_that_was_made_for_another_resource_is_lent_and_gets_no_owner() {
+    let mut cluster = Cluster::new(json!({}));
+    let mut copied = lent_to("messaging", secret("messaging", &[]));
+    let annotations = copied.metadata.annotations.as_mut().unwrap();
+    annotations.insert("syniverse.dev/created-by".into(), "other".into());
+    cluster.observed.token = Some(copied);
+    cluster.answer(now(0.0), "first", 600);
+    let filled = cluster.observed.token.unwrap().metadata;
+    assert_eq!((filled.owner_references, filled.labels), (None, None));
+    assert_eq!(filled.annotations.unwrap()["syniverse.dev/created-by"], "other");
+}
+
+#[test]
 fn a_re_created_resource_carries_on_with_what_was_retained() {
     let mut cluster = Cluster::with_token(json!({"deletionPolicy": "Retain"}));
     re_create(&mut cluster);
