@@ -1,6 +1,7 @@
 //! The bytes of an answer as the issuer wrote them: what compressed them on the way is undone. No client required.
 
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::GzDecoder;
+use flate2::read::{DeflateDecoder, ZlibDecoder};
 use std::io::Read;
 
 /// No answer of the API comes near this, compressed or not; what is larger is not from the API.
@@ -56,17 +57,21 @@ pub fn decoded(mut bytes: Vec<u8>, declared: &str) -> Result<Vec<u8>, Undecodabl
 }
 
 fn looks_like_json(bytes: &[u8]) -> bool {
-    without_mark(bytes).trim_ascii_start().starts_with(b"{")
+    without_mark(bytes).starts_with(b"{")
 }
 
-/// `bytes` without the byte order mark that some put before UTF-8.
+/// `bytes` without white space before them, and without the byte order marks that some put before UTF-8.
 pub fn without_mark(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
+    let mut rest = bytes.trim_ascii_start();
+    while let Some(unmarked) = rest.strip_prefix("\u{feff}".as_bytes()) {
+        rest = unmarked.trim_ascii_start();
+    }
+    rest
 }
 
 fn undo(name: &str, bytes: &[u8]) -> Result<Vec<u8>, Undecodable> {
     match name {
-        "gzip" | "x-gzip" => inflated(MultiGzDecoder::new(bytes), "gzip"),
+        "gzip" | "x-gzip" => gunzipped(bytes),
         // RFC 9110 means zlib by it; some send what is inside of that.
         "deflate" => match inflated(ZlibDecoder::new(bytes), "deflate") {
             Err(Undecodable::Broken(_)) => inflated(DeflateDecoder::new(bytes), "deflate"),
@@ -79,12 +84,30 @@ fn undo(name: &str, bytes: &[u8]) -> Result<Vec<u8>, Undecodable> {
     }
 }
 
+/// One member after the other, which may be padded with zeros.
+fn gunzipped(mut bytes: &[u8]) -> Result<Vec<u8>, Undecodable> {
+    let mut all = Vec::new();
+    loop {
+        let mut member = GzDecoder::new(bytes);
+        inflate(&mut member, "gzip", &mut all)?;
+        bytes = member.into_inner();
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Ok(all);
+        }
+    }
+}
+
 fn inflated(decoder: impl Read, name: &'static str) -> Result<Vec<u8>, Undecodable> {
     let mut bytes = Vec::new();
-    let read = decoder.take(LIMIT_BYTES as u64 + 1).read_to_end(&mut bytes);
-    match read {
-        Ok(length) if length > LIMIT_BYTES => Err(Undecodable::TooLarge),
-        Ok(_) => Ok(bytes),
+    inflate(decoder, name, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn inflate(decoder: impl Read, name: &'static str, into: &mut Vec<u8>) -> Result<(), Undecodable> {
+    let left = LIMIT_BYTES - into.len();
+    match decoder.take(left as u64 + 1).read_to_end(into) {
+        Ok(length) if length > left => Err(Undecodable::TooLarge),
+        Ok(_) => Ok(()),
         Err(_) => Err(Undecodable::Broken(name)),
     }
 }
@@ -141,6 +164,25 @@ mod tests {
             assert_eq!(decoded(marked.clone(), declared).unwrap(), marked, "{declared}");
         }
         assert_eq!(decoded(gzip(JSON), "").unwrap(), JSON);
+        let twice = [" \u{feff}\n\u{feff}".as_bytes(), JSON].concat();
+        assert_eq!(decoded(twice.clone(), "gzip").unwrap(), twice);
+        assert_eq!(without_mark(&twice), JSON);
+    }
+
+    #[test]
+    fn members_of_gzip_follow_each_other_and_may_be_padded_with_zeros() {
+        let (start, end) = JSON.split_at(7);
+        let (start, end, zeros) = (gzip(start), gzip(end), vec![0; 512]);
+        for bytes in [[start.as_slice(), &end].concat(), [start.as_slice(), &end, &zeros].concat()] {
+            assert_eq!(decoded(bytes, "gzip").unwrap(), JSON);
+        }
+        let whole = gzip(JSON);
+        assert_eq!(decoded([whole.as_slice(), &[0]].concat(), "").unwrap(), JSON);
+        for bytes in [[whole.as_slice(), b"more"].concat(), [&whole[..20], &zeros].concat(), zeros] {
+            assert_eq!(decoded(bytes, "gzip"), Err(Undecodable::Broken("gzip")));
+        }
+        let full = gzip(&vec![b' '; LIMIT_BYTES]);
+        assert_eq!(decoded([full, gzip(b" ")].concat(), "gzip"), Err(Undecodable::TooLarge));
     }
 
     #[test]
