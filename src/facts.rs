@@ -104,6 +104,11 @@ impl Observed {
         Wanted { resource: &self.resource, metadata: &self.secret_metadata }
     }
 
+    /// True of an application whose tokens are to have no end.
+    pub fn wants_no_end(&self) -> bool {
+        self.resource.spec.application.is_some() && self.terms().validity.is_zero()
+    }
+
     /// What a token Secret written for `state` is known by.
     pub fn delivery(&self, state: &State) -> Option<Delivery> {
         let issued = state.active_token()?;
@@ -117,7 +122,7 @@ impl Observed {
 
     /// True when the token Secret is as `state` and the spec want it.
     pub fn is_delivered(&self, state: &State) -> bool {
-        let fits = |issued: &Issued| secrets::too_large(&self.resource, &issued.token).is_none();
+        let fits = |issued: &Issued| secrets::too_large(&self.resource, &issued.token, issued.expires()).is_none();
         let next = |owner: Owner| secrets::next_token(self.token.as_ref(), self.wanted(), &owner, state);
         state.active_token().is_none_or(fits) && Owner::of(&self.resource).is_some_and(|owner| next(owner).is_none())
     }

@@ -237,9 +237,11 @@ impl Desk<'_> {
     fn token_obstacle(&self, state: Option<&State>) -> Option<Finding> {
         let secret = self.observed.token.as_ref();
         let obstacle = secret.and_then(|secret| self.obstacle(Target::Token, secret));
-        let known = || state.and_then(State::active_token).map(|issued| issued.token.clone());
-        let too_large = |token: Redacted| secrets::too_large(&self.observed.resource, &token);
-        obstacle.or_else(|| known().or_else(|| self.given_token()).and_then(too_large))
+        let known = || state.and_then(State::active_token).map(|issued| (issued.token.clone(), issued.expires()));
+        let given = || self.given_token().map(|token| (token, !self.observed.wants_no_end()));
+        let too_large =
+            |(token, expires): (Redacted, bool)| secrets::too_large(&self.observed.resource, &token, expires);
+        obstacle.or_else(|| known().or_else(given).and_then(too_large))
     }
 
     fn obstacle(&self, target: Target, secret: &Secret) -> Option<Finding> {

@@ -1,4 +1,4 @@
-//! What the two Secrets are to look like: whose they are, and the next version of each, or none when nothing changes.
+//! What the two Secrets are to look like: their owner, and the next version of each, or none when nothing changes.
 
 use crate::api::{EXPIRATION_TIME_KEY, SyniverseToken};
 use crate::fingerprint::fingerprint;
@@ -95,20 +95,7 @@ pub fn next_token(read: Option<&Secret>, wanted: Wanted<'_>, owner: &Owner, stat
 
 /// The token Secret as it would be with a first token: what the API server says to it, it says to the real one.
 pub fn sample(read: Option<&Secret>, wanted: Wanted<'_>, owner: &Owner, now: Timestamp) -> Option<Write> {
-    let issued = Issued {
-        token: Redacted::new("not-a-token"),
-        refresh_token: None,
-        ended: false,
-        issue_time: now,
-        expiration_time: Some(now),
-        first_expiration_time: Some(now),
-        lifetime_seconds: None,
-        asked_seconds: None,
-        short_lived: false,
-        checked: false,
-        daily_check_time: None,
-        previous: None,
-    };
+    let issued = Issued::new(Redacted::new("not-a-token"), now, Some(now));
     let content = Content::of(wanted, &issued, read);
     next(read, wanted.resource.secret_name(), owner, |secret| content.put(secret, &Written::default()))
 }
@@ -160,18 +147,9 @@ pub fn restore(secret: &Secret, key: &str, empty: State, application: String, in
     let first_expires = token_in(secret, EXPIRATION_TIME_KEY).and_then(|text| text.expose().parse().ok()).or(expires);
     let lifetime = expires.map(|expires| expires.as_second().saturating_sub(issue_time.as_second()));
     let issued = Issued {
-        token,
-        refresh_token: None,
-        ended: false,
-        issue_time,
-        expiration_time: expires,
         first_expiration_time: first_expires,
         lifetime_seconds: lifetime.and_then(|seconds| u64::try_from(seconds).ok()),
-        asked_seconds: None,
-        short_lived: false,
-        checked: false,
-        daily_check_time: None,
-        previous: None,
+        ..Issued::new(token, issue_time, expires)
     };
     Some(empty.restored(application, issued, inputs))
 }

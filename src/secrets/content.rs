@@ -122,10 +122,11 @@ fn bytes(text: &str) -> ByteString {
     ByteString(text.as_bytes().to_vec())
 }
 
-/// Why `token` cannot be delivered as the spec wants it, if it is too much for a Secret. Nothing is rendered for that.
-pub fn too_large(resource: &SyniverseToken, token: &Redacted) -> Option<Finding> {
+/// Why `token`, which `expires` or does not, cannot be delivered as the spec wants it, if it is too much for a Secret. Nothing
+/// is rendered for that.
+pub fn too_large(resource: &SyniverseToken, token: &Redacted, expires: bool) -> Option<Finding> {
     let (name, length) = (resource.secret_name(), token.expose().len());
-    let size = rendered_size(resource, length);
+    let size = rendered_size(resource, length, if expires { TIME_LENGTH } else { 0 });
     (size > LARGEST).then(|| {
         let message = format!(
             "Secret {name} would hold {size} bytes with a token of {length} bytes, and may hold {LARGEST}: shorten \
@@ -135,18 +136,18 @@ pub fn too_large(resource: &SyniverseToken, token: &Redacted) -> Option<Finding>
     })
 }
 
-fn rendered_size(resource: &SyniverseToken, token_length: usize) -> usize {
+fn rendered_size(resource: &SyniverseToken, token_length: usize, time_length: usize) -> usize {
     let templates = resource.spec.secret.iter().flat_map(|spec| &spec.template);
     let rendered = |template: &str| -> usize {
         pieces(template)
             .map(|piece| match piece {
                 Piece::Text(text) => text.len(),
                 Piece::Token => token_length,
-                Piece::ExpirationTime => TIME_LENGTH,
+                Piece::ExpirationTime => time_length,
             })
             .fold(0, usize::saturating_add)
     };
-    let own = resource.spec.key().len() + token_length + EXPIRATION_TIME_KEY.len() + TIME_LENGTH;
+    let own = resource.spec.key().len() + token_length + EXPIRATION_TIME_KEY.len() + time_length;
     templates.map(|(key, template)| key.len() + rendered(template)).fold(own, usize::saturating_add)
 }
 

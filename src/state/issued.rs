@@ -82,22 +82,32 @@ impl<'a> Brought<'a> {
 }
 
 impl Issued {
-    /// A token that is new to us, after `known`.
-    pub(super) fn fresh(answer: &Answer, held: &Held, known: Option<&Issued>) -> Self {
-        let (sent, expires) = (held.sent, expiration(answer, held.sent));
-        let fresh = Self {
-            token: answer.token.clone(),
-            refresh_token: answer.refresh_token.clone(),
+    /// A token of which nothing more is known than when it was asked for, and when it expires; none = never.
+    pub fn new(token: Redacted, issue_time: Timestamp, expiration_time: Option<Timestamp>) -> Self {
+        Self {
+            token,
+            refresh_token: None,
             ended: false,
-            issue_time: sent.wall,
-            expiration_time: expires,
-            first_expiration_time: expires,
-            lifetime_seconds: answer.lifetime.duration().map(|life| life.as_secs()),
-            asked_seconds: held.asked_seconds,
+            issue_time,
+            expiration_time,
+            first_expiration_time: expiration_time,
+            lifetime_seconds: None,
+            asked_seconds: None,
             short_lived: false,
             checked: false,
             daily_check_time: None,
+            previous: None,
+        }
+    }
+
+    /// A token that is new to us, after `known`.
+    pub(super) fn fresh(answer: &Answer, held: &Held, known: Option<&Issued>) -> Self {
+        let fresh = Self {
+            refresh_token: answer.refresh_token.clone(),
+            lifetime_seconds: answer.lifetime.duration().map(|life| life.as_secs()),
+            asked_seconds: held.asked_seconds,
             previous: known.map(|known| fingerprint(&known.token)),
+            ..Self::new(answer.token.clone(), held.sent.wall, expiration(answer, held.sent))
         };
         let short_lived = fresh.was_given_too_little() && known.is_some_and(Self::was_given_too_little);
         Self { short_lived, ..fresh }
@@ -155,6 +165,11 @@ impl Issued {
     /// The pair of a session, over or not.
     pub fn any_pair(&self) -> Option<Pair> {
         Some(Pair { token: self.token.clone(), refresh_token: self.refresh_token.clone()? })
+    }
+
+    /// True for a token that was to expire when it was new.
+    pub fn expires(&self) -> bool {
+        self.first_expiration_time.is_some()
     }
 
     /// True for a token that is extended before its end, not replaced after it.

@@ -338,6 +338,23 @@ fn what_is_too_large_for_a_secret_is_known_before_anybody_is_asked() {
 }
 
 #[test]
+fn the_time_of_an_end_takes_no_room_where_there_is_none() {
+    let template: serde_json::Map<_, _> =
+        (0..16).map(|key| (format!("key-{key}"), json!("$(expirationTime)".repeat(900)))).collect();
+    for (validity, refused) in [("600s", true), ("0s", false)] {
+        let mut cluster =
+            Cluster::new(json!({"application": {"validity": validity}, "secret": {"template": template}}));
+        let plan = cluster.settle(now(0.0));
+        let said = plan.findings.first().map(|finding| finding.reason);
+        assert_eq!(said, refused.then_some(Reason::SecretTooLarge), "{validity}");
+        let Step::Call(call) = plan.step else { continue };
+        // It has an end after all.
+        cluster.receive(&call, now(0.0), "first", 600);
+        assert_eq!(cluster.rest(now(0.1)).1, [Reason::SecretTooLarge]);
+    }
+}
+
+#[test]
 fn a_token_that_turns_out_to_be_too_long_is_kept_and_delivered_once_the_template_is_shorter() {
     let mut cluster = Cluster::with_token(repeating(100));
     let call = cluster.call(now(540.0));
