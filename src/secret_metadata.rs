@@ -11,9 +11,9 @@ const MOST_STARS: usize = 2;
 /// What somebody else reads from the labels and annotations of Secrets.
 #[derive(Clone, Copy, Debug)]
 pub struct Watcher {
-    /// Who.
+    /// Its name.
     pub name: &'static str,
-    /// What he does then.
+    /// What it does then.
     pub does: &'static str,
     /// The keys, as [`Entry`] writes them.
     pub keys: &'static [&'static str],

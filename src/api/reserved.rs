@@ -23,7 +23,7 @@ pub(super) const HELM_RELEASE_LABEL: (&str, &str) = ("owner", "helm");
 /// What the names of these Secrets begin with.
 pub(super) const HELM_RELEASE_PREFIX: &str = "sh.helm.release.";
 
-/// Whose label this is, where no spec may put it on a Secret.
+/// The owner of a label that no spec may put on a Secret.
 pub fn owner_of_label(key: &str, value: &str) -> Option<&'static str> {
     match (key, value) {
         HELM_RELEASE_LABEL => Some("Helm"),
@@ -32,7 +32,7 @@ pub fn owner_of_label(key: &str, value: &str) -> Option<&'static str> {
     }
 }
 
-/// Whose annotation this is, where no spec may put it on a Secret.
+/// The owner of an annotation that no spec may put on a Secret.
 pub fn owner_of_annotation(key: &str) -> Option<&'static str> {
     let (domain, _) = key.split_once('/')?;
     let is_below = |of: &str| domain == of || domain.strip_suffix(of).is_some_and(|rest| rest.ends_with('.'));
