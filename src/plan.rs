@@ -64,7 +64,7 @@ pub struct Call {
     pub cause: Cause,
     /// Since when.
     pub due: Moment,
-    /// Whose token it is: a name in the state's tokens.
+    /// Name of the token in the state's tokens.
     pub id: String,
     /// The token in the token Secret as of now, if it is of the same application or session.
     pub issued: Option<Issued>,
@@ -82,6 +82,8 @@ pub struct Call {
     pub credentials: Option<String>,
     /// The refused login's password has changed since.
     pub has_new_password: bool,
+    /// What an answer in hand makes of the state, if there is one: this call starts from that.
+    pub follows: Option<Box<State>>,
     /// What the API server is to be asked first: whether it would take the token Secret.
     pub rehearsal: Option<Write>,
     /// What must be in the state Secret first; the plan after that write makes the call.
@@ -139,6 +141,7 @@ impl Call {
             },
             credentials: self.credentials.clone(),
             has_new_password: self.has_new_password,
+            follows: self.follows.clone(),
         }
     }
 }
@@ -207,7 +210,7 @@ impl Plan {
 enum Delivery {
     InOrder,
     InTrouble,
-    /// Not even the state can be written.
+    /// Not even the state can be written: the session is extended, and nothing else is asked.
     Unrecorded,
 }
 

@@ -107,6 +107,8 @@ pub struct Held {
     pub credentials: Option<String>,
     /// The refused login's password has changed since.
     pub has_new_password: bool,
+    /// What an earlier answer, in hand while this one was asked for, makes of the state: recorded with this one.
+    pub follows: Option<Box<State>>,
 }
 
 /// What is worth recording of an answer.
@@ -139,13 +141,15 @@ impl Held {
         self.used.is_some() && (self.attempt.is_upkeep || matches!(self.outcome, Outcome::Ended(_)))
     }
 
-    /// The token that it tells the end of: that of a session that is over, or that was extended.
-    pub fn dead_token(&self) -> Option<&Redacted> {
-        match &self.outcome {
+    /// True when it tells the end of this token of a session: that session is over, or was extended with it.
+    pub fn ends(&self, token: &Redacted) -> bool {
+        let dead = match &self.outcome {
             Outcome::Ended(token) => Some(token),
             Outcome::Token(_) => self.used.as_ref(),
             Outcome::LoginRefused => None,
-        }
+        };
+        let is_superseded = |later: &State| later.active_token().is_some_and(|issued| issued.token != *token);
+        dead == Some(token) || self.follows.as_deref().is_some_and(is_superseded)
     }
 
     /// True for an answer that is the only copy of a session's pair.
@@ -251,6 +255,13 @@ impl State {
     /// Only a token is a step that the fence counts: should the same pair have been extended and found to be over, each
     /// by another process, the token counts, whichever comes first.
     pub fn record(&self, held: &Held) -> Option<State> {
+        let Some(earlier) = &held.follows else { return self.recorded(held) };
+        let (intent, written) = (self.intent.clone(), self.written.clone());
+        let earlier = Self { intent, written, ..(**earlier).clone() };
+        Some(earlier.recorded(held).unwrap_or(earlier))
+    }
+
+    fn recorded(&self, held: &Held) -> Option<State> {
         let mut next = self.clone();
         next.inputs = held.settled(&self.salt).over(&self.inputs).without(&[inputs::PASSWORD]);
         let is_new = |names: &[&str]| names.iter().any(|name| next.inputs.differs(&self.inputs, name));

@@ -9,7 +9,7 @@ use crate::pass::Delivered;
 use crate::reason::{Finding, Reason, Weight};
 use crate::schedule::{GRACE, Life};
 use crate::secrets::{rfc3339, shown_expiry};
-use crate::state::{Held, Issued};
+use crate::state::Issued;
 use crate::verdict;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -55,9 +55,8 @@ impl Standing {
         let state = observed.stored_state().or_else(|| memory.state.clone());
         let issued = state.and_then(|state| state.active_token().cloned());
         let inside = observed.token_inside();
-        let dead = memory.held.as_ref().and_then(Held::dead_token);
         Self {
-            is_dead: dead.is_some() && dead == inside.as_ref(),
+            is_dead: inside.as_ref().is_some_and(|inside| memory.held.as_ref().is_some_and(|held| held.ends(inside))),
             delivered: inside.is_some() && inside == issued.as_ref().map(|issued| issued.token.clone()),
             life: issued.as_ref().map(|issued| memory.life(issued, now)),
             issued,

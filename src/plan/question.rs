@@ -127,6 +127,9 @@ impl<'a> Question<'a> {
     /// # Errors
     /// A finding that says what is missing, when nothing could be asked.
     pub(super) fn errands(&self) -> Result<Vec<Errand>, Finding> {
+        if self.delivery == Delivery::Unrecorded {
+            return Ok(self.unrecorded().into_iter().collect());
+        }
         let due = self.due();
         let ask = self.side.ask(self, due.map(|due| due.cause))?;
         let Some(Due { cause, at }) = due else { return Ok(Vec::new()) };
@@ -137,6 +140,14 @@ impl<'a> Question<'a> {
         let leaves_one = upkeep.is_some() && self.failing(true).is_none();
         let main = Errand { due: Due { cause, at }, ask, is_upkeep: false, leaves_one };
         Ok([main].into_iter().chain(upkeep).collect())
+    }
+
+    /// What cannot be recorded is asked with the stored pair only. A change waits: should it be in vain, that could not be
+    /// recorded either.
+    fn unrecorded(&self) -> Option<Errand> {
+        let due = self.due_unchanged(self.issued()?)?;
+        let is_upkeep = self.change().is_some();
+        Some(Errand { due, ask: self.side.upkeep(self)?, is_upkeep, leaves_one: false })
     }
 
     fn upkeep(&self, asked: &Ask) -> Option<Errand> {
@@ -190,6 +201,7 @@ impl<'a> Question<'a> {
             was_served: self.was_served(errand.is_upkeep),
             credentials: self.desk.observed.credentials_version(),
             has_new_password: self.side.has_new_password(self),
+            follows: self.desk.held().map(|_| Box::new(self.state.clone())),
             rehearsal: self.desk.rehearsal(),
             announcement: self.side.announcement(self),
         }

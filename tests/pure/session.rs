@@ -385,6 +385,59 @@ fn a_pair_in_hand_is_extended_in_its_turn_while_nothing_can_be_recorded() {
 }
 
 #[test]
+fn nothing_but_the_session_is_asked_for_while_a_pair_is_in_hand_and_a_change_is_made_afterwards() {
+    let changes = [(OTHER_PAIR.to_vec(), "extend newer"), ([PAIR, OTHER_LOGIN].concat(), "log in other")];
+    for (change, made) in changes {
+        let mut cluster = settled(&[PAIR, LOGIN].concat());
+        for at in [400.0, 401.0] {
+            cluster.memory.write_failed(Target::State, "failed".into(), now(at).mono, 1);
+        }
+        let Step::Call(call) = cluster.plan(now(555.0)).step else { panic!("no call") };
+        cluster.receive(&call, now(555.0), "second", 600);
+        cluster.give(&change);
+        cluster.memory.write_failed(Target::State, "failed".into(), now(1108.0).mono, 1);
+        let Step::Call(again) = cluster.plan(now(1109.0)).step else { panic!("no call") };
+        assert_eq!(asked(&again), "extend second", "{made}");
+        cluster.receive(&again, now(1109.0), "third", 600);
+        assert_eq!(asked(&cluster.call(now(1200.0))), made, "a change waits for its time");
+        assert_eq!(cluster.token("accessToken").as_deref(), Some("third"));
+    }
+}
+
+#[test]
+fn what_several_answers_in_hand_say_is_recorded_of_each_of_them() {
+    let mut cluster = settled(&PAIR);
+    cluster.give(&OTHER_PAIR);
+    let call = cluster.call(now(300.0));
+    assert_eq!(asked(&call), "extend newer");
+    cluster.receive(&call, now(300.0), "second", 600);
+    for (at, next) in [(855.0, "extend second"), (1410.0, "extend third")] {
+        [at - 10.0, at].iter().for_each(|at| {
+            cluster.memory.write_failed(Target::State, "failed".into(), now(*at).mono, 1);
+        });
+        let Step::Call(call) = cluster.plan(now(at + 0.1)).step else { panic!("no call") };
+        assert_eq!(asked(&call), next);
+        cluster.receive(&call, now(at + 0.1), if at < 900.0 { "third" } else { "fourth" }, 600);
+        assert_eq!(ready(&cluster, at + 0.1), "False WriteFailed");
+    }
+    assert!(wait_of(&mut cluster, 1500.0) > 200.0, "the pasted pair was used at first");
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("fourth"));
+}
+
+#[test]
+fn a_session_whose_end_is_told_while_its_pair_is_in_hand_is_recorded_with_that_end() {
+    let mut cluster = unwritable();
+    let Step::Call(call) = cluster.plan(now(555.0)).step else { panic!("no call") };
+    cluster.receive(&call, now(555.0), "second", 600);
+    cluster.memory.write_failed(Target::State, "failed".into(), now(1108.0).mono, 1);
+    cluster.fail(now(1108.1), FailureKind::Ended);
+    assert!(matches!(cluster.plan(now(1108.2)).step, Step::Wait(_)), "once");
+    assert_eq!(cluster.rest(now(1120.0)).1, [Reason::SessionLost]);
+    let last = cluster.state().active_token().cloned().unwrap();
+    assert_eq!((last.token.expose(), last.ended), ("second", true));
+}
+
+#[test]
 fn one_failed_write_a_suspended_session_or_one_that_is_over_make_no_unannounced_call() {
     let near = |cluster: &Cluster, at: f64| matches!(cluster.plan(now(at)).step, Step::Call(call) if call.announcement.is_none());
     let mut once = settled(&PAIR);
