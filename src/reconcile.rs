@@ -22,7 +22,8 @@ use std::time::Duration;
 
 mod saying;
 
-/// Steps of one pass, at most: a first issue takes 5 (rehearsal, state, call, state, token Secret), each conflict one more.
+/// Steps of one pass, at most: a first issue takes 6 (status, rehearsal, state, call, state, token Secret), each conflict one
+/// more.
 const STEPS: usize = 12;
 /// How soon a call is tried again that had to wait for the Lease to be renewed.
 const LEASE_RETRY: Duration = Duration::from_secs(1);
@@ -39,7 +40,7 @@ pub async fn reconcile(
     let begun = context.clock.now().mono;
     let observed = observe(context, Arc::clone(&resource), memory).await?;
     memory.acts_since(observed.acting_since);
-    let mut pass = Running { context, begun, observed, memory, deeds: Vec::new(), written: None };
+    let mut pass = Running { context, begun, observed, memory, deeds: Vec::new(), written: None, has_greeted: false };
     pass.remember();
     let found = pass.found();
     Ok(match pass.run().await? {
@@ -65,6 +66,8 @@ struct Running<'a> {
     deeds: Vec<Deed>,
     /// When the token Secret was written.
     written: Option<Moment>,
+    /// The resource was said to be on its way, or was not for the API server.
+    has_greeted: bool,
 }
 
 /// Nothing more to do now.
@@ -100,14 +103,13 @@ impl Running<'_> {
                 Step::Call(_) if !self.context.leadership.may_call(now.mono) => {
                     return Ok(Some(Rest { findings, until: Some(now.mono + LEASE_RETRY) }));
                 }
-                Step::Call(call) => {
-                    self.greet(&findings).await;
-                    match self.proceed(*call).await? {
-                        Proceeded::On => {}
-                        Proceeded::Gone => return Ok(None),
-                        Proceeded::Waits(at) => return Ok(Some(Rest { findings, until: Some(at) })),
-                    }
-                }
+                // It takes its time as well: whether a call may be made is asked anew.
+                Step::Call(_) if self.greet(&findings).await => {}
+                Step::Call(call) => match self.proceed(*call).await? {
+                    Proceeded::On => {}
+                    Proceeded::Gone => return Ok(None),
+                    Proceeded::Waits(at) => return Ok(Some(Rest { findings, until: Some(at) })),
+                },
                 step => {
                     if !self.take(step).await? {
                         return Ok(None);

@@ -19,11 +19,13 @@ use std::time::Duration;
 const STATUS_RETRY: Delays = Delays { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
 impl Running<'_> {
-    /// A resource of which nothing was said yet is said to be on its way before its first call, which may take its time.
-    pub(super) async fn greet(&mut self, findings: &[Finding]) {
+    /// Says of a resource of which nothing was said yet that it is on its way: before its first call, which may take its
+    /// time, and once in a pass. False when there is nothing to say.
+    pub(super) async fn greet(&mut self, findings: &[Finding]) -> bool {
         let said = self.memory.status.as_ref().map(|told| &told.status).or(self.observed.resource.status.as_ref());
-        if said.is_some_and(|said| !said.conditions.is_empty()) {
-            return;
+        let is_known = said.is_some_and(|said| !said.conditions.is_empty());
+        if is_known || std::mem::replace(&mut self.has_greeted, true) {
+            return false;
         }
         let now = self.now();
         let standing = Standing::of(&self.observed, self.memory, findings, now);
@@ -31,6 +33,7 @@ impl Running<'_> {
         self.context.says(&ObjectName::of(&*self.observed.resource), &greeting);
         // Should it fail, the end of the pass says it again.
         self.say(greeting, now.mono).await;
+        true
     }
 
     pub(super) async fn conclude(mut self, rest: Rest) -> Pass {
