@@ -1,6 +1,6 @@
 //! What is done while the state Secret cannot be written.
 
-use super::{Delivery, Desk, Plan};
+use super::{Delivery, Desk, Plan, Step};
 use crate::api::IssuerSpec;
 use crate::issuer::Cause;
 use crate::memory::{Target, Unwritten};
@@ -22,12 +22,23 @@ impl Desk<'_> {
         let unwritten = self.memory.unwritten.get(&Target::State)?;
         let finding = self.finding(unwritten);
         let last_moment = self.last_moment().filter(|_| unwritten.count >= OUTAGE);
-        if last_moment.is_some_and(|at| at <= self.now.mono) {
+        if last_moment.is_some_and(|at| at <= self.now.mono)
+            && let Some(plan) = self.last_call()
+        {
             let next_look = unwritten.not_before.max(self.now.mono + NEXT_LOOK);
-            return Some(self.ask(Delivery::Unrecorded).meanwhile(Some(next_look), finding));
+            return Some(plan.meanwhile(Some(next_look), finding));
         }
         let next = last_moment.map_or(unwritten.not_before, |at| at.min(unwritten.not_before));
         self.put_off(Target::State).map(|_| Plan::wait(Some(next), vec![finding]))
+    }
+
+    /// The first call waits for no write, which may hang for longer than the session lives. Between further ones the write
+    /// has its turn.
+    fn last_call(&self) -> Option<Plan> {
+        let plan = self.ask(Delivery::Unrecorded);
+        let has_failed = [false, true].iter().any(|is_upkeep| self.memory.is_failing(*is_upkeep));
+        let is_first = matches!(plan.step, Step::Call(_)) && !has_failed;
+        (is_first || self.put_off(Target::State).is_some()).then_some(plan)
     }
 
     fn finding(&self, unwritten: &Unwritten) -> Finding {

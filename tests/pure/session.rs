@@ -438,6 +438,24 @@ fn a_session_whose_end_is_told_while_its_pair_is_in_hand_is_recorded_with_that_e
 }
 
 #[test]
+fn a_write_is_tried_between_the_last_calls_of_a_session_that_cannot_be_recorded() {
+    let mut cluster = unwritable();
+    let Step::Call(call) = cluster.plan(now(555.0)).step else { panic!("no call") };
+    cluster.receive(&call, now(555.0), "second", 600);
+    // The first call waits for no write that may hang.
+    assert!(matches!(cluster.plan(now(1109.0)).step, Step::Call(_)));
+    cluster.memory.write_failed(Target::State, "failed".into(), now(1109.0).mono, 1);
+    let Step::Call(again) = cluster.plan(now(1109.1)).step else { panic!("no call") };
+    let failure = Failure { kind: FailureKind::Unavailable, detail: "no answer".into(), retry_after: None };
+    let around = Circumstances { endpoint_down: false, before_expiry: true, was_served: true, spread: 1 };
+    let life = again.living().map(|issued| cluster.memory.life(issued, now(1109.1)));
+    cluster.memory.failed(&failure, again.attempt.clone(), life.as_ref(), now(1109.1).mono, around);
+    assert!(matches!(cluster.plan(now(1115.0)).step, Step::WriteState(_)));
+    cluster.memory.write_failed(Target::State, "failed".into(), now(1115.0).mono, 1);
+    assert!(matches!(cluster.plan(now(1115.1)).step, Step::Call(_)));
+}
+
+#[test]
 fn one_failed_write_a_suspended_session_or_one_that_is_over_make_no_unannounced_call() {
     let near = |cluster: &Cluster, at: f64| matches!(cluster.plan(now(at)).step, Step::Call(call) if call.announcement.is_none());
     let mut once = settled(&PAIR);
