@@ -341,12 +341,18 @@ impl Desk<'_> {
         matches!(self.issuer, IssuerSpec::Session(_)) && pair().is_some()
     }
 
-    /// What keeps credentials from being sent, until a person acts.
+    /// What keeps credentials from being sent, until a person acts. The pair of a session that lives is none of those that
+    /// the Secret holds.
     fn not_permitted(&self) -> Option<Finding> {
         let not_allowed = self.observed.not_allowed.as_ref().map(verdict::endpoint_not_allowed);
+        not_allowed.or_else(|| self.not_consented().filter(|_| !self.holds_pair()))
+    }
+
+    /// Why nothing that the credentials Secret holds may be used.
+    fn not_consented(&self) -> Option<Finding> {
         let secret = self.issuer.credentials_secret();
-        let not_allowed = not_allowed.or_else(|| verdict::credentials_in_state_secret(secret));
-        not_allowed.or_else(|| self.observed.lacks_consent.then(|| verdict::credentials_not_consented(secret)))
+        let lacks_consent = || self.observed.lacks_consent.then(|| verdict::credentials_not_consented(secret));
+        verdict::credentials_in_state_secret(secret).or_else(lacks_consent)
     }
 
     /// Is there a cause to ask the issuer?

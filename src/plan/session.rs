@@ -24,7 +24,9 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     /// With whatever its Secret holds: a pair that lives needs none of it.
     pub(super) fn new(desk: &'a Desk<'a>, spec: &'a SessionSpec) -> Self {
-        let credentials = SessionCredentials::read(&spec.credentials, desk.observed.credentials.as_ref());
+        let read = || SessionCredentials::read(&spec.credentials, desk.observed.credentials.as_ref());
+        let withheld = |finding| SessionCredentials { problem: Some(finding), ..SessionCredentials::default() };
+        let credentials = desk.not_consented().map_or_else(read, withheld);
         Self { desk, spec, credentials }
     }
 

@@ -602,14 +602,12 @@ fn a_suspended_resource_is_repaired_and_not_refreshed() {
 }
 
 /// What is not permitted is not asked, whether a token lives or not; what there is stays, and is told of truly.
-fn nothing_is_asked_because(reason: Reason, forbid: impl Fn(&mut Observed)) {
-    let mut fresh = Cluster::new(json!({}));
-    forbid(&mut fresh.observed);
-    assert_eq!(fresh.rest(now(0.0)), (None, vec![reason]));
-    for mut cluster in [Cluster::with_token(json!({})), Cluster::session(&[("username", "u"), ("password", "p")])] {
-        if cluster.observed.state.is_none() {
-            cluster.answer(now(0.0), "first", 600);
-        }
+fn nothing_is_asked_because(reason: Reason, living: Vec<Cluster>, forbid: impl Fn(&mut Observed)) {
+    for mut fresh in [Cluster::new(json!({})), session()] {
+        forbid(&mut fresh.observed);
+        assert_eq!(fresh.rest(now(0.0)), (None, vec![reason]));
+    }
+    for mut cluster in living {
         forbid(&mut cluster.observed);
         cluster.observed.token = None;
         assert_eq!(cluster.rest(now(700.0)), (None, vec![reason]));
@@ -622,9 +620,15 @@ fn nothing_is_asked_because(reason: Reason, forbid: impl Fn(&mut Observed)) {
     }
 }
 
+fn session() -> Cluster {
+    Cluster::session(&[("username", "u"), ("password", "p")])
+}
+
 #[test]
 fn an_endpoint_that_the_settings_do_not_allow_is_never_asked() {
-    nothing_is_asked_because(Reason::EndpointNotAllowed, |observed| {
+    let mut opened = session();
+    opened.answer(now(0.0), "first", 600);
+    nothing_is_asked_because(Reason::EndpointNotAllowed, vec![Cluster::with_token(json!({})), opened], |observed| {
         observed.not_allowed = Some(NotAllowed::NotHttps);
     });
 }
@@ -635,7 +639,7 @@ fn credentials_without_consent_are_never_sent_and_the_message_says_which_label_g
         observed.lacks_consent = true;
         observed.credentials = None;
     };
-    nothing_is_asked_because(Reason::CredentialsNotConsented, forbid);
+    nothing_is_asked_because(Reason::CredentialsNotConsented, vec![Cluster::with_token(json!({}))], forbid);
     let mut cluster = Cluster::new(json!({}));
     forbid(&mut cluster.observed);
     let message = cluster.settle(now(0.0)).findings[0].message.clone();

@@ -6,6 +6,7 @@ use serde_json::json;
 use std::time::Duration;
 use syniverse_token_operator::facts::Sharing;
 use syniverse_token_operator::intent::Intent;
+use syniverse_token_operator::issuer::endpoint::NotAllowed;
 use syniverse_token_operator::issuer::{Ask, Cause, Failure, FailureKind};
 use syniverse_token_operator::memory::{Circumstances, Target};
 use syniverse_token_operator::plan::{Call, Plan, Step};
@@ -492,6 +493,28 @@ fn values_that_are_missing_are_named_and_cost_a_live_session_nothing() {
     assert_eq!(cluster.rest(now(10.0)).1, [Reason::CredentialsNotFound]);
     assert_eq!(ready(&cluster, 10.0), "True CredentialsNotFound");
     assert_eq!(asked(&cluster.call(now(400.0))), "extend first");
+}
+
+#[test]
+fn a_live_session_needs_no_consent_to_credentials_that_it_does_not_use() {
+    for values in [PAIR.to_vec(), [PAIR, LOGIN].concat()] {
+        let mut cluster = settled(&values);
+        (cluster.observed.lacks_consent, cluster.observed.credentials) = (true, None);
+        assert_eq!(cluster.rest(now(10.0)).1, [Reason::CredentialsNotConsented]);
+        assert_eq!(ready(&cluster, 10.0), "True CredentialsNotConsented");
+        let said = &cluster.plan(now(10.0)).findings[0].message;
+        assert!(said.contains("Secret sma ") && said.contains("syniverse.dev/credentials: \"true\""), "{said}");
+        cluster.annotate("syniverse.dev/refresh", "1");
+        assert_eq!(asked(&cluster.call(now(11.0))), "extend first");
+        cluster.answer(now(11.0), "second", 600);
+        assert_eq!(asked(&cluster.call(now(420.0))), "extend second");
+        cluster.fail(now(420.0), FailureKind::Ended);
+        assert_eq!(cluster.rest(now(420.0)), (None, vec![Reason::CredentialsNotConsented]));
+        // What the settings forbid is forbidden to every pair.
+        let mut cluster = settled(&values);
+        cluster.observed.not_allowed = Some(NotAllowed::NotHttps);
+        assert_eq!(cluster.rest(now(450.0)), (None, vec![Reason::EndpointNotAllowed]));
+    }
 }
 
 #[test]
