@@ -110,7 +110,7 @@ pub fn sealed(secret: &str) -> Finding {
     Finding::new(Reason::SecretImmutable, message)
 }
 
-/// The same, while the only copy of a session's pair waits to be written.
+/// The API server does not take a write, while the only copy of a session's pair waits for it.
 pub fn pair_unrecorded(unwritten: &Unwritten) -> Finding {
     let message = format!(
         "{}; the session was extended, and its new pair is in the operator's memory alone: a restart before it is written \
@@ -138,6 +138,13 @@ pub fn lifetime_unusable() -> Finding {
     let message = "the issuer's tokens, one after the other, are over at once or after a small part of \
                    spec.application.validity: a new one is asked for once a minute; \
                    check the Token Expiration on the application's Auth Keys page";
+    Finding::new(Reason::LifetimeUnusable, message)
+}
+
+/// One pair of a session after the other is over before it is of use.
+pub fn session_lifetime_unusable() -> Finding {
+    let message = "the issuer's session tokens, one after the other, live for less than 10 seconds: the session is kept \
+                   alive, but hardly anybody can use its tokens; ask Syniverse for a longer validityTime";
     Finding::new(Reason::LifetimeUnusable, message)
 }
 

@@ -175,7 +175,9 @@ impl Side for Session<'_> {
         let refused = is_refused.then(|| verdict::login_refused_meanwhile(secret, self.credentials.slip()));
         let is_taken = self.pasted(question).is_some() && self.is_taken(question);
         let taken = is_taken.then(|| self.taken());
-        self.credentials.problem.iter().cloned().chain(refused).chain(taken).collect()
+        let is_unusable = question.issued().is_some_and(Issued::is_short_lived);
+        let unusable = is_unusable.then(verdict::session_lifetime_unusable);
+        self.credentials.problem.iter().cloned().chain(unusable).chain(refused).chain(taken).collect()
     }
 
     fn is_provisional(&self, question: &Question<'_>) -> bool {

@@ -113,16 +113,18 @@ impl Issued {
         Self { short_lived, ..fresh }
     }
 
-    /// A life that was asked for is not too short, and one that was corrected by a later answer says nothing.
+    /// A life that was asked for is not too short, and one that was corrected by a later answer says nothing. Nobody can ask
+    /// for that of a session: as if it were asked to live for ever.
     fn was_given_too_little(&self) -> bool {
-        let (Some(given), Some(asked)) = (self.lifetime_seconds, self.asked_seconds) else { return false };
+        let asked = self.asked_seconds.or(self.is_of_session().then_some(0));
+        let (Some(given), Some(asked)) = (self.lifetime_seconds, asked) else { return false };
         let shortest = if asked == 0 { SHORTEST_LIFE } else { SHORTEST_LIFE.min(asked / 2).max(asked / SMALLEST_PART) };
         let is_uncorrected = self.expiration_time.is_some_and(|end| Some(end) <= self.first_expiration_time);
         given < shortest && is_uncorrected
     }
 
-    /// True while tokens come one after the other that are over before they are of use: to keep up with them would keep the
-    /// issuer and the API server busy, and nobody served.
+    /// True while tokens come one after the other that are over before they are of use. To keep up with an application's would
+    /// keep the issuer and the API server busy, and nobody served; a session has to be kept up with, or it is lost.
     pub fn is_short_lived(&self) -> bool {
         self.short_lived && self.was_given_too_little()
     }

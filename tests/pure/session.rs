@@ -162,6 +162,25 @@ fn a_pair_that_is_said_to_have_no_time_left_is_extended_after_a_minute_and_not_i
 }
 
 #[test]
+fn pairs_that_are_over_before_they_are_of_use_are_kept_alive_and_that_is_said() {
+    for (values, seconds) in [(PAIR, 0), (PAIR, 1), (LOGIN, 5), (PAIR, 9)] {
+        let mut cluster = Cluster::session(&values);
+        let mut at = 0.0;
+        for number in 1..=60 {
+            cluster.answer(now(at), &format!("pair {number}"), seconds);
+            let said = cluster.rest(now(at)).1.contains(&Reason::LifetimeUnusable);
+            assert_eq!(said, number > 1, "one short life is nothing: {seconds}");
+            let wait = wait_of(&mut cluster, at);
+            assert!(if seconds == 0 { wait == 60.0 } else { wait < seconds as f64 }, "{seconds}: {wait}");
+            at += wait;
+        }
+        assert!(cluster.plan(now(at - 0.01)).findings[0].message.contains("10 seconds"));
+        cluster.answer(now(at), "useful", 10);
+        assert_eq!(cluster.rest(now(at)).1, []);
+    }
+}
+
+#[test]
 fn a_restart_with_a_live_pair_asks_nothing() {
     let mut cluster = settled(&[PAIR, LOGIN].concat());
     cluster.restart(now(10.0));
