@@ -129,7 +129,7 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
     if *stop.borrow() { Ok(()) } else { Err(ControllerError::Ended) }
 }
 
-/// Who keeps the Lease, if there is one to be kept, and what it says of this process.
+/// The keeper of the Lease, if there is one to be kept, and what it says of this process.
 fn election(
     settings: &Settings,
     [client, watches]: [Client; 2],
@@ -259,8 +259,8 @@ async fn run_scope(
     tokio::select! { () = passes => {}, () = secrets => {}, () = heir => {}, () = idle => {} }
 }
 
-/// Who was told to stop before it has seen any resource has nothing to finish. The controller would go on waiting for an API
-/// server that is away.
+/// Ends when the process is told to stop before it has seen any resource: it has nothing to finish. The controller would go
+/// on waiting for an API server that is away.
 async fn stopped_before_the_list(resources: Store<SyniverseToken>, mut stop: watch::Receiver<bool>) {
     stopped(&mut stop).await;
     if resources.wait_until_ready().now_or_never().is_some() {
@@ -281,8 +281,8 @@ async fn watch_the_store(context: Arc<Context>, api: Option<Api<SyniverseToken>>
     }
 }
 
-/// Who begins to act looks at everything: what changed before was none of its business. So does everybody when the store
-/// was set back.
+/// Looks at everything when this process begins to act: what changed before was none of its business. The same when the
+/// store was set back.
 async fn takes_over(context: Arc<Context>, resources: Store<SyniverseToken>, door: Door) {
     let (mut leadership, mut set_back, mut since) = (context.leadership.clone(), context.set_backs(), None);
     loop {
@@ -294,7 +294,7 @@ async fn takes_over(context: Arc<Context>, resources: Store<SyniverseToken>, doo
     }
 }
 
-/// Who does not act has nothing to do but to write down an answer that it was given while it did.
+/// The one thing to do for a process that does not act: to write down an answer that it was given while it did.
 ///
 /// Told to stop, the controller waits for what runs, not for timers: with an answer in hand it goes on until that is
 /// written.
