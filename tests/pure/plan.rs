@@ -648,7 +648,7 @@ fn credentials_without_consent_are_never_sent_and_the_message_says_which_label_g
 
 #[test]
 fn what_a_state_secret_holds_is_never_sent_for_credentials() {
-    nothing_is_asked_because(Reason::CredentialsInvalid, |observed| {
+    nothing_is_asked_because(Reason::CredentialsInvalid, vec![Cluster::with_token(json!({}))], |observed| {
         let spec = &mut Arc::make_mut(&mut observed.resource).spec;
         let application = spec.application.as_mut().map(|application| &mut application.credentials.secret_ref);
         let session = spec.session.as_mut().map(|session| &mut session.credentials.secret_ref);
