@@ -26,21 +26,6 @@ async fn a_resource_that_is_going_is_neither_repaired_nor_refreshed() {
 }
 
 #[tokio::test]
-async fn a_resource_made_anew_at_once_waits_for_the_old_secrets_and_starts_from_the_first_token() {
-    let stage = Stage::open().await;
-    let old = stage.issued("1h").await;
-    stage.delete(NAME).await;
-    let new = stage.issued("1h").await;
-    assert_ne!(old.metadata.uid, new.metadata.uid);
-    for name in [NAME, STATE] {
-        let secret = stage.secret(name).await;
-        assert_eq!(Some(&secret.metadata.owner_references.unwrap()[0].uid), new.metadata.uid.as_ref());
-    }
-    let calls = stage.simulator.journal().calls;
-    assert_eq!((calls.len(), calls[1].parameters["oldtoken"].as_str()), (2, PORTAL_TOKEN));
-}
-
-#[tokio::test]
 async fn a_namespace_ends_quietly_and_nothing_is_made_anew_in_it() {
     // The operator's account does not go with the namespace, nor do its rights.
     let office = Stage::dark().await;

@@ -37,9 +37,9 @@ async fn a_rejected_request_stalls_and_is_asked_again_when_the_credentials_or_th
 
     stage.simulator.fault(Fault::always(failing(400, None)));
     ask_for_refresh(&stage, "1").await;
-    let rejected = stage.until_reason(NAME, "RequestRejected").await;
+    let rejected = stage.until_reason(NAME, "RefreshFailed").await;
     assert!(is_ready(&rejected), "the token still lives");
-    assert!(is_stalled(&rejected));
+    assert!(!is_stalled(&rejected), "nobody must act for what was right a moment ago");
     let message = ready_message(&rejected);
     assert!(message.contains("although it served the same request before"), "{message}");
     // It was served with the same values, so that it need not wait for a person.

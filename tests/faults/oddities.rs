@@ -28,7 +28,7 @@ async fn a_moment_of_redirects_or_refusals_at_the_end_costs_a_moment() {
         let stage = Stage::open().await;
         let first = at_the_end(&stage).await;
         stage.simulator.fault(Fault::always(action.clone()));
-        stage.until_reason(NAME, "RequestRejected").await;
+        stage.until_reason(NAME, "RefreshFailed").await;
         tokio::time::sleep(Duration::from_millis(1500)).await;
         stage.simulator.clear_faults();
         let healthy = Instant::now();
