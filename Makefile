@@ -120,6 +120,11 @@ explore: ## Put faults at every request of every scenario (DOUBLES=5000 pairs, S
 	$(if $(REPLAY),REPLAY=$(REPLAY) cargo test --test explore -- --nocapture --ignored replay,\
 	DOUBLES=$(or $(DOUBLES),5000) cargo test --test explore -- --nocapture --test-threads=1 promise)
 
+.PHONY: explore-pairs
+explore-pairs: ## Put pairs of faults into the scenarios (DOUBLES=5000, SEED=...): what make test does not do of make explore
+	$(call step,exploration of pairs of crash points)
+	DOUBLES=$(or $(DOUBLES),5000) cargo test --test explore -- --nocapture --test-threads=1 no_pair
+
 .PHONY: test-kill
 test-kill: control-plane ## Kill operators and their API server at random moments (SEED=...; 4 minutes)
 	$(call step,kills)
