@@ -34,7 +34,7 @@ use stage::Example;
 
 const VICTIMS: usize = 10;
 const VALIDITY: Duration = Duration::from_secs(20);
-const MEASURED: Duration = Duration::from_secs(60);
+const MEASURED: Duration = Duration::from_secs(40);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Requests of this program at a time, while it makes them.
 const AT_ONCE: usize = 16;
