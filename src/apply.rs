@@ -179,10 +179,11 @@ impl Claim {
     }
 }
 
-/// When `resource` was made: since then its first token is due.
+/// When `resource` was made: since then its first token is due. In whole seconds, as the two clocks are read one after
+/// the other: a rank that moves by microseconds from pass to pass would shuffle all who were made in one second.
 fn made(resource: &SyniverseToken, now: Now) -> Moment {
     let made = resource.metadata.creation_timestamp.as_ref();
-    made.map_or(now.mono, |made| now.moment_of(made.0).min(now.mono))
+    made.map_or(now.mono, |made| now.moment_of(made.0).whole_second().min(now.mono))
 }
 
 /// Whether this call could be made now, so that it is worth announcing. Nothing is held meanwhile that others wait for.

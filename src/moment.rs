@@ -18,6 +18,11 @@ impl Moment {
     pub fn until(self, now: Moment) -> Duration {
         (self - now).try_into().unwrap_or(Duration::ZERO)
     }
+
+    /// The whole second this moment lies in, so that one wall-clock time is one moment however often it is converted.
+    pub fn whole_second(self) -> Self {
+        Self(SignedDuration::from_secs(self.0.as_secs()))
+    }
 }
 
 impl Add<Duration> for Moment {
