@@ -208,7 +208,9 @@ pub fn line_up(context: &Context, observed: &Observed, memory: &Memory, call: &C
 pub fn begin<'a>(context: &'a Context, observed: &Observed, memory: &Memory, call: &Call) -> Result<Turn<'a>, Moment> {
     let (now, mut fleet) = (context.clock.now(), context.fleet());
     let claim = Claim::of(&fleet, observed, memory, call, now);
-    match fleet.admit(&claim.wish(), now.mono) {
+    let (admission, woken) = fleet.admit(&claim.wish(), now.mono);
+    context.wake_in_turn(woken, now.mono);
+    match admission {
         // Made only where it is admitted: dropping a turn ends the call that it stands for.
         Admission::Go => {
             let Claim { member, endpoint, call_key, .. } = claim;

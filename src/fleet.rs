@@ -134,34 +134,32 @@ impl Fleet {
     /// that is done, and others do not wait for it for long. Names those who may come earlier, and when.
     pub fn line_up(&mut self, wish: &Wish<'_>, now: Moment) -> (Admission, Vec<Wake>) {
         let (endpoint, host) = self.endpoint(wish.endpoint, now);
-        let (admission, woken) = endpoint.line_up(wish, now);
-        if let Admission::Later(_) = admission {
-            return (admission, woken);
-        }
-        let at = host.place(wish, now);
-        if at > now {
-            endpoint.held_up(wish.member, at);
-            return (Admission::Later(at), woken);
-        }
-        (Admission::Go, woken)
+        let (admission, mut woken) = endpoint.line_up(wish, now);
+        let admission = match admission {
+            Admission::Go => host_admission(endpoint, host, wish, now),
+            // Overtaken at the endpoint while it announced: its place at the host would only be in the way of others.
+            later @ Admission::Later(_) => {
+                woken.extend(host.withdraw(wish.member, now));
+                later
+            }
+        };
+        (admission, woken)
     }
 
     /// Whether this call may be made now. A refused wish keeps its place until some seconds after the moment it is
-    /// told.
-    pub fn admit(&mut self, wish: &Wish<'_>, now: Moment) -> Admission {
+    /// told. Names those who may come earlier, and when.
+    pub fn admit(&mut self, wish: &Wish<'_>, now: Moment) -> (Admission, Vec<Wake>) {
         let (endpoint, host) = self.endpoint(wish.endpoint, now);
         let at = endpoint.place(wish, now);
         if at > now {
-            return Admission::Later(at);
+            return (Admission::Later(at), host.withdraw(wish.member, now));
         }
-        let at = host.place(wish, now);
-        if at > now {
-            endpoint.held_up(wish.member, at);
-            return Admission::Later(at);
+        let admission = host_admission(endpoint, host, wish, now);
+        if admission == Admission::Go {
+            endpoint.begin(wish.member, now);
+            host.begin(wish.member, now);
         }
-        endpoint.begin(wish.member, now);
-        host.begin(wish.member, now);
-        Admission::Go
+        (admission, Vec::new())
     }
 
     /// The endpoint, and the host that it is at.
@@ -258,4 +256,14 @@ impl Fleet {
             sharing: self.memberships.sharing(member, application),
         }
     }
+}
+
+/// Asks `host` as well, where `endpoint` would let this call be made.
+fn host_admission(endpoint: &mut Endpoint, host: &mut Host, wish: &Wish<'_>, now: Moment) -> Admission {
+    let at = host.place(wish, now);
+    if at <= now {
+        return Admission::Go;
+    }
+    endpoint.held_up(wish.member, at);
+    Admission::Later(at)
 }

@@ -88,7 +88,7 @@ impl Caller {
     }
 
     fn asks_at(&self, fleet: &mut Fleet, now: Moment) -> Admission {
-        fleet.admit(&self.wish(), now)
+        fleet.admit(&self.wish(), now).0
     }
 
     fn ends(&self, fleet: &mut Fleet, outcome: Outcome, now: f64) -> Vec<Wake> {

@@ -103,3 +103,15 @@ fn a_session_that_has_to_wait_for_its_host_holds_no_place_at_its_endpoint() {
     assert_eq!(names(&woken), ["session"]);
     assert_eq!(session.lines_up(&mut fleet, 1.0).0, Go);
 }
+
+#[test]
+fn whoever_is_overtaken_at_its_endpoint_while_it_announces_is_in_nobodys_way_at_the_host() {
+    let mut fleet = fleet(Budget { in_flight: 1, per_second: 50 });
+    let overtaken = at_host("overtaken", 1, 1.0);
+    assert_eq!(overtaken.lines_up(&mut fleet, 0.0).0, Go);
+    // It expires earlier, and comes while the other one is writing.
+    let earlier = at_host("earlier", 1, 0.0);
+    assert_eq!(earlier.asks(&mut fleet, 0.1), Go);
+    later(overtaken.asks(&mut fleet, 0.2));
+    assert_eq!(at_host("elsewhere", 2, 5.0).asks(&mut fleet, 0.2), Go);
+}
