@@ -111,7 +111,7 @@ docs: control-plane ## Write docs/ anew from what a real API server and a real o
 	$(call step,docs/)
 	UPDATE_DOCS=1 cargo test -q --test crd
 	UPDATE_DOCS=1 cargo test -q --test pure metrics
-	UPDATE_DOCS=1 cargo test -q --test pure the_page_lists
+	UPDATE_DOCS=1 cargo test -q -p syniverse-token-core --test pure the_page_lists
 	UPDATE_DOCS=1 cargo test -q --test faults bad_inputs
 
 .PHONY: explore

@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DeleteParams;
 use kube::{Api, ResourceExt};
-use syniverse_token_operator::api::parse_duration;
+use syniverse_token_core::api::parse_duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use place::Place;

@@ -1,7 +1,7 @@
 //! Where the present comes from. The pure rooms are given a [`Now`]; only the rooms with a client read a clock.
 
-use crate::moment::{Moment, Now};
 use jiff::Timestamp;
+use syniverse_token_core::time::{Moment, Now};
 use tokio::time::Instant;
 
 /// Tells the present.

@@ -1,25 +1,31 @@
 //! Wires watches to passes, and passes to the report.
 
-use crate::admin;
-use crate::admission_policy;
-use crate::api::SyniverseToken;
+pub mod admin;
+pub mod apply;
+pub mod context;
+pub mod election;
+pub mod observe;
+pub mod progress;
+pub mod reconcile;
+pub mod report;
+pub mod secret_index;
+pub mod status_watch;
+pub mod wake;
+pub mod watches;
+
+use crate::cli::settings::Settings;
+use crate::client::admission_policy;
+use crate::client::connection;
+use crate::client::kubeconfig;
 use crate::clock::SystemClock;
-use crate::connection;
-use crate::context::{Context, Parts};
-use crate::election::{Elector, Leadership, Seat};
-use crate::fingerprint::fingerprint;
-use crate::fleet::ObjectName;
-use crate::index::Index;
-use crate::issuer::http::HttpIssuer;
-use crate::kubeconfig;
-use crate::observe::random_salt;
-use crate::redacted::Redacted;
-use crate::report::Reporter;
-use crate::revision::Horizon;
-use crate::secrets::OPERATOR;
-use crate::settings::Settings;
-use crate::wake::wake;
-use crate::watches::{self, Door, knock};
+use crate::controller::context::{Context, Parts};
+use crate::controller::election::{Elector, Leadership, Seat};
+use crate::controller::observe::random_salt;
+use crate::controller::report::Reporter;
+use crate::controller::secret_index::Index;
+use crate::controller::wake::wake;
+use crate::controller::watches::{Door, knock};
+use crate::issuer_client::http::HttpIssuer;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -30,6 +36,12 @@ use kube::{Api, Client, ResourceExt};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use syniverse_token_core::api::SyniverseToken;
+use syniverse_token_core::fingerprint::fingerprint;
+use syniverse_token_core::queue::ObjectName;
+use syniverse_token_core::redacted::Redacted;
+use syniverse_token_core::revision::Horizon;
+use syniverse_token_core::secrets::OPERATOR;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
@@ -54,7 +66,7 @@ pub enum ControllerError {
     Client(kube::Error),
     /// The settings for issuers cannot be used.
     #[error("failed to make the client for issuers: {0}")]
-    Issuer(#[from] crate::issuer::http::ClientError),
+    Issuer(#[from] crate::issuer_client::http::ClientError),
     /// The system gave no random bits.
     #[error("failed to get randomness from the system: {0}")]
     Randomness(#[from] getrandom::Error),

@@ -2,8 +2,10 @@
 
 use clap::Parser;
 use std::alloc::System;
-use syniverse_token_operator::settings::{Command, CommandLine, Settings};
-use syniverse_token_operator::{api, controller, process, telemetry};
+use syniverse_token_core::api;
+use syniverse_token_operator::cli::settings::{Command, CommandLine, Settings};
+use syniverse_token_operator::controller;
+use syniverse_token_operator::telemetry::{logs, process};
 use zeroizing_alloc::ZeroAlloc;
 
 /// Wipes what is freed: a token passes through buffers of half a dozen libraries on its way, and none of them does.
@@ -22,7 +24,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
-    telemetry::start(settings.log)?;
+    logs::start(settings.log)?;
     if let Err(error) = process::conceal() {
         tracing::warn!(%error, "failed to keep the memory of this process out of core dumps");
     }

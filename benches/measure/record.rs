@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use issuer_simulator::analysis::Held;
 use jiff::Timestamp;
 use kube::ResourceExt;
-use syniverse_token_operator::api::STATE_SECRET_SUFFIX;
+use syniverse_token_core::api::STATE_SECRET_SUFFIX;
 
 use crate::stage::{Sighting, token_in};
 

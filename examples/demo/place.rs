@@ -11,7 +11,7 @@ use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::Condition;
 use kube::{Api, Client, CustomResourceExt, ResourceExt};
-use syniverse_token_operator::api::{self, SyniverseToken};
+use syniverse_token_core::api::{self, SyniverseToken};
 
 use crate::Cluster;
 

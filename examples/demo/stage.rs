@@ -17,8 +17,8 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde::Deserialize;
-use syniverse_token_operator::api::{DEFAULT_KEY, SyniverseToken};
-use syniverse_token_operator::secrets;
+use syniverse_token_core::api::{DEFAULT_KEY, SyniverseToken};
+use syniverse_token_core::secrets;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 const EXAMPLE: &str = include_str!("../syniversetoken.yaml");

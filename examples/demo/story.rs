@@ -5,11 +5,11 @@ use std::time::Duration;
 use issuer_simulator::analysis::{self, Held, Spread};
 use issuer_simulator::journal::{Call, Journal};
 use jiff::{SignedDuration, Timestamp};
-use syniverse_token_operator::api::SyniverseTokenStatus;
-use syniverse_token_operator::fingerprint::fingerprint;
-use syniverse_token_operator::reason::Reason;
-use syniverse_token_operator::redacted::Redacted;
-use syniverse_token_operator::status::READY;
+use syniverse_token_core::api::SyniverseTokenStatus;
+use syniverse_token_core::fingerprint::fingerprint;
+use syniverse_token_core::reason::Reason;
+use syniverse_token_core::redacted::Redacted;
+use syniverse_token_core::status::READY;
 
 /// How long a first token, a rotation or a repair may take. It is far more than it does take: the demo may share its
 /// machine with a compiler.

@@ -11,7 +11,7 @@ fn refresh(value: &str) -> serde_json::Value {
     json!({"metadata": {"annotations": {"syniverse.dev/refresh": value}}})
 }
 
-fn handled(resource: &syniverse_token_operator::api::SyniverseToken) -> Option<&str> {
+fn handled(resource: &syniverse_token_core::api::SyniverseToken) -> Option<&str> {
     resource.status.as_ref()?.last_handled_refresh.as_deref()
 }
 

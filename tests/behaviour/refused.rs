@@ -196,7 +196,7 @@ async fn of_a_long_refresh_annotation_its_beginning_counts() {
     stage.issued("1h").await;
     stage.change(NAME, json!({"metadata": {"annotations": {"syniverse.dev/refresh": "x".repeat(200_000)}}})).await;
     stage.until_calls(2).await;
-    let handled = |resource: &syniverse_token_operator::api::SyniverseToken| {
+    let handled = |resource: &syniverse_token_core::api::SyniverseToken| {
         resource.status.as_ref().and_then(|status| status.last_handled_refresh.clone())
     };
     let is_handled = |resource: &_| handled(resource).is_some();

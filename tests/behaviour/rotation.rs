@@ -4,7 +4,7 @@ use crate::support::*;
 use issuer_simulator::journal::Journal;
 use jiff::Timestamp;
 use serde_json::json;
-use syniverse_token_operator::api::SyniverseToken;
+use syniverse_token_core::api::SyniverseToken;
 
 #[tokio::test]
 async fn a_token_is_replaced_at_its_expiry_with_itself_as_the_old_token() {

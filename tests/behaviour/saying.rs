@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Event;
 use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
-use syniverse_token_operator::api::SyniverseToken;
+use syniverse_token_core::api::SyniverseToken;
 
 fn is_true(resource: &SyniverseToken, kind: &str) -> bool {
     condition(resource, kind).unwrap().status == "True"

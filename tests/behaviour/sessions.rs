@@ -12,7 +12,7 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use syniverse_token_operator::api::SyniverseToken;
+use syniverse_token_core::api::SyniverseToken;
 
 const SESSION: &str = "sma-session";
 const USERNAME: &str = "canary-username";

@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use serde_json::json;
-use syniverse_token_operator::api::SyniverseToken;
+use syniverse_token_core::api::SyniverseToken;
 
 fn suspended(value: bool) -> serde_json::Value {
     json!({"spec": {"suspend": value}})

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
-use syniverse_token_operator::api;
+use syniverse_token_core::api;
 
 const BEGIN: &str = "<!-- values -->\n";
 const END: &str = "\n<!-- /values -->";

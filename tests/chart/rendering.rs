@@ -2,7 +2,7 @@
 
 use crate::helm::{CHART, Helm, Objects};
 use serde_json::{Value, json};
-use syniverse_token_operator::api;
+use syniverse_token_core::api;
 
 /// One entry of each form.
 const HOSTS: [&str; 8] = [

@@ -6,8 +6,8 @@ use issuer_simulator::model::Life;
 use jiff::Timestamp;
 use serde_json::json;
 use std::time::Duration;
-use syniverse_token_operator::issuer::{Ask, Lifetime, Refresh};
-use syniverse_token_operator::redacted::Redacted;
+use syniverse_token_core::issuer::{Ask, Lifetime, Refresh};
+use syniverse_token_core::redacted::Redacted;
 
 #[tokio::test]
 async fn an_expired_token_is_replaced_by_one_of_full_validity() {

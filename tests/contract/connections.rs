@@ -3,11 +3,12 @@
 use crate::stage::*;
 use crate::wire::{Act, Wire, answer, granting};
 use std::time::{Duration, Instant};
-use syniverse_token_operator::issuer::FailureKind::{Rejected, Unavailable};
-use syniverse_token_operator::issuer::http::HttpIssuer;
-use syniverse_token_operator::issuer::transport::IssuerSettings;
-use syniverse_token_operator::issuer::{Ask, Extend, Issuer, Pair};
-use syniverse_token_operator::redacted::Redacted;
+use syniverse_token_core::issuer::FailureKind::{Rejected, Unavailable};
+use syniverse_token_core::issuer::{Ask, Extend, Pair};
+use syniverse_token_core::redacted::Redacted;
+use syniverse_token_operator::issuer_client::Issuer;
+use syniverse_token_operator::issuer_client::http::HttpIssuer;
+use syniverse_token_operator::issuer_client::transport::IssuerSettings;
 
 const TOKEN_BODY: &str = r#"{"accessToken":"t","validityTime":600}"#;
 

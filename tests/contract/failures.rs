@@ -10,10 +10,10 @@ use issuer_simulator::switches::UnknownOldToken;
 use serde_json::json;
 use std::io::Read;
 use std::time::Duration;
-use syniverse_token_operator::issuer::FailureKind::{Refused, Rejected, Unavailable};
-use syniverse_token_operator::issuer::transport::IssuerSettings;
-use syniverse_token_operator::issuer::{Ask, FailureKind, Refresh};
-use syniverse_token_operator::redacted::Redacted;
+use syniverse_token_core::issuer::FailureKind::{Refused, Rejected, Unavailable};
+use syniverse_token_core::issuer::{Ask, FailureKind, Refresh};
+use syniverse_token_core::redacted::Redacted;
+use syniverse_token_operator::issuer_client::transport::IssuerSettings;
 
 fn fail(status: u16, body: FailBody) -> Action {
     Action::Fail { status, retry_after: None, body, at: Stage::BeforeWork }

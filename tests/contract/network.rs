@@ -4,11 +4,11 @@ use crate::stage::*;
 use issuer_simulator::Options;
 use std::net::SocketAddr;
 use std::time::Duration;
-use syniverse_token_operator::issuer::FailureKind::{EndpointNotAllowed, Unavailable};
-use syniverse_token_operator::issuer::Issuer;
-use syniverse_token_operator::issuer::endpoint::EndpointRules;
-use syniverse_token_operator::issuer::http::HttpIssuer;
-use syniverse_token_operator::issuer::transport::{CaBundle, IssuerSettings};
+use syniverse_token_core::issuer::FailureKind::{EndpointNotAllowed, Unavailable};
+use syniverse_token_core::issuer::endpoint::EndpointRules;
+use syniverse_token_operator::issuer_client::Issuer;
+use syniverse_token_operator::issuer_client::http::HttpIssuer;
+use syniverse_token_operator::issuer_client::transport::{CaBundle, IssuerSettings};
 use tokio::net::TcpListener;
 
 #[tokio::test]

@@ -3,12 +3,12 @@
 use crate::stage::*;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use syniverse_token_operator::issuer::FailureKind::{EndpointNotAllowed, Unavailable};
-use syniverse_token_operator::issuer::Issuer;
-use syniverse_token_operator::issuer::endpoint::EndpointRules;
-use syniverse_token_operator::issuer::http::HttpIssuer;
-use syniverse_token_operator::issuer::transport::IssuerSettings;
-use syniverse_token_operator::redacted::Redacted;
+use syniverse_token_core::issuer::FailureKind::{EndpointNotAllowed, Unavailable};
+use syniverse_token_core::issuer::endpoint::EndpointRules;
+use syniverse_token_core::redacted::Redacted;
+use syniverse_token_operator::issuer_client::Issuer;
+use syniverse_token_operator::issuer_client::http::HttpIssuer;
+use syniverse_token_operator::issuer_client::transport::IssuerSettings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;

@@ -5,13 +5,14 @@ use issuer_simulator::Simulator;
 use issuer_simulator::fault::{Action, Encoding, FailBody, Fault, Form, Stage};
 use serde_json::json;
 use std::time::Duration;
-use syniverse_token_operator::issuer::FailureKind::{
+use syniverse_token_core::issuer::FailureKind::{
     Ended, EndpointNotAllowed, LoginRefused, Refused, Rejected, Unavailable,
 };
-use syniverse_token_operator::issuer::endpoint::EndpointRules;
-use syniverse_token_operator::issuer::http::HttpIssuer;
-use syniverse_token_operator::issuer::transport::IssuerSettings;
-use syniverse_token_operator::issuer::{Answer, Ask, Failure, FailureKind, Issuer, Lifetime};
+use syniverse_token_core::issuer::endpoint::EndpointRules;
+use syniverse_token_core::issuer::{Answer, Ask, Failure, FailureKind, Lifetime};
+use syniverse_token_operator::issuer_client::Issuer;
+use syniverse_token_operator::issuer_client::http::HttpIssuer;
+use syniverse_token_operator::issuer_client::transport::IssuerSettings;
 
 /// The samples of the API's documentation, to the letter: its failure lacks a comma.
 const SUCCESS: &str = include_str!("samples/session-success.json");

@@ -9,11 +9,11 @@ use issuer_simulator::{Options, Simulator};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use syniverse_token_operator::issuer::transport::IssuerSettings;
-use syniverse_token_operator::issuer::{Answer, Ask, Failure, Refresh};
-use syniverse_token_operator::redacted::Redacted;
-use syniverse_token_operator::settings::{LogFormat, LogSettings};
-use syniverse_token_operator::telemetry;
+use syniverse_token_core::issuer::{Answer, Ask, Failure, Refresh};
+use syniverse_token_core::redacted::Redacted;
+use syniverse_token_operator::cli::settings::{LogFormat, LogSettings};
+use syniverse_token_operator::issuer_client::transport::IssuerSettings;
+use syniverse_token_operator::telemetry::logs;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -138,7 +138,7 @@ async fn no_log_line_and_no_failure_shows_what_a_call_carried() {
     let log = Log::default();
     let settings = LogSettings { level: LevelFilter::TRACE, format: LogFormat::Text };
     let writer = log.clone();
-    telemetry::subscriber(settings, move || writer.clone()).init();
+    logs::subscriber(settings, move || writer.clone()).init();
     let mut all = Vec::new();
     for question in QUESTIONS {
         all.extend(outcomes(question).await);

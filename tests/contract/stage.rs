@@ -5,13 +5,12 @@ use issuer_simulator::model::Life;
 use issuer_simulator::session::NewSession;
 use issuer_simulator::{Options, Simulator};
 use std::time::Duration;
-use syniverse_token_operator::issuer::endpoint::EndpointRules;
-use syniverse_token_operator::issuer::http::HttpIssuer;
-use syniverse_token_operator::issuer::transport::{CaBundle, IssuerSettings};
-use syniverse_token_operator::issuer::{
-    Answer, Ask, Extend, Failure, FailureKind, Issuer, LogIn, Login, Pair, Refresh,
-};
-use syniverse_token_operator::redacted::Redacted;
+use syniverse_token_core::issuer::endpoint::EndpointRules;
+use syniverse_token_core::issuer::{Answer, Ask, Extend, Failure, FailureKind, LogIn, Login, Pair, Refresh};
+use syniverse_token_core::redacted::Redacted;
+use syniverse_token_operator::issuer_client::Issuer;
+use syniverse_token_operator::issuer_client::http::HttpIssuer;
+use syniverse_token_operator::issuer_client::transport::{CaBundle, IssuerSettings};
 
 /// Needs encoding in a query, so that a wrong encoding fails every test.
 pub(crate) const KEY: &str = "key &=?#+%/ü";

@@ -15,7 +15,7 @@ use kube::{
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use syniverse_token_operator::api::{self, SyniverseToken};
+use syniverse_token_core::api::{self, SyniverseToken};
 
 /// A namespace of a control plane, and the resources in it, typed and as they are.
 struct Room {

@@ -13,7 +13,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use syniverse_token_operator::fleet::Budget;
+use syniverse_token_core::queue::Budget;
 
 const SIZE: usize = 300;
 const BUDGET: Budget = Budget { in_flight: 16, per_second: 20 };

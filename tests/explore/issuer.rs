@@ -10,10 +10,9 @@ use issuer_simulator::reply;
 use issuer_simulator::request::Request;
 use std::sync::Arc;
 use std::time::Duration;
-use syniverse_token_operator::issuer::reply::{Body, Reply};
-use syniverse_token_operator::issuer::{
-    Answer, Ask, Extend, Failure, FailureKind, Issuer, LogIn, application, session,
-};
+use syniverse_token_core::issuer::reply::{Body, Reply};
+use syniverse_token_core::issuer::{Answer, Ask, Extend, Failure, FailureKind, LogIn, application, session};
+use syniverse_token_operator::issuer_client::Issuer;
 use tokio::time::{sleep, timeout};
 
 /// One way, across the internet.

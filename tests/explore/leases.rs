@@ -10,9 +10,9 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use syniverse_token_operator::election::Leadership;
-use syniverse_token_operator::lease::Tenure;
-use syniverse_token_operator::moment::Moment;
+use syniverse_token_core::lease::Tenure;
+use syniverse_token_core::time::Moment;
+use syniverse_token_operator::controller::election::Leadership;
 use tokio::sync::watch;
 
 /// As with the usual call timeout and Lease.

@@ -7,7 +7,7 @@ use crate::world::Inside;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use serde_json::Value;
-use syniverse_token_operator::state::State;
+use syniverse_token_core::state::State;
 
 /// How long a stale read is served.
 const STALE_FOR: SignedDuration = SignedDuration::from_secs(5);

@@ -12,8 +12,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+use syniverse_token_core::time::{Moment, Now};
 use syniverse_token_operator::clock::Clock;
-use syniverse_token_operator::moment::{Moment, Now};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 

@@ -10,7 +10,7 @@ use issuer_simulator::switches::{Rounding, Switches};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::time::Duration;
-use syniverse_token_operator::api::SyniverseToken;
+use syniverse_token_core::api::SyniverseToken;
 
 /// How late a new token may be in the Secret, on a machine that runs many tests at once: missing an end costs more.
 const LATEST: SignedDuration = SignedDuration::from_millis(4500);

@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use kube::api::{ObjectMeta, PostParams};
 use serde_json::{Value, json};
 use std::fmt::Write;
-use syniverse_token_operator::api::SyniverseToken;
+use syniverse_token_core::api::SyniverseToken;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/bad-inputs.md");
 

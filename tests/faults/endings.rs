@@ -7,7 +7,7 @@ use issuer_simulator::model::Life;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::time::Duration;
-use syniverse_token_operator::api::SyniverseToken;
+use syniverse_token_core::api::SyniverseToken;
 
 const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 /// Ready stays True for so long after an expiry while every answer is the same token.

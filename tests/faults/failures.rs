@@ -10,7 +10,7 @@ use issuer_simulator::switches::UnknownOldToken;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::time::{Duration, Instant};
-use syniverse_token_operator::api::ADOPT_ANNOTATION;
+use syniverse_token_core::api::ADOPT_ANNOTATION;
 
 /// A second is promised; the rest is for a machine that runs many tests at once.
 const AT_ONCE: SignedDuration = SignedDuration::from_secs(3);

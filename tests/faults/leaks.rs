@@ -13,7 +13,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
-use syniverse_token_operator::api::{ADOPT_ANNOTATION, SyniverseToken};
+use syniverse_token_core::api::{ADOPT_ANNOTATION, SyniverseToken};
 
 const WRONG_SECRET: &str = "canary-wrong-secret";
 const ODD_VALUE: &str = "canary-odd-value";

@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use std::time::{Duration, Instant};
-use syniverse_token_operator::api::SyniverseToken;
+use syniverse_token_core::api::SyniverseToken;
 
 /// The store is found to be set back, and put right, within this after it can be asked again.
 const PUT_RIGHT: Duration = Duration::from_secs(30);

@@ -8,7 +8,7 @@ use issuer_simulator::journal::{Cause, Journal};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
-use syniverse_token_operator::api::STATE_SECRET_SUFFIX;
+use syniverse_token_core::api::STATE_SECRET_SUFFIX;
 
 /// Everything that is told, and judged.
 #[derive(Default)]

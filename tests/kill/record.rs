@@ -7,8 +7,8 @@ use issuer_simulator::analysis::Held;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use std::sync::{Arc, Mutex};
-use syniverse_token_operator::api::{DEFAULT_KEY, STATE_SECRET_SUFFIX};
-use syniverse_token_operator::secrets::{read_state, token_in};
+use syniverse_token_core::api::{DEFAULT_KEY, STATE_SECRET_SUFFIX};
+use syniverse_token_core::secrets::{read_state, token_in};
 use tokio::task::JoinHandle;
 
 const MARK: &str = "mark";

@@ -1,16 +1,23 @@
 //! What is counted and measured; the page `docs/metrics.md` is written from it.
 
-use crate::facts::now;
+use jiff::Timestamp;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
-use syniverse_token_operator::api::SyniverseTokenStatus;
-use syniverse_token_operator::fleet::ObjectName;
-use syniverse_token_operator::issuer::{Ask, Cause, Extend, FailureKind, Pair, Refresh};
-use syniverse_token_operator::metrics::Metrics;
-use syniverse_token_operator::pass::{Delivered, NewToken, Pass};
-use syniverse_token_operator::redacted::Redacted;
+use syniverse_token_core::api::SyniverseTokenStatus;
+use syniverse_token_core::issuer::{Ask, Cause, Extend, FailureKind, Pair, Refresh};
+use syniverse_token_core::queue::ObjectName;
+use syniverse_token_core::reconcile_report::{Delivered, NewToken, Pass};
+use syniverse_token_core::redacted::Redacted;
+use syniverse_token_core::time::{Moment, Now};
+use syniverse_token_operator::telemetry::metrics::Metrics;
+
+/// `seconds` after a start at which both axes stood together.
+fn now(seconds: f64) -> Now {
+    let since = Duration::from_secs_f64(seconds);
+    Now { mono: Moment::after_start(since), wall: Timestamp::from_second(1_790_000_000).unwrap() + since }
+}
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 

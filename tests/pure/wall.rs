@@ -1,135 +1,128 @@
-//! The wall around the deciding rooms: they import no client, no clock and no randomness.
+//! The wall around the core: its manifest keeps libraries that reach the world out, and it uses none of the standard
+//! library's ways there either. Modules import each other one way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const CORE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/core/src");
+const OPERATOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
-/// The rooms that talk to the world. Every other one decides, and so does a new one until it is listed here.
-const CLIENTS: &[&str] = &[
-    "admin",
-    "admin/connections",
-    "admin/pages",
-    "admission_policy",
-    "apply",
-    "clock",
-    "connection",
-    "connection/renewal",
-    "context",
-    "controller",
-    "election",
-    "error",
-    "issuer/http",
-    "kubeconfig",
-    "main",
-    "metrics",
-    "observe",
-    "process",
-    "reconcile",
-    "reconcile/saying",
-    "report",
-    "settings",
-    "telemetry",
-    "wake",
-    "watches",
-];
-/// What the world is made of.
-const WORLD: &[&str] = &[
-    "kube::Client",
-    "kube::Api",
-    "kube::client",
-    "kube::runtime",
-    "Api<",
+/// Crates that the core must not depend on, not even through others.
+const FORBIDDEN: [&str; 14] = [
+    "async-std",
+    "axum",
+    "clap",
+    "futures",
+    "getrandom",
+    "hyper",
+    "kube",
+    "kube-client",
+    "kube-runtime",
+    "rand",
+    "reqwest",
     "tokio",
+    "tower",
+    "tracing",
+];
+/// The standard library's and jiff's ways to the world.
+const WORLD: [&str; 9] = [
     "std::time::Instant",
     "SystemTime",
     "Timestamp::now",
     "Zoned::now",
-    "getrandom",
-    "rand::",
-    "reqwest::Client",
-    "reqwest::get",
     "std::fs",
     "std::env",
     "std::net::Tcp",
-    "crate::clock",
-    "crate::context",
-    "crate::observe",
-    "crate::apply",
-    "crate::reconcile",
-    "crate::report",
-    "crate::controller",
-    "crate::process",
-    "issuer::http",
-    "tracing::",
+    "std::process",
+    "std::thread",
 ];
 
-fn production(room: &str) -> String {
-    let path = format!("{SOURCE}/{room}.rs");
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+fn production(path: &str) -> String {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     text.split("#[cfg(test)]").next().unwrap_or_default().to_owned()
 }
 
-/// All rooms under this folder of `src`, by their paths without `.rs`.
-fn rooms(folder: &str) -> Vec<String> {
-    let entries = fs::read_dir(format!("{SOURCE}/{folder}")).unwrap().map(|entry| entry.unwrap().path());
-    let room = |path: std::path::PathBuf| {
-        let name = format!("{folder}{}", stem(&path));
-        if path.is_dir() { rooms(&format!("{name}/")) } else { vec![name] }
+/// The paths of all modules under this folder, without `.rs`.
+fn modules(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let module = |path: std::path::PathBuf| {
+        let name = format!("{folder}/{}", stem(&path));
+        if path.is_dir() { modules(&name) } else { vec![name] }
     };
-    entries.flat_map(room).collect()
-}
-
-fn words_of_the_world(room: &str) -> Vec<String> {
-    let text = production(room);
-    WORLD.iter().filter(|word| text.contains(**word)).map(|word| format!("{room} sees {word}")).collect()
-}
-
-#[test]
-fn the_deciding_rooms_cannot_see_the_world() {
-    let rooms = rooms("");
-    assert!(rooms.len() > 50 && CLIENTS.iter().all(|client| rooms.iter().any(|room| room == client)), "{rooms:?}");
-    let deciding = rooms.iter().filter(|room| !CLIENTS.contains(&room.as_str()));
-    let breaches: Vec<_> = deciding.flat_map(|room| words_of_the_world(room)).collect();
-    assert_eq!(breaches, Vec::<String>::new());
-}
-
-#[test]
-fn the_wall_would_be_seen_if_it_were_broken() {
-    let unseen: Vec<_> = CLIENTS.iter().filter(|client| words_of_the_world(client).is_empty()).collect();
-    assert_eq!(unseen, Vec::<&&str>::new(), "these could be on the other side");
-}
-
-/// For each room at the top of `src`, the other rooms that it or its own rooms name.
-fn imports() -> BTreeMap<String, BTreeSet<String>> {
-    let names: Vec<String> = fs::read_dir(SOURCE).unwrap().map(|entry| stem(&entry.unwrap().path())).collect();
-    let rooms: BTreeSet<_> = names.into_iter().filter(|name| !["lib", "main"].contains(&name.as_str())).collect();
-    let text = |room: &str| {
-        let inner = fs::read_dir(format!("{SOURCE}/{room}")).into_iter().flatten();
-        let inner: String =
-            inner.map(|entry| production(&format!("{room}/{}", stem(&entry.unwrap().path())))).collect();
-        production(room) + &inner
-    };
-    let named = |room: &String| {
-        let text = text(room);
-        rooms.iter().filter(|other| *other != room && text.contains(&format!("crate::{other}::"))).cloned().collect()
-    };
-    rooms.iter().map(|room| (room.clone(), named(room))).collect()
+    entries.flat_map(module).collect()
 }
 
 fn stem(path: &Path) -> String {
     path.file_stem().unwrap().to_string_lossy().into_owned()
 }
 
+fn words_of_the_world(folder: &str) -> Vec<String> {
+    let found = modules(folder).into_iter().flat_map(|module| {
+        let text = production(&format!("{module}.rs"));
+        WORLD
+            .iter()
+            .filter(|word| text.contains(**word))
+            .map(|word| format!("{module} uses {word}"))
+            .collect::<Vec<_>>()
+    });
+    found.collect()
+}
+
+/// What `cargo tree` lists for a package, without development dependencies.
+fn dependencies(package: &str) -> BTreeSet<String> {
+    let tree = ["tree", "--locked", "--offline", "--edges", "normal", "--prefix", "none", "--package", package];
+    let output = Command::new(env!("CARGO")).args(tree).current_dir(ROOT).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_core_depends_on_nothing_that_reaches_the_world() {
+    let (core, operator) = (dependencies("syniverse-token-core"), dependencies("syniverse-token-operator"));
+    let breaches: Vec<_> = FORBIDDEN.iter().filter(|name| core.contains(**name)).collect();
+    assert_eq!(breaches, Vec::<&&str>::new());
+    assert!(["tokio", "kube-client", "reqwest"].iter().all(|name| operator.contains(*name)), "{operator:?}");
+}
+
+#[test]
+fn the_core_uses_no_way_of_the_standard_library_to_the_world() {
+    assert_eq!(words_of_the_world(CORE), Vec::<String>::new());
+    assert!(!words_of_the_world(OPERATOR).is_empty(), "nothing is seen at all");
+}
+
+/// For each module at the top of `folder`, the others that it, or a module in it, names.
+fn imports(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| stem(&entry.unwrap().path()));
+    let tops: BTreeSet<_> = names.filter(|name| !["lib", "main"].contains(&name.as_str())).collect();
+    let text = |top: &str| {
+        let inner = Path::new(&format!("{folder}/{top}")).is_dir().then(|| modules(&format!("{folder}/{top}")));
+        let files = inner.into_iter().flatten().chain([format!("{folder}/{top}")]);
+        files.map(|file| production(&format!("{file}.rs"))).collect::<String>()
+    };
+    let named = |top: &String| {
+        let text = text(top);
+        tops.iter().filter(|other| *other != top && text.contains(&format!("crate::{other}::"))).cloned().collect()
+    };
+    tops.iter().map(|top| (top.clone(), named(top))).collect()
+}
+
+/// The modules that import each other, directly or by way of others.
+fn circles(mut imports: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    while let Some(leaf) = imports.iter().find(|(_, to)| to.iter().all(|other| !imports.contains_key(other))) {
+        let leaf = leaf.0.clone();
+        imports.remove(&leaf);
+    }
+    imports.into_keys().collect()
+}
+
 #[test]
 fn imports_run_one_way() {
-    let mut rooms = imports();
-    assert!(rooms["plan"].contains("memory"), "imports are not seen at all");
-    // Rooms that import nothing of what is left are taken away: what stays goes round in a circle.
-    while let Some(leaf) = rooms.iter().find(|(_, to)| to.iter().all(|room| !rooms.contains_key(room))) {
-        let leaf = leaf.0.clone();
-        rooms.remove(&leaf);
-    }
-    assert_eq!(rooms.keys().collect::<Vec<_>>(), Vec::<&String>::new(), "rooms that import each other");
+    assert!(imports(CORE)["plan"].contains("memory"), "imports are not seen at all");
+    assert_eq!(circles(imports(CORE)), Vec::<String>::new());
+    assert_eq!(circles(imports(OPERATOR)), Vec::<String>::new());
+    assert_eq!(circles(imports(&format!("{OPERATOR}/controller"))), Vec::<String>::new());
 }

@@ -11,7 +11,7 @@ use kube::{Api, Client, Config, ResourceExt};
 use serde::Deserialize;
 use serde_json::{Value, from_value, json, to_value};
 use std::path::{Path, PathBuf};
-use syniverse_token_operator::api::SyniverseToken;
+use syniverse_token_core::api::SyniverseToken;
 
 /// Not the one that the chart makes: a test may install that beside it.
 const NAME: &str = "operator-under-test";

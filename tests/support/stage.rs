@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use syniverse_token_operator::api::SyniverseToken;
+use syniverse_token_core::api::SyniverseToken;
 
 /// The name of the resource in a test that needs only one, and so of its token Secret.
 pub(crate) const NAME: &str = "messaging";

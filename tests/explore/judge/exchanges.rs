@@ -11,7 +11,7 @@ use super::question::{Given, Question};
 use super::subject::{Content, Part, Role, Seen};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{HashMap, HashSet};
-use syniverse_token_operator::api::STATE_SECRET_SUFFIX;
+use syniverse_token_core::api::STATE_SECRET_SUFFIX;
 
 /// The call timeout and the time for recording: so long another holder's intent is left alone.
 const HONOURED: SignedDuration = SignedDuration::from_secs(15);

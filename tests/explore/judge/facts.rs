@@ -7,7 +7,7 @@ use k8s_openapi::ByteString;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use syniverse_token_operator::api::{REFRESH_ANNOTATION, STATE_SECRET_SUFFIX};
+use syniverse_token_core::api::{REFRESH_ANNOTATION, STATE_SECRET_SUFFIX};
 
 #[derive(Default)]
 pub(crate) struct Facts<'a> {

@@ -18,7 +18,7 @@ use super::subject::Subject;
 use issuer_simulator::journal::Journal;
 use jiff::{SignedDuration, Timestamp};
 use std::fmt;
-use syniverse_token_operator::api::STATE_SECRET_SUFFIX;
+use syniverse_token_core::api::STATE_SECRET_SUFFIX;
 
 /// A run, or a part of the real world seen the same way.
 #[derive(Clone, Debug, Default)]

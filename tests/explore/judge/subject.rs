@@ -6,7 +6,7 @@ use super::history::{Entry, History, What};
 use issuer_simulator::journal::Journal;
 use jiff::{SignedDuration, Timestamp};
 use std::ops::Deref;
-use syniverse_token_operator::api::STATE_SECRET_SUFFIX;
+use syniverse_token_core::api::STATE_SECRET_SUFFIX;
 
 /// A resource, and the names of all that is its own.
 #[derive(Clone, Debug)]

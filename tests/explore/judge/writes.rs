@@ -8,8 +8,8 @@ use super::question::Given;
 use super::subject::{Content, Part, Role, Seen};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
-use syniverse_token_operator::fingerprint::fingerprint;
-use syniverse_token_operator::redacted::Redacted;
+use syniverse_token_core::fingerprint::fingerprint;
+use syniverse_token_core::redacted::Redacted;
 
 /// What is written around one token when nothing goes wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

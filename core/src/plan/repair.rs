@@ -1,0 +1,114 @@
+//! What brings both Secrets to what the state says, without a call.
+
+use super::{Desk, Step};
+use crate::memory::Target;
+use crate::messages;
+use crate::reason::Finding;
+use crate::secrets::{self, Write};
+use crate::state::State;
+use crate::time::Moment;
+use kube_core::ResourceExt;
+
+/// What bringing both Secrets to what the state says comes to. No call is needed for that.
+pub(super) enum Repair {
+    /// They are as they should be.
+    Nothing,
+    /// One of them is to be written.
+    Now(Box<Step>),
+    /// Somebody else keeps changing what we write, or the API server does not take it: not before then. Asking the issuer
+    /// does not wait for it.
+    Later(Moment, Finding),
+    /// One of them must be left alone, until then or until something changes: what is asked for could not be delivered.
+    Blocked(Option<Moment>, Finding),
+}
+
+impl Desk<'_> {
+    pub(super) fn repair(&self) -> Repair {
+        let Some(state) = self.known_state().or_else(|| self.state_in_token_secret()) else { return Repair::Nothing };
+        match (self.repair_state(&state), self.repair_token(&state)) {
+            (Repair::Nothing, token) => token,
+            (Repair::Later(..), token @ (Repair::Now(_) | Repair::Blocked(..))) => token,
+            (state, _) => state,
+        }
+    }
+
+    fn repair_state(&self, state: &State) -> Repair {
+        let mut wanted = self.list_written(state.clone());
+        if !self.was_looked_at() {
+            wanted.refresh = self.observed.refresh().or(wanted.refresh);
+        }
+        // A changed spec may change what marks it as ours, and nothing else.
+        let generation = self.observed.resource.metadata.generation;
+        let respecified = self.memory.delivered.as_ref().is_some_and(|known| known.generation != generation);
+        let is_new = respecified || self.memory.state.as_ref() != Some(&wanted);
+        match self.write_state(wanted) {
+            Some(wanted) if is_new || self.is_only_marked(Target::State, &wanted.write) => {
+                Repair::Now(Box::new(Step::WriteState(wanted)))
+            }
+            Some(wanted) => self.write_again(wanted.write),
+            None => Repair::Nothing,
+        }
+    }
+
+    fn repair_token(&self, state: &State) -> Repair {
+        let token = self.observed.token.as_ref();
+        if let Some(finding) = self.token_obstacle(Some(state)) {
+            return Repair::Blocked(None, finding);
+        }
+        let is_new = self.memory.delivered != self.observed.delivery(state);
+        let write = secrets::next_token(token, self.observed.wanted(), &self.owner, state);
+        if let Some(unwritten) = self.put_off(Target::Token).filter(|_| write.is_some()) {
+            let (at, finding) = (unwritten.not_before, messages::write_failed(unwritten));
+            let is_refused = unwritten.refused.is_some();
+            return if is_refused { Repair::Blocked(Some(at), finding) } else { Repair::Later(at, finding) };
+        }
+        match write {
+            Some(write) if is_new || self.is_only_marked(Target::Token, &write) => {
+                Repair::Now(Box::new(Step::WriteToken(write)))
+            }
+            Some(write) => self.write_again(write),
+            None => Repair::Nothing,
+        }
+    }
+
+    /// True of a write that changes labels, annotations and owners alone, and is our first one of that Secret: an older version
+    /// wrote them otherwise, or a backup brought it back without. Nobody has changed what we write.
+    fn is_only_marked(&self, target: Target, write: &Write) -> bool {
+        let read = match target {
+            Target::State => &self.observed.state,
+            Target::Token => &self.observed.token,
+        };
+        let is_same = read.as_ref().is_some_and(|read| read.data == write.secret().data);
+        is_same && !self.memory.has_written(target)
+    }
+
+    /// False for a resource that no pass has looked at yet: a refresh annotation that it was created with counts as
+    /// handled, also where a retained state carries on.
+    fn was_looked_at(&self) -> bool {
+        let status = self.memory.said.as_ref().or(self.observed.resource.status.as_ref());
+        status.and_then(|status| status.observed_generation).is_some_and(|generation| generation >= 0)
+    }
+
+    /// Somebody else changes what we write: repaired at once, but not for ever at once.
+    fn write_again(&self, write: Write) -> Repair {
+        let at = self.memory.repair_at(self.now.mono);
+        if at <= self.now.mono {
+            return Repair::Now(Box::new(Step::Repair(write)));
+        }
+        Repair::Later(at, messages::contested(&write.secret().name_any()))
+    }
+
+    /// Before we write a name into one of the Secrets, the state says that it is ours.
+    pub(super) fn list_written(&self, state: State) -> State {
+        let wanted = secrets::wanted_names(self.observed.wanted(), state.active_token());
+        if state.written.covers(&wanted) { state } else { self.list_written_anew(state) }
+    }
+
+    /// As the state is written anyway, names that are no longer there stop being ours.
+    pub(super) fn list_written_anew(&self, mut state: State) -> State {
+        let wanted = secrets::wanted_names(self.observed.wanted(), state.active_token());
+        let present = secrets::present_names(self.observed.token.as_ref(), self.observed.state.as_ref());
+        state.written = state.written.still_in(&present).and(&wanted);
+        state
+    }
+}

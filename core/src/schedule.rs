@@ -1,0 +1,216 @@
+//! When the issuer is to be asked. Every rule of time is in this room and in those under it.
+
+use crate::issuer::{Cause, ROUNDING};
+use crate::state::Issued;
+use crate::time::{Moment, Now, earlier, later};
+use expiry_poll::Boundary;
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+pub mod expiry_poll;
+mod extension;
+pub mod rate_limiter;
+pub mod retry;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The longest lead that is taken by default.
+const LONGEST_DEFAULT_LEAD: Duration = Duration::from_secs(300);
+/// The first step of a boundary; each further one is twice as long.
+const FIRST_STEP: Duration = Duration::from_millis(100);
+/// Between two tokens of an issuer that gives them too little life to be of use.
+const SHORT_LIVED_PAUSE: Duration = MINUTE;
+/// How long after an expiry Ready stays True while every answer is the same token.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// How long before its expiry a token is looked after.
+///
+/// `refresh_before` as the spec says, by default the smaller of 5 minutes and a tenth of the validity (of the reported
+/// lifetime where none was asked for); never more than half of the reported lifetime.
+pub fn lead(refresh_before: Option<Duration>, validity: Duration, lifetime: Duration) -> Duration {
+    let length = if validity.is_zero() { lifetime } else { validity };
+    refresh_before.unwrap_or(LONGEST_DEFAULT_LEAD.min(length / 10)).min(lifetime / 2)
+}
+
+/// This process' own knowledge of one token, on the monotonic axis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// The fingerprint of the token it speaks of.
+    pub fingerprint: String,
+    /// When the last request that was answered with this token was sent.
+    pub answered: Now,
+    /// When it expires; none = never.
+    pub expires: Option<Moment>,
+    /// When it was to expire by its first answer in this process.
+    pub first_expires: Option<Moment>,
+}
+
+/// One token's life on the monotonic axis: the earlier of what is stored and what this process saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// When the last request that was answered with this token was sent.
+    pub answered: Moment,
+    /// When it expires; none = never.
+    pub expires: Option<Moment>,
+    /// Every end that was ever reported.
+    ends: Vec<End>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct End {
+    at: Moment,
+    /// From the last answer to this end, on the axis that it was reported on; negative once it has been asked at.
+    since_answer: SignedDuration,
+}
+
+impl Life {
+    /// The life of `issued`, with `deadline` where that speaks of the same token.
+    pub fn of(issued: &Issued, fingerprint: &str, deadline: Option<&Deadline>, now: Now) -> Self {
+        let own = deadline.filter(|deadline| deadline.fingerprint == fingerprint);
+        // Each axis is compared with itself: a wall clock that stepped since the last answer shifts all of its times.
+        let answered = own.map_or(issued.issue_time, |own| own.answered.wall);
+        let stored = [issued.first_expiration_time, issued.expiration_time].into_iter().flatten();
+        let stored = stored.map(|end| End { at: now.moment_of(end), since_answer: end.duration_since(answered) });
+        let seen = own.into_iter().flat_map(|own| {
+            let ends = [own.first_expires, own.expires].into_iter().flatten();
+            ends.map(|end| End { at: end, since_answer: end - own.answered.mono })
+        });
+        let expires = issued.expiration_time.map(|time| now.moment_of(time));
+        Self {
+            answered: own.map_or_else(|| now.moment_of(issued.issue_time), |own| own.answered.mono),
+            expires: earlier_of(expires, own.and_then(|own| own.expires)),
+            ends: stored.chain(seen).collect(),
+        }
+    }
+
+    /// The earliest end, known or first reported, that has not been asked at.
+    pub fn unasked_end(&self) -> Option<Moment> {
+        let ahead = self.ends.iter().filter(|end| !end.since_answer.is_negative());
+        // An answer that said "no time left" is followed by another ask, but not in the same instant.
+        ahead.map(|end| if end.since_answer.is_zero() { end.at + FIRST_STEP } else { end.at }).min()
+    }
+
+    /// True when an answer to a request sent at `sent` comes after an end of this token.
+    pub fn ends_by(&self, sent: Moment) -> bool {
+        self.ends.iter().any(|end| end.at <= sent)
+    }
+
+    /// True when a request sent at `sent` is the first one at or after one of its ends.
+    pub fn reaches_an_end(&self, sent: Moment) -> bool {
+        self.ends.iter().any(|end| end.at <= sent && !end.since_answer.is_negative())
+    }
+
+    /// True while `sent` is so close after an end that the token may in truth live for the last bit of a second.
+    pub fn is_barely_over(&self, sent: Moment) -> bool {
+        self.ends.iter().any(|end| end.at <= sent && sent < end.at + ROUNDING)
+    }
+}
+
+fn earlier_of(a: Option<Moment>, b: Option<Moment>) -> Option<Moment> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// What the spec and the settings say about time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// `spec.refreshBefore`.
+    pub refresh_before: Option<Duration>,
+    /// `spec.application.validity`; zero = never expires.
+    pub validity: Duration,
+    /// Between two daily checks of a long-lived token.
+    pub daily_check: Duration,
+    /// Spreads moments of different resources: a function of the UID.
+    pub spread: u64,
+}
+
+/// A moment to ask at, and why. It may lie in the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Why.
+    pub cause: Cause,
+    /// When.
+    pub at: Moment,
+}
+
+impl Terms {
+    /// The next moment at which time alone calls for asking the issuer; none for a token that needs no looking after.
+    pub fn next_due(&self, issued: &Issued, life: &Life, boundary: Option<&Boundary>, now: Now) -> Option<Due> {
+        let stepped = boundary.and_then(|boundary| boundary.next);
+        let pause = issued.is_short_lived().then(|| life.answered + SHORT_LIVED_PAUSE);
+        let boundary = earlier_of(life.unasked_end(), stepped).map(|at| pause.map_or(at, |pause| pause.max(at)));
+        let boundary = boundary.map(|at| Due { cause: Cause::Boundary, at });
+        let check = self.check_at(issued, life, now).map(|at| Due { cause: Cause::Check, at });
+        let daily = self.daily_check_at(issued, life, now).map(|at| Due { cause: Cause::DailyCheck, at });
+        let doubt = issued.is_from_the_future(now).then_some(Due { cause: Cause::ClockDoubt, at: now.mono });
+        let all = [doubt, boundary, check, daily].into_iter().flatten();
+        all.clone().find(|due| due.at <= now.mono).or_else(|| all.min_by_key(|due| due.at))
+    }
+
+    /// Once per token, and not when its last answer is younger than the lead. A token that is said to live for longer than
+    /// was asked for is checked when that time is over.
+    fn check_at(&self, issued: &Issued, life: &Life, now: Now) -> Option<Moment> {
+        if issued.checked || issued.is_short_lived() {
+            return None;
+        }
+        if let Some(end) = issued.asked_end() {
+            return Some(now.moment_of(end));
+        }
+        let (expires, lifetime) = (life.expires?, Duration::from_secs(issued.lifetime_seconds?));
+        let lead = lead(self.refresh_before, self.validity, lifetime);
+        let at = expires - lead;
+        (life.answered + lead < at).then_some(at)
+    }
+
+    /// The same from what is stored alone.
+    fn check_time(&self, issued: &Issued) -> Option<Timestamp> {
+        if issued.checked || issued.is_short_lived() {
+            return None;
+        }
+        if let Some(end) = issued.asked_end() {
+            return Some(end);
+        }
+        let lifetime = Duration::from_secs(issued.lifetime_seconds.unwrap_or_default());
+        let lead = lead(self.refresh_before, self.validity, lifetime);
+        let time = earlier(issued.expiration_time?, lead);
+        (later(issued.issue_time, lead) < time).then_some(time)
+    }
+
+    /// The first slot of this resource's daily grid after the last look, for a token with more than a day to live.
+    fn daily_check_at(&self, issued: &Issued, life: &Life, now: Now) -> Option<Moment> {
+        // A check dated in the future was made while the clock was wrong: it would put off the next one as far.
+        let looked =
+            issued.daily_check_time.filter(|time| *time <= later(now.wall, MINUTE)).unwrap_or(issued.issue_time);
+        let at = now.moment_of(next_slot(looked, self.daily_check, self.spread));
+        life.expires.is_none_or(|expires| at + DAY < expires).then_some(at)
+    }
+
+    fn daily_slot(&self, issued: &Issued) -> Timestamp {
+        next_slot(issued.daily_check_time.unwrap_or(issued.issue_time), self.daily_check, self.spread)
+    }
+
+    /// The next planned ask as status shows it: from what is stored alone, so that it is the same in every pass.
+    pub fn planned(&self, issued: &Issued) -> Option<Timestamp> {
+        let slot = Some(self.daily_slot(issued)).filter(|slot| {
+            let expires = issued.expiration_time;
+            expires.is_none_or(|expires| later(*slot, DAY) < expires)
+        });
+        let ends = [issued.first_expiration_time, issued.expiration_time].into_iter().flatten();
+        let pause = issued.is_short_lived().then(|| later(issued.issue_time, SHORT_LIVED_PAUSE));
+        let end = ends.min().filter(|_| issued.expiration_time.is_some()).max(pause);
+        [self.check_time(issued), end, slot].into_iter().flatten().min()
+    }
+}
+
+/// The first point of the grid `offset + n * interval` that lies after `after`; the offset comes from `spread`.
+fn next_slot(after: Timestamp, interval: Duration, spread: u64) -> Timestamp {
+    let interval = interval.max(SECOND).as_secs();
+    let offset = spread % interval;
+    let seconds = u64::try_from(after.as_second()).unwrap_or_default();
+    let slots = seconds.saturating_sub(offset) / interval + 1;
+    later(Timestamp::UNIX_EPOCH, Duration::from_secs(slots.saturating_mul(interval).saturating_add(offset)))
+}

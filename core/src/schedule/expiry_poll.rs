@@ -1,0 +1,89 @@
+//! The asking around one token's end.
+
+use super::{FIRST_STEP, MINUTE, SECOND};
+use crate::issuer::{Lifetime, ROUNDING};
+use crate::time::Moment;
+use std::time::Duration;
+
+/// The longest step of a boundary in its first minute.
+const LONGEST_STEP: Duration = Duration::from_secs(5);
+/// How many calls a boundary may make in [`BOUNDARY_WINDOW`].
+const BOUNDARY_CALLS: usize = 20;
+const BOUNDARY_WINDOW: Duration = MINUTE;
+
+/// The asking around one token's end, until a different token comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boundary {
+    /// The fingerprint of the token whose end it is: a boundary ends with the first different one.
+    fingerprint: String,
+    /// When the calls of the last minute were sent.
+    calls: Vec<Moment>,
+    /// Answers in a row that said "the same token, at its end".
+    steps: u32,
+    /// When the first of those was sent.
+    since: Option<Moment>,
+    /// The next ask that the last answer calls for.
+    pub(super) next: Option<Moment>,
+}
+
+impl Boundary {
+    /// Nothing asked yet.
+    pub fn of(fingerprint: String) -> Self {
+        Self { fingerprint, calls: Vec::new(), steps: 0, since: None, next: None }
+    }
+
+    /// True when it is the end of this token.
+    pub fn is_of(&self, fingerprint: &str) -> bool {
+        self.fingerprint == fingerprint
+    }
+
+    /// Counts a call, whatever comes of it.
+    pub fn called(&mut self, sent: Moment) {
+        self.calls.retain(|call| *call + BOUNDARY_WINDOW > sent);
+        self.calls.push(sent);
+    }
+
+    /// Another end has come: its steps begin anew, while the calls of the last minute still count.
+    pub fn begin(&mut self) {
+        (self.steps, self.since) = (0, None);
+    }
+
+    /// Takes note of the same token once more; `left` is what the answer said, or zero for one that cannot be believed.
+    pub fn unchanged(&mut self, sent: Moment, left: Lifetime) {
+        let delay = match left {
+            Lifetime::Seconds(seconds) if seconds >= ROUNDING.as_secs() => {
+                self.begin();
+                Duration::from_secs(seconds) - SECOND
+            }
+            // The daily check looks after a token that turned out never to expire.
+            Lifetime::Never => {
+                *self = Self::of(std::mem::take(&mut self.fingerprint));
+                return;
+            }
+            Lifetime::Seconds(_) => self.step(sent),
+        };
+        self.next = Some(sent + delay);
+    }
+
+    /// 0.1 s, doubling, up to 5 s; after a minute of it the ordinary delay, up to a minute.
+    fn step(&mut self, sent: Moment) -> Duration {
+        let since = *self.since.get_or_insert(sent);
+        let longest = if since + BOUNDARY_WINDOW > sent { LONGEST_STEP } else { MINUTE };
+        self.steps += 1;
+        FIRST_STEP.saturating_mul(1 << (self.steps - 1).min(12)).min(longest)
+    }
+
+    /// When the window has room for one more call.
+    pub fn room_at(&self, now: Moment) -> Moment {
+        let recent: Vec<_> = self.calls.iter().filter(|call| **call + BOUNDARY_WINDOW > now).collect();
+        match recent.len().checked_sub(BOUNDARY_CALLS) {
+            Some(beyond) => *recent[beyond] + BOUNDARY_WINDOW,
+            None => now,
+        }
+    }
+
+    /// True once a minute of asking brought no new token.
+    pub fn is_exhausted(&self, now: Moment) -> bool {
+        self.since.is_some_and(|since| since + BOUNDARY_WINDOW <= now) || self.room_at(now) > now
+    }
+}

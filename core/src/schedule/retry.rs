@@ -1,0 +1,113 @@
+//! When something that failed is tried again.
+
+use super::{MINUTE, SECOND};
+use crate::fingerprint::spread;
+use crate::issuer::FailureKind;
+use crate::time::Moment;
+use std::time::Duration;
+
+/// Between two calls that the issuer calls wrong and never took, or that our settings forbid.
+const SLOW_RETRY: Duration = Duration::from_secs(300);
+/// The longest delay between two retries while a token is dead or nearly so that was to be had before.
+const PRESSING_RETRY: Duration = Duration::from_secs(4);
+/// An issuer that asks for more patience than this is asked again after it, while no token is dead or nearly so ...
+const LONGEST_PATIENCE: Duration = Duration::from_secs(300);
+/// ... and after this while one is.
+const PRESSING_PATIENCE: Duration = MINUTE;
+
+/// A retry that must come before an expiry comes in this part of the time that is left.
+const TRIES_LEFT: u32 = 4;
+
+/// The longest time for which an issuer's wish to be left alone is granted, in the words of a sentence.
+pub const PATIENCE: &str = "1 minute while a token is dead or due, 5 minutes otherwise";
+
+/// What a failed call looked like at the time: what a retry depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct FailedCall {
+    /// What kind of failure.
+    pub kind: FailureKind,
+    /// Which failure in a row, from 1.
+    pub count: u32,
+    /// When it failed: delays count from here.
+    pub failed_at: Moment,
+    /// The issuer's wish.
+    pub retry_after: Option<Duration>,
+    /// When the token in the Secret expires; none where it never does.
+    pub expires: Option<Moment>,
+    /// The next token can be had only before that: a session is extended while it lives.
+    pub before_expiry: bool,
+    /// There is no live token, or it has less than a minute to live.
+    pub pressing: bool,
+    /// The endpoint counts as down.
+    pub endpoint_down: bool,
+    /// The issuer has given this resource a token for the same inputs: the call itself is not wrong.
+    pub was_served: bool,
+    /// Makes jitter without randomness.
+    pub spread: u64,
+}
+
+/// When to try again: growing with jitter from 1 s to 1 min, at most 4 s while it presses and the endpoint is down or has
+/// served the same call before, at the expiry at the latest, and not before the issuer's own wish as far as that is
+/// granted. What must come before the expiry has several tries in what is left. What is wrong by configuration waits
+/// 5 minutes.
+pub fn retry_at(call: FailedCall) -> Moment {
+    let is_in_vain = match call.kind {
+        FailureKind::Rejected => !call.was_served,
+        // Whoever tries a login that is refused again and again has his account locked.
+        FailureKind::EndpointNotAllowed | FailureKind::LoginRefused => true,
+        FailureKind::Refused | FailureKind::Unavailable | FailureKind::Ended => false,
+    };
+    let longest = if call.pressing && (call.endpoint_down || call.was_served) { PRESSING_RETRY } else { MINUTE };
+    let growing = || Delays { first: SECOND, longest }.after(call.count, call.spread);
+    let delay = if is_in_vain { SLOW_RETRY } else { growing() };
+    let tries = call.left().filter(|_| call.before_expiry).map(|left| (left / TRIES_LEFT).max(SECOND));
+    let delay = tries.map_or(delay, |longest| delay.min(longest));
+    let delay = call.left().map_or(delay, |left| delay.min(left));
+    call.failed_at + delay.max(call.granted())
+}
+
+impl FailedCall {
+    /// How much of the issuer's wish to be left alone is granted: counted from the failure.
+    pub fn granted(&self) -> Duration {
+        self.retry_after.unwrap_or_default().min(self.patience())
+    }
+
+    /// Less is granted than was wished for.
+    pub fn is_cut_short(&self) -> bool {
+        self.retry_after.is_some_and(|wish| wish > self.granted())
+    }
+
+    /// A wish that was granted while the token lived ends with it, and one that could cost a session leaves time for
+    /// further tries.
+    fn patience(&self) -> Duration {
+        match self.left() {
+            Some(left) if self.before_expiry => (left / 2).max(SECOND).min(LONGEST_PATIENCE),
+            _ if self.pressing => PRESSING_PATIENCE,
+            left => left.map_or(LONGEST_PATIENCE, |left| left.min(LONGEST_PATIENCE)),
+        }
+    }
+
+    /// How long the token still lives; none once it is over, and where it never is.
+    fn left(&self) -> Option<Duration> {
+        self.expires.map(|expires| expires.until(self.failed_at)).filter(|left| !left.is_zero())
+    }
+}
+
+/// The delays of attempts that fail one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Delays {
+    /// After the first failure.
+    pub first: Duration,
+    /// Never more than this.
+    pub longest: Duration,
+}
+
+impl Delays {
+    /// `first`, doubling up to `longest`, each up to a quarter shorter or longer: a function of `count` (from 1) and of
+    /// `spread_by`, so that different resources do not move in step.
+    pub fn after(self, count: u32, spread_by: u64) -> Duration {
+        let base = self.first.saturating_mul(1 << count.saturating_sub(1).min(16)).min(self.longest);
+        let jitter = spread(&format!("{spread_by}/{count}")) % 501;
+        base.mul_f64(0.75 + jitter as f64 / 1000.0).min(self.longest)
+    }
+}

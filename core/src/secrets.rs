@@ -1,0 +1,155 @@
+//! What the two Secrets are to look like: their owner, and the next version of each, or none when nothing changes.
+
+use crate::api::{EXPIRATION_TIME_KEY, SyniverseToken};
+use crate::fingerprint::fingerprint;
+use crate::redacted::Redacted;
+use crate::secret_metadata::SecretMetadata;
+use crate::state::{Inputs, Issued, State, Unreadable, Written};
+use content::{Content, EXPIRATION_TIME, FINGERPRINT, ISSUE_TIME};
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube_core::ResourceExt;
+use owner::annotation;
+use std::collections::BTreeMap;
+
+mod content;
+mod echo;
+mod owner;
+
+pub use content::{present_names, rfc3339, shown_expiry, too_large, wanted_names};
+pub use echo::repeats;
+pub use owner::{OPERATOR, Owner, in_our_name};
+
+/// The data key of a state Secret.
+const STATE_KEY: &str = "state.json";
+
+/// A write that brings a Secret to what it is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// POST: fails when somebody else was first.
+    Create(Secret),
+    /// PUT of the object read, its resourceVersion included.
+    Replace(Secret),
+    /// The same with another owner. Only for a resource that lives: the garbage collector deletes what belongs to a dead one.
+    TakeOver(Secret),
+}
+
+impl Write {
+    /// The Secret as it is to be.
+    pub fn secret(&self) -> &Secret {
+        match self {
+            Self::Create(secret) | Self::Replace(secret) | Self::TakeOver(secret) => secret,
+        }
+    }
+}
+
+/// What is stored in a state Secret.
+///
+/// # Errors
+/// When a newer version wrote it, or it holds something else.
+pub fn read_state(secret: &Secret) -> Result<State, Unreadable> {
+    let bytes = secret.data.as_ref().and_then(|data| data.get(STATE_KEY)).ok_or(Unreadable::Garbled)?;
+    State::from_bytes(&bytes.0)
+}
+
+/// The state Secret that holds `state`; none when the one read already does.
+///
+/// It has the labels of the token Secret: rules of a cluster about labels are about all Secrets. It has none of its
+/// annotations: some make others copy a Secret, and this one must not be copied.
+pub fn next_state(read: Option<&Secret>, wanted: Wanted<'_>, owner: &Owner, state: &State) -> Option<Write> {
+    next(read, &wanted.resource.state_secret_name(), owner, |secret| {
+        let data = secret.data.get_or_insert_default();
+        data.insert(STATE_KEY.to_owned(), ByteString(state.to_bytes()));
+        content::replace(secret.labels_mut(), wanted.labels(), &state.written.labels);
+    })
+}
+
+/// What a resource asks for, and what the settings allow of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The resource.
+    pub resource: &'a SyniverseToken,
+    /// Which labels and annotations it may put on a Secret.
+    pub metadata: &'a SecretMetadata,
+}
+
+impl Wanted<'_> {
+    /// The labels of both Secrets.
+    fn labels(&self) -> BTreeMap<String, String> {
+        self.resource.spec.secret.as_ref().map(|spec| self.metadata.labels(spec)).unwrap_or_default()
+    }
+
+    /// The annotations of the token Secret, beside those about the token.
+    fn annotations(&self) -> BTreeMap<String, String> {
+        self.resource.spec.secret.as_ref().map(|spec| self.metadata.annotations(spec)).unwrap_or_default()
+    }
+}
+
+/// The token Secret that holds the active token of `state`; none when the one read already does, or there is no token.
+pub fn next_token(read: Option<&Secret>, wanted: Wanted<'_>, owner: &Owner, state: &State) -> Option<Write> {
+    let issued = state.active_token()?;
+    let content = Content::of(wanted, issued, read);
+    next(read, wanted.resource.secret_name(), owner, |secret| content.put(secret, &state.written))
+}
+
+/// The token Secret as it would be with a first token: what the API server says to it, it says to the real one.
+pub fn sample(read: Option<&Secret>, wanted: Wanted<'_>, owner: &Owner, now: Timestamp) -> Option<Write> {
+    let issued = Issued::new(Redacted::new("not-a-token"), now, Some(now));
+    let content = Content::of(wanted, &issued, read);
+    next(read, wanted.resource.secret_name(), owner, |secret| content.put(secret, &Written::default()))
+}
+
+fn next(read: Option<&Secret>, name: &str, owner: &Owner, fill: impl FnOnce(&mut Secret)) -> Option<Write> {
+    let mut secret = read.cloned().unwrap_or_else(|| Secret {
+        metadata: kube_core::ObjectMeta { name: Some(name.to_owned()), ..Default::default() },
+        type_: Some("Opaque".to_owned()),
+        ..Secret::default()
+    });
+    owner.mark(&mut secret, read.is_none());
+    fill(&mut secret);
+    drop_empty(&mut secret);
+    match read {
+        None => Some(Write::Create(secret)),
+        Some(read) if *read == secret => None,
+        Some(read) if read.owner_references() != secret.owner_references() => Some(Write::TakeOver(secret)),
+        Some(_) => Some(Write::Replace(secret)),
+    }
+}
+
+/// An empty map and an absent one are the same to the API server: written as absent, so that they compare equal.
+fn drop_empty(secret: &mut Secret) {
+    let metadata = &mut secret.metadata;
+    metadata.labels.take_if(|labels| labels.is_empty());
+    metadata.annotations.take_if(|annotations| annotations.is_empty());
+    metadata.owner_references.take_if(|owners| owners.is_empty());
+    secret.data.take_if(|data| data.is_empty());
+}
+
+/// The text that a token Secret holds under `key`, if any.
+pub fn token_in(secret: &Secret, key: &str) -> Option<Redacted> {
+    let value = secret.data.as_ref()?.get(key)?;
+    let text = std::str::from_utf8(&value.0).ok()?;
+    (!text.is_empty()).then(|| Redacted::new(text))
+}
+
+/// The token that a token Secret holds, unless its annotations speak of another one: somebody has edited it then.
+pub fn believed_token(secret: &Secret, key: &str) -> Option<Redacted> {
+    let claimed = annotation(secret, FINGERPRINT);
+    token_in(secret, key).filter(|token| claimed.is_none_or(|claimed| *claimed == fingerprint(token)))
+}
+
+/// The state that a token Secret alone still tells, when the token in it is the one its annotations speak of.
+pub fn restore(secret: &Secret, key: &str, empty: State, application: String, inputs: Inputs) -> Option<State> {
+    let token = token_in(secret, key).filter(|token| annotation(secret, FINGERPRINT) == Some(&fingerprint(token)))?;
+    let time = |name: &str| annotation(secret, name).and_then(|text| text.parse::<Timestamp>().ok());
+    let (issue_time, expires) = (time(ISSUE_TIME)?, time(EXPIRATION_TIME));
+    let first_expires = token_in(secret, EXPIRATION_TIME_KEY).and_then(|text| text.expose().parse().ok()).or(expires);
+    let lifetime = expires.map(|expires| expires.as_second().saturating_sub(issue_time.as_second()));
+    let issued = Issued {
+        first_expiration_time: first_expires,
+        lifetime_seconds: lifetime.and_then(|seconds| u64::try_from(seconds).ok()),
+        ..Issued::new(token, issue_time, expires)
+    };
+    Some(empty.restored(application, issued, inputs))
+}

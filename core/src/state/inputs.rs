@@ -1,0 +1,122 @@
+//! What calls are made with: a hash for each value, so that a changed one is found without keeping any.
+
+use crate::credential::{Credentials, SessionCredentials};
+pub use crate::credential::{PASSWORD, REFRESH_TOKEN, TOKEN, USERNAME};
+use crate::fingerprint::keyed;
+use crate::redacted::Redacted;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The name of a value.
+pub const ENDPOINT: &str = "endpoint";
+/// The name of a value.
+pub const VALIDITY: &str = "validity";
+/// The name of a value.
+pub const CONSUMER_KEY: &str = "consumerKey";
+/// The name of a value.
+pub const CONSUMER_SECRET: &str = "consumerSecret";
+/// The name of a value.
+pub const OLD_TOKEN: &str = "oldToken";
+
+/// The names of what extends a session.
+pub const PAIR: [&str; 2] = [TOKEN, REFRESH_TOKEN];
+/// The names of what opens one.
+pub const LOGIN: [&str; 2] = [USERNAME, PASSWORD];
+
+/// One keyed hash per value that went into a call; an empty text stands for an absent value.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// How the hashes are made; other versions count as unchanged.
+    #[serde(default)]
+    version: u32,
+    #[serde(default)]
+    hashes: BTreeMap<String, String>,
+}
+
+impl Inputs {
+    const VERSION: u32 = 1;
+
+    /// The hashes of the values, by name, that an application is asked with.
+    pub fn of_application(salt: &str, endpoint: &str, validity: &str, credentials: &Credentials) -> Self {
+        let values = [
+            (ENDPOINT, endpoint),
+            (VALIDITY, validity),
+            (CONSUMER_KEY, credentials.consumer_key.expose()),
+            (CONSUMER_SECRET, credentials.consumer_secret.expose()),
+            (OLD_TOKEN, text(credentials.old_token.as_ref())),
+        ];
+        Self::of(salt, values)
+    }
+
+    /// The hashes of the values, by name, that a session is extended or opened with.
+    pub fn of_session(salt: &str, endpoint: &str, credentials: &SessionCredentials) -> Self {
+        let (pair, login) = (credentials.pair.as_ref(), credentials.login.as_ref());
+        let values = [
+            (ENDPOINT, endpoint),
+            (TOKEN, text(pair.map(|pair| &pair.token))),
+            (REFRESH_TOKEN, text(pair.map(|pair| &pair.refresh_token))),
+            (USERNAME, text(login.map(|login| &login.username))),
+            (PASSWORD, text(login.map(|login| &login.password))),
+        ];
+        Self::of(salt, values)
+    }
+
+    fn of<const N: usize>(salt: &str, values: [(&str, &str); N]) -> Self {
+        let hash = |(name, value): (&str, &str)| {
+            (name.to_owned(), if value.is_empty() { String::new() } else { keyed(salt, name, value) })
+        };
+        Self { version: Self::VERSION, hashes: values.into_iter().map(hash).collect() }
+    }
+
+    /// The first of `names` whose value is new. A value that went away and hashes of another version are no change.
+    pub fn change_since(&self, recorded: &Inputs, names: &[&'static str]) -> Option<&'static str> {
+        names.iter().copied().find(|name| self.differs(recorded, name))
+    }
+
+    /// True when the value `name` is given and is not the recorded one.
+    pub fn differs(&self, recorded: &Inputs, name: &str) -> bool {
+        let (Some(mine), Some(theirs)) = (self.hashes.get(name), recorded.hashes.get(name)) else { return false };
+        self.version == recorded.version && !mine.is_empty() && mine != theirs
+    }
+
+    /// True when any value is given that is not the recorded one.
+    pub fn differ(&self, recorded: &Inputs) -> bool {
+        self.hashes.keys().any(|name| self.differs(recorded, name))
+    }
+
+    /// True when this value was given.
+    pub fn knows(&self, name: &str) -> bool {
+        self.hashes.get(name).is_some_and(|hash| !hash.is_empty())
+    }
+
+    /// True when the value `name` is `value`.
+    pub(super) fn is(&self, salt: &str, name: &str, value: &str) -> bool {
+        self.version == Self::VERSION && self.hashes.get(name) == Some(&keyed(salt, name, value))
+    }
+
+    /// These without the named ones.
+    pub(super) fn without(mut self, names: &[&str]) -> Self {
+        self.hashes.retain(|name, _| !names.contains(&name.as_str()));
+        self
+    }
+
+    /// These, and of `older` those that are not given here: that a value is gone for a while, or belongs to another issuer,
+    /// is no reason to take it for a new one when it is back.
+    pub(super) fn over(mut self, older: &Inputs) -> Self {
+        if self.version == older.version {
+            let missing = older.hashes.iter().filter(|(name, _)| !self.knows(name));
+            let missing: Vec<_> = missing.map(|(name, hash)| (name.clone(), hash.clone())).collect();
+            self.hashes.extend(missing);
+        }
+        self
+    }
+
+    /// True when the pair of a session in these was never asked with.
+    pub fn has_new_pair(&self, recorded: &Inputs) -> bool {
+        PAIR.iter().any(|name| !recorded.hashes.contains_key(*name) || self.differs(recorded, name))
+    }
+}
+
+fn text(value: Option<&Redacted>) -> &str {
+    value.map_or("", Redacted::expose)
+}

@@ -1,0 +1,191 @@
+//! One token as the issuer gave it, and what further answers make of it.
+
+use super::Held;
+use crate::fingerprint::fingerprint;
+use crate::issuer::{Answer, Cause, Pair, ROUNDING, expiry_moves};
+use crate::redacted::{self, Redacted};
+use crate::time::{Now, later};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How far in the future a stored issue time may lie before the wall clock is no longer believed.
+const CLOCK_DOUBT: Duration = Duration::from_secs(60);
+
+/// A token that is given less than this, in seconds, is over before it is of use, unless little more was asked for ...
+const SHORTEST_LIFE: u64 = 10;
+/// ... and so is one that is given less than this part of what was asked for.
+const SMALLEST_PART: u64 = 100;
+
+/// One token as the issuer gave it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Issued {
+    /// The token.
+    #[serde(with = "redacted::exposed")]
+    pub token: Redacted,
+    /// What extends it, if it is one of a session.
+    #[serde(default, with = "redacted::exposed_option", skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<Redacted>,
+    /// The issuer has said that the session is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
+    /// When the request that brought it was sent.
+    pub issue_time: Timestamp,
+    /// When it expires as far as is known; none = never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiration_time: Option<Timestamp>,
+    /// When it was to expire as its first answer said: always asked at, whatever later answers say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_expiration_time: Option<Timestamp>,
+    /// The seconds of life that its first answer reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime_seconds: Option<u64>,
+    /// The seconds of life that were asked for, 0 for one without end; none where nobody can ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_seconds: Option<u64>,
+    /// It was given too little life to be of use, and so was the token before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub short_lived: bool,
+    /// The check before its expiry has been made.
+    #[serde(default)]
+    pub checked: bool,
+    /// When a long-lived token had its last daily check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_check_time: Option<Timestamp>,
+    /// The fingerprint of the token before it: an answer equal to it is a stale cache, no rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
+}
+
+/// Which token an answer brought.
+#[derive(Clone, Copy, Debug)]
+pub enum Brought<'a> {
+    /// The known one.
+    Same(&'a Issued),
+    /// The one before it: a stale cache.
+    Previous(&'a Issued),
+    /// One that is new to us.
+    New,
+}
+
+impl<'a> Brought<'a> {
+    /// By `answer`, while `known` was the token. A session is given a new pair by every answer.
+    pub fn by(answer: &Answer, known: Option<&'a Issued>) -> Self {
+        match known {
+            _ if answer.refresh_token.is_some() => Self::New,
+            Some(known) if answer.token == known.token => Self::Same(known),
+            Some(known) if known.previous.as_ref() == Some(&fingerprint(&answer.token)) => Self::Previous(known),
+            _ => Self::New,
+        }
+    }
+}
+
+impl Issued {
+    /// A token of which nothing more is known than when it was asked for, and when it expires; none = never.
+    pub fn new(token: Redacted, issue_time: Timestamp, expiration_time: Option<Timestamp>) -> Self {
+        Self {
+            token,
+            refresh_token: None,
+            ended: false,
+            issue_time,
+            expiration_time,
+            first_expiration_time: expiration_time,
+            lifetime_seconds: None,
+            asked_seconds: None,
+            short_lived: false,
+            checked: false,
+            daily_check_time: None,
+            previous: None,
+        }
+    }
+
+    /// A token that is new to us, after `known`.
+    pub(super) fn fresh(answer: &Answer, held: &Held, known: Option<&Issued>) -> Self {
+        let fresh = Self {
+            refresh_token: answer.refresh_token.clone(),
+            lifetime_seconds: answer.lifetime.duration().map(|life| life.as_secs()),
+            asked_seconds: held.asked_seconds,
+            previous: known.map(|known| fingerprint(&known.token)),
+            ..Self::new(answer.token.clone(), held.sent.wall, expiration(answer, held.sent))
+        };
+        let short_lived = fresh.was_given_too_little() && known.is_some_and(Self::was_given_too_little);
+        Self { short_lived, ..fresh }
+    }
+
+    /// A life that was asked for is not too short, and one that was corrected by a later answer says nothing. Nobody can ask
+    /// for that of a session: as if it were asked to live for ever.
+    fn was_given_too_little(&self) -> bool {
+        let asked = self.asked_seconds.or(self.is_of_session().then_some(0));
+        let (Some(given), Some(asked)) = (self.lifetime_seconds, asked) else { return false };
+        let shortest = if asked == 0 { SHORTEST_LIFE } else { SHORTEST_LIFE.min(asked / 2).max(asked / SMALLEST_PART) };
+        let is_uncorrected = self.expiration_time.is_some_and(|end| Some(end) <= self.first_expiration_time);
+        given < shortest && is_uncorrected
+    }
+
+    /// True while tokens come one after the other that are over before they are of use. To keep up with an application's would
+    /// keep the issuer and the API server busy, and nobody served; a session has to be kept up with, or it is lost.
+    pub fn is_short_lived(&self) -> bool {
+        self.short_lived && self.was_given_too_little()
+    }
+
+    /// When a token is over that is said to live for longer than was asked for, should that be wrong: the issuer may count in
+    /// other units than it says, or say nothing of the end.
+    pub fn asked_end(&self) -> Option<Timestamp> {
+        let asked = Duration::from_secs(self.asked_seconds.filter(|asked| *asked > 0)?) + ROUNDING;
+        let is_longer = self.lifetime_seconds.is_none_or(|given| given > asked.as_secs());
+        is_longer.then(|| later(self.issue_time, asked))
+    }
+
+    /// The same token, with what the answer says about its end.
+    pub(super) fn corrected(&self, answer: &Answer, held: &Held) -> Self {
+        let mut next = self.checked_by(held);
+        let known = self.expiration_time.map(|time| held.sent.moment_of(time));
+        if expiry_moves(known, held.sent.mono, answer.lifetime) {
+            next.expiration_time = expiration(answer, held.sent);
+        }
+        next
+    }
+
+    pub(super) fn checked_by(&self, held: &Held) -> Self {
+        let mut next = self.clone();
+        if self.is_from_the_future(held.sent) {
+            next.issue_time = held.sent.wall;
+        }
+        next.checked |= held.cause == Cause::Check;
+        if held.cause == Cause::DailyCheck {
+            next.daily_check_time = Some(held.sent.wall);
+        }
+        next
+    }
+
+    /// The pair of a session that the issuer has not declared over.
+    pub fn pair(&self) -> Option<Pair> {
+        self.any_pair().filter(|_| !self.ended)
+    }
+
+    /// The pair of a session, over or not.
+    pub fn any_pair(&self) -> Option<Pair> {
+        Some(Pair { token: self.token.clone(), refresh_token: self.refresh_token.clone()? })
+    }
+
+    /// True for a token that was to expire when it was new.
+    pub fn expires(&self) -> bool {
+        self.first_expiration_time.is_some()
+    }
+
+    /// True for a token that is extended before its end, not replaced after it.
+    pub fn is_of_session(&self) -> bool {
+        self.refresh_token.is_some()
+    }
+
+    /// True when the wall clock stands before the stored issue time by more than [`CLOCK_DOUBT`].
+    pub fn is_from_the_future(&self, now: Now) -> bool {
+        self.issue_time > later(now.wall, CLOCK_DOUBT)
+    }
+}
+
+/// The instant before the request was sent, plus the lifetime reported.
+fn expiration(answer: &Answer, sent: Now) -> Option<Timestamp> {
+    answer.lifetime.duration().map(|life| later(sent.wall, life))
+}

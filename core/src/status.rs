@@ -1,0 +1,199 @@
+//! What the resource says of itself: computed from what was really found and done, written only when it changed.
+
+use crate::api::{SyniverseToken, SyniverseTokenStatus};
+use crate::fingerprint::fingerprint;
+use crate::memory::Memory;
+use crate::messages;
+use crate::observed::Observed;
+use crate::reason::{Finding, Reason, Weight};
+use crate::reconcile_report::Delivered;
+use crate::schedule::{GRACE, Life};
+use crate::secrets::{rfc3339, shown_expiry};
+use crate::state::Issued;
+use crate::time::{Moment, Now};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// The condition that says whether a live token is in the token Secret.
+pub const READY: &str = "Ready";
+/// The condition that is True until the first token exists.
+const RECONCILING: &str = "Reconciling";
+/// The condition that is True where a person must act.
+const STALLED: &str = "Stalled";
+
+/// The condition Ready of a status.
+pub fn ready(status: &SyniverseTokenStatus) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == READY)
+}
+
+/// The condition that says the most important thing to know: Ready, or where there is none yet, Reconciling.
+pub fn headline(status: &SyniverseTokenStatus) -> Option<&Condition> {
+    ready(status).or_else(|| status.conditions.iter().find(|condition| condition.type_ == RECONCILING))
+}
+
+/// The reason of that condition; none before the first pass.
+pub fn reason(status: &SyniverseTokenStatus) -> Option<Reason> {
+    let said = &headline(status)?.reason;
+    Reason::ALL.iter().copied().find(|reason| reason.as_str() == said)
+}
+
+/// How things stand with the token, as status tells it.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    issued: Option<Issued>,
+    life: Option<Life>,
+    delivered: bool,
+    /// An answer in hand tells the end of the delivered token.
+    is_dead: bool,
+    finding: Option<Finding>,
+    stalled: Option<Finding>,
+}
+
+impl Standing {
+    /// Draws it up from the facts and from what the plan found.
+    pub fn of(observed: &Observed, memory: &Memory, findings: &[Finding], now: Now) -> Self {
+        let state = observed.stored_state().or_else(|| memory.state.clone());
+        let issued = state.and_then(|state| state.active_token().cloned());
+        let inside = observed.token_inside();
+        Self {
+            is_dead: inside.as_ref().is_some_and(|inside| memory.held.as_ref().is_some_and(|held| held.ends(inside))),
+            delivered: inside.is_some() && inside == issued.as_ref().map(|issued| issued.token.clone()),
+            life: issued.as_ref().map(|issued| memory.life(issued, now)),
+            issued,
+            finding: findings.first().cloned(),
+            stalled: findings.iter().find(|finding| finding.reason.weight() == Weight::Stall).cloned(),
+        }
+    }
+
+    /// True when the token Secret holds a live token, the first seconds after its expiry included while nothing fails.
+    pub fn is_ready(&self, now: Moment) -> bool {
+        let until = self.ready_until();
+        let lives = !self.is_dead && self.issued.as_ref().is_some_and(|issued| !issued.ended);
+        self.delivered && lives && until.is_none_or(|until| now < until)
+    }
+
+    /// When Ready turns False if nothing happens before.
+    pub fn ready_until(&self) -> Option<Moment> {
+        let expires = self.life.as_ref().and_then(|life| life.expires)?;
+        // Only an application's token is replaced after its end.
+        let is_extended = self.issued.as_ref().is_some_and(Issued::is_of_session);
+        Some(if self.is_in_order() && !is_extended { expires + GRACE } else { expires })
+    }
+
+    /// Nothing keeps the operator from getting the next token.
+    fn is_in_order(&self) -> bool {
+        self.finding.as_ref().is_none_or(|finding| !finding.reason.is_in_the_way())
+    }
+
+    /// There is no token, and none is to come for now.
+    fn awaits_nothing(&self) -> bool {
+        self.issued.is_none() && self.finding.as_ref().is_some_and(|finding| finding.reason == Reason::Suspended)
+    }
+
+    /// The token in the token Secret, `written` by this pass or not.
+    pub fn delivered(&self, written: Option<Moment>, now: Moment) -> Option<Delivered> {
+        let issued = self.issued.as_ref().filter(|_| self.delivered)?;
+        let expires = self.life.as_ref().and_then(|life| life.expires);
+        let dies = if issued.ended { Some(expires.map_or(now, |expires| expires.min(now))) } else { expires };
+        let is_of_session = issued.is_of_session();
+        Some(Delivered { fingerprint: fingerprint(&issued.token), is_of_session, dies, written })
+    }
+
+    fn ready(&self, secret: &str, shown: Option<&str>, now: Moment) -> (bool, Finding) {
+        let ready = self.is_ready(now);
+        let fallback = match (&self.issued, shown) {
+            (None, _) => Finding::new(Reason::Pending, "the first token is on its way"),
+            (Some(_), None) if ready => Finding::new(Reason::Issued, format!("Secret {secret} holds a live token")),
+            (Some(_), Some(time)) if ready => {
+                Finding::new(Reason::Issued, format!("Secret {secret} holds a live token until {time}"))
+            }
+            (Some(issued), _) if self.delivered && issued.ended => {
+                Finding::new(Reason::SessionEnded, format!("the session of the token in Secret {secret} is over"))
+            }
+            (Some(_), Some(time)) if self.delivered && !self.is_dead => {
+                Finding::new(Reason::Expired, format!("the token in Secret {secret} expired at {time}"))
+            }
+            (Some(_), _) => Finding::new(Reason::Pending, format!("the token is on its way into Secret {secret}")),
+        };
+        let says_more = |finding: &Finding| ready || finding.reason == Reason::Pending || !self.is_in_order();
+        (ready, self.finding.clone().filter(says_more).unwrap_or(fallback))
+    }
+}
+
+/// The status that `resource` should have.
+pub fn status(
+    observed: &Observed,
+    standing: &Standing,
+    old: Option<&SyniverseTokenStatus>,
+    now: Now,
+) -> SyniverseTokenStatus {
+    let resource = &observed.resource;
+    let generation = resource.metadata.generation;
+    let issued = standing.issued.as_ref();
+    let print = issued.map(|issued| fingerprint(&issued.token));
+    let shown = old.filter(|old| old.fingerprint == print).and_then(|old| old.expiration_time.as_ref()?.parse().ok());
+    let expiration_time =
+        issued.and_then(|issued| issued.expiration_time).map(|time| rfc3339(shown_expiry(time, shown)));
+    let conditions = conditions(standing, resource, expiration_time.as_deref(), now.mono);
+    let old_conditions = old.map(|old| old.conditions.as_slice()).unwrap_or_default();
+    SyniverseTokenStatus {
+        observed_generation: generation,
+        conditions: conditions
+            .into_iter()
+            .map(|condition| dated(condition, generation, old_conditions, now.wall))
+            .collect(),
+        secret_name: Some(resource.secret_name().to_owned()),
+        fingerprint: print,
+        issue_time: issued.map(|issued| rfc3339(issued.issue_time)),
+        expiration_time,
+        next_refresh_time: planned(observed, standing),
+        last_handled_refresh: observed.stored_state().and_then(|state| state.refresh),
+    }
+}
+
+fn planned(observed: &Observed, standing: &Standing) -> Option<String> {
+    messages::supported(&observed.resource.spec).ok()?;
+    let is_stopped = standing.stalled.as_ref().is_some_and(|finding| finding.reason.is_in_the_way());
+    let issued = standing.issued.as_ref().filter(|_| !observed.resource.spec.suspend && !is_stopped)?;
+    let terms = observed.terms();
+    let planned = if issued.is_of_session() { Some(terms.planned_extension(issued)) } else { terms.planned(issued) };
+    planned.map(rfc3339)
+}
+
+struct Said {
+    kind: &'static str,
+    is_true: bool,
+    finding: Finding,
+}
+
+/// A resource that was suspended before its first token is as it is wanted, and not ready either: it has no condition
+/// Ready, so that kstatus takes it for current, and who waits for Ready goes on waiting.
+fn conditions(standing: &Standing, resource: &SyniverseToken, expires: Option<&str>, now: Moment) -> Vec<Said> {
+    let (is_ready, ready) = standing.ready(resource.secret_name(), expires, now);
+    let stalled = standing.stalled.clone();
+    let reconciling = standing.issued.is_none() && stalled.is_none() && !resource.spec.suspend;
+    let idle = || Finding::new(ready.reason, String::new());
+    let is_told = reconciling || standing.awaits_nothing();
+    let mut conditions = vec![
+        Said { kind: RECONCILING, is_true: reconciling, finding: if is_told { ready.clone() } else { idle() } },
+        Said { kind: STALLED, is_true: stalled.is_some(), finding: stalled.unwrap_or_else(idle) },
+    ];
+    if !standing.awaits_nothing() {
+        conditions.push(Said { kind: READY, is_true: is_ready, finding: ready });
+    }
+    conditions
+}
+
+fn dated(said: Said, generation: Option<i64>, old: &[Condition], now: Timestamp) -> Condition {
+    let status = if said.is_true { "True" } else { "False" };
+    let since = old.iter().find(|old| old.type_ == said.kind && old.status == status);
+    let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    Condition {
+        type_: said.kind.to_owned(),
+        status: status.to_owned(),
+        reason: said.finding.reason.as_str().to_owned(),
+        message: said.finding.message,
+        observed_generation: generation,
+        last_transition_time: since.map_or(Time(second), |since| since.last_transition_time.clone()),
+    }
+}

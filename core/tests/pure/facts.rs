@@ -1,0 +1,268 @@
+//! Facts to decide on: a resource, its Secrets, the present.
+
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use syniverse_token_core::api::SyniverseToken;
+use syniverse_token_core::issuer::{Answer, Ask, Failure, FailureKind, Lifetime, Refresh};
+use syniverse_token_core::memory::{Circumstances, Memory, Target};
+use syniverse_token_core::observed::{Neighbours, Observed};
+use syniverse_token_core::plan::{Call, Plan, StateWrite, Step, plan};
+use syniverse_token_core::reason::Reason;
+use syniverse_token_core::redacted::Redacted;
+use syniverse_token_core::state::{Outcome, State};
+use syniverse_token_core::time::{Moment, Now};
+
+pub(crate) const START: i64 = 1_790_000_000;
+
+/// The present, `seconds` after a start at which both axes stood together.
+pub(crate) fn now(seconds: f64) -> Now {
+    let since = Duration::from_secs_f64(seconds);
+    let wall = Timestamp::from_second(START).unwrap() + since;
+    Now { mono: Moment::after_start(since), wall }
+}
+
+pub(crate) fn resource(spec: Value) -> SyniverseToken {
+    let mut whole = json!({"application": {"credentials": {"secretRef": {"name": "sdc"}}, "validity": "600s"}});
+    merge(&mut whole, spec);
+    serde_json::from_value(json!({
+        "apiVersion": "syniverse.dev/v1alpha1", "kind": "SyniverseToken",
+        "metadata": {"namespace": "n", "name": "messaging", "uid": "uid-1", "generation": 1},
+        "spec": whole
+    }))
+    .unwrap()
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+pub(crate) fn secret(name: &str, values: &[(&str, &str)]) -> Secret {
+    let data = values.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec()))).collect();
+    serde_json::from_value::<Secret>(
+        json!({"metadata": {"name": name, "namespace": "n", "resourceVersion": "1"}, "type": "Opaque"}),
+    )
+    .map(|secret| Secret { data: Some(data), ..secret })
+    .unwrap()
+}
+
+pub(crate) fn credentials(secret_value: &str, old_token: Option<&str>) -> Secret {
+    let mut values = vec![("consumerKey", "key"), ("consumerSecret", secret_value)];
+    values.extend(old_token.map(|token| ("oldToken", token)));
+    secret("sdc", &values)
+}
+
+/// A resource in a cluster that does what it is told, and what its operator remembers.
+pub(crate) struct Cluster {
+    pub(crate) observed: Observed,
+    pub(crate) memory: Memory,
+    pub(crate) steps: Vec<&'static str>,
+}
+
+impl Cluster {
+    /// Nothing but the resource and its credentials.
+    pub(crate) fn new(spec: Value) -> Self {
+        let observed = Observed {
+            resource: Arc::new(resource(spec)),
+            not_allowed: None,
+            credentials: Some(credentials("secret", Some("old"))),
+            lacks_consent: false,
+            state: None,
+            token: None,
+            forbidden: None,
+            neighbours: Neighbours::default(),
+            salt: "salt".into(),
+            daily_check: Duration::from_secs(86_400),
+            secret_metadata: Arc::default(),
+            holder: "holder".into(),
+            call_timeout: Duration::from_secs(10),
+            acting_since: now(0.0).mono,
+            calls_over_by: None,
+        };
+        Self { observed, memory: Memory::new(now(0.0).mono), steps: Vec::new() }
+    }
+
+    /// A session, with these values in its credentials Secret.
+    pub(crate) fn session(values: &[(&str, &str)]) -> Self {
+        let session =
+            json!({"endpoint": "https://sma.example.com/token", "credentials": {"secretRef": {"name": "sma"}}});
+        let mut cluster = Self::new(json!({"application": null, "session": session}));
+        cluster.give(values);
+        cluster
+    }
+
+    /// These are the values in the credentials Secret of the session now.
+    pub(crate) fn give(&mut self, values: &[(&str, &str)]) {
+        let before = self.observed.credentials_version().and_then(|version| version.parse::<u64>().ok());
+        let mut credentials = secret("sma", values);
+        credentials.metadata.resource_version = Some((before.unwrap_or_default() + 1).to_string());
+        self.observed.credentials = Some(credentials);
+    }
+
+    /// One with the token `first`, issued at 0 for 600 s.
+    pub(crate) fn with_token(spec: Value) -> Self {
+        let mut cluster = Self::new(spec);
+        cluster.answer(now(0.0), "first", 600);
+        cluster.steps.clear();
+        cluster
+    }
+
+    pub(crate) fn plan(&self, at: Now) -> Plan {
+        plan(&self.observed, &self.memory, at)
+    }
+
+    /// Does what the plan says, until it wants to call or to wait.
+    pub(crate) fn settle(&mut self, at: Now) -> Plan {
+        for _ in 0..10 {
+            let plan = self.plan(at);
+            match plan.step {
+                Step::Call(ref call) if call.announcement.is_some() => {
+                    let StateWrite { state, write } = call.announcement.as_ref().unwrap();
+                    self.memory.state = Some((**state).clone());
+                    self.memory.intends(state.intent.clone(), at.mono);
+                    self.observed.state = Some(write.secret().clone());
+                    self.steps.push("announcement");
+                }
+                Step::Call(_) | Step::Wait(_) => return plan,
+                Step::Release => self.memory.held = None,
+                Step::WriteState(StateWrite { ref state, ref write }) => {
+                    if self.memory.held.as_ref().is_some_and(|held| held.is_recorded_in(state)) {
+                        self.memory.held = None;
+                    }
+                    self.memory.state = Some((**state).clone());
+                    self.observed.state = Some(write.secret().clone());
+                    self.memory.wrote(Target::State, false, at.mono);
+                    self.steps.push("state");
+                }
+                Step::WriteToken(ref write) => {
+                    self.memory.delivered = self.observed.delivery(&self.state());
+                    self.observed.token = Some(write.secret().clone());
+                    self.memory.wrote(Target::Token, false, at.mono);
+                    self.steps.push("token");
+                }
+                Step::Repair(ref write) => {
+                    let is_state = write.secret().metadata.name.as_deref() == Some("messaging-syniverse-state");
+                    *(if is_state { &mut self.observed.state } else { &mut self.observed.token }) =
+                        Some(write.secret().clone());
+                    self.memory.wrote(if is_state { Target::State } else { Target::Token }, false, at.mono);
+                    self.memory.repaired(at.mono);
+                    self.steps.push("repair");
+                }
+            }
+        }
+        panic!("the plan never comes to rest: {:?}", self.steps);
+    }
+
+    /// The call that the plan comes to; anything else is a failed test.
+    pub(crate) fn call(&mut self, at: Now) -> Box<Call> {
+        match self.settle(at) {
+            Plan { step: Step::Call(call), .. } => call,
+            other => panic!("no call but {other:?}"),
+        }
+    }
+
+    /// When the plan waits until, and the reasons it gives; a call is a failed test.
+    pub(crate) fn rest(&mut self, at: Now) -> (Option<Moment>, Vec<Reason>) {
+        match self.settle(at) {
+            Plan { step: Step::Wait(until), findings } => {
+                (until, findings.iter().map(|finding| finding.reason).collect())
+            }
+            other => panic!("no rest but {other:?}"),
+        }
+    }
+
+    /// The call that is due is answered with `token`, and everything is written.
+    pub(crate) fn answer(&mut self, at: Now, token: &str, seconds: u64) {
+        let call = self.call(at);
+        self.receive(&call, at, token, seconds);
+        self.settle(at);
+        self.look();
+    }
+
+    /// The call that is due fails.
+    pub(crate) fn fail(&mut self, at: Now, kind: FailureKind) {
+        let call = self.call(at);
+        self.memory.called(call.issued.as_ref(), at);
+        let failure = Failure { kind, detail: format!("the issuer says {kind:?}"), retry_after: None };
+        match call.outcome(&Err(failure.clone())) {
+            Some(outcome) => self.memory.answered(call.issued.as_ref(), call.held(outcome, at)),
+            None => {
+                let life = call.living().map(|issued| self.memory.life(issued, at));
+                let before_expiry = matches!(call.ask, Ask::Extend(_));
+                let around =
+                    Circumstances { endpoint_down: false, before_expiry, was_served: call.was_served, spread: 1 };
+                self.memory.failed(&failure, call.attempt.clone(), life.as_ref(), at.mono, around);
+            }
+        }
+    }
+
+    /// A pass has ended: the status says so.
+    pub(crate) fn look(&mut self) {
+        let resource = Arc::make_mut(&mut self.observed.resource);
+        resource.status.get_or_insert_default().observed_generation = resource.metadata.generation;
+    }
+
+    /// An answer comes in, and nothing is done with it yet.
+    pub(crate) fn receive(&mut self, call: &Call, sent: Now, token: &str, seconds: u64) {
+        self.memory.called(call.issued.as_ref(), sent);
+        // A session is given a pair.
+        let refresh_token = match call.ask {
+            Ask::Refresh(_) => None,
+            Ask::Extend(_) | Ask::LogIn(_) => Some(Redacted::new(format!("{token} refresh"))),
+        };
+        let lifetime = Lifetime::Seconds(seconds);
+        let answer = Answer { token: Redacted::new(token), refresh_token, lifetime, date: None };
+        self.memory.answered(call.issued.as_ref(), call.held(Outcome::Token(answer), sent));
+    }
+
+    /// The process dies and another one starts.
+    pub(crate) fn restart(&mut self, at: Now) {
+        self.memory = Memory::new(at.mono);
+        self.steps.clear();
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.observed.stored_state().unwrap()
+    }
+
+    pub(crate) fn annotate(&mut self, name: &str, value: &str) {
+        let resource = Arc::make_mut(&mut self.observed.resource);
+        resource.metadata.annotations.get_or_insert_default().insert(name.into(), value.into());
+    }
+
+    pub(crate) fn respec(&mut self, spec: Value) {
+        let old = Arc::clone(&self.observed.resource);
+        let resource = Arc::make_mut(&mut self.observed.resource);
+        resource.spec = self::resource(spec).spec;
+        resource.metadata.generation = old.metadata.generation.map(|generation| generation + 1);
+    }
+
+    /// The text under `key` of the token Secret.
+    pub(crate) fn token(&self, key: &str) -> Option<String> {
+        let bytes = self.observed.token.as_ref()?.data.as_ref()?.get(key)?;
+        Some(String::from_utf8(bytes.0.clone()).unwrap())
+    }
+}
+
+/// What an application is asked.
+pub(crate) fn refresh(call: &Call) -> &Refresh {
+    match &call.ask {
+        Ask::Refresh(refresh) => refresh,
+        other => panic!("not a refresh but {other:?}"),
+    }
+}
+
+/// The old token that an application is asked with.
+pub(crate) fn old_token(call: &Call) -> String {
+    refresh(call).old_token.expose().to_owned()
+}

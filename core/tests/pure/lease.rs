@@ -1,0 +1,137 @@
+//! Who holds the Lease, and for how long somebody else must believe it.
+
+use crate::facts::now;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use std::time::Duration;
+use syniverse_token_core::lease::{Bid, Candidate, Timing};
+use syniverse_token_core::time::Now;
+
+const TIMING: Timing = Timing {
+    duration: Duration::from_secs(15),
+    renew_deadline: Duration::from_secs(10),
+    retry_period: Duration::from_secs(2),
+};
+
+fn candidate(identity: &str) -> Candidate {
+    Candidate::new(identity.to_owned(), TIMING)
+}
+
+/// The Lease after a bid that must be a write, won by `candidate`.
+fn take(candidate: &mut Candidate, found: Option<Lease>, at: Now) -> Lease {
+    match candidate.bid("lease", found, at) {
+        Bid::Create(lease) | Bid::Replace(lease) => {
+            candidate.won(lease.clone(), at.mono);
+            lease
+        }
+        Bid::Wait(until) => panic!("it waits until {until:?}"),
+    }
+}
+
+fn waits_until(candidate: &mut Candidate, found: &Lease, at: Now) -> f64 {
+    match candidate.bid("lease", Some(found.clone()), at) {
+        Bid::Wait(until) => at.mono.until(now(0.0).mono).as_secs_f64() + until.until(at.mono).as_secs_f64(),
+        other => panic!("it does not wait: {other:?}"),
+    }
+}
+
+fn spec(lease: &Lease) -> LeaseSpec {
+    lease.spec.clone().unwrap()
+}
+
+#[test]
+fn where_there_is_none_it_is_created_and_names_its_holder() {
+    let mut a = candidate("a");
+    let lease = take(&mut a, None, now(0.0));
+    assert_eq!(lease.metadata.name.as_deref(), Some("lease"));
+    let spec = spec(&lease);
+    assert_eq!((spec.holder_identity.as_deref(), spec.lease_duration_seconds), (Some("a"), Some(15)));
+    assert_eq!((spec.lease_transitions, a.tenure().unwrap().renewed), (Some(0), now(0.0).mono));
+}
+
+#[test]
+fn a_holder_renews_and_keeps_the_time_since_when_it_holds() {
+    let mut a = candidate("a");
+    let first = take(&mut a, None, now(0.0));
+    let second = take(&mut a, Some(first.clone()), now(2.0));
+    assert_eq!(spec(&second).acquire_time, spec(&first).acquire_time);
+    assert_ne!(spec(&second).renew_time, spec(&first).renew_time);
+    assert_eq!((spec(&second).lease_transitions, a.gives_up_at()), (Some(0), Some(now(12.0).mono)));
+    assert_eq!(a.tenure().unwrap().since, now(0.0).mono);
+}
+
+#[test]
+fn another_one_waits_for_its_duration_from_when_it_first_saw_the_record_and_not_from_the_times_in_it() {
+    let (mut a, mut b) = (candidate("a"), candidate("b"));
+    // The holder's clock stands an hour behind.
+    let behind = Now { wall: now(0.0).wall - Duration::from_secs(3600), ..now(0.0) };
+    let lease = take(&mut a, None, behind);
+    assert_eq!(waits_until(&mut b, &lease, now(1.0)), 16.0);
+    assert_eq!(waits_until(&mut b, &lease, now(15.9)), 16.0);
+    let taken = take(&mut b, Some(lease), now(16.0));
+    assert_eq!((spec(&taken).holder_identity.as_deref(), spec(&taken).lease_transitions), (Some("b"), Some(1)));
+}
+
+#[test]
+fn each_renewal_makes_it_wait_anew() {
+    let (mut a, mut b) = (candidate("a"), candidate("b"));
+    let first = take(&mut a, None, now(0.0));
+    assert_eq!(waits_until(&mut b, &first, now(0.0)), 15.0);
+    let second = take(&mut a, Some(first), now(10.0));
+    assert_eq!(waits_until(&mut b, &second, now(12.0)), 27.0);
+}
+
+#[test]
+fn who_sees_another_holder_holds_it_no_longer() {
+    let (mut a, mut b) = (candidate("a"), candidate("b"));
+    let first = take(&mut a, None, now(0.0));
+    waits_until(&mut b, &first, now(0.0));
+    let second = take(&mut b, Some(first), now(15.0));
+    assert_eq!(waits_until(&mut a, &second, now(16.0)), 31.0);
+    assert_eq!((a.tenure(), a.gives_up_at()), (None, None));
+}
+
+#[test]
+fn a_released_lease_is_taken_at_once_and_only_its_holder_releases_it() {
+    let (mut a, mut b) = (candidate("a"), candidate("b"));
+    let lease = take(&mut a, None, now(0.0));
+    assert_eq!(b.release(lease.clone(), now(1.0)), None);
+    let released = a.release(lease, now(1.0)).unwrap();
+    assert_eq!((spec(&released).holder_identity.as_deref(), spec(&released).lease_transitions), (Some(""), Some(0)));
+    let taken = take(&mut b, Some(released), now(1.0));
+    assert_eq!((spec(&taken).holder_identity.as_deref(), spec(&taken).lease_transitions), (Some("b"), Some(1)));
+    let followers = [&a, &b].map(|candidate| candidate.tenure().is_some_and(|tenure| tenure.follows_release));
+    assert_eq!(followers, [false, true], "the first one followed nobody");
+    take(&mut b, Some(taken), now(3.0));
+    assert!(b.tenure().unwrap().follows_release, "as long as it holds");
+}
+
+/// Its holder, if there is one, may be in the middle of a call.
+#[test]
+fn a_lease_that_somebody_emptied_or_deleted_was_not_released() {
+    let (mut a, mut b) = (candidate("a"), candidate("b"));
+    let lease = take(&mut a, None, now(0.0));
+    let emptied = LeaseSpec { holder_identity: Some(String::new()), ..lease.spec.clone().unwrap() };
+    take(&mut b, Some(Lease { spec: Some(emptied), ..lease.clone() }), now(1.0));
+    assert!(!b.tenure().unwrap().follows_release);
+
+    let mut c = candidate("c");
+    c.bid("lease", a.release(lease, now(1.0)), now(1.0));
+    take(&mut c, None, now(2.0));
+    assert!(!c.tenure().unwrap().follows_release, "it was another one's meanwhile, for all that is known");
+}
+
+#[test]
+fn a_holder_with_another_duration_is_believed() {
+    let mut b = candidate("b");
+    let spec =
+        LeaseSpec { holder_identity: Some("a".into()), lease_duration_seconds: Some(60), ..LeaseSpec::default() };
+    let lease = Lease { spec: Some(spec), ..Lease::default() };
+    assert_eq!(waits_until(&mut b, &lease, now(0.0)), 60.0);
+}
+
+#[test]
+fn a_call_begins_only_if_it_ends_before_the_lease_can_be_anothers() {
+    let calls_for = |call| TIMING.calls_may_begin_for(Duration::from_secs(call)).as_secs();
+    assert_eq!((calls_for(10), calls_for(13), calls_for(20)), (4, 1, 0));
+    assert_eq!(calls_for(1), 10, "never beyond the renew deadline");
+}

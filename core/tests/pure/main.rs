@@ -1,0 +1,14 @@
+//! The deciding rooms, from outside: facts and the present in, decisions out. No client, no clock, no waiting.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod facts;
+mod fleet;
+mod lease;
+mod memory;
+mod plan;
+mod schedule;
+mod secret_metadata;
+mod secrets;
+mod session;
+mod state;
+mod status;

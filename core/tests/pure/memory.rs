@@ -1,0 +1,107 @@
+//! What a process remembers, and what a clock that steps does to it.
+
+use crate::facts::{Cluster, now};
+use jiff::SignedDuration;
+use serde_json::json;
+use syniverse_token_core::api::SyniverseTokenStatus;
+use syniverse_token_core::issuer::Cause;
+use syniverse_token_core::memory::{Memory, Sleep, Target, Told};
+use syniverse_token_core::time::Now;
+
+fn stepped(at: Now, seconds: i64) -> Now {
+    Now { wall: at.wall + SignedDuration::from_secs(seconds), ..at }
+}
+
+#[test]
+fn a_wall_clock_set_back_does_not_move_a_deadline_of_this_process() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.answer(now(540.0), "first", 60);
+    let back = |seconds: f64| stepped(now(seconds), -3600);
+    // It is not believed: one harmless look, which brings the stored times in line with it.
+    assert_eq!(cluster.call(back(550.0)).cause, Cause::ClockDoubt);
+    cluster.answer(back(550.0), "first", 50);
+    assert_eq!(cluster.rest(back(551.0)).0, Some(now(600.0).mono));
+    assert_eq!(cluster.call(back(600.0)).cause, Cause::Boundary);
+}
+
+#[test]
+fn a_wall_clock_set_forward_leads_to_one_harmless_look() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let forward = |seconds: f64| stepped(now(seconds), 3600);
+    assert_eq!(cluster.call(forward(10.0)).cause, Cause::Boundary);
+    cluster.answer(forward(10.0), "first", 590);
+    let (until, _) = cluster.rest(forward(11.0));
+    assert_eq!(until, Some(now(540.0).mono));
+}
+
+#[test]
+fn a_process_that_starts_with_a_clock_set_back_looks_once() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let back = |seconds: f64| stepped(now(seconds), -3600);
+    cluster.restart(back(10.0));
+    assert_eq!(cluster.call(back(10.0)).cause, Cause::ClockDoubt);
+    cluster.answer(back(10.0), "first", 590);
+    assert_eq!(cluster.rest(back(11.0)).0, Some(now(540.0).mono));
+    cluster.restart(back(20.0));
+    assert_eq!(cluster.rest(back(20.0)).0, Some(now(540.0).mono));
+}
+
+#[test]
+fn a_sleep_is_looked_at_every_minute_and_is_over_on_either_axis() {
+    let sleep = Sleep::until(Some(now(500.0).mono), now(0.0));
+    assert_eq!(sleep.left(now(0.0)).unwrap().as_secs(), 60);
+    assert_eq!(sleep.left(now(490.0)).unwrap().as_secs(), 10);
+    assert!(!sleep.is_over(now(499.9)) && sleep.is_over(now(500.0)));
+    assert!(sleep.is_over(stepped(now(100.0), 400)));
+    assert!(!sleep.is_over(stepped(now(100.0), 399)));
+    assert!(!Sleep::until(None, now(0.0)).is_over(now(1e6)));
+}
+
+#[test]
+fn a_skew_of_the_issuers_clock_is_told_once_until_it_has_been_gone() {
+    let mut memory = Cluster::new(json!({})).memory;
+    let told: Vec<_> = [30, 31, -400, 5, -31].into_iter().map(|seconds| memory.saw_skew(seconds)).collect();
+    assert_eq!(told, [false, true, false, false, true]);
+}
+
+#[test]
+fn what_was_said_before_another_one_acted_is_forgotten() {
+    let mut memory = Memory::new(now(0.0).mono);
+    let said = || Some(SyniverseTokenStatus { fingerprint: Some("said".into()), ..SyniverseTokenStatus::default() });
+    memory.acts_since(now(1.0).mono);
+    let told = said().map(|status| Told { status, version: None });
+    (memory.status, memory.said) = (told, said());
+    memory.acts_since(now(1.0).mono);
+    assert_eq!((memory.status.as_ref().map(|told| &told.status), &memory.said), (said().as_ref(), &said()));
+    memory.acts_since(now(100.0).mono);
+    assert!(memory.status.is_none() && memory.said.is_none());
+}
+
+#[test]
+fn an_answer_that_another_process_recorded_is_noticed_unless_it_may_be_our_own() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let earlier = cluster.state();
+    cluster.answer(now(540.0), "first", 60);
+    let later = cluster.state();
+    let acting = || {
+        let mut memory = Memory::new(now(0.0).mono);
+        memory.acts_since(now(0.0).mono);
+        assert!(!memory.read(earlier.clone()), "nothing was known before");
+        memory
+    };
+    let mut alone = acting();
+    assert_eq!([&earlier, &later, &later].map(|state| alone.read(state.clone())), [false, true, false]);
+    let mut unsure = acting();
+    unsure.write_failed(Target::State, "timed out".into(), now(1.0).mono, 1);
+    assert!(!unsure.read(later.clone()));
+    // Sent twice because the answer to the first attempt was lost: the second one comes back as a conflict.
+    let mut conflicting = acting();
+    conflicting.writes(later.clone());
+    assert!(!conflicting.read(later.clone()));
+    let mut overtaken = acting();
+    overtaken.writes(earlier.clone());
+    assert!(overtaken.read(later.clone()));
+    let mut led_by_another = acting();
+    led_by_another.acts_since(now(5.0).mono);
+    assert!(!led_by_another.read(later));
+}

@@ -1,0 +1,101 @@
+//! What the state Secret holds, and how an answer changes it.
+
+use crate::facts::{Cluster, now};
+use serde_json::json;
+use syniverse_token_core::credential::Credentials;
+use syniverse_token_core::redacted::Redacted;
+use syniverse_token_core::state::{Inputs, State, Unreadable};
+
+#[test]
+fn what_is_written_is_read_back_whole() {
+    let state = Cluster::with_token(json!({"secret": {"labels": {"team": "a"}}})).state();
+    assert_eq!(State::from_bytes(&state.to_bytes()), Ok(state));
+}
+
+#[test]
+fn neither_the_credentials_nor_their_plain_hashes_are_stored() {
+    let text = String::from_utf8(Cluster::with_token(json!({})).state().to_bytes()).unwrap();
+    for value in ["\"key\"", "\"secret\"", "\"old\""] {
+        assert!(!text.contains(value), "{value} in {text}");
+    }
+}
+
+#[test]
+fn a_newer_format_is_told_apart_from_nonsense() {
+    assert_eq!(State::from_bytes(br#"{"version":2}"#), Err(Unreadable::TooNew(2)));
+    for nonsense in [&b""[..], b"{}", b"[]", br#"{"version":1}"#, b"\xff"] {
+        assert_eq!(State::from_bytes(nonsense), Err(Unreadable::Garbled));
+    }
+}
+
+#[test]
+fn debug_output_shows_no_token() {
+    let text = format!("{:?}", Cluster::with_token(json!({})).state());
+    assert!(text.contains("token: [redacted]") && !text.contains("\"first\""), "{text}");
+}
+
+#[test]
+fn a_recorded_answer_raises_the_serial_and_an_idle_one_does_not() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let before = cluster.state().serial;
+    cluster.answer(now(540.0), "first", 60);
+    assert_eq!(cluster.state().serial, before + 1);
+    cluster.answer(now(600.0), "first", 1);
+    assert_eq!(cluster.state().serial, before + 1);
+}
+
+#[test]
+fn a_later_expiry_is_followed_and_the_first_one_kept() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.answer(now(540.0), "first", 360);
+    let issued = cluster.state().active_token().cloned().unwrap();
+    assert_eq!(issued.expiration_time, Some(now(900.0).wall));
+    assert_eq!(issued.first_expiration_time, Some(now(600.0).wall));
+    // Data of the token Secret stays as the token was born.
+    assert_eq!(cluster.token("expirationTime").unwrap(), now(600.0).wall.to_string());
+}
+
+#[test]
+fn only_the_last_tokens_are_kept_and_the_active_one_always() {
+    let mut cluster = Cluster::with_token(json!({}));
+    for count in 0..6 {
+        let key = format!("key-{count}");
+        let values = [("consumerKey", key.as_str()), ("consumerSecret", "s"), ("oldToken", "o")];
+        cluster.observed.credentials = Some(crate::facts::secret("sdc", &values));
+        let at = now(10.0 + f64::from(count));
+        cluster.answer(at, &format!("token-{count}"), 600);
+    }
+    let state = cluster.state();
+    assert_eq!(state.tokens.len(), 4);
+    assert_eq!(state.active_token().unwrap().token.expose(), "token-5");
+}
+
+const CAUSES: &[&str] = &["consumerKey", "consumerSecret", "oldToken", "endpoint"];
+
+fn inputs(secret: &str, old_token: Option<&str>, validity: &str) -> Inputs {
+    let credentials = Credentials {
+        consumer_key: Redacted::new("key"),
+        consumer_secret: Redacted::new(secret),
+        old_token: old_token.map(Redacted::new),
+        old_token_problem: None,
+    };
+    Inputs::of_application("salt", "https://e", validity, &credentials)
+}
+
+#[test]
+fn what_changed_is_named_and_what_went_away_is_no_change() {
+    let recorded = inputs("a", Some("o"), "1h");
+    assert_eq!(inputs("a", Some("o"), "1h").change_since(&recorded, CAUSES), None);
+    assert_eq!(inputs("b", Some("o"), "1h").change_since(&recorded, CAUSES), Some("consumerSecret"));
+    assert_eq!(inputs("a", Some("p"), "1h").change_since(&recorded, CAUSES), Some("oldToken"));
+    assert_eq!(inputs("a", None, "1h").change_since(&recorded, CAUSES), None);
+    assert_eq!(inputs("a", Some("o"), "2h").change_since(&recorded, CAUSES), None);
+    assert_eq!(inputs("a", Some("o"), "1h").change_since(&inputs("a", None, "1h"), CAUSES), Some("oldToken"));
+}
+
+#[test]
+fn hashes_of_an_unknown_version_count_as_unchanged() {
+    let other: Inputs = serde_json::from_value(json!({"version": 9, "hashes": {"consumerSecret": "x"}})).unwrap();
+    assert_eq!(inputs("a", Some("o"), "1h").change_since(&other, CAUSES), None);
+    assert_eq!(inputs("a", Some("o"), "1h").change_since(&Inputs::default(), CAUSES), None);
+}

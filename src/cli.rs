@@ -1,0 +1,3 @@
+//! The command line: its flags, parsed once into plain types.
+
+pub mod settings;

@@ -1,0 +1,423 @@
+//! What can be set on the command line or in the environment, parsed once into plain types.
+
+use crate::issuer_client::transport::{CaBundle, IssuerSettings};
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+use reqwest::Url;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+use syniverse_token_core::api::parse_duration;
+use syniverse_token_core::issuer::endpoint::EndpointRules;
+use syniverse_token_core::issuer::host_list::{Entry, is_namespace};
+use syniverse_token_core::lease::Timing;
+use syniverse_token_core::queue::Budget;
+use syniverse_token_core::redacted::Redacted;
+use syniverse_token_core::secret_metadata::{self, SecretMetadata};
+use tracing::level_filters::LevelFilter;
+
+use election::ElectionArguments;
+pub use election::ElectionSettings;
+
+mod election;
+
+/// With none at all no token would ever be renewed; more than this is a typing error.
+const MOST_REQUESTS: RangeInclusive<i64> = 1..=10_000;
+
+/// Keeps a live Syniverse access token in a Kubernetes Secret.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator, with the in-cluster configuration or the current kubeconfig
+    Run(Box<RunArguments>),
+    /// Print the custom resource definition
+    Crd,
+}
+
+/// The flags of `run` as given. Each has an environment variable: the flag's name in capitals after
+/// `SYNIVERSE_TOKEN_OPERATOR_`; repeatable ones take a comma between values there.
+#[derive(Args)]
+pub struct RunArguments {
+    /// A place that endpoints may name besides the documented paths of api.syniverse.com: the default port of a host, or
+    /// that port, every path, or that one and all below it, for all namespaces or for one; * allows all [repeatable]
+    #[arg(
+        long,
+        value_name = "[NAMESPACE=]HOST[:PORT][/PATH]",
+        env = "SYNIVERSE_TOKEN_OPERATOR_ENDPOINT_HOST",
+        value_delimiter = ','
+    )]
+    endpoint_host: Vec<Entry>,
+    /// A range of loopback, link-local, private or reserved addresses that may be called, over https [repeatable]
+    #[arg(long, value_name = "CIDR", env = "SYNIVERSE_TOKEN_OPERATOR_PRIVATE_ENDPOINTS", value_delimiter = ',',
+        value_parser = range)]
+    private_endpoints: Vec<IpNet>,
+    /// For development: allow http and every address of an allowed host
+    #[arg(long, env = "SYNIVERSE_TOKEN_OPERATOR_INSECURE_ENDPOINTS", value_parser = BoolishValueParser::new())]
+    insecure_endpoints: bool,
+    /// Use a credentials Secret only if it has the label syniverse.dev/credentials: "true"
+    #[arg(long, env = "SYNIVERSE_TOKEN_OPERATOR_REQUIRE_CREDENTIALS_LABEL", value_parser = BoolishValueParser::new())]
+    require_credentials_label: bool,
+    /// A namespace to work in [repeatable; default: all]
+    #[arg(long, value_name = "NS", env = "SYNIVERSE_TOKEN_OPERATOR_NAMESPACE", value_delimiter = ',',
+        value_parser = namespace)]
+    namespace: Vec<String>,
+    /// How long a call to an issuer may take, from connecting to the last byte
+    #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_CALL_TIMEOUT", default_value = "10s",
+        value_parser = duration)]
+    call_timeout: Duration,
+    /// How long connecting to an issuer may take, DNS and TLS included
+    #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_CONNECT_TIMEOUT", default_value = "5s",
+        value_parser = duration)]
+    connect_timeout: Duration,
+    /// Calls to one endpoint at a time. A call takes the issuer some tenths of a second, so 16 keep up with 50 a
+    /// second, and an issuer that hangs is sent no more than 16 before it is known to be down; then it is probed by one
+    /// call at a time, beside one call of each resource at the end of its own token. All endpoints of one host and port
+    /// together may be sent twice as many: a slow one leaves as much room again for the others of its host
+    #[arg(long, value_name = "NUMBER", env = "SYNIVERSE_TOKEN_OPERATOR_REQUESTS_IN_FLIGHT", default_value = "16",
+        value_parser = clap::value_parser!(u32).range(MOST_REQUESTS))]
+    requests_in_flight: u32,
+    /// Calls to one endpoint in a second, and in a burst. At 50 a thousand tokens are renewed within 20 s of an
+    /// outage's end, which is no more than an issuer for the public expects. All endpoints of one host and port together
+    /// may be sent as many
+    #[arg(long, value_name = "NUMBER", env = "SYNIVERSE_TOKEN_OPERATOR_REQUESTS_PER_SECOND", default_value = "50",
+        value_parser = clap::value_parser!(u32).range(MOST_REQUESTS))]
+    requests_per_second: u32,
+    /// The proxy for calls to issuers, such as http://proxy.example.com:3128; HTTPS_PROXY is not read
+    #[arg(long, value_name = "URL", env = "SYNIVERSE_TOKEN_OPERATOR_PROXY", hide_env_values = true)]
+    proxy: Option<String>,
+    /// A PEM file of CA certificates to trust besides those of the system
+    #[arg(long, value_name = "FILE", env = "SYNIVERSE_TOKEN_OPERATOR_CA_BUNDLE")]
+    ca_bundle: Option<PathBuf>,
+    /// How often a token with more than a day to live is checked
+    #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_DAILY_CHECK", default_value = "24h",
+        value_parser = duration)]
+    daily_check: Duration,
+    /// Labels and annotations that specs may put on Secrets besides those allowed by default, such as
+    /// grafana_dashboard or example.com/*; with ! before it, that they may not. The last that matches decides
+    /// [repeatable]
+    #[arg(long, value_name = "[!]KEY", env = "SYNIVERSE_TOKEN_OPERATOR_SECRET_METADATA", value_delimiter = ',')]
+    secret_metadata: Vec<secret_metadata::Entry>,
+    /// Say in the log when the API server does not refuse this account what the chart's admission policy refuses it
+    #[arg(long, env = "SYNIVERSE_TOKEN_OPERATOR_EXPECT_ADMISSION_POLICY", value_parser = BoolishValueParser::new())]
+    expect_admission_policy: bool,
+    #[command(flatten)]
+    election: ElectionArguments,
+    /// Where metrics are served, over plain http, such as 0.0.0.0:8080 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "SYNIVERSE_TOKEN_OPERATOR_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// Where probes are answered, over plain http, such as 0.0.0.0:8081 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "SYNIVERSE_TOKEN_OPERATOR_HEALTH_LISTEN")]
+    health_listen: Option<SocketAddr>,
+    /// The least important lines to log: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", env = "SYNIVERSE_TOKEN_OPERATOR_LOG_LEVEL", default_value = "info")]
+    log_level: LevelFilter,
+    /// The form of log lines
+    #[arg(long, value_name = "FORMAT", env = "SYNIVERSE_TOKEN_OPERATOR_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+/// The proxy may hold a password, so the arguments cannot be printed.
+impl std::fmt::Debug for RunArguments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RunArguments")
+    }
+}
+
+/// Everything that can be set for `run`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How issuers are called.
+    pub issuer: IssuerSettings,
+    /// Credentials Secrets are used only where a label consents.
+    pub require_credentials_label: bool,
+    /// The namespaces to work in; empty = all.
+    pub namespaces: Vec<String>,
+    /// How often a token with more than a day to live is checked.
+    pub daily_check: Duration,
+    /// Which labels and annotations a spec may put on a Secret.
+    pub secret_metadata: SecretMetadata,
+    /// Whether an admission policy is to bind the operator's account.
+    pub expect_admission_policy: bool,
+    /// How many calls each endpoint may be sent.
+    pub budget: Budget,
+    /// Which Lease is kept; none for a process that runs alone.
+    pub election: Option<ElectionSettings>,
+    /// Where metrics are served.
+    pub listen: Option<SocketAddr>,
+    /// Where probes are answered.
+    pub health_listen: Option<SocketAddr>,
+    /// What is logged.
+    pub log: LogSettings,
+}
+
+/// What is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The least important lines.
+    pub level: LevelFilter,
+    /// Their form.
+    pub format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Flags that each can be read, but not used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A connection that may take longer than the call it is for.
+    #[error("--connect-timeout {connect:?} must not be longer than --call-timeout {call:?}")]
+    Timeouts {
+        /// As given.
+        connect: Duration,
+        /// As given.
+        call: Duration,
+    },
+    /// A Lease that its holder could lose while it acts.
+    #[error(
+        "--retry-period {:?} must be shorter than --renew-deadline {:?}, and that shorter than --lease-duration {:?}",
+        timing.retry_period, timing.renew_deadline, timing.duration
+    )]
+    Lease {
+        /// As given.
+        timing: Timing,
+    },
+    /// A Lease within which no call can end.
+    #[error(
+        "--lease-duration {duration:?} must be longer than --call-timeout {call:?}, --retry-period and a second together"
+    )]
+    LeaseTooShort {
+        /// As given.
+        duration: Duration,
+        /// As given.
+        call: Duration,
+    },
+    /// Its value may hold a password and is not shown.
+    #[error("the value of --proxy must be an http or https URL such as http://proxy.example.com:3128")]
+    Proxy,
+    /// The file cannot be read.
+    #[error("failed to read --ca-bundle {path}: {cause}")]
+    CaBundle {
+        /// As given.
+        path: String,
+        /// Why.
+        cause: std::io::Error,
+    },
+}
+
+impl RunArguments {
+    /// Checks what flags mean together, and reads the files they name.
+    ///
+    /// # Errors
+    /// The first flag that cannot be used, with its value unless that is secret.
+    pub fn settings(self) -> Result<Settings, SettingsError> {
+        if self.connect_timeout > self.call_timeout {
+            return Err(SettingsError::Timeouts { connect: self.connect_timeout, call: self.call_timeout });
+        }
+        let issuer = IssuerSettings {
+            endpoints: EndpointRules {
+                hosts: self.endpoint_host,
+                private: self.private_endpoints,
+                insecure: self.insecure_endpoints,
+            },
+            call_timeout: self.call_timeout,
+            connect_timeout: self.connect_timeout,
+            proxy: self.proxy.map(proxy).transpose()?,
+            ca_bundle: self.ca_bundle.map(ca_bundle).transpose()?,
+        };
+        let log = LogSettings { level: self.log_level, format: self.log_format };
+        let budget = Budget { in_flight: self.requests_in_flight as usize, per_second: self.requests_per_second };
+        let election = self.election.settings(self.call_timeout)?;
+        Ok(Settings {
+            issuer,
+            require_credentials_label: self.require_credentials_label,
+            namespaces: self.namespace,
+            daily_check: self.daily_check,
+            secret_metadata: SecretMetadata::new(self.secret_metadata),
+            expect_admission_policy: self.expect_admission_policy,
+            budget,
+            election,
+            listen: self.listen,
+            health_listen: self.health_listen,
+            log,
+        })
+    }
+}
+
+fn proxy(text: String) -> Result<Redacted, SettingsError> {
+    let url = Url::parse(&text).map_err(|_| SettingsError::Proxy)?;
+    matches!(url.scheme(), "http" | "https").then(|| Redacted::new(text)).ok_or(SettingsError::Proxy)
+}
+
+fn ca_bundle(path: PathBuf) -> Result<CaBundle, SettingsError> {
+    let shown = path.display().to_string();
+    match std::fs::read(path) {
+        Ok(pem) => Ok(CaBundle { path: shown, pem }),
+        Err(cause) => Err(SettingsError::CaBundle { path: shown, cause }),
+    }
+}
+
+fn range(text: &str) -> Result<IpNet, &'static str> {
+    text.parse().map_err(|_| "a range of addresses such as 10.1.0.0/16 or fd00::/8")
+}
+
+fn namespace(text: &str) -> Result<String, &'static str> {
+    is_namespace(text).then(|| text.to_owned()).ok_or("the name of a namespace")
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    parse_duration(text).filter(|duration| !duration.is_zero()).ok_or("a duration above zero such as 10s, 90m or 24h")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use syniverse_token_core::secrets::OPERATOR;
+
+    fn arguments(flags: &[&str]) -> Result<RunArguments, clap::Error> {
+        match CommandLine::try_parse_from(["operator", "run"].iter().chain(flags))?.command {
+            Command::Run(arguments) => Ok(*arguments),
+            Command::Crd => unreachable!(),
+        }
+    }
+
+    fn settings(flags: &[&str]) -> Settings {
+        arguments(flags).unwrap().settings().unwrap()
+    }
+
+    fn complaint(flags: &[&str]) -> String {
+        match arguments(flags) {
+            Err(error) => error.to_string(),
+            Ok(arguments) => arguments.settings().unwrap_err().to_string(),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let settings = settings(&[]);
+        assert_eq!(settings.issuer.endpoints, EndpointRules::default());
+        assert_eq!(settings.issuer.call_timeout, Duration::from_secs(10));
+        assert_eq!(settings.issuer.connect_timeout, Duration::from_secs(5));
+        assert_eq!(settings.budget, Budget { in_flight: 16, per_second: 50 });
+        assert_eq!((settings.issuer.proxy, settings.issuer.ca_bundle), (None, None));
+        assert_eq!(settings.daily_check, Duration::from_secs(86_400));
+        assert!(settings.namespaces.is_empty() && !settings.require_credentials_label);
+        assert_eq!(settings.secret_metadata, SecretMetadata::default());
+        assert!(!settings.expect_admission_policy);
+        assert_eq!((settings.election, settings.listen, settings.health_listen), (None, None, None));
+        assert_eq!(settings.log, LogSettings { level: LevelFilter::INFO, format: LogFormat::Text });
+    }
+
+    #[test]
+    fn repeatable_flags_are_repeated_or_separated_by_commas() {
+        let settings = settings(&["--endpoint-host", "a.example", "--endpoint-host", "b.example,*", "--namespace=x,y"]);
+        let entries = ["a.example", "b.example", "*"].map(|entry| entry.parse().unwrap());
+        assert_eq!(settings.issuer.endpoints.hosts, entries);
+        assert_eq!(settings.namespaces, ["x", "y"]);
+    }
+
+    #[test]
+    fn every_flag_has_an_environment_variable_of_its_name() {
+        let command = CommandLine::command();
+        let run = command.find_subcommand("run").unwrap();
+        let flags: Vec<_> = run.get_arguments().filter_map(|flag| Some((flag.get_long()?, flag.get_env()))).collect();
+        assert!(flags.len() >= 20);
+        for (name, variable) in flags {
+            let expected = format!("SYNIVERSE_TOKEN_OPERATOR_{}", name.to_uppercase().replace('-', "_"));
+            assert_eq!(variable.unwrap(), expected.as_str());
+        }
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_flag() {
+        for (flag, value) in [
+            ("--endpoint-host", "https://sma.example.com"),
+            ("--endpoint-host", "sma.example.com:"),
+            ("--endpoint-host", "Team=sma.example.com"),
+            ("--private-endpoints", "10.0.0.0/33"),
+            ("--namespace", "Not_A_Namespace"),
+            ("--call-timeout", "10"),
+            ("--call-timeout", "0s"),
+            ("--requests-in-flight", "0"),
+            ("--requests-per-second", "0"),
+            ("--requests-per-second", "many"),
+            ("--daily-check", "daily"),
+            ("--secret-metadata", "a*b*c*"),
+            ("--secret-metadata", "example.com/a b"),
+            ("--log-level", "loud"),
+            ("--log-format", "xml"),
+            ("--ca-bundle", "no/such/file.pem"),
+        ] {
+            let complaint = complaint(&[flag, value]);
+            assert!(complaint.contains(flag) && complaint.contains(value), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn a_budget_of_its_own_is_taken_over() {
+        let settings = settings(&["--requests-in-flight", "3", "--requests-per-second=7"]);
+        assert_eq!(settings.budget, Budget { in_flight: 3, per_second: 7 });
+    }
+
+    #[test]
+    fn a_connection_may_not_take_longer_than_its_call() {
+        let complaint = complaint(&["--connect-timeout", "11s"]);
+        assert!(complaint.contains("--connect-timeout 11s") && complaint.contains("--call-timeout 10s"), "{complaint}");
+    }
+
+    #[test]
+    fn an_election_is_held_with_the_times_that_are_usual() {
+        let election = settings(&["--leader-election"]).election.unwrap();
+        let seconds = Duration::from_secs;
+        let timing = Timing { duration: seconds(15), renew_deadline: seconds(10), retry_period: seconds(2) };
+        assert_eq!((election.name.as_str(), election.namespace, election.timing), (OPERATOR, None, timing));
+    }
+
+    #[test]
+    fn a_lease_that_its_holder_could_lose_while_it_acts_is_refused() {
+        for flags in [["--retry-period=10s"], ["--renew-deadline=15s"], ["--lease-duration=10s"]] {
+            let complaint = complaint(&["--leader-election", flags[0]]);
+            for flag in ["--retry-period", "--renew-deadline", "--lease-duration"] {
+                assert!(complaint.contains(flag), "{flags:?}: {complaint}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lease_within_which_no_call_can_end_is_refused() {
+        // 15 s - 12 s - 1 s in reserve are no more than the 2 s between two renewals.
+        let complaint = complaint(&["--leader-election", "--call-timeout=12s"]);
+        assert!(complaint.contains("--lease-duration 15s") && complaint.contains("--call-timeout 12s"), "{complaint}");
+        assert!(arguments(&["--leader-election", "--call-timeout=11s"]).unwrap().settings().is_ok());
+    }
+
+    #[test]
+    fn the_password_of_a_proxy_is_never_shown() {
+        let settings = settings(&["--proxy", "http://user:canary@proxy.example.com:3128"]);
+        assert!(!format!("{settings:?}").contains("canary"));
+        let arguments = arguments(&["--proxy", "http://user:canary@proxy.example.com:3128"]).unwrap();
+        assert!(!format!("{arguments:?}").contains("canary"));
+        for bad in ["socks5://user:canary@proxy", "canary"] {
+            let complaint = complaint(&["--proxy", bad]);
+            assert!(complaint.contains("--proxy") && !complaint.contains("canary"), "{complaint}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Metrics and the answers to probes, over plain http, each at a port of its own, so that no crowd of readers keeps the
+//! kubelet from its answer. No secret passes here; who may ask is a NetworkPolicy's to say.
+
+use crate::controller::context::Context;
+use crate::controller::reconcile::longest_pass;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use connections::{Crowd, answer_all};
+use exposition::{Form, gzipped};
+use pages::Pages;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+mod connections;
+mod exposition;
+mod pages;
+
+/// Nothing can listen there.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to listen on {flag} {address}: {cause}")]
+pub struct ListenError {
+    /// The flag that gave the address.
+    flag: &'static str,
+    /// As given.
+    address: SocketAddr,
+    /// Why.
+    cause: std::io::Error,
+}
+
+/// Opens the port for metrics, and answers there for as long as the returned future is polled.
+///
+/// # Errors
+/// When it is taken, or may not be opened.
+pub async fn metrics(
+    address: SocketAddr,
+    context: Arc<Context>,
+) -> Result<impl Future<Output = ()> + Send, ListenError> {
+    let listener = open("--listen", address).await?;
+    let reading = Arc::new(Reading { context, pages: Pages::default() });
+    let routes = Router::new().route("/metrics", get(read)).with_state(reading);
+    Ok(answer_all(listener, routes, Crowd::waits()))
+}
+
+/// Opens the port for probes, and answers there for as long as the returned future is polled.
+///
+/// # Errors
+/// When it is taken, or may not be opened.
+pub async fn probes(
+    address: SocketAddr,
+    context: Arc<Context>,
+) -> Result<impl Future<Output = ()> + Send, ListenError> {
+    let listener = open("--health-listen", address).await?;
+    let routes = Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(context);
+    Ok(answer_all(listener, routes, Crowd::replaces()))
+}
+
+async fn open(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
+    let listener = TcpListener::bind(address).await.map_err(|cause| ListenError { flag, address, cause })?;
+    tracing::info!(flag, address = %listener.local_addr().unwrap_or(address), "listens");
+    Ok(listener)
+}
+
+struct Reading {
+    context: Arc<Context>,
+    pages: Pages,
+}
+
+async fn read(State(reading): State<Arc<Reading>>, headers: HeaderMap) -> Response {
+    let asked = |name: HeaderName| {
+        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.collect::<Vec<_>>().join(",")
+    };
+    let form = Form::wanted(&asked(header::ACCEPT));
+    let gzip = gzipped(&asked(header::ACCEPT_ENCODING));
+    let context = Arc::clone(&reading.context);
+    let now = context.clock.now();
+    let page = reading.pages.page((form, gzip), now.mono, move || {
+        let text = form.of(context.metrics.encode(now));
+        if gzip { exposition::gzip(&text) } else { text.into() }
+    });
+    match page.await {
+        Some(page) => answered(form, gzip, page),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn answered(form: Form, gzip: bool, page: Bytes) -> Response {
+    let told = [(header::CONTENT_TYPE, form.content_type()), (header::VARY, "Accept, Accept-Encoding")];
+    let mut response = (told, page).into_response();
+    if gzip {
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+async fn alive(State(context): State<Arc<Context>>) -> Response {
+    told(context.progress().stuck(context.clock.now().mono, longest_pass(context.call_timeout)))
+}
+
+async fn ready(State(context): State<Arc<Context>>) -> Response {
+    told(context.progress().not_ready())
+}
+
+fn told(problem: Option<String>) -> Response {
+    match problem {
+        None => (StatusCode::OK, "ok\n").into_response(),
+        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem + "\n").into_response(),
+    }
+}

@@ -1,0 +1,327 @@
+//! What every pass is given: the two sides it talks to, the clock, and the memory of this process.
+
+use crate::clock::Clock;
+use crate::controller::election::Leadership;
+use crate::controller::progress::Progress;
+use crate::controller::report::Reporter;
+use crate::controller::status_watch::OwnStatus;
+use crate::issuer_client::Issuer;
+use crate::telemetry::metrics::Metrics;
+use kube::{Api, ResourceExt};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use syniverse_token_core::api::{SyniverseToken, SyniverseTokenStatus};
+use syniverse_token_core::fingerprint::fingerprint;
+use syniverse_token_core::issuer::endpoint::EndpointRules;
+use syniverse_token_core::memory::Memory;
+use syniverse_token_core::queue::{Budget, Fleet, ObjectName, Wake};
+use syniverse_token_core::redacted::Redacted;
+use syniverse_token_core::schedule::rate_limiter::{Bucket, LONGEST_REFILL};
+use syniverse_token_core::secret_metadata::SecretMetadata;
+use syniverse_token_core::time::Moment;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+
+/// A store that was found to be set back in one Secret is not found so in another one before this is over.
+const SETTLING: Duration = Duration::from_secs(60);
+
+/// What every pass is given.
+pub struct Context {
+    client: kube::Client,
+    /// The issuers.
+    pub issuer: Arc<dyn Issuer>,
+    /// Which endpoints may be asked.
+    pub endpoints: EndpointRules,
+    /// Credentials Secrets are used only where a label consents.
+    pub require_credentials_label: bool,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// Says what happened.
+    pub reporter: Reporter,
+    /// Between two daily checks of a long-lived token.
+    pub daily_check: Duration,
+    /// Which labels and annotations a spec may put on a Secret.
+    pub secret_metadata: Arc<SecretMetadata>,
+    /// Names this process in an intent.
+    pub holder: String,
+    /// The longest that a call takes.
+    pub call_timeout: Duration,
+    /// Whether this process may act.
+    pub leadership: Leadership,
+    /// What is counted and measured.
+    pub metrics: Metrics,
+    wake: UnboundedSender<ObjectName>,
+    progress: Mutex<Progress>,
+    fleet: Mutex<Fleet>,
+    memories: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
+    /// What is left of the allowances of calls that are not whole, also of resources that are gone.
+    allowances: Mutex<HashMap<ObjectName, Bucket>>,
+    /// The UIDs of the resources that the watch has shown and not taken back.
+    living: Mutex<HashSet<String>>,
+    touched: Mutex<HashSet<ObjectName>>,
+    own_writes: Mutex<HashMap<ObjectName, String>>,
+    own_statuses: Mutex<HashMap<ObjectName, OwnStatus>>,
+    /// When the store of the API server was found to be set back.
+    set_back: watch::Sender<Option<Moment>>,
+}
+
+/// What a [`Context`] is made of.
+pub struct Parts {
+    /// The API server.
+    pub client: kube::Client,
+    /// The issuers.
+    pub issuer: Arc<dyn Issuer>,
+    /// Which endpoints may be asked.
+    pub endpoints: EndpointRules,
+    /// Credentials Secrets are used only where a label consents.
+    pub require_credentials_label: bool,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// Says what happened.
+    pub reporter: Reporter,
+    /// Wakes a resource from outside its own watch.
+    pub wake: UnboundedSender<ObjectName>,
+    /// Between two daily checks of a long-lived token.
+    pub daily_check: Duration,
+    /// Which labels and annotations a spec may put on a Secret.
+    pub secret_metadata: SecretMetadata,
+    /// The longest that a call takes.
+    pub call_timeout: Duration,
+    /// How many calls each endpoint may be sent.
+    pub budget: Budget,
+    /// Whether this process may act.
+    pub leadership: Leadership,
+    /// Random: names this process, and keys the hashes that live no longer than it does.
+    pub salt: String,
+}
+
+impl Context {
+    /// A context in which nothing is known yet.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            client: parts.client,
+            issuer: parts.issuer,
+            endpoints: parts.endpoints,
+            require_credentials_label: parts.require_credentials_label,
+            clock: parts.clock,
+            reporter: parts.reporter,
+            daily_check: parts.daily_check,
+            secret_metadata: Arc::new(parts.secret_metadata),
+            holder: fingerprint(&Redacted::new(parts.salt.as_str())),
+            call_timeout: parts.call_timeout,
+            leadership: parts.leadership,
+            metrics: Metrics::default(),
+            wake: parts.wake,
+            progress: Mutex::default(),
+            fleet: Mutex::new(Fleet::new(parts.salt, parts.budget)),
+            memories: Mutex::default(),
+            allowances: Mutex::default(),
+            living: Mutex::default(),
+            touched: Mutex::default(),
+            own_writes: Mutex::default(),
+            own_statuses: Mutex::default(),
+            set_back: watch::Sender::default(),
+        }
+    }
+
+    /// Resources or Secrets in the namespace of `resource`.
+    pub fn api<K>(&self, resource: &SyniverseToken) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &resource.namespace().unwrap_or_default())
+    }
+
+    /// How far things have come.
+    pub fn progress(&self) -> MutexGuard<'_, Progress> {
+        lock(&self.progress)
+    }
+
+    /// What resources know of each other.
+    pub fn fleet(&self) -> MutexGuard<'_, Fleet> {
+        lock(&self.fleet)
+    }
+
+    /// The memory of the resource `member` with this UID. A pass holds it for as long as it runs. A resource that is made
+    /// anew starts no new allowance of calls.
+    pub fn memory(&self, member: &ObjectName, uid: &str, now: Moment) -> Arc<tokio::sync::Mutex<Memory>> {
+        let allowance = lock(&self.allowances).get(member).cloned();
+        let new = || {
+            let mut memory = Memory::new(now);
+            memory.governor = allowance.unwrap_or(memory.governor);
+            Arc::new(tokio::sync::Mutex::new(memory))
+        };
+        Arc::clone(lock(&self.memories).entry(uid.to_owned()).or_insert_with(new))
+    }
+
+    /// Keeps what is left of the allowance of calls of `member`, for as long as that is not all of it.
+    pub fn keep_allowance(&self, member: &ObjectName, governor: &Bucket, now: Moment) {
+        let mut allowances = lock(&self.allowances);
+        if governor.is_full(now, LONGEST_REFILL) {
+            allowances.remove(member);
+        } else {
+            allowances.insert(member.clone(), governor.clone());
+        }
+    }
+
+    /// Wakes these resources: what they should say, or their token, may have changed by what happened to another one.
+    pub fn wake_all(&self, names: Vec<ObjectName>) {
+        for name in names {
+            // The receiver lives as long as the controller; without one there is nobody to wake.
+            let _ = self.wake.send(name);
+        }
+    }
+
+    fn wake_at(&self, name: ObjectName, at: Moment, now: Moment) {
+        let (wake, wait) = (self.wake.clone(), at.until(now));
+        if wait.is_zero() {
+            return self.wake_all(vec![name]);
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            // As above.
+            let _ = wake.send(name);
+        });
+    }
+
+    /// Nothing is to be asked for this resource: others need not wait for it.
+    pub fn withdraw(&self, name: &ObjectName) {
+        let now = self.clock.now().mono;
+        let woken = self.fleet().withdraw(name, now);
+        self.wake_in_turn(woken, now);
+    }
+
+    /// Wakes each of these resources at its moment.
+    pub fn wake_in_turn(&self, wakes: Vec<Wake>, now: Moment) {
+        wakes.into_iter().for_each(|(name, at)| self.wake_at(name, at, now));
+    }
+
+    /// True while an answer waits in memory to be written.
+    pub async fn holds_answer(&self, uid: &str) -> bool {
+        let memory = lock(&self.memories).get(uid).cloned();
+        match memory {
+            Some(memory) => memory.lock().await.held.is_some(),
+            None => false,
+        }
+    }
+
+    /// The watch shows this resource.
+    pub fn lives(&self, uid: String) {
+        lock(&self.living).insert(uid);
+    }
+
+    /// True until the watch has taken it back.
+    pub fn is_living(&self, uid: &str) -> bool {
+        lock(&self.living).contains(uid)
+    }
+
+    /// Forgets a resource that is gone.
+    pub fn forget(&self, member: &ObjectName, uid: Option<&str>) {
+        self.withdraw(member);
+        let left_behind = self.fleet().forget(member);
+        self.wake_all(left_behind);
+        self.metrics.forget(member);
+        self.progress().forget(member);
+        lock(&self.touched).remove(member);
+        lock(&self.own_statuses).remove(member);
+        let now = self.clock.now().mono;
+        lock(&self.allowances).retain(|_, governor| !governor.is_full(now, LONGEST_REFILL));
+        if let Some(uid) = uid {
+            lock(&self.living).remove(uid);
+            lock(&self.memories).remove(uid);
+        }
+    }
+
+    /// Notes that something about `member` changed: its next pass looks at everything.
+    pub fn touch(&self, member: &ObjectName) {
+        lock(&self.touched).insert(member.clone());
+    }
+
+    /// True once after each [`Context::touch`].
+    pub fn take_touch(&self, member: &ObjectName) -> bool {
+        lock(&self.touched).remove(member)
+    }
+
+    /// The store of the API server was set back to an earlier state: what this process wrote since is gone, and its watches
+    /// are deaf. Whoever follows [`Context::set_backs`] begins anew.
+    pub fn set_back(&self) {
+        tracing::warn!(
+            "the store of the API server was set back to an earlier state: everything is listed and looked at anew; \
+             restart all controllers of the cluster, this one included"
+        );
+        lock(&self.own_writes).clear();
+        lock(&self.own_statuses).clear();
+        self.set_back.send_replace(Some(self.clock.now().mono));
+    }
+
+    /// A Secret was found in a version before the one that we wrote: as [`Context::set_back`], but not within a minute of
+    /// the last one, because several passes find the same. Should it be another one, the look at the whole store finds it.
+    pub fn found_behind(&self) {
+        let now = self.clock.now().mono;
+        if self.set_back.borrow().is_none_or(|at| now >= at + SETTLING) {
+            self.set_back();
+        }
+    }
+
+    /// Changes each time when the store was set back.
+    pub fn set_backs(&self) -> watch::Receiver<Option<Moment>> {
+        self.set_back.subscribe()
+    }
+
+    /// Since when what this process has said holds: it began to act then, or the store was set back.
+    pub fn acting_since(&self) -> Moment {
+        let since = self.leadership.since();
+        self.set_back.borrow().map_or(since, |at| at.max(since))
+    }
+
+    /// The version of a Secret that we wrote ourselves.
+    pub fn own_version(&self, secret: &ObjectName) -> Option<String> {
+        lock(&self.own_writes).get(secret).cloned()
+    }
+
+    /// Notes what a resource is to say, before that is written.
+    pub fn says(&self, member: &ObjectName, status: &SyniverseTokenStatus) {
+        lock(&self.own_statuses).entry(member.clone()).or_default().says(status);
+    }
+
+    /// Notes the version in which the API server has what a resource says.
+    pub fn told(&self, member: &ObjectName, version: Option<&str>) {
+        if let Some(own) = lock(&self.own_statuses).get_mut(member) {
+            own.told(version);
+        }
+    }
+
+    /// Looks at a resource of which somebody else says something different.
+    pub fn notice(&self, resource: &SyniverseToken) {
+        let (member, now) = (ObjectName::of(resource), self.clock.now().mono);
+        let version = resource.metadata.resource_version.as_deref();
+        let mut own = lock(&self.own_statuses);
+        let look = own.get_mut(&member).and_then(|own| own.look_at(resource.status.as_ref(), version, now));
+        drop(own);
+        self.wake_in_turn(look.map(|at| (member, at)).into_iter().collect(), now);
+    }
+
+    /// Notes the version of a Secret that we wrote ourselves.
+    pub fn wrote(&self, secret: ObjectName, resource_version: Option<String>) {
+        if let Some(version) = resource_version {
+            lock(&self.own_writes).insert(secret, version);
+        }
+    }
+
+    /// True of the event that tells us of our own last write.
+    pub fn is_echo(&self, secret: &ObjectName, resource_version: Option<&str>) -> bool {
+        lock(&self.own_writes).get(secret).map(String::as_str) == resource_version && resource_version.is_some()
+    }
+
+    /// Forgets a Secret that is gone.
+    pub fn forget_write(&self, secret: &ObjectName) {
+        lock(&self.own_writes).remove(secret);
+    }
+}
+
+/// A panic elsewhere leaves these maps whole: each change is a single insertion or removal.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

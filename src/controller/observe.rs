@@ -1,0 +1,306 @@
+//! Reads everything that one decision needs, from the API server itself and not from a cache.
+
+use crate::client::error::said;
+use crate::controller::context::Context;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt};
+use std::sync::Arc;
+use syniverse_token_core::api::{IssuerSpec, SyniverseToken};
+use syniverse_token_core::credential::{Credentials, SessionCredentials, consents};
+use syniverse_token_core::issuer::endpoint::NotAllowed;
+use syniverse_token_core::memory::Memory;
+use syniverse_token_core::observed::{Neighbours, Observed, Sharing};
+use syniverse_token_core::queue::{Fleet, ObjectName};
+use syniverse_token_core::revision::is_later;
+use syniverse_token_core::state::{Inputs, State};
+
+/// So many refusals in a row are no accident.
+const BELIEVED_REFUSALS: u32 = 3;
+
+/// Why there are no facts.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    /// The API server did not give a Secret.
+    #[error("failed to read Secret {secret}: {}", said(source))]
+    Read {
+        /// Its name.
+        secret: String,
+        /// Whatever came instead.
+        source: kube::Error,
+    },
+    /// The system gave no random bits for a salt.
+    #[error("failed to get randomness from the system: {0}")]
+    Randomness(#[from] getrandom::Error),
+}
+
+impl ObserveError {
+    /// True when the API server could be asked and does not let us: rules are missing, which is a fact like others.
+    fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Read { source: kube::Error::Api(status), .. } if status.is_forbidden())
+    }
+}
+
+/// Reads the Secrets of `resource`. What does not exist is a fact; what cannot be reached is an error.
+///
+/// # Errors
+/// When a Secret cannot be read.
+pub async fn observe(
+    context: &Context,
+    resource: Arc<SyniverseToken>,
+    memory: &mut Memory,
+) -> Result<Observed, ObserveError> {
+    let (forbidden, [credentials, state, token]) = believed(read_secrets(context, &resource).await, memory)?;
+    let lacks_consent =
+        context.require_credentials_label && credentials.as_ref().is_some_and(|secret| !consents(secret));
+    let mut observed = Observed {
+        neighbours: Neighbours::default(),
+        salt: random_salt()?,
+        daily_check: context.daily_check,
+        secret_metadata: Arc::clone(&context.secret_metadata),
+        holder: context.holder.clone(),
+        call_timeout: context.call_timeout,
+        acting_since: context.acting_since(),
+        calls_over_by: context.leadership.calls_over_by(),
+        not_allowed: not_allowed(context, &resource),
+        resource,
+        // Whoever may not use it does not see it.
+        credentials: credentials.filter(|_| !lacks_consent),
+        lacks_consent,
+        state,
+        token,
+        forbidden,
+    };
+    look_around(context, &mut observed, memory);
+    Ok(observed)
+}
+
+fn not_allowed(context: &Context, resource: &SyniverseToken) -> Option<NotAllowed> {
+    let endpoint = resource.spec.issuer()?.endpoint();
+    context.endpoints.admit(resource.namespace().as_deref(), endpoint).err()
+}
+
+type Secrets = [Option<Secret>; 3];
+
+/// A refusal is a fact once it was repeated. The first ones are an error like others: an API server that has just started
+/// refuses everybody until it knows the rules.
+fn believed(
+    read: Result<Secrets, ObserveError>,
+    memory: &mut Memory,
+) -> Result<(Option<String>, Secrets), ObserveError> {
+    let is_refused = read.as_ref().is_err_and(ObserveError::is_forbidden);
+    memory.refused_reads = if is_refused { memory.refused_reads.saturating_add(1) } else { 0 };
+    match read {
+        Err(refusal) if memory.refused_reads >= BELIEVED_REFUSALS => {
+            Ok((Some(refusal.to_string()), Secrets::default()))
+        }
+        read => Ok((None, read?)),
+    }
+}
+
+/// The credentials Secret, the state Secret and the token Secret.
+async fn read_secrets(context: &Context, resource: &SyniverseToken) -> Result<Secrets, ObserveError> {
+    let api = context.api(resource);
+    let read = |name| read(context, resource, &api, name);
+    let credentials = resource.spec.issuer().map(IssuerSpec::credentials_secret);
+    let state = resource.state_secret_name();
+    let (credentials, token) = tokio::try_join!(
+        async {
+            match credentials {
+                Some(name) => read(name).await,
+                None => Ok(None),
+            }
+        },
+        read(resource.secret_name()),
+    )?;
+    // Written first and read last, the state is never older than the token Secret beside it: another operator's writes
+    // in between make our own write of the token Secret a conflict, not a step back.
+    let state = read(&state).await?;
+    Ok([credentials, state, token])
+}
+
+async fn read(
+    context: &Context,
+    resource: &SyniverseToken,
+    api: &Api<Secret>,
+    name: &str,
+) -> Result<Option<Secret>, ObserveError> {
+    let secret = ObjectName { namespace: resource.namespace().unwrap_or_default(), name: name.to_owned() };
+    // Known before it is read: another pass may write it meanwhile, and be answered first.
+    let ours = context.own_version(&secret);
+    let found = api.get_opt(name).await.map_err(|source| ObserveError::Read { secret: name.to_owned(), source })?;
+    let version = found.as_ref().and_then(ResourceExt::resource_version);
+    if is_later(ours.as_deref(), version.as_deref()) {
+        context.found_behind();
+    }
+    Ok(found)
+}
+
+/// Takes what the fleet knows: it may have changed by this resource's own call.
+pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memory) {
+    if !observed.resource.metadata.uid.as_deref().is_some_and(|uid| context.is_living(uid)) {
+        // A pass may outlive its resource: who is gone joins nobody.
+        return;
+    }
+    let member = ObjectName::of(&*observed.resource);
+    let mut fleet = context.fleet();
+    let Some(Membership { endpoint, key, has_asked }) = membership(observed, &member, &fleet) else { return };
+    let now = context.clock.now();
+    context.wake_in_turn(fleet.moves_to(&member, endpoint, now.mono), now.mono);
+    let served = observed.stored_state().filter(|state| state.was_asked_at(endpoint));
+    if let Some(issued) = served.as_ref().and_then(State::active_token) {
+        fleet.was_served(&member, endpoint, now.moment_of(issued.issue_time).min(now.mono), now.mono);
+    }
+    context.wake_all(fleet.joins(&member, &key, has_asked));
+    if let Some(rotation) = fleet.take_rotation(&member) {
+        memory.rotated_elsewhere = Some(rotation);
+    }
+    if fleet.take_release(&member) {
+        memory.endpoint_is_up(now.mono);
+    }
+    let neighbours = fleet.neighbours(&member, endpoint, &key, now.mono);
+    memory.met_sharers |= neighbours.sharing != Sharing::default();
+    observed.neighbours = neighbours;
+}
+
+/// What a resource asks with, as far as it concerns others.
+struct Membership<'a> {
+    endpoint: &'a str,
+    /// What others may use as well: the application, or the pair that was pasted.
+    key: String,
+    /// It has used that pair, which is no other's then.
+    has_asked: bool,
+}
+
+fn membership<'a>(observed: &'a Observed, member: &ObjectName, fleet: &Fleet) -> Option<Membership<'a>> {
+    let (issuer, secret) = (observed.resource.spec.issuer()?, observed.credentials.as_ref());
+    let endpoint = issuer.endpoint();
+    let (key, has_asked) = match issuer {
+        IssuerSpec::Application(spec) => {
+            let credentials = Credentials::read(&spec.credentials, secret).ok()?;
+            (fleet.call_key(endpoint, credentials.consumer_key.expose()), false)
+        }
+        IssuerSpec::Session(spec) => {
+            let credentials = SessionCredentials::read(&spec.credentials, secret);
+            match &credentials.pair {
+                Some(pair) => {
+                    (fleet.call_key(endpoint, pair.token.expose()), has_used(observed, endpoint, &credentials))
+                }
+                None => (fleet.own_key(member), false),
+            }
+        }
+    };
+    Some(Membership { endpoint, key, has_asked })
+}
+
+/// True when the pair in the credentials Secret is one that this resource has asked with.
+fn has_used(observed: &Observed, endpoint: &str, credentials: &SessionCredentials) -> bool {
+    let is_used = |state: State| !Inputs::of_session(&state.salt, endpoint, credentials).has_new_pair(&state.inputs);
+    observed.stored_state().is_some_and(is_used)
+}
+
+/// 128 random bits in hex.
+///
+/// # Errors
+/// When the system gives none.
+pub fn random_salt() -> Result<String, getrandom::Error> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::controller::context::Parts;
+    use crate::controller::election::Leadership;
+    use crate::controller::report::Reporter;
+    use crate::issuer_client::Issuer;
+    use futures::future::BoxFuture;
+    use http::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::json;
+    use std::convert::Infallible;
+    use std::sync::OnceLock;
+    use std::time::Duration;
+    use syniverse_token_core::issuer::endpoint::EndpointRules;
+    use syniverse_token_core::issuer::{Answer, Ask, Failure};
+    use syniverse_token_core::queue::Budget;
+    use syniverse_token_core::secret_metadata::SecretMetadata;
+
+    struct Nobody;
+
+    impl Issuer for Nobody {
+        fn ask<'a>(&'a self, _: &'a Ask) -> BoxFuture<'a, Result<Answer, Failure>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn context(client: Client) -> Arc<Context> {
+        let budget = Budget { in_flight: 1, per_second: 1 };
+        Arc::new(Context::new(Parts {
+            reporter: Reporter::new(client.clone()).0,
+            client,
+            issuer: Arc::new(Nobody),
+            endpoints: EndpointRules::default(),
+            require_credentials_label: false,
+            clock: Arc::new(SystemClock::start()),
+            wake: tokio::sync::mpsc::unbounded_channel().0,
+            daily_check: Duration::MAX,
+            secret_metadata: SecretMetadata::default(),
+            call_timeout: Duration::MAX,
+            budget,
+            leadership: Leadership::sole(),
+            salt: String::new(),
+        }))
+    }
+
+    const NAME: &str = "messaging";
+
+    fn noted(context: &Context, version: &str) {
+        context.wrote(ObjectName { namespace: "n".into(), name: NAME.into() }, Some(version.into()));
+    }
+
+    /// A context whose API server has all Secrets in the version 5, and where `meanwhile` happens before each answer.
+    fn at_version_5(meanwhile: fn(&Context)) -> Arc<Context> {
+        let found: Arc<OnceLock<Arc<Context>>> = Arc::default();
+        let known = Arc::clone(&found);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            meanwhile(known.get().unwrap());
+            let name = request.uri().path().rsplit('/').next().unwrap_or_default();
+            let secret = json!({"metadata": {"namespace": "n", "name": name, "resourceVersion": "5"}});
+            std::future::ready(Ok::<_, Infallible>(Response::new(Body::from(secret.to_string().into_bytes()))))
+        });
+        Arc::clone(found.get_or_init(|| context(Client::new(service, "n"))))
+    }
+
+    async fn look(context: &Context) {
+        let resource = json!({"apiVersion": "syniverse.dev/v1alpha1", "kind": "SyniverseToken",
+            "metadata": {"namespace": "n", "name": NAME, "uid": "uid"}, "spec": {}});
+        let resource = serde_json::from_value(resource).unwrap();
+        let mut memory = Memory::new(context.clock.now().mono);
+        observe(context, Arc::new(resource), &mut memory).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_we_write_while_it_is_read_is_not_behind() {
+        let context = at_version_5(|context| noted(context, "6"));
+        look(&context).await;
+        assert!(!context.set_backs().has_changed().unwrap() && context.set_backs().borrow().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_is_older_than_what_we_wrote_is_one_set_back_a_minute() {
+        let context = at_version_5(|_| {});
+        let mut set_backs = context.set_backs();
+        for (seconds, is_found) in [(0, true), (1, false), (58, false), (2, true)] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            noted(&context, "6");
+            look(&context).await;
+            assert_eq!(set_backs.has_changed().unwrap(), is_found, "{seconds}");
+            set_backs.mark_unchanged();
+        }
+    }
+}

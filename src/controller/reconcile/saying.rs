@@ -1,0 +1,143 @@
+//! The end of a pass: what the resource says of itself, written when that is not what the API server has.
+
+use super::{Rest, Running};
+use crate::controller::apply;
+use kube::{Api, ResourceExt};
+use std::sync::Arc;
+use std::time::Duration;
+use syniverse_token_core::api::{SyniverseToken, SyniverseTokenStatus};
+use syniverse_token_core::memory::Told;
+use syniverse_token_core::queue::ObjectName;
+use syniverse_token_core::reason::Finding;
+use syniverse_token_core::reconcile_report::{Deed, NewToken, Pass};
+use syniverse_token_core::schedule::retry::Delays;
+use syniverse_token_core::secrets::in_our_name;
+use syniverse_token_core::status::{Standing, status};
+use syniverse_token_core::time::Moment;
+
+/// Between two writes of a status that are not taken.
+const STATUS_RETRY: Delays = Delays { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+
+impl Running<'_> {
+    /// Says of a resource of which nothing was said yet that it is on its way: before its first call, which may take its
+    /// time, and once in a pass. False when there is nothing to say.
+    pub(super) async fn greet(&mut self, findings: &[Finding]) -> bool {
+        let said = self.memory.status.as_ref().map(|told| &told.status).or(self.observed.resource.status.as_ref());
+        let is_known = said.is_some_and(|said| !said.conditions.is_empty());
+        if is_known || std::mem::replace(&mut self.has_greeted, true) {
+            return false;
+        }
+        let now = self.now();
+        let standing = Standing::of(&self.observed, self.memory, findings, now);
+        let greeting = status(&self.observed, &standing, None, now);
+        self.context.says(&ObjectName::of(&*self.observed.resource), &greeting);
+        // Should it fail, the end of the pass says it again.
+        self.say(greeting, now.mono).await;
+        true
+    }
+
+    pub(super) async fn conclude(mut self, rest: Rest) -> Pass {
+        let now = self.now();
+        let standing = Standing::of(&self.observed, self.memory, &rest.findings, now);
+        let own = self.memory.status.as_ref().map(|told| told.status.clone());
+        let before = own.or_else(|| self.observed.resource.status.clone());
+        let there = self.stored_status().cloned();
+        // Who says the same with other times is not contradicted: two operators would do so for ever.
+        let same = status(&self.observed, &standing, there.as_ref(), now);
+        let is_there = there.as_ref() == Some(&same);
+        let after = if is_there { same } else { status(&self.observed, &standing, before.as_ref(), now) };
+        let turns = standing.ready_until().filter(|until| *until > now.mono);
+        self.context.says(&ObjectName::of(&*self.observed.resource), &after);
+        let retry = if is_there { None } else { self.say(after.clone(), now.mono).await };
+        let new_token = self.new_token(before.as_ref(), &after);
+        let before = self.memory.said.replace(after.clone()).or(before);
+        let wake = [rest.until, turns, retry].into_iter().flatten().min();
+        let delivered = standing.delivered(self.written, now.mono);
+        Pass { deeds: self.deeds, before, after: Some(after), new_token, found: None, delivered, wake }
+    }
+
+    /// The status as the API server has it, for all that is known: the cache may be behind our own last write, and it may be
+    /// ahead of it, where somebody else has written since.
+    fn stored_status(&self) -> Option<&SyniverseTokenStatus> {
+        let resource = &self.observed.resource;
+        let own = self.memory.status.as_ref().filter(|own| !own.is_older_than(resource));
+        own.map(|own| &own.status).or(resource.status.as_ref())
+    }
+
+    /// Writes the status; when that fails, gives the moment to try again.
+    async fn say(&mut self, status: SyniverseTokenStatus, now: Moment) -> Option<Moment> {
+        match self.write_status(status).await {
+            Ok(written) => {
+                self.memory.status_failures = 0;
+                self.deeds.extend(written.then_some(Deed::WroteStatus));
+                None
+            }
+            Err(error) => {
+                let (namespace, name) = (self.observed.resource.namespace(), self.observed.resource.name_any());
+                tracing::warn!(
+                    namespace,
+                    name,
+                    error = crate::client::error::said(&error),
+                    "failed to write the status"
+                );
+                self.memory.status_failures = self.memory.status_failures.saturating_add(1);
+                Some(now + STATUS_RETRY.after(self.memory.status_failures, self.observed.spread()))
+            }
+        }
+    }
+
+    /// Told once per token, when it is in the token Secret, whichever pass brought it there.
+    fn new_token(&mut self, before: Option<&SyniverseTokenStatus>, after: &SyniverseTokenStatus) -> Option<NewToken> {
+        let known = before.and_then(|before| before.fingerprint.clone()).unwrap_or_default();
+        let announced = self.memory.announced.get_or_insert(known);
+        let token = after.fingerprint.as_ref().filter(|token| *token != announced)?;
+        self.deeds.iter().any(|deed| matches!(deed, Deed::WroteToken | Deed::Repaired(_))).then_some(())?;
+        let is_first = announced.is_empty();
+        announced.clone_from(token);
+        Some(if is_first { NewToken::First } else { NewToken::Next })
+    }
+
+    /// PUT of the status, with the version from the cache; that one being old is settled by reading it. False when it was
+    /// there already, or is no longer wanted.
+    async fn write_status(&mut self, status: SyniverseTokenStatus) -> kube::Result<bool> {
+        let resource = Arc::clone(&self.observed.resource);
+        let result = match self.put_status(&resource, &status).await {
+            Err(kube::Error::Api(refusal)) if refusal.is_conflict() => {
+                match apply::live(self.context, &resource).await? {
+                    Some(live) if live.status.as_ref() == Some(&status) => {
+                        self.told(status, &live);
+                        return Ok(false);
+                    }
+                    Some(live) if live.metadata.generation == resource.metadata.generation => {
+                        self.put_status(&live, &status).await
+                    }
+                    // A newer generation brings a pass of its own; a resource that is gone needs no status.
+                    _ => return Ok(false),
+                }
+            }
+            result => result,
+        };
+        match result {
+            Ok(written) => {
+                self.told(status, &written);
+                Ok(true)
+            }
+            Err(kube::Error::Api(refusal)) if refusal.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn put_status(&self, on: &SyniverseToken, status: &SyniverseTokenStatus) -> kube::Result<SyniverseToken> {
+        let api: Api<SyniverseToken> = self.context.api(on);
+        let wanted = SyniverseToken { status: Some(status.clone()), ..on.clone() };
+        api.replace_status(&on.name_any(), &in_our_name(), &wanted).await
+    }
+
+    /// `status` is what the API server has in this version. A second write of this pass begins with that.
+    fn told(&mut self, status: SyniverseTokenStatus, stored: &SyniverseToken) {
+        let version = stored.resource_version();
+        self.context.told(&ObjectName::of(stored), version.as_deref());
+        Arc::make_mut(&mut self.observed.resource).metadata.resource_version.clone_from(&version);
+        self.memory.status = Some(Told { status, version });
+    }
+}

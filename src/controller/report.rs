@@ -1,0 +1,182 @@
+//! Says what a pass did: one log line, and Events for what changed.
+
+use crate::client::error::is_namespace_ending;
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Resource, ResourceExt};
+use std::time::Duration;
+use syniverse_token_core::api::{SyniverseToken, SyniverseTokenStatus, parse_duration};
+use syniverse_token_core::issuer::{Failure, FailureKind};
+use syniverse_token_core::messages;
+use syniverse_token_core::reason::{Finding, Reason, Weight};
+use syniverse_token_core::reconcile_report::{Deed, NewToken, Pass};
+use syniverse_token_core::secrets::OPERATOR;
+use syniverse_token_core::status::{headline, ready, reason};
+use syniverse_token_core::time::Moment;
+use tokio::sync::mpsc;
+
+/// Events that may wait to be sent; more are dropped, with a log line: no pass ever waits for an Event.
+const QUEUE: usize = 256;
+/// The most that the API server takes as the note of an Event, in bytes.
+const LONGEST_NOTE: usize = 1024;
+/// Below this Syniverse's specification does not promise a validity.
+const SHORTEST_PROMISED: Duration = Duration::from_secs(900);
+
+/// The end of the Event queue that passes hold.
+#[derive(Clone, Debug)]
+pub struct Reporter {
+    events: mpsc::Sender<(Event, k8s_openapi::api::core::v1::ObjectReference)>,
+}
+
+impl Reporter {
+    /// A reporter, and the task that sends its Events: it ends when the last reporter is dropped.
+    pub fn new(client: kube::Client) -> (Self, impl Future<Output = ()> + Send) {
+        let (events, queue) = mpsc::channel(QUEUE);
+        (Self { events }, send(client, queue))
+    }
+
+    /// Reports one pass over `resource`.
+    pub fn report(&self, resource: &SyniverseToken, pass: &Pass, now: Moment) {
+        log(resource, pass, now);
+        for finding in news(resource, pass) {
+            let type_ = if finding.reason.weight() >= Weight::Trouble { EventType::Warning } else { EventType::Normal };
+            let event = Event {
+                type_,
+                reason: finding.reason.to_string(),
+                note: Some(note(finding.message)),
+                action: "Refresh".to_owned(),
+                secondary: None,
+            };
+            if self.events.try_send((event, resource.object_ref(&()))).is_err() {
+                let (namespace, name) = (resource.namespace(), resource.name_any());
+                tracing::warn!(namespace, name, reason = %finding.reason, "an Event was dropped: the queue is full");
+            }
+        }
+    }
+}
+
+fn note(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(LONGEST_NOTE));
+    message
+}
+
+async fn send(client: kube::Client, mut queue: mpsc::Receiver<(Event, k8s_openapi::api::core::v1::ObjectReference)>) {
+    let recorder = Recorder::new(client, OPERATOR.into());
+    while let Some((event, about)) = queue.recv().await {
+        let Err(error) = recorder.publish(&event, &about).await else { continue };
+        if is_namespace_ending(&error) {
+            tracing::debug!(reason = event.reason, "an Event was not sent: the namespace is being deleted");
+        } else {
+            tracing::warn!(
+                error = crate::client::error::said(&error),
+                reason = event.reason,
+                "failed to send an Event"
+            );
+        }
+    }
+}
+
+/// What is worth an Event: a new token, a repair, and every change of the reason that matters.
+fn news(resource: &SyniverseToken, pass: &Pass) -> Vec<Finding> {
+    let Some(after) = &pass.after else { return Vec::new() };
+    let before = pass.before.as_ref();
+    let mut news = Vec::new();
+    news.extend(new_token(resource, pass));
+    news.extend(pass.deeds.iter().filter_map(|deed| match deed {
+        Deed::Repaired(name) => {
+            let message =
+                format!("Secret {name} was changed or deleted: it was written again, without asking the issuer");
+            Some(Finding::new(Reason::Repaired, message))
+        }
+        Deed::SawSkew(ahead) => {
+            let message = format!("{}: one of them is wrong; expiries are not affected", skew(*ahead));
+            Some(Finding::new(Reason::ClockSkew, message))
+        }
+        Deed::Asked(_, Err(failure)) => verdict_of_the_issuer(resource, after, failure),
+        _ => None,
+    }));
+    news.extend(new_reason(before, after));
+    news
+}
+
+/// What the issuer says of a session for good, where the status does not tell it.
+fn verdict_of_the_issuer(
+    resource: &SyniverseToken,
+    after: &SyniverseTokenStatus,
+    failure: &Failure,
+) -> Option<Finding> {
+    let finding = match failure.kind {
+        FailureKind::Ended => messages::session_ended(&failure.detail),
+        FailureKind::LoginRefused => {
+            let remedy = messages::login_remedy(resource.spec.issuer()?.credentials_secret(), None);
+            messages::login_refused(&failure.detail, &remedy)
+        }
+        _ => return None,
+    };
+    let is_said = ready(after).is_some_and(|ready| ready.reason == finding.reason.as_str());
+    (!is_said).then_some(finding)
+}
+
+fn skew(ahead: i64) -> String {
+    let side = if ahead < 0 { "behind" } else { "ahead of" };
+    format!("the issuer's clock is {} s {side} ours", ahead.unsigned_abs())
+}
+
+/// The note names neither token nor time: the API server counts a repeated Event and keeps its first note.
+fn new_token(resource: &SyniverseToken, pass: &Pass) -> Vec<Finding> {
+    let secret = resource.secret_name();
+    match pass.new_token {
+        None => Vec::new(),
+        Some(NewToken::Next) => {
+            vec![Finding::new(Reason::Rotated, format!("a new token took the old one's place in Secret {secret}"))]
+        }
+        Some(NewToken::First) => {
+            let issued = Finding::new(Reason::Issued, format!("a token is in Secret {secret}"));
+            [Some(issued), short_validity(resource)].into_iter().flatten().collect()
+        }
+    }
+}
+
+fn short_validity(resource: &SyniverseToken) -> Option<Finding> {
+    let validity = resource.spec.application.as_ref().and_then(|application| parse_duration(&application.validity))?;
+    let message = "spec.application.validity is below 15m: Syniverse's specification does not promise that";
+    (!validity.is_zero() && validity < SHORTEST_PROMISED).then(|| Finding::new(Reason::ShortValidity, message))
+}
+
+fn new_reason(before: Option<&SyniverseTokenStatus>, after: &SyniverseTokenStatus) -> Option<Finding> {
+    let (is, was, reason) = (headline(after)?, before.and_then(reason), reason(after)?);
+    let troubled = was.is_some_and(|was| was.weight() >= Weight::Trouble);
+    match reason.weight() {
+        _ if was == Some(reason) => None,
+        Weight::Normal if !troubled || is.status != "True" => None,
+        Weight::Normal => Some(Finding::new(Reason::Recovered, is.message.clone())),
+        _ => Some(Finding::new(reason, is.message.clone())),
+    }
+}
+
+fn log(resource: &SyniverseToken, pass: &Pass, now: Moment) {
+    let (ready, headline) = (pass.after.as_ref().and_then(ready), pass.after.as_ref().and_then(headline));
+    let deeds: Vec<_> = pass.deeds.iter().map(deed).collect();
+    let next = pass.wake.map(|wake| wake.until(now).as_secs_f64());
+    let namespace = resource.namespace();
+    let (name, fingerprint) = (resource.name_any(), pass.after.as_ref().and_then(|after| after.fingerprint.as_deref()));
+    let (status, reason) = (ready.map(|ready| ready.status.as_str()), headline.map(|said| said.reason.as_str()));
+    if deeds.is_empty() {
+        tracing::debug!(namespace, name, ready = status, reason, fingerprint, next_in_s = next, "pass");
+    } else {
+        let did = deeds.join(", ");
+        tracing::info!(namespace, name, did, ready = status, reason, fingerprint, next_in_s = next, "pass");
+    }
+}
+
+fn deed(deed: &Deed) -> String {
+    match deed {
+        Deed::Asked(cause, Ok(_)) => format!("asked ({})", cause.as_str()),
+        Deed::Asked(cause, Err(failure)) => format!("asked ({}) and failed: {failure}", cause.as_str()),
+        Deed::SawSkew(ahead) => format!("found that {}", skew(*ahead)),
+        Deed::WroteState => "wrote state Secret".to_owned(),
+        Deed::WroteToken => "wrote token Secret".to_owned(),
+        Deed::Repaired(name) => format!("repaired {name}"),
+        Deed::FailedWrite(detail) => detail.clone(),
+        Deed::WroteStatus => "wrote status".to_owned(),
+    }
+}

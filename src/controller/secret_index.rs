@@ -1,0 +1,153 @@
+//! Which resources a Secret matters to: kept from the events of the resources alone, so that no Secret is cached.
+
+use kube::ResourceExt;
+use std::collections::{HashMap, HashSet};
+use syniverse_token_core::api::SyniverseToken;
+use syniverse_token_core::queue::ObjectName;
+
+/// From Secrets to the resources that read or write them.
+#[derive(Debug, Default)]
+pub struct Index {
+    resources: HashMap<ObjectName, Entry>,
+    by_secret: HashMap<ObjectName, HashSet<ObjectName>>,
+    /// What a list in progress has shown.
+    listed: Option<HashSet<ObjectName>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    uid: Option<String>,
+    secrets: Vec<ObjectName>,
+}
+
+/// A resource that is gone.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// Where it was.
+    pub name: ObjectName,
+    /// Which one it was.
+    pub uid: Option<String>,
+}
+
+impl Index {
+    /// A list begins: what it does not show is gone.
+    pub fn list_begins(&mut self) {
+        self.listed = Some(HashSet::new());
+    }
+
+    /// A list is complete.
+    pub fn list_ends(&mut self) -> Vec<Gone> {
+        let Some(listed) = self.listed.take() else { return Vec::new() };
+        let missing: Vec<_> = self.resources.keys().filter(|name| !listed.contains(*name)).cloned().collect();
+        missing.iter().filter_map(|name| self.remove(name)).collect()
+    }
+
+    /// A resource is there. Tells the one it replaced, if that had another UID.
+    pub fn set(&mut self, resource: &SyniverseToken) -> Option<Gone> {
+        let name = ObjectName::of(resource);
+        if let Some(listed) = &mut self.listed {
+            listed.insert(name.clone());
+        }
+        let before = self.remove(&name).filter(|before| before.uid != resource.uid());
+        let own = [resource.secret_name().to_owned(), resource.state_secret_name()];
+        let read = resource.referenced_secrets().into_iter().map(str::to_owned);
+        let secrets: Vec<_> = own
+            .into_iter()
+            .chain(read)
+            .map(|secret| ObjectName { namespace: name.namespace.clone(), name: secret })
+            .collect();
+        for secret in &secrets {
+            self.by_secret.entry(secret.clone()).or_default().insert(name.clone());
+        }
+        self.resources.insert(name, Entry { uid: resource.uid(), secrets });
+        before
+    }
+
+    /// A resource is gone.
+    pub fn remove(&mut self, name: &ObjectName) -> Option<Gone> {
+        let entry = self.resources.remove(name)?;
+        for secret in &entry.secrets {
+            if let Some(users) = self.by_secret.get_mut(secret) {
+                users.remove(name);
+                if users.is_empty() {
+                    self.by_secret.remove(secret);
+                }
+            }
+        }
+        Some(Gone { name: name.clone(), uid: entry.uid })
+    }
+
+    /// The resources to which a Secret matters that is not among `listed`.
+    pub fn users_of_others(&self, listed: &HashSet<ObjectName>) -> Vec<ObjectName> {
+        let others = self.by_secret.iter().filter(|(secret, _)| !listed.contains(*secret));
+        let users: HashSet<_> = others.flat_map(|(_, users)| users).collect();
+        users.into_iter().cloned().collect()
+    }
+
+    /// The resources that a Secret matters to.
+    pub fn users(&self, secret: &ObjectName) -> Vec<ObjectName> {
+        self.by_secret.get(secret).into_iter().flatten().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn resource(name: &str, uid: &str, credentials: &str) -> SyniverseToken {
+        serde_json::from_value(json!({
+            "apiVersion": "syniverse.dev/v1alpha1", "kind": "SyniverseToken",
+            "metadata": {"namespace": "n", "name": name, "uid": uid},
+            "spec": {"application": {"credentials": {"secretRef": {"name": credentials}}}}
+        }))
+        .unwrap()
+    }
+
+    fn name(name: &str) -> ObjectName {
+        ObjectName { namespace: "n".into(), name: name.into() }
+    }
+
+    #[test]
+    fn a_resource_is_found_by_each_of_its_secrets_and_by_no_other() {
+        let mut index = Index::default();
+        index.set(&resource("a", "1", "creds"));
+        for secret in ["a", "a-syniverse-state", "creds"] {
+            assert_eq!(index.users(&name(secret)), [name("a")]);
+        }
+        assert_eq!(index.users(&name("other")), []);
+        assert_eq!(index.users(&ObjectName { namespace: "m".into(), name: "creds".into() }), []);
+    }
+
+    #[test]
+    fn who_misses_a_secret_after_a_list_is_found_once() {
+        let mut index = Index::default();
+        index.set(&resource("a", "1", "creds"));
+        assert_eq!(index.users_of_others(&HashSet::new()), [name("a")]);
+        assert_eq!(index.users_of_others(&[name("a"), name("creds")].into()), [name("a")]);
+        assert_eq!(index.users_of_others(&[name("a"), name("creds"), name("a-syniverse-state")].into()), []);
+    }
+
+    #[test]
+    fn a_changed_reference_is_followed_and_a_new_uid_tells_of_the_old_one() {
+        let mut index = Index::default();
+        index.set(&resource("a", "1", "creds"));
+        assert_eq!(index.set(&resource("a", "1", "others")), None);
+        assert_eq!(index.users(&name("creds")), []);
+        let gone = Gone { name: name("a"), uid: Some("1".into()) };
+        assert_eq!(index.set(&resource("a", "2", "others")), Some(gone));
+    }
+
+    #[test]
+    fn what_a_list_does_not_show_is_gone() {
+        let mut index = Index::default();
+        index.set(&resource("a", "1", "creds"));
+        index.set(&resource("b", "2", "creds"));
+        index.list_begins();
+        index.set(&resource("b", "2", "creds"));
+        assert_eq!(index.list_ends(), [Gone { name: name("a"), uid: Some("1".into()) }]);
+        assert_eq!(index.users(&name("creds")), [name("b")]);
+        assert!(index.by_secret.len() == 3);
+    }
+}

@@ -1,0 +1,101 @@
+//! One wake of one resource: a timer alone only looks at the clocks; what changed makes a pass.
+
+use crate::controller::context::Context;
+use crate::controller::observe::ObserveError;
+use crate::controller::reconcile::{longest_pass, reconcile};
+use futures::FutureExt;
+use kube::ResourceExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use syniverse_token_core::api::SyniverseToken;
+use syniverse_token_core::fingerprint::spread;
+use syniverse_token_core::memory::{Memory, Sleep};
+use syniverse_token_core::queue::ObjectName;
+use syniverse_token_core::reconcile_report::Pass;
+use syniverse_token_core::schedule::retry::Delays;
+
+/// Between two passes that came to nothing.
+const PASS_RETRY: Delays = Delays { first: Duration::from_millis(250), longest: Duration::from_secs(4) };
+
+/// Why a pass came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum PassError {
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    #[error("the pass took longer than {0:?}")]
+    TimedOut(Duration),
+    #[error("the pass panicked")]
+    Panicked,
+}
+
+/// Wakes `resource`, and gives the time until it wants to be woken again; none = when something changes.
+///
+/// # Errors
+/// With the time after which to try again, when the pass came to nothing.
+pub async fn wake(context: &Context, resource: Arc<SyniverseToken>) -> Result<Option<Duration>, Duration> {
+    let (name, uid) = (ObjectName::of(&*resource), resource.uid().unwrap_or_default());
+    context.progress().begins(&name, context.clock.now().mono);
+    let result = look(context, resource, &name, &uid).await;
+    let left = result.unwrap_or_else(Some);
+    context.progress().ended(&name, left.map(|left| context.clock.now().mono + left));
+    if !context.is_living(&uid) {
+        // It went while it was looked at: what that pass left behind is forgotten as well.
+        context.forget(&name, Some(&uid));
+    }
+    result
+}
+
+async fn look(
+    context: &Context,
+    resource: Arc<SyniverseToken>,
+    name: &ObjectName,
+    uid: &str,
+) -> Result<Option<Duration>, Duration> {
+    let now = context.clock.now();
+    let memory = context.memory(name, uid, now.mono);
+    let mut memory = memory.lock().await;
+    let touched = context.take_touch(name);
+    if let Some(sleep) = memory.sleep.filter(|sleep| !touched && !sleep.is_over(now)) {
+        return Ok(sleep.left(now));
+    }
+    memory.sleep = None;
+    let result = guarded_pass(context, Arc::clone(&resource), &mut memory).await;
+    context.keep_allowance(name, &memory.governor, context.clock.now().mono);
+    match result {
+        Ok(pass) => Ok(conclude(context, &resource, &mut memory, &pass)),
+        Err(error) => {
+            memory.failed_passes = memory.failed_passes.saturating_add(1);
+            context.metrics.failed();
+            let ObjectName { namespace, name } = name;
+            tracing::warn!(namespace, name, %error, "the pass failed");
+            // A refusal shows that the API server is back: it has no part in the delays of an outage before it.
+            let in_a_row = if memory.refused_reads > 0 { memory.refused_reads } else { memory.failed_passes };
+            Err(PASS_RETRY.after(in_a_row, spread(uid)))
+        }
+    }
+}
+
+/// A pass that hangs or panics ends this wake, not the process, and what it learnt is in memory.
+async fn guarded_pass(
+    context: &Context,
+    resource: Arc<SyniverseToken>,
+    memory: &mut Memory,
+) -> Result<Pass, PassError> {
+    let (longest, running) =
+        (longest_pass(context.call_timeout), AssertUnwindSafe(reconcile(context, resource, memory)).catch_unwind());
+    match tokio::time::timeout(longest, running).await {
+        Ok(Ok(result)) => Ok(result?),
+        Ok(Err(_)) => Err(PassError::Panicked),
+        Err(_) => Err(PassError::TimedOut(longest)),
+    }
+}
+
+fn conclude(context: &Context, resource: &SyniverseToken, memory: &mut Memory, pass: &Pass) -> Option<Duration> {
+    let now = context.clock.now();
+    let sleep = Sleep::until(pass.wake, now);
+    (memory.failed_passes, memory.sleep) = (0, Some(sleep));
+    context.reporter.report(resource, pass, now.mono);
+    context.metrics.passed(&ObjectName::of(resource), pass, context.leadership.since(), now);
+    sleep.left(now)
+}

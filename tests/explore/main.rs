@@ -1,0 +1,61 @@
+//! Every point at which a process can die or an answer can be lost, tried: the real passes against models of the API
+//! server and the issuer, on one thread, in paused time. The promises are judged by one function, `judge::check`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod api_server;
+mod caught;
+mod caught_sessions;
+mod conformance;
+mod door;
+mod exploration;
+mod fault;
+mod fleet;
+mod issuer;
+mod judge;
+mod leases;
+mod planted;
+mod process;
+mod scenarios;
+mod sessions;
+mod slowness;
+mod stage;
+mod watch;
+mod world;
+
+use exploration::{Plot, double_faults, explore, single_faults, told, undisturbed};
+use judge::check;
+use planted::Planted;
+use scenarios::SCENARIOS;
+use std::env;
+
+#[test]
+fn what_is_not_disturbed_keeps_every_promise() {
+    explore("no fault", &undisturbed());
+}
+
+/// `ONLY` takes the scenarios with this in their names.
+#[test]
+fn no_single_fault_breaks_a_promise() {
+    let only = env::var("ONLY").unwrap_or_default();
+    let all = SCENARIOS.iter().enumerate().filter(|(_, scenario)| scenario.name.contains(&only));
+    let chosen: Vec<_> = all.map(|(number, _)| number).collect();
+    explore("single faults", &single_faults(|| Planted::Nothing, &chosen));
+}
+
+/// `DOUBLES` says how many, `SEED` repeats a sample.
+#[test]
+fn no_pair_of_faults_breaks_a_promise() {
+    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let count = number("DOUBLES").unwrap_or(100);
+    let seed = number("SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    explore(&format!("double faults, SEED={seed}"), &double_faults(usize::try_from(count).unwrap(), seed));
+}
+
+/// `REPLAY` names a run, as an exploration told it.
+#[test]
+#[ignore = "tells one run, named by REPLAY"]
+fn replay() {
+    let plot = Plot::parse(&env::var("REPLAY").unwrap()).expect("a scenario, and faults at points of it");
+    println!("{}", told(&plot, &check(&plot.play(Planted::Nothing).history)));
+}

@@ -1,0 +1,6 @@
+//! What the sources, the metrics and the supply chain promise of themselves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod metrics;
+mod supply_chain;
+mod wall;
