@@ -12,6 +12,7 @@
 
 pub mod api;
 pub mod credential;
+pub mod effects;
 pub mod fingerprint;
 pub mod intent;
 pub mod issuer;

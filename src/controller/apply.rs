@@ -8,9 +8,10 @@ use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
+use syniverse_token_core::effects;
 use syniverse_token_core::fingerprint::fingerprint;
 use syniverse_token_core::issuer::{Answer, Ask, Cause, Failure};
-use syniverse_token_core::memory::{Circumstances, Memory};
+use syniverse_token_core::memory::Memory;
 use syniverse_token_core::observed::Observed;
 use syniverse_token_core::plan::Call;
 use syniverse_token_core::queue::{Admission, Fleet, ObjectName, Outcome, Wish};
@@ -225,22 +226,19 @@ pub async fn call(
     mut turn: Turn<'_>,
     observed: &mut Observed,
     memory: &mut Memory,
-    call: Call,
+    call: &Call,
 ) -> Result<Answer, Failure> {
     let context = turn.context;
     let sent = context.clock.now();
-    memory.called(call.issued.as_ref(), sent);
-    let result = ask(context, &call).await;
+    effects::request_sent(memory, call, sent);
+    let result = ask(context, call).await;
     turn.end(Some(Outcome::of(&result)));
-    match call.outcome(&result) {
-        Some(outcome) => {
-            memory.answered(call.issued.as_ref(), call.held(outcome, sent));
-            look_around(context, observed, memory);
-        }
-        None => failed(context, observed, memory, &call, &result, sent),
-    }
+    let ended = context.clock.now().mono;
+    effects::request_ended(observed, memory, call, &result, (sent, ended), |observed, memory| {
+        look_around(context, observed, memory);
+    });
     match (&result, &call.ask) {
-        (Ok(answer), Ask::Refresh(_)) => tell_others(&turn, &call, answer),
+        (Ok(answer), Ask::Refresh(_)) => tell_others(&turn, call, answer),
         // At the latest when the request was sent the issuer began to kill the old one.
         (Ok(_), Ask::Extend(extend)) => {
             context.metrics.superseded(&turn.member, &fingerprint(&extend.pair.token), sent.mono);
@@ -261,26 +259,6 @@ async fn ask(context: &Context, call: &Call) -> Result<Answer, Failure> {
         context.metrics.skewed(&call.ask, date.as_second() - now.wall.as_second());
     }
     result
-}
-
-fn failed(
-    context: &Context,
-    observed: &mut Observed,
-    memory: &mut Memory,
-    call: &Call,
-    result: &Result<Answer, Failure>,
-    sent: Now,
-) {
-    let Err(failure) = result else { return };
-    look_around(context, observed, memory);
-    let around = Circumstances {
-        endpoint_down: observed.neighbours.endpoint_down,
-        before_expiry: matches!(call.ask, Ask::Extend(_)),
-        was_served: call.was_served,
-        spread: observed.spread(),
-    };
-    let life = call.living().map(|issued| memory.life(issued, sent));
-    memory.failed(failure, call.attempt.clone(), life.as_ref(), context.clock.now().mono, around);
 }
 
 /// The others of an application ask for themselves when one of them saw a rotation.

@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
+use syniverse_token_core::effects;
 use syniverse_token_core::intent::RECORDING;
 use syniverse_token_core::issuer::Answer;
 use syniverse_token_core::memory::{Memory, Target};
@@ -129,10 +130,7 @@ impl Running<'_> {
     /// What the API server says to a write that is not made yet is remembered; false when the resource is gone.
     async fn rehearse(&mut self, write: &Write) -> Result<bool, ObserveError> {
         match apply::rehearse(self.context, &self.observed, write).await {
-            Wrote::Done(_) => {
-                self.memory.unwritten.remove(&Target::Token);
-                self.memory.rehearsed = Some(self.observed.basis(Target::Token));
-            }
+            Wrote::Done(_) => effects::rehearsed(&self.observed, self.memory),
             Wrote::Gone => return Ok(false),
             Wrote::Overtaken => self.look_again().await?,
             Wrote::Failed(unwelcome) => self.failed_write(Target::Token, unwelcome),
@@ -168,13 +166,9 @@ impl Running<'_> {
     }
 
     fn failed_write(&mut self, target: Target, Unwelcome { detail, is_refused }: Unwelcome) {
-        let (now, spread) = (self.now().mono, self.observed.spread());
+        let now = self.now().mono;
         self.deeds.push(Deed::FailedWrite(detail.clone()));
-        if is_refused {
-            self.memory.write_refused(target, detail, self.observed.basis(target), now, spread);
-        } else {
-            self.memory.write_failed(target, detail, now, spread);
-        }
+        effects::write_failed(&self.observed, self.memory, target, detail, is_refused, now);
     }
 
     /// One step; false when the resource is gone.
@@ -195,7 +189,7 @@ impl Running<'_> {
 
     async fn ask(&mut self, call: Call, turn: Turn<'_>) {
         let cause = call.cause;
-        let result = apply::call(turn, &mut self.observed, self.memory, call).await;
+        let result = apply::call(turn, &mut self.observed, self.memory, &call).await;
         let skew = result.as_ref().ok().and_then(|answer| self.skew(answer));
         self.deeds.extend(skew);
         self.deeds.push(Deed::Asked(cause, result));
@@ -215,20 +209,10 @@ impl Running<'_> {
         Standing::of(&self.observed, self.memory, &[], now).delivered(None, now.mono)
     }
 
-    /// What was read is remembered, unless this process knows something newer of the same state.
+    /// Takes note of what was read.
     fn remember(&mut self) {
         let now = self.now().mono;
-        for (target, secret) in [(Target::State, &self.observed.state), (Target::Token, &self.observed.token)] {
-            secret.iter().for_each(|secret| self.memory.found(target, secret.immutable == Some(true), now));
-        }
-        let Some(stored) = self.observed.stored_state() else { return };
-        if self.memory.state.as_ref().is_some_and(|known| known.is_newer_than(&stored)) {
-            return;
-        }
-        if self.observed.is_delivered(&stored) {
-            self.memory.delivered = self.observed.delivery(&stored);
-        }
-        if self.memory.read(stored) && self.context.metrics.met_rival() {
+        if effects::secrets_read(&self.observed, self.memory, now) && self.context.metrics.met_rival() {
             let (namespace, name) = (self.observed.resource.namespace(), self.observed.resource.name_any());
             tracing::warn!(
                 namespace,
@@ -241,60 +225,55 @@ impl Running<'_> {
 
     async fn write_state(&mut self, StateWrite { state, write }: StateWrite) -> Result<bool, ObserveError> {
         self.memory.writes((*state).clone());
-        self.put(&write, |pass, secret| {
-            if pass.memory.held.as_ref().is_some_and(|held| held.is_recorded_in(&state)) {
-                pass.memory.held = None;
-            }
-            pass.observed.state = Some(secret);
-            pass.memory.state = Some(*state);
-            pass.deeds.push(Deed::WroteState);
+        self.put(Target::State, &write, |pass, secret, now| {
+            effects::state_written(&mut pass.observed, pass.memory, &state, secret, now);
+            Deed::WroteState
         })
         .await
     }
 
     async fn announce(&mut self, announcement: StateWrite) -> Result<bool, ObserveError> {
-        let intent = announcement.state.intent.clone();
-        let is_there = self.write_state(announcement).await?;
-        let written = self.memory.state.as_ref().and_then(|state| state.intent.as_ref());
-        if intent.is_some() && written == intent.as_ref() {
-            let now = self.now().mono;
-            self.memory.intends(intent, now);
-        }
-        Ok(is_there)
+        self.memory.writes((*announcement.state).clone());
+        self.put(Target::State, &announcement.write, |pass, secret, now| {
+            effects::intent_written(&mut pass.observed, pass.memory, &announcement, secret, now);
+            Deed::WroteState
+        })
+        .await
     }
 
     async fn write_token(&mut self, write: Write) -> Result<bool, ObserveError> {
-        self.put(&write, |pass, secret| {
-            pass.memory.delivered = pass.memory.state.as_ref().and_then(|state| pass.observed.delivery(state));
-            pass.observed.token = Some(secret);
-            pass.written = Some(pass.now().mono);
-            pass.deeds.push(Deed::WroteToken);
+        self.put(Target::Token, &write, |pass, secret, now| {
+            effects::token_written(&mut pass.observed, pass.memory, secret, now);
+            pass.written = Some(now);
+            Deed::WroteToken
         })
         .await
     }
 
     async fn repair(&mut self, write: Write) -> Result<bool, ObserveError> {
-        self.put(&write, |pass, secret| {
-            let name = secret.name_any();
-            let is_state = name == pass.observed.resource.state_secret_name();
-            *(if is_state { &mut pass.observed.state } else { &mut pass.observed.token }) = Some(secret);
-            let now = pass.now().mono;
-            pass.memory.repaired(now);
-            pass.deeds.push(Deed::Repaired(name));
+        let name = write.secret().name_any();
+        let is_state = name == self.observed.resource.state_secret_name();
+        let target = if is_state { Target::State } else { Target::Token };
+        self.put(target, &write, |pass, secret, now| {
+            effects::repaired(&mut pass.observed, pass.memory, target, secret, now);
+            Deed::Repaired(name)
         })
         .await
     }
 
-    /// One write, and `then` what follows from it. What stands in its way is looked at anew, what fails is tried again
-    /// later; false when the resource is gone.
-    async fn put(&mut self, write: &Write, then: impl FnOnce(&mut Self, Secret)) -> Result<bool, ObserveError> {
-        let is_state = write.secret().name_any() == self.observed.resource.state_secret_name();
-        let target = if is_state { Target::State } else { Target::Token };
+    /// Makes one write, and takes note with `then` of what follows from it. What stands in its way is looked at anew, what
+    /// fails is tried again later; false when the resource is gone.
+    async fn put(
+        &mut self,
+        target: Target,
+        write: &Write,
+        then: impl FnOnce(&mut Self, Secret, Moment) -> Deed,
+    ) -> Result<bool, ObserveError> {
         match apply::write(self.context, &self.observed, write).await {
             Wrote::Done(secret) => {
                 let now = self.now().mono;
-                self.memory.wrote(target, secret.immutable == Some(true), now);
-                then(self, *secret);
+                let deed = then(self, *secret, now);
+                self.deeds.push(deed);
             }
             Wrote::Gone => return Ok(false),
             Wrote::Overtaken => self.look_again().await?,

@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
+use syniverse_token_core::effects;
 use syniverse_token_core::issuer::{Answer, Ask, Failure, FailureKind, Lifetime, Refresh};
-use syniverse_token_core::memory::{Circumstances, Memory, Target};
+use syniverse_token_core::memory::{Memory, Target};
 use syniverse_token_core::observed::{Neighbours, Observed};
 use syniverse_token_core::plan::{Call, Plan, StateWrite, Step, plan};
 use syniverse_token_core::reason::Reason;
 use syniverse_token_core::redacted::Redacted;
-use syniverse_token_core::state::{Outcome, State};
+use syniverse_token_core::state::State;
 use syniverse_token_core::time::{Moment, Now};
 
 pub(crate) const START: i64 = 1_790_000_000;
@@ -127,35 +128,28 @@ impl Cluster {
             let plan = self.plan(at);
             match plan.step {
                 Step::Call(ref call) if call.announcement.is_some() => {
-                    let StateWrite { state, write } = call.announcement.as_ref().unwrap();
-                    self.memory.state = Some((**state).clone());
-                    self.memory.intends(state.intent.clone(), at.mono);
-                    self.observed.state = Some(write.secret().clone());
+                    let write = call.announcement.as_ref().unwrap();
+                    let stored = write.write.secret().clone();
+                    effects::intent_written(&mut self.observed, &mut self.memory, write, stored, at.mono);
                     self.steps.push("announcement");
                 }
                 Step::Call(_) | Step::Wait(_) => return plan,
                 Step::Release => self.memory.held = None,
                 Step::WriteState(StateWrite { ref state, ref write }) => {
-                    if self.memory.held.as_ref().is_some_and(|held| held.is_recorded_in(state)) {
-                        self.memory.held = None;
-                    }
-                    self.memory.state = Some((**state).clone());
-                    self.observed.state = Some(write.secret().clone());
-                    self.memory.wrote(Target::State, false, at.mono);
+                    let stored = write.secret().clone();
+                    effects::state_written(&mut self.observed, &mut self.memory, state, stored, at.mono);
                     self.steps.push("state");
                 }
                 Step::WriteToken(ref write) => {
-                    self.memory.delivered = self.observed.delivery(&self.state());
-                    self.observed.token = Some(write.secret().clone());
-                    self.memory.wrote(Target::Token, false, at.mono);
+                    let stored = write.secret().clone();
+                    effects::token_written(&mut self.observed, &mut self.memory, stored, at.mono);
                     self.steps.push("token");
                 }
                 Step::Repair(ref write) => {
                     let is_state = write.secret().metadata.name.as_deref() == Some("messaging-syniverse-state");
-                    *(if is_state { &mut self.observed.state } else { &mut self.observed.token }) =
-                        Some(write.secret().clone());
-                    self.memory.wrote(if is_state { Target::State } else { Target::Token }, false, at.mono);
-                    self.memory.repaired(at.mono);
+                    let target = if is_state { Target::State } else { Target::Token };
+                    let stored = write.secret().clone();
+                    effects::repaired(&mut self.observed, &mut self.memory, target, stored, at.mono);
                     self.steps.push("repair");
                 }
             }
@@ -192,18 +186,14 @@ impl Cluster {
     /// The call that is due fails.
     pub(crate) fn fail(&mut self, at: Now, kind: FailureKind) {
         let call = self.call(at);
-        self.memory.called(call.issued.as_ref(), at);
         let failure = Failure { kind, detail: format!("the issuer says {kind:?}"), retry_after: None };
-        match call.outcome(&Err(failure.clone())) {
-            Some(outcome) => self.memory.answered(call.issued.as_ref(), call.held(outcome, at)),
-            None => {
-                let life = call.living().map(|issued| self.memory.life(issued, at));
-                let before_expiry = matches!(call.ask, Ask::Extend(_));
-                let around =
-                    Circumstances { endpoint_down: false, before_expiry, was_served: call.was_served, spread: 1 };
-                self.memory.failed(&failure, call.attempt.clone(), life.as_ref(), at.mono, around);
-            }
-        }
+        self.end(&call, at, &Err(failure));
+    }
+
+    /// The request was sent at `at`, and ended at once.
+    pub(crate) fn end(&mut self, call: &Call, at: Now, result: &Result<Answer, Failure>) {
+        effects::request_sent(&mut self.memory, call, at);
+        effects::request_ended(&mut self.observed, &mut self.memory, call, result, (at, at.mono), |_, _| {});
     }
 
     /// A pass has ended: the status says so.
@@ -214,7 +204,6 @@ impl Cluster {
 
     /// An answer comes in, and nothing is done with it yet.
     pub(crate) fn receive(&mut self, call: &Call, sent: Now, token: &str, seconds: u64) {
-        self.memory.called(call.issued.as_ref(), sent);
         // A session is given a pair.
         let refresh_token = match call.ask {
             Ask::Refresh(_) => None,
@@ -222,7 +211,7 @@ impl Cluster {
         };
         let lifetime = Lifetime::Seconds(seconds);
         let answer = Answer { token: Redacted::new(token), refresh_token, lifetime, date: None };
-        self.memory.answered(call.issued.as_ref(), call.held(Outcome::Token(answer), sent));
+        self.end(call, sent, &Ok(answer));
     }
 
     /// The process dies and another one starts.

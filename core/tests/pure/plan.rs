@@ -6,23 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::issuer::endpoint::NotAllowed;
 use syniverse_token_core::issuer::{Answer, Cause, Failure, FailureKind, Lifetime};
-use syniverse_token_core::memory::{Circumstances, Target};
+use syniverse_token_core::memory::Target;
 use syniverse_token_core::observed::{Neighbours, Observed};
 use syniverse_token_core::plan::{Call, Plan, Step};
 use syniverse_token_core::reason::Reason;
 use syniverse_token_core::redacted::Redacted;
-use syniverse_token_core::state::Outcome;
 use syniverse_token_core::status::Standing;
 
 const REFRESH: &str = "syniverse.dev/refresh";
 
 fn fail(cluster: &mut Cluster, call: &Call, kind: FailureKind, seconds: f64) {
     let failure = Failure { kind, detail: "the issuer answered HTTP 500".into(), retry_after: None };
-    let at = now(seconds);
-    cluster.memory.called(call.issued.as_ref(), at);
-    let life = call.issued.as_ref().map(|issued| cluster.memory.life(issued, at));
-    let around = Circumstances { endpoint_down: false, before_expiry: false, was_served: call.was_served, spread: 1 };
-    cluster.memory.failed(&failure, call.attempt.clone(), life.as_ref(), at.mono, around);
+    cluster.end(call, now(seconds), &Err(failure));
 }
 
 #[test]
@@ -200,11 +195,11 @@ fn a_token_without_end_for_which_an_end_was_asked_is_checked_once_when_that_woul
         lifetime: Lifetime::Never,
         date: None,
     };
-    cluster.memory.answered(None, call.held(Outcome::Token(never("first")), now(0.0)));
+    cluster.end(&call, now(0.0), &Ok(never("first")));
     assert_eq!(cluster.rest(now(1.0)), (Some(now(602.0).mono), vec![Reason::ValidityNotApplied]));
     let call = cluster.call(now(602.0));
     assert_eq!(call.cause, Cause::Check);
-    cluster.memory.answered(call.issued.as_ref(), call.held(Outcome::Token(never("first")), now(602.0)));
+    cluster.end(&call, now(602.0), &Ok(never("first")));
     assert!(cluster.rest(now(603.0)).0.unwrap() > now(2000.0).mono);
 }
 
@@ -521,11 +516,10 @@ fn a_wish_for_patience_that_is_not_granted_in_full_is_said_for_as_long_as_it_fai
     let mut said = Vec::new();
     for (at, wish) in [(600.0, None), (610.0, Some(3600)), (671.0, Some(30))] {
         let call = cluster.call(now(at));
-        let life = call.issued.as_ref().map(|issued| cluster.memory.life(issued, now(at)));
         let retry_after = wish.map(Duration::from_secs);
         let failure = Failure { kind: FailureKind::Unavailable, detail: "HTTP 503".into(), retry_after };
-        let around = Circumstances { endpoint_down: true, before_expiry: false, was_served: true, spread: 1 };
-        cluster.memory.failed(&failure, call.attempt.clone(), life.as_ref(), now(at).mono, around);
+        cluster.observed.neighbours.endpoint_down = true;
+        cluster.end(&call, now(at), &Err(failure));
         let plan = cluster.plan(now(at));
         let Step::Wait(Some(until)) = plan.step else { panic!("{plan:?}") };
         cluster.memory.endpoint_is_up(now(at).mono);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use syniverse_token_core::intent::Intent;
 use syniverse_token_core::issuer::endpoint::NotAllowed;
 use syniverse_token_core::issuer::{Ask, Cause, Failure, FailureKind};
-use syniverse_token_core::memory::{Circumstances, Target};
+use syniverse_token_core::memory::Target;
 use syniverse_token_core::observed::Sharing;
 use syniverse_token_core::plan::{Call, Plan, Step};
 use syniverse_token_core::reason::Reason;
@@ -467,9 +467,7 @@ fn a_write_is_tried_between_the_last_calls_of_a_session_that_cannot_be_recorded(
     cluster.memory.write_failed(Target::State, "failed".into(), now(1109.0).mono, 1);
     let Step::Call(again) = cluster.plan(now(1109.1)).step else { panic!("no call") };
     let failure = Failure { kind: FailureKind::Unavailable, detail: "no answer".into(), retry_after: None };
-    let around = Circumstances { endpoint_down: false, before_expiry: true, was_served: true, spread: 1 };
-    let life = again.living().map(|issued| cluster.memory.life(issued, now(1109.1)));
-    cluster.memory.failed(&failure, again.attempt.clone(), life.as_ref(), now(1109.1).mono, around);
+    cluster.end(&again, now(1109.1), &Err(failure));
     assert!(matches!(cluster.plan(now(1115.0)).step, Step::WriteState(_)));
     cluster.memory.write_failed(Target::State, "failed".into(), now(1115.0).mono, 1);
     assert!(matches!(cluster.plan(now(1115.1)).step, Step::Call(_)));
@@ -707,9 +705,7 @@ fn the_wish_for_a_pause_that_comes_with_a_change_holds_back_nothing_else() {
     let call = cluster.call(now(300.0));
     let pause = Some(Duration::from_secs(3600));
     let failure = Failure { kind: FailureKind::Refused, detail: "the issuer says no".into(), retry_after: pause };
-    let around = Circumstances { endpoint_down: false, before_expiry: false, was_served: call.was_served, spread: 1 };
-    let life = call.living().map(|issued| cluster.memory.life(issued, now(300.0)));
-    cluster.memory.failed(&failure, call.attempt.clone(), life.as_ref(), now(300.0).mono, around);
+    cluster.end(&call, now(300.0), &Err(failure));
     let all = run(&mut cluster, 300.0, 599.0, &["extend first", "extend of"], FailureKind::Refused);
     assert!(all.len() == 1 && all.iter().all(|(_, asked)| asked.starts_with("extend")), "{all:?}");
 }

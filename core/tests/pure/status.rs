@@ -4,7 +4,7 @@ use crate::facts::{Cluster, credentials, now};
 use serde_json::json;
 use syniverse_token_core::api::SyniverseTokenStatus;
 use syniverse_token_core::issuer::{Failure, FailureKind};
-use syniverse_token_core::memory::{Circumstances, Told};
+use syniverse_token_core::memory::Told;
 use syniverse_token_core::plan::{Plan, Step};
 use syniverse_token_core::status::{Standing, status};
 use syniverse_token_core::time::Now;
@@ -76,9 +76,7 @@ fn the_first_failed_call_past_the_expiry_ends_ready() {
     let mut cluster = Cluster::with_token(json!({}));
     let call = cluster.call(now(600.0));
     let failure = Failure { kind: FailureKind::Refused, detail: "HTTP 500".into(), retry_after: None };
-    let life = call.issued.as_ref().map(|issued| cluster.memory.life(issued, now(600.0)));
-    let around = Circumstances { endpoint_down: false, before_expiry: false, was_served: call.was_served, spread: 1 };
-    cluster.memory.failed(&failure, call.attempt.clone(), life.as_ref(), now(600.0).mono, around);
+    cluster.end(&call, now(600.0), &Err(failure));
     assert_eq!(conditions(&said(&mut cluster, now(600.1)))[2], "Ready=False RefreshFailed");
 }
 
@@ -192,9 +190,7 @@ fn a_message_is_the_same_at_every_retry_and_another_one_with_other_values() {
         cluster.observed.credentials = Some(credentials(secret, Some("old")));
         let Plan { step: Step::Call(call), .. } = cluster.settle(now(at)) else { panic!("no call at {at}") };
         let failure = Failure { kind: FailureKind::Refused, detail: detail.into(), retry_after: None };
-        let around =
-            Circumstances { endpoint_down: false, before_expiry: false, was_served: call.was_served, spread: 1 };
-        cluster.memory.failed(&failure, call.attempt.clone(), None, now(at).mono, around);
+        cluster.end(&call, now(at), &Err(failure));
         seen.push(said(&mut cluster, now(at + 0.1)));
     }
     assert_eq!(seen[0], seen[1]);

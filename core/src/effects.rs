@@ -1,0 +1,118 @@
+//! What follows from a step: how the facts at hand and the memory change once it was done. A pass applies these after the
+//! API server or the issuer has answered; tests apply the same ones.
+
+use crate::issuer::{Answer, Ask, Failure};
+use crate::memory::{Circumstances, Memory, Target};
+use crate::observed::Observed;
+use crate::plan::{Call, StateWrite};
+use crate::state::State;
+use crate::time::{Moment, Now};
+use k8s_openapi::api::core::v1::Secret;
+
+/// Takes note of what was read. True when another process has recorded an answer that this one knows nothing of.
+pub fn secrets_read(observed: &Observed, memory: &mut Memory, now: Moment) -> bool {
+    for (target, secret) in [(Target::State, &observed.state), (Target::Token, &observed.token)] {
+        secret.iter().for_each(|secret| memory.found(target, is_immutable(secret), now));
+    }
+    let Some(stored) = observed.stored_state() else { return false };
+    // This process may know something newer of the same state.
+    if memory.state.as_ref().is_some_and(|known| known.is_newer_than(&stored)) {
+        return false;
+    }
+    if observed.is_delivered(&stored) {
+        memory.delivered = observed.delivery(&stored);
+    }
+    memory.read(stored)
+}
+
+/// The state Secret was written, and is `stored` now. An answer that `state` records is no longer held.
+pub fn state_written(observed: &mut Observed, memory: &mut Memory, state: &State, stored: Secret, now: Moment) {
+    memory.wrote(Target::State, is_immutable(&stored), now);
+    if memory.held.as_ref().is_some_and(|held| held.is_recorded_in(state)) {
+        memory.held = None;
+    }
+    memory.state = Some(state.clone());
+    observed.state = Some(stored);
+}
+
+/// The intent to call was written: the plan after this makes the call.
+pub fn intent_written(observed: &mut Observed, memory: &mut Memory, write: &StateWrite, stored: Secret, now: Moment) {
+    state_written(observed, memory, &write.state, stored, now);
+    if write.state.intent.is_some() {
+        memory.intends(write.state.intent.clone(), now);
+    }
+}
+
+/// The token Secret was written, and is `stored` now.
+pub fn token_written(observed: &mut Observed, memory: &mut Memory, stored: Secret, now: Moment) {
+    memory.wrote(Target::Token, is_immutable(&stored), now);
+    memory.delivered = memory.state.as_ref().and_then(|state| observed.delivery(state));
+    observed.token = Some(stored);
+}
+
+/// A Secret that somebody else had changed or deleted was written again, and is `stored` now.
+pub fn repaired(observed: &mut Observed, memory: &mut Memory, target: Target, stored: Secret, now: Moment) {
+    memory.wrote(target, is_immutable(&stored), now);
+    memory.repaired(now);
+    match target {
+        Target::State => observed.state = Some(stored),
+        Target::Token => observed.token = Some(stored),
+    }
+}
+
+/// The API server would take the token Secret as it would be written.
+pub fn rehearsed(observed: &Observed, memory: &mut Memory) {
+    memory.unwritten.remove(&Target::Token);
+    memory.rehearsed = Some(observed.basis(Target::Token));
+}
+
+/// A write failed; one that `is_refused` will not be taken as it stands.
+pub fn write_failed(
+    observed: &Observed,
+    memory: &mut Memory,
+    target: Target,
+    detail: String,
+    is_refused: bool,
+    now: Moment,
+) {
+    if is_refused {
+        memory.write_refused(target, detail, observed.basis(target), now, observed.spread());
+    } else {
+        memory.write_failed(target, detail, now, observed.spread());
+    }
+}
+
+/// The request is about to be sent.
+pub fn request_sent(memory: &mut Memory, call: &Call, sent: Now) {
+    memory.called(call.issued.as_ref(), sent);
+}
+
+/// The request that was sent at `sent` has ended. `sync` brings what other resources know into both; a failure is judged
+/// by it, and it must not be undone by an answer.
+pub fn request_ended(
+    observed: &mut Observed,
+    memory: &mut Memory,
+    call: &Call,
+    result: &Result<Answer, Failure>,
+    (sent, ended): (Now, Moment),
+    sync: impl FnOnce(&mut Observed, &mut Memory),
+) {
+    if let Some(outcome) = call.outcome(result) {
+        memory.answered(call.issued.as_ref(), call.held(outcome, sent));
+        return sync(observed, memory);
+    }
+    sync(observed, memory);
+    let Err(failure) = result else { return };
+    let around = Circumstances {
+        endpoint_down: observed.neighbours.endpoint_down,
+        before_expiry: matches!(call.ask, Ask::Extend(_)),
+        was_served: call.was_served,
+        spread: observed.spread(),
+    };
+    let life = call.living().map(|issued| memory.life(issued, sent));
+    memory.failed(failure, call.attempt.clone(), life.as_ref(), ended, around);
+}
+
+fn is_immutable(secret: &Secret) -> bool {
+    secret.immutable == Some(true)
+}
