@@ -1,187 +1,120 @@
-//! What the credentials Secret holds, once it has been found usable.
+//! A credential: one thing that tokens can be had with. What its Secret holds, and how the next token is had, by kind.
 
-use crate::api::{
-    ApplicationCredentials, ApplicationKeys, CONSENT_LABEL, SessionCredentials as SessionCredentialsSpec,
-};
-use crate::issuer::{Login, Pair};
-use crate::reason::{Finding, Reason};
+use crate::api::{CONSENT_LABEL, IssuerSpec};
+use crate::issuer::Kind;
+use crate::reason::Finding;
 use crate::redacted::Redacted;
 use k8s_openapi::api::core::v1::Secret;
 use kube_core::ResourceExt;
 
+pub mod application;
+mod secret_values;
+pub mod session;
 mod value;
 
-/// Longest value of an application that is taken from a credentials Secret, in bytes: it has to fit into a URL.
-const LONGEST_IN_URL: usize = 4096;
-/// Longest value of a session, in bytes: it travels in a body.
-const LONGEST_IN_BODY: usize = 16_384;
-/// The key of a pair's token.
-pub const TOKEN: &str = "token";
-/// The key of what extends it.
-pub const REFRESH_TOKEN: &str = "refreshToken";
-/// The key of a login's user.
-pub const USERNAME: &str = "username";
-/// The key of a login's password.
-pub const PASSWORD: &str = "password";
+pub use application::ApplicationValues;
+pub use session::SessionValues;
+
+/// The name of a value that goes into a request of every kind.
+pub const ENDPOINT: &str = "endpoint";
+
+/// What a credentials Secret holds for the issuer of a spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// Of an application.
+    Application(ApplicationValues),
+    /// Of a session.
+    Session(SessionValues),
+}
+
+impl Values {
+    /// Reads them out of the Secret that `issuer` refers to.
+    ///
+    /// # Errors
+    /// A finding that names the Secret, the key and what to do, where nothing could be asked for without.
+    pub fn read(issuer: IssuerSpec<'_>, secret: Option<&Secret>) -> Result<Self, Finding> {
+        Ok(match issuer {
+            IssuerSpec::Application(spec) => Self::Application(ApplicationValues::read(&spec.credentials, secret)?),
+            IssuerSpec::Session(spec) => Self::Session(SessionValues::read(&spec.credentials, secret)),
+        })
+    }
+
+    /// The kind of the credential.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Application(_) => Kind::Application,
+            Self::Session(_) => Kind::Session,
+        }
+    }
+
+    /// A token that the Secret holds.
+    pub fn token(&self) -> Option<&Redacted> {
+        match self {
+            Self::Application(values) => values.old_token.as_ref(),
+            Self::Session(values) => values.pair.as_ref().map(|pair| &pair.token),
+        }
+    }
+
+    /// All that goes into a request, by name; an empty text for what is absent, or what `issuer` is not about.
+    pub fn named<'a>(&'a self, issuer: IssuerSpec<'a>) -> Vec<(&'static str, &'a str)> {
+        match (self, issuer) {
+            (Self::Application(values), IssuerSpec::Application(spec)) => values.named(spec),
+            (Self::Session(values), IssuerSpec::Session(spec)) => values.named(spec),
+            (Self::Application(_), IssuerSpec::Session(_)) | (Self::Session(_), IssuerSpec::Application(_)) => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// What tells this credential from others of the same resource.
+    pub fn identity(&self) -> Identity<'_> {
+        match self {
+            Self::Application(values) => Identity::Hashed(&values.consumer_key),
+            Self::Session(_) => Identity::Fixed(session::IDENTITY),
+        }
+    }
+
+    /// What makes resources share this credential; none where nothing does.
+    pub fn shared(&self) -> Option<Shared<'_>> {
+        match self {
+            Self::Application(values) => Some(Shared { by: &values.consumer_key, first_come: &[] }),
+            Self::Session(SessionValues { pair: Some(pair), .. }) => {
+                Some(Shared { by: &pair.token, first_come: &session::PAIR })
+            }
+            Self::Session(_) => None,
+        }
+    }
+}
+
+/// What tells a credential from others of the same resource.
+#[derive(Clone, Copy, Debug)]
+pub enum Identity<'a> {
+    /// A value, of which a keyed hash is stored.
+    Hashed(&'a Redacted),
+    /// A name: a resource has one of this kind.
+    Fixed(&'static str),
+}
+
+/// What makes resources share a credential.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared<'a> {
+    /// The value that they have in common.
+    pub by: &'a Redacted,
+    /// The names of the values that serve only the resource that used them first.
+    pub first_come: &'static [&'static str],
+}
 
 /// True when whoever is responsible for this Secret says that it may be used for credentials.
 pub fn consents(secret: &Secret) -> bool {
     secret.labels().get(CONSENT_LABEL).is_some_and(|value| value == "true")
 }
 
-/// The credentials of one application.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials {
-    /// Names the application.
-    pub consumer_key: Redacted,
-    /// Proves that we may ask.
-    pub consumer_secret: Redacted,
-    /// A token that the application has had, where the user gave one that can be sent.
-    pub old_token: Option<Redacted>,
-    /// What is wrong with the one that the user gave: it matters only where no other token is known.
-    pub old_token_problem: Option<Finding>,
-}
-
-impl Credentials {
-    /// Reads them out of the Secret that `wanted` refers to.
-    ///
-    /// # Errors
-    /// A finding that names the Secret, the key and what to do: the Secret is missing, a key is missing or empty, or a
-    /// value is not text that can be sent.
-    pub fn read(wanted: &ApplicationCredentials, secret: Option<&Secret>) -> Result<Self, Finding> {
-        let name = wanted.secret_ref.name.as_str();
-        let Some(secret) = secret else {
-            return Err(Finding::new(
-                Reason::CredentialsNotFound,
-                format!(
-                    "Secret {name} does not exist: create it with the keys {}, {} and {} from the application's Auth \
-                     Keys page",
-                    wanted.keys.consumer_key, wanted.keys.consumer_secret, wanted.keys.old_token
-                ),
-            ));
-        };
-        let values = Values { name, secret, longest: LONGEST_IN_URL };
-        let old_token = values.optional(&wanted.keys.old_token);
-        Ok(Self {
-            consumer_key: values.required(&wanted.keys.consumer_key)?,
-            consumer_secret: values.required(&wanted.keys.consumer_secret)?,
-            old_token_problem: old_token.as_ref().err().cloned(),
-            old_token: old_token.unwrap_or_default(),
-        })
-    }
-
-    /// What may be wrong with a value that the issuer refuses, as a clause that names its key.
-    pub fn slip(&self, keys: &ApplicationKeys) -> Option<String> {
-        slip([
-            (&keys.consumer_key, Some(&self.consumer_key)),
-            (&keys.consumer_secret, Some(&self.consumer_secret)),
-            (&keys.old_token, self.old_token.as_ref()),
-        ])
-    }
-}
-
-fn slip<const N: usize>(values: [(&str, Option<&Redacted>); N]) -> Option<String> {
-    let slips = |(key, value): (&str, Option<&Redacted>)| {
-        value::slip(value?.expose()).map(|what| format!("the value under key {key} {what}"))
-    };
-    values.into_iter().find_map(slips)
-}
-
-/// What a session can be extended or opened with. None of it is needed while the operator holds a pair that lives.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SessionCredentials {
-    /// A pair that a person pasted.
-    pub pair: Option<Pair>,
-    /// What opens a session.
-    pub login: Option<Login>,
-    /// What is wrong with what the user gave.
-    pub problem: Option<Finding>,
-}
-
-impl SessionCredentials {
-    /// Reads them out of the Secret that `wanted` refers to.
-    pub fn read(wanted: &SessionCredentialsSpec, secret: Option<&Secret>) -> Self {
-        let name = wanted.secret_ref.name.as_str();
-        let Some(secret) = secret else {
-            let message = format!(
-                "Secret {name} does not exist: create it with the keys {USERNAME} and {PASSWORD}, or {TOKEN} and \
-                 {REFRESH_TOKEN}, or all four"
-            );
-            return Self { problem: Some(Finding::new(Reason::CredentialsNotFound, message)), ..Self::default() };
-        };
-        let values = Values { name, secret, longest: LONGEST_IN_BODY };
-        let (pair, login) = (values.both(TOKEN, REFRESH_TOKEN), values.both(USERNAME, PASSWORD));
-        let problem = [pair.as_ref().err(), login.as_ref().err()].into_iter().flatten().next().cloned();
-        let pair = pair.ok().flatten().map(|(token, refresh_token)| Pair { token, refresh_token });
-        let login = login.ok().flatten().map(|(username, password)| Login { username, password });
-        Self { pair, login, problem }
-    }
-
-    /// What may be wrong with a value that the issuer refuses, as a clause that names its key.
-    pub fn slip(&self) -> Option<String> {
-        let (pair, login) = (self.pair.as_ref(), self.login.as_ref());
-        slip([
-            (USERNAME, login.map(|login| &login.username)),
-            (PASSWORD, login.map(|login| &login.password)),
-            (TOKEN, pair.map(|pair| &pair.token)),
-            (REFRESH_TOKEN, pair.map(|pair| &pair.refresh_token)),
-        ])
-    }
-}
-
-struct Values<'a> {
-    name: &'a str,
-    secret: &'a Secret,
-    longest: usize,
-}
-
-impl Values<'_> {
-    fn required(&self, key: &str) -> Result<Redacted, Finding> {
-        self.optional(key)?.ok_or_else(|| self.incomplete(key, " (portal: Applications, Auth Keys)"))
-    }
-
-    /// Two values that are of use only together.
-    fn both(&self, one: &str, other: &str) -> Result<Option<(Redacted, Redacted)>, Finding> {
-        match (self.optional(one)?, self.optional(other)?) {
-            (None, None) => Ok(None),
-            (Some(one), Some(other)) => Ok(Some((one, other))),
-            (None, Some(_)) => Err(self.incomplete(one, &format!(", as {other} is there"))),
-            (Some(_), None) => Err(self.incomplete(other, &format!(", as {one} is there"))),
-        }
-    }
-
-    fn incomplete(&self, key: &str, why: &str) -> Finding {
-        let message = format!("Secret {} has no value under key {key}: add it{why}", self.name);
-        Finding::new(Reason::CredentialsIncomplete, message)
-    }
-
-    /// A pasted value often ends in a line break that nobody meant: what cannot be seen around it is dropped.
-    fn optional(&self, key: &str) -> Result<Option<Redacted>, Finding> {
-        let Some(bytes) = self.secret.data.as_ref().and_then(|data| data.get(key)) else { return Ok(None) };
-        let text = std::str::from_utf8(&bytes.0).map_err(|_| self.invalid(key, "is not UTF-8 text"))?;
-        let text = value::trimmed(text);
-        if text.len() > self.longest {
-            return Err(self.invalid(key, &format!("is longer than {} bytes", self.longest)));
-        }
-        if let Some(flaw) = value::flaw(text) {
-            return Err(self.invalid(key, &flaw));
-        }
-        Ok((!text.is_empty()).then(|| Redacted::new(text)))
-    }
-
-    fn invalid(&self, key: &str, what: &str) -> Finding {
-        Finding::new(
-            Reason::CredentialsInvalid,
-            format!("the value under key {key} of Secret {} {what}: write it again", self.name),
-        )
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::api::{ApplicationKeys, SecretReference};
+    use crate::api::{ApplicationCredentials, ApplicationKeys, SecretReference, SessionCredentials};
+    use crate::reason::Reason;
     use k8s_openapi::ByteString;
 
     fn wanted() -> ApplicationCredentials {
@@ -194,19 +127,20 @@ mod tests {
     }
 
     fn refusal(values: &[(&str, &[u8])]) -> Finding {
-        Credentials::read(&wanted(), Some(&secret(values))).unwrap_err()
+        ApplicationValues::read(&wanted(), Some(&secret(values))).unwrap_err()
     }
 
     #[test]
     fn a_line_break_at_the_end_of_a_value_is_dropped() {
-        let read = Credentials::read(&wanted(), Some(&secret(&[("consumerKey", b"k\n"), ("consumerSecret", b" s ")])));
+        let read =
+            ApplicationValues::read(&wanted(), Some(&secret(&[("consumerKey", b"k\n"), ("consumerSecret", b" s ")])));
         let read = read.unwrap();
         assert_eq!((read.consumer_key.expose(), read.consumer_secret.expose(), read.old_token), ("k", "s", None));
     }
 
     #[test]
     fn a_missing_secret_is_named() {
-        let finding = Credentials::read(&wanted(), None).unwrap_err();
+        let finding = ApplicationValues::read(&wanted(), None).unwrap_err();
         assert_eq!(finding.reason, Reason::CredentialsNotFound);
         assert!(finding.message.contains("Secret sdc does not exist"));
     }
@@ -233,7 +167,7 @@ mod tests {
     #[test]
     fn what_cannot_be_seen_is_dropped_around_a_value_and_refused_inside() {
         let given = [("consumerKey", "\u{feff}k\u{200b}\n".as_bytes()), ("consumerSecret", "\u{a0}s".as_bytes())];
-        let read = Credentials::read(&wanted(), Some(&secret(&given))).unwrap();
+        let read = ApplicationValues::read(&wanted(), Some(&secret(&given))).unwrap();
         assert_eq!((read.consumer_key.expose(), read.consumer_secret.expose()), ("k", "s"));
         let finding = refusal(&[("consumerKey", "can\u{200b}ary".as_bytes()), ("consumerSecret", b"s")]);
         assert_eq!(finding.reason, Reason::CredentialsInvalid);
@@ -246,7 +180,7 @@ mod tests {
     #[test]
     fn a_slip_names_its_key_and_not_its_value() {
         let given: [(&str, &[u8]); 2] = [("consumerKey", b"k"), ("consumerSecret", b"'canary'")];
-        let read = Credentials::read(&wanted(), Some(&secret(&given))).unwrap();
+        let read = ApplicationValues::read(&wanted(), Some(&secret(&given))).unwrap();
         let slip = read.slip(&wanted().keys).unwrap();
         assert_eq!(slip, "the value under key consumerSecret is wrapped in quotes");
         assert_eq!(read.consumer_secret.expose(), "'canary'", "sent as it is");
@@ -270,9 +204,9 @@ mod tests {
         }
     }
 
-    fn session(values: &[(&str, &[u8])]) -> SessionCredentials {
-        let wanted = SessionCredentialsSpec { secret_ref: SecretReference { name: "sma".into() } };
-        SessionCredentials::read(&wanted, Some(&secret(values)))
+    fn session(values: &[(&str, &[u8])]) -> SessionValues {
+        let wanted = SessionCredentials { secret_ref: SecretReference { name: "sma".into() } };
+        SessionValues::read(&wanted, Some(&secret(values)))
     }
 
     #[test]
@@ -284,7 +218,7 @@ mod tests {
         assert_eq!((&read.login, &read.problem), (&None, &None));
         let both = session(&[pair, login].concat());
         assert_eq!((both.pair, both.login), (read.pair, session(&login).login));
-        assert_eq!(session(&[]), SessionCredentials::default());
+        assert_eq!(session(&[]), SessionValues::default());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What follows from a step: how the facts at hand and the memory change once it was done. A pass applies these after the
 //! API server or the issuer has answered; tests apply the same ones.
 
-use crate::issuer::{Answer, Ask, Failure};
+use crate::issuer::{Answer, Failure};
 use crate::memory::{Circumstances, Memory, Target};
 use crate::observed::Observed;
 use crate::plan::{Call, StateWrite};
@@ -11,28 +11,28 @@ use k8s_openapi::api::core::v1::Secret;
 
 /// Takes note of what was read. True when another process has recorded an answer that this one knows nothing of.
 pub fn secrets_read(observed: &Observed, memory: &mut Memory, now: Moment) -> bool {
-    for (target, secret) in [(Target::State, &observed.state), (Target::Token, &observed.token)] {
-        secret.iter().for_each(|secret| memory.found(target, is_immutable(secret), now));
+    for (target, secret) in [(Target::State, observed.state.secret()), (Target::Token, observed.token.as_ref())] {
+        secret.into_iter().for_each(|secret| memory.writes.found(target, is_immutable(secret), now));
     }
     let Some(stored) = observed.stored_state() else { return false };
     // This process may know something newer of the same state.
-    if memory.state.as_ref().is_some_and(|known| known.is_newer_than(&stored)) {
+    if memory.state.as_ref().is_some_and(|known| known.is_newer_than(stored)) {
         return false;
     }
-    if observed.is_delivered(&stored) {
-        memory.delivered = observed.delivery(&stored);
+    if observed.is_delivered(stored) {
+        memory.delivered = observed.delivery(stored);
     }
-    memory.read(stored)
+    memory.read(stored.clone())
 }
 
 /// The state Secret was written, and is `stored` now. An answer that `state` records is no longer held.
 pub fn state_written(observed: &mut Observed, memory: &mut Memory, state: &State, stored: Secret, now: Moment) {
-    memory.wrote(Target::State, is_immutable(&stored), now);
+    memory.writes.wrote(Target::State, is_immutable(&stored), now);
     if memory.held.as_ref().is_some_and(|held| held.is_recorded_in(state)) {
         memory.held = None;
     }
     memory.state = Some(state.clone());
-    observed.state = Some(stored);
+    observed.state = stored.into();
 }
 
 /// The intent to call was written: the plan after this makes the call.
@@ -45,25 +45,24 @@ pub fn intent_written(observed: &mut Observed, memory: &mut Memory, write: &Stat
 
 /// The token Secret was written, and is `stored` now.
 pub fn token_written(observed: &mut Observed, memory: &mut Memory, stored: Secret, now: Moment) {
-    memory.wrote(Target::Token, is_immutable(&stored), now);
+    memory.writes.wrote(Target::Token, is_immutable(&stored), now);
     memory.delivered = memory.state.as_ref().and_then(|state| observed.delivery(state));
     observed.token = Some(stored);
 }
 
 /// A Secret that somebody else had changed or deleted was written again, and is `stored` now.
 pub fn repaired(observed: &mut Observed, memory: &mut Memory, target: Target, stored: Secret, now: Moment) {
-    memory.wrote(target, is_immutable(&stored), now);
-    memory.repaired(now);
+    memory.writes.wrote(target, is_immutable(&stored), now);
+    memory.writes.repaired(now);
     match target {
-        Target::State => observed.state = Some(stored),
+        Target::State => observed.state = stored.into(),
         Target::Token => observed.token = Some(stored),
     }
 }
 
 /// The API server would take the token Secret as it would be written.
 pub fn rehearsed(observed: &Observed, memory: &mut Memory) {
-    memory.unwritten.remove(&Target::Token);
-    memory.rehearsed = Some(observed.basis(Target::Token));
+    memory.writes.rehearsed(observed.basis(Target::Token));
 }
 
 /// A write failed; one that `is_refused` will not be taken as it stands.
@@ -76,15 +75,15 @@ pub fn write_failed(
     now: Moment,
 ) {
     if is_refused {
-        memory.write_refused(target, detail, observed.basis(target), now, observed.spread());
+        memory.writes.refused(target, detail, observed.basis(target), now, observed.spread());
     } else {
-        memory.write_failed(target, detail, now, observed.spread());
+        memory.writes.failed(target, detail, now, observed.spread());
     }
 }
 
 /// The request is about to be sent.
 pub fn request_sent(memory: &mut Memory, call: &Call, sent: Now) {
-    memory.called(call.issued.as_ref(), sent);
+    memory.called(&call.attempt.credential, call.issued.as_ref(), sent);
 }
 
 /// The request that was sent at `sent` has ended. `sync` brings what other resources know into both; a failure is judged
@@ -105,7 +104,7 @@ pub fn request_ended(
     let Err(failure) = result else { return };
     let around = Circumstances {
         endpoint_down: observed.neighbours.endpoint_down,
-        before_expiry: matches!(call.ask, Ask::Extend(_)),
+        before_expiry: call.ask.wire().properties().is_before_expiry,
         was_served: call.was_served,
         spread: observed.spread(),
     };

@@ -32,3 +32,4 @@ pub mod secrets;
 pub mod state;
 pub mod status;
 pub mod time;
+pub mod validated;

@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 
 /// Keys that one sentence names.
 const KEYS_NAMED: usize = 3;
+/// The letters of a text that are quoted when it is not what it should be.
+const LONGEST_QUOTE: usize = 32;
 
 /// The part of the spec that this version implements.
 ///
@@ -33,6 +35,13 @@ pub fn supported(spec: &SyniverseTokenSpec) -> Result<IssuerSpec<'_>, Finding> {
             Err(Finding::new(Reason::NotSupported, "the spec names no issuer: set spec.application or spec.session"))
         }
     }
+}
+
+/// A duration in the spec that is none. The text is cut short: it may be anything.
+pub fn no_duration(field: &str, text: &str) -> Finding {
+    let shown: String = text.chars().take(LONGEST_QUOTE).collect();
+    let message = format!("spec.{field} is {shown:?}, which is not a duration: write one such as 90s, 5m or 1h30m");
+    Finding::new(Reason::SpecInvalid, message)
 }
 
 /// The settings do not allow the endpoint.

@@ -1,18 +1,19 @@
 //! The facts that one decision is made from.
 
-use crate::api::{SyniverseToken, parse_duration};
+use crate::api::{IssuerSpec, SyniverseToken};
+use crate::credential::Values;
 use crate::fingerprint::{fingerprint, spread};
 use crate::issuer::endpoint::NotAllowed;
 use crate::memory::{Basis, Delivery, Target};
+use crate::reason::Finding;
 use crate::redacted::Redacted;
-use crate::schedule::Terms;
 use crate::secret_metadata::SecretMetadata;
 use crate::secrets::{self, Owner, Wanted};
-use crate::state::{Issued, State};
+use crate::state::{Inputs, Issued, State, Unreadable};
 use crate::time::Moment;
 use k8s_openapi::api::core::v1::Secret;
 use kube_core::ResourceExt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What one decision needs to know of the cluster.
@@ -23,11 +24,11 @@ pub struct Observed {
     /// Why its endpoint must not be asked, if the settings do not allow it.
     pub not_allowed: Option<NotAllowed>,
     /// The credentials Secret; none when it does not exist, or may not be used.
-    pub credentials: Option<Secret>,
+    pub credentials: Parsed<Result<Values, Finding>>,
     /// The credentials Secret lacks the label that the settings ask for.
     pub lacks_consent: bool,
     /// The state Secret.
-    pub state: Option<Secret>,
+    pub state: Parsed<Result<State, Unreadable>>,
     /// The token Secret.
     pub token: Option<Secret>,
     /// Why none of these Secrets could be read, if the API server does not let us.
@@ -72,6 +73,66 @@ pub struct Sharing {
     pub before_us: bool,
 }
 
+/// What a resource shares with others.
+#[derive(Clone, Debug)]
+pub struct SharedUse {
+    /// The value that they have in common; none where it has one of its own.
+    pub by: Option<Redacted>,
+    /// It has used what serves only the resource that used it first.
+    pub has_used: bool,
+}
+
+/// What a state Secret says.
+#[derive(Clone, Copy, Debug)]
+pub enum StateSecret<'a> {
+    /// There is none.
+    Absent,
+    /// It is not ours to read.
+    Foreign,
+    /// A newer version of the operator wrote it, in this format.
+    TooNew(u32),
+    /// It is not what we write.
+    Corrupt,
+    /// A state.
+    Ours(&'a State),
+}
+
+/// A Secret as it was read, and what it says: parsed once, when that is first asked for.
+#[derive(Clone, Debug)]
+pub struct Parsed<T> {
+    secret: Option<Secret>,
+    content: OnceLock<T>,
+}
+
+impl<T> Parsed<T> {
+    /// The Secret; none where there is none.
+    pub fn secret(&self) -> Option<&Secret> {
+        self.secret.as_ref()
+    }
+
+    /// The Secret, to be changed: what it says is parsed anew.
+    pub fn secret_mut(&mut self) -> Option<&mut Secret> {
+        self.content = OnceLock::new();
+        self.secret.as_mut()
+    }
+
+    fn content(&self, parse: impl FnOnce() -> T) -> &T {
+        self.content.get_or_init(parse)
+    }
+}
+
+impl<T> From<Option<Secret>> for Parsed<T> {
+    fn from(secret: Option<Secret>) -> Self {
+        Self { secret, content: OnceLock::new() }
+    }
+}
+
+impl<T> From<Secret> for Parsed<T> {
+    fn from(secret: Secret) -> Self {
+        Some(secret).into()
+    }
+}
+
 impl Observed {
     /// The value of the refresh annotation.
     pub fn refresh(&self) -> Option<String> {
@@ -80,7 +141,7 @@ impl Observed {
 
     /// The version of the credentials Secret.
     pub fn credentials_version(&self) -> Option<String> {
-        self.credentials.as_ref().and_then(ResourceExt::resource_version)
+        self.credentials.secret().and_then(ResourceExt::resource_version)
     }
 
     /// A number that is stable for this resource.
@@ -88,25 +149,9 @@ impl Observed {
         spread(self.resource.metadata.uid.as_deref().unwrap_or_default())
     }
 
-    /// What the spec and the settings say about time.
-    pub fn terms(&self) -> Terms {
-        let validity = self.resource.spec.application.as_ref().map(|application| application.validity.as_str());
-        Terms {
-            refresh_before: self.resource.spec.refresh_before.as_deref().and_then(parse_duration),
-            validity: validity.and_then(parse_duration).unwrap_or_default(),
-            daily_check: self.daily_check,
-            spread: self.spread(),
-        }
-    }
-
     /// What the resource asks for, and what the settings allow of it.
     pub fn wanted(&self) -> Wanted<'_> {
         Wanted { resource: &self.resource, metadata: &self.secret_metadata }
-    }
-
-    /// True of an application whose tokens are to have no end.
-    pub fn wants_no_end(&self) -> bool {
-        self.resource.spec.application.is_some() && self.terms().validity.is_zero()
     }
 
     /// What a token Secret written for `state` is known by.
@@ -130,16 +175,54 @@ impl Observed {
     /// What the next write of this Secret starts from.
     pub fn basis(&self, target: Target) -> Basis {
         let secret = match target {
-            Target::State => &self.state,
-            Target::Token => &self.token,
+            Target::State => self.state.secret(),
+            Target::Token => self.token.as_ref(),
         };
-        let version = secret.as_ref().and_then(|secret| secret.metadata.resource_version.clone());
+        let version = secret.and_then(|secret| secret.metadata.resource_version.clone());
         Basis { generation: self.resource.metadata.generation, version }
     }
 
-    /// The state as the API server has it; none when there is none that is ours and can be read.
-    pub fn stored_state(&self) -> Option<State> {
-        secrets::read_state(self.ours(self.state.as_ref())?).ok()
+    /// What the state Secret says.
+    pub fn state_secret(&self) -> StateSecret<'_> {
+        let Some(secret) = self.state.secret() else { return StateSecret::Absent };
+        if self.ours(Some(secret)).is_none() {
+            return StateSecret::Foreign;
+        }
+        match self.state.content(|| secrets::read_state(secret)) {
+            Ok(state) => StateSecret::Ours(state),
+            Err(Unreadable::TooNew(format)) => StateSecret::TooNew(*format),
+            Err(Unreadable::Garbled) => StateSecret::Corrupt,
+        }
+    }
+
+    /// The state, if the state Secret is ours and can be read.
+    pub fn stored_state(&self) -> Option<&State> {
+        match self.state_secret() {
+            StateSecret::Ours(state) => Some(state),
+            StateSecret::Absent | StateSecret::Foreign | StateSecret::TooNew(_) | StateSecret::Corrupt => None,
+        }
+    }
+
+    /// What the credentials Secret holds for this issuer.
+    ///
+    /// # Errors
+    /// As [`Values::read`].
+    pub fn values(&self, issuer: IssuerSpec<'_>) -> Result<&Values, Finding> {
+        let read = || Values::read(issuer, self.credentials.secret());
+        self.credentials.content(read).as_ref().map_err(Clone::clone)
+    }
+
+    /// What this resource shares with others; none while its credentials cannot be read.
+    pub fn shared(&self, issuer: IssuerSpec<'_>) -> Option<SharedUse> {
+        let values = self.values(issuer).ok()?;
+        let shared = values.shared();
+        let first_come = shared.map(|shared| shared.first_come).unwrap_or_default();
+        let is_used = |state: &State| {
+            let inputs = Inputs::of(&state.salt, values.named(issuer));
+            !inputs.has_unused(first_come, &state.inputs_of(&state.id_of(values.identity())))
+        };
+        let has_used = !first_come.is_empty() && self.stored_state().is_some_and(is_used);
+        Some(SharedUse { by: shared.map(|shared| shared.by.clone()), has_used })
     }
 
     /// What the token Secret holds where the token belongs, if the Secret is ours: that of a former resource of this

@@ -124,6 +124,8 @@ reasons! {
     StateTooNew: Stall,
     /// Labels or annotations of the spec are left out of the Secret; the token is kept alive all the same.
     MetadataNotAllowed: Stall,
+    /// A field of the spec has no usable value; the schema refuses it, but did not always.
+    SpecInvalid: Stall,
     /// The spec uses a field that this version does not implement.
     NotSupported: Stall,
 }

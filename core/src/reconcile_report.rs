@@ -1,6 +1,7 @@
 //! What one pass did.
 
 use crate::api::SyniverseTokenStatus;
+use crate::issuer::Kind;
 use crate::issuer::{Answer, Cause, Failure};
 use crate::time::Moment;
 
@@ -28,8 +29,8 @@ pub struct Pass {
 pub struct Delivered {
     /// Of the token.
     pub fingerprint: String,
-    /// It is extended, not replaced.
-    pub is_of_session: bool,
+    /// The kind of the credential that it was issued to.
+    pub kind: Kind,
     /// When it dies as far as is known; none = never.
     pub dies: Option<Moment>,
     /// When this pass wrote it there; none = an earlier one did.

@@ -1,5 +1,6 @@
 //! When the issuer is to be asked. Every rule of time is in this room and in those under it.
 
+use crate::issuer::RenewalTime;
 use crate::issuer::{Cause, ROUNDING};
 use crate::state::Issued;
 use crate::time::{Moment, Now, earlier, later};
@@ -29,8 +30,8 @@ pub const GRACE: Duration = Duration::from_secs(10);
 ///
 /// `refresh_before` as the spec says, by default the smaller of 5 minutes and a tenth of the validity (of the reported
 /// lifetime where none was asked for); never more than half of the reported lifetime.
-pub fn lead(refresh_before: Option<Duration>, validity: Duration, lifetime: Duration) -> Duration {
-    let length = if validity.is_zero() { lifetime } else { validity };
+pub fn lead(refresh_before: Option<Duration>, validity: Option<Duration>, lifetime: Duration) -> Duration {
+    let length = validity.filter(|validity| !validity.is_zero()).unwrap_or(lifetime);
     refresh_before.unwrap_or(LONGEST_DEFAULT_LEAD.min(length / 10)).min(lifetime / 2)
 }
 
@@ -120,8 +121,8 @@ fn earlier_of(a: Option<Moment>, b: Option<Moment>) -> Option<Moment> {
 pub struct Terms {
     /// `spec.refreshBefore`.
     pub refresh_before: Option<Duration>,
-    /// `spec.application.validity`; zero = never expires.
-    pub validity: Duration,
+    /// `spec.application.validity`, zero = never expires; none where the request names none.
+    pub validity: Option<Duration>,
     /// Between two daily checks of a long-lived token.
     pub daily_check: Duration,
     /// Spreads moments of different resources: a function of the UID.
@@ -195,6 +196,13 @@ impl Terms {
 
     /// The next planned ask as status shows it: from what is stored alone, so that it is the same in every pass.
     pub fn planned(&self, issued: &Issued) -> Option<Timestamp> {
+        match issued.renewal().when {
+            RenewalTime::AfterExpiry => self.planned_after_expiry(issued),
+            RenewalTime::BeforeExpiry => Some(self.planned_extension(issued)),
+        }
+    }
+
+    fn planned_after_expiry(&self, issued: &Issued) -> Option<Timestamp> {
         let slot = Some(self.daily_slot(issued)).filter(|slot| {
             let expires = issued.expiration_time;
             expires.is_none_or(|expires| later(*slot, DAY) < expires)

@@ -2,6 +2,7 @@
 
 use crate::api::{EXPIRATION_TIME_KEY, SyniverseToken};
 use crate::fingerprint::fingerprint;
+use crate::issuer::Kind;
 use crate::redacted::Redacted;
 use crate::secret_metadata::SecretMetadata;
 use crate::state::{Inputs, Issued, State, Unreadable, Written};
@@ -53,14 +54,23 @@ pub fn read_state(secret: &Secret) -> Result<State, Unreadable> {
     State::from_bytes(&bytes.0)
 }
 
-/// The state Secret that holds `state`; none when the one read already does.
+/// The state Secret that holds `state`; none when the one read, which says `stored`, already does: one of an older format
+/// is rewritten with the next answer only, so that nothing is written for a new version of the operator alone.
 ///
 /// It has the labels of the token Secret: rules of a cluster about labels are about all Secrets. It has none of its
 /// annotations: some make others copy a Secret, and this one must not be copied.
-pub fn next_state(read: Option<&Secret>, wanted: Wanted<'_>, owner: &Owner, state: &State) -> Option<Write> {
+pub fn next_state(
+    read: Option<&Secret>,
+    stored: Option<&State>,
+    wanted: Wanted<'_>,
+    owner: &Owner,
+    state: &State,
+) -> Option<Write> {
     next(read, &wanted.resource.state_secret_name(), owner, |secret| {
-        let data = secret.data.get_or_insert_default();
-        data.insert(STATE_KEY.to_owned(), ByteString(state.to_bytes()));
+        if stored != Some(state) {
+            let data = secret.data.get_or_insert_default();
+            data.insert(STATE_KEY.to_owned(), ByteString(state.to_bytes()));
+        }
         content::replace(secret.labels_mut(), wanted.labels(), &state.written.labels);
     })
 }
@@ -94,8 +104,8 @@ pub fn next_token(read: Option<&Secret>, wanted: Wanted<'_>, owner: &Owner, stat
 }
 
 /// The token Secret as it would be with a first token: what the API server says to it, it says to the real one.
-pub fn sample(read: Option<&Secret>, wanted: Wanted<'_>, owner: &Owner, now: Timestamp) -> Option<Write> {
-    let issued = Issued::new(Redacted::new("not-a-token"), now, Some(now));
+pub fn sample(read: Option<&Secret>, kind: Kind, wanted: Wanted<'_>, owner: &Owner, now: Timestamp) -> Option<Write> {
+    let issued = Issued::new(kind, Redacted::new("not-a-token"), now, Some(now));
     let content = Content::of(wanted, &issued, read);
     next(read, wanted.resource.secret_name(), owner, |secret| content.put(secret, &Written::default()))
 }
@@ -139,8 +149,20 @@ pub fn believed_token(secret: &Secret, key: &str) -> Option<Redacted> {
     token_in(secret, key).filter(|token| claimed.is_none_or(|claimed| *claimed == fingerprint(token)))
 }
 
+/// The credential that a token found in a token Secret is taken to be of.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// Its identity.
+    pub id: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// What it was issued for, as far as anybody knows.
+    pub inputs: Inputs,
+}
+
 /// The state that a token Secret alone still tells, when the token in it is the one its annotations speak of.
-pub fn restore(secret: &Secret, key: &str, empty: State, application: String, inputs: Inputs) -> Option<State> {
+pub fn restore(secret: &Secret, key: &str, empty: State, credential: Restored) -> Option<State> {
+    let Restored { id, kind, inputs } = credential;
     let token = token_in(secret, key).filter(|token| annotation(secret, FINGERPRINT) == Some(&fingerprint(token)))?;
     let time = |name: &str| annotation(secret, name).and_then(|text| text.parse::<Timestamp>().ok());
     let (issue_time, expires) = (time(ISSUE_TIME)?, time(EXPIRATION_TIME));
@@ -149,7 +171,7 @@ pub fn restore(secret: &Secret, key: &str, empty: State, application: String, in
     let issued = Issued {
         first_expiration_time: first_expires,
         lifetime_seconds: lifetime.and_then(|seconds| u64::try_from(seconds).ok()),
-        ..Issued::new(token, issue_time, expires)
+        ..Issued::new(kind, token, issue_time, expires)
     };
-    Some(empty.restored(application, issued, inputs))
+    Some(empty.restored(id, issued, inputs))
 }

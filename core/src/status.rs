@@ -2,8 +2,8 @@
 
 use crate::api::{SyniverseToken, SyniverseTokenStatus};
 use crate::fingerprint::fingerprint;
+use crate::issuer::RenewalTime;
 use crate::memory::Memory;
-use crate::messages;
 use crate::observed::Observed;
 use crate::reason::{Finding, Reason, Weight};
 use crate::reconcile_report::Delivered;
@@ -11,6 +11,7 @@ use crate::schedule::{GRACE, Life};
 use crate::secrets::{rfc3339, shown_expiry};
 use crate::state::Issued;
 use crate::time::{Moment, Now};
+use crate::validated::Validated;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -52,7 +53,7 @@ pub struct Standing {
 impl Standing {
     /// Draws it up from the facts and from what the plan found.
     pub fn of(observed: &Observed, memory: &Memory, findings: &[Finding], now: Now) -> Self {
-        let state = observed.stored_state().or_else(|| memory.state.clone());
+        let state = observed.stored_state().or(memory.state.as_ref());
         let issued = state.and_then(|state| state.active_token().cloned());
         let inside = observed.token_inside();
         Self {
@@ -76,8 +77,8 @@ impl Standing {
     pub fn ready_until(&self) -> Option<Moment> {
         let expires = self.life.as_ref().and_then(|life| life.expires)?;
         // Only an application's token is replaced after its end.
-        let is_extended = self.issued.as_ref().is_some_and(Issued::is_of_session);
-        Some(if self.is_in_order() && !is_extended { expires + GRACE } else { expires })
+        let is_due_later = self.issued.as_ref().is_some_and(|issued| issued.renewal().when == RenewalTime::AfterExpiry);
+        Some(if self.is_in_order() && is_due_later { expires + GRACE } else { expires })
     }
 
     /// Nothing keeps the operator from getting the next token.
@@ -95,8 +96,7 @@ impl Standing {
         let issued = self.issued.as_ref().filter(|_| self.delivered)?;
         let expires = self.life.as_ref().and_then(|life| life.expires);
         let dies = if issued.ended { Some(expires.map_or(now, |expires| expires.min(now))) } else { expires };
-        let is_of_session = issued.is_of_session();
-        Some(Delivered { fingerprint: fingerprint(&issued.token), is_of_session, dies, written })
+        Some(Delivered { fingerprint: fingerprint(&issued.token), kind: issued.kind, dies, written })
     }
 
     fn ready(&self, secret: &str, shown: Option<&str>, now: Moment) -> (bool, Finding) {
@@ -147,17 +147,15 @@ pub fn status(
         issue_time: issued.map(|issued| rfc3339(issued.issue_time)),
         expiration_time,
         next_refresh_time: planned(observed, standing),
-        last_handled_refresh: observed.stored_state().and_then(|state| state.refresh),
+        last_handled_refresh: observed.stored_state().and_then(|state| state.refresh.clone()),
     }
 }
 
 fn planned(observed: &Observed, standing: &Standing) -> Option<String> {
-    messages::supported(&observed.resource.spec).ok()?;
+    let validated = Validated::of(observed).ok()?;
     let is_stopped = standing.stalled.as_ref().is_some_and(|finding| finding.reason.is_in_the_way());
     let issued = standing.issued.as_ref().filter(|_| !observed.resource.spec.suspend && !is_stopped)?;
-    let terms = observed.terms();
-    let planned = if issued.is_of_session() { Some(terms.planned_extension(issued)) } else { terms.planned(issued) };
-    planned.map(rfc3339)
+    validated.terms.planned(issued).map(rfc3339)
 }
 
 struct Said {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::effects;
 use syniverse_token_core::fingerprint::fingerprint;
-use syniverse_token_core::issuer::{Answer, Ask, Cause, Failure};
+use syniverse_token_core::issuer::{Answer, Cause, Failure};
 use syniverse_token_core::memory::Memory;
 use syniverse_token_core::observed::Observed;
 use syniverse_token_core::plan::Call;
@@ -73,7 +73,7 @@ async fn send(context: &Context, observed: &Observed, write: &Write, how: &PostP
     match result {
         Ok(secret) => Wrote::Done(Box::new(secret)),
         Err(error) => {
-            let known = [Some(write.secret()), observed.state.as_ref(), observed.token.as_ref()];
+            let known = [Some(write.secret()), observed.state.secret(), observed.token.as_ref()];
             failed_write(&name, &error, &known.into_iter().flatten().collect::<Vec<_>>())
         }
     }
@@ -159,17 +159,17 @@ struct Claim {
 impl Claim {
     fn of(fleet: &Fleet, observed: &Observed, memory: &Memory, call: &Call, now: Now) -> Self {
         let (member, endpoint) = (ObjectName::of(&*observed.resource), call.ask.endpoint().to_owned());
-        let call_key = match &call.ask {
-            Ask::Refresh(refresh) => fleet.call_key(&endpoint, refresh.consumer_key.expose()),
+        let call_key = match call.ask.wire().properties().shared_by {
+            Some(shared) => fleet.call_key(&endpoint, shared.expose()),
             // A pair or an account of its own: no other resource's call is in its way.
-            Ask::Extend(_) | Ask::LogIn(_) => fleet.own_key(&member),
+            None => fleet.own_key(&member),
         };
         let expires = match call.living() {
             Some(issued) => memory.life(issued, now).expires.unwrap_or(now.mono + NEVER),
             None => made(&observed.resource, now),
         };
         // Who could not write the last time may fail at it again before it calls.
-        let is_retry = call.is_retry || !memory.unwritten.is_empty();
+        let is_retry = call.is_retry || memory.writes.is_failing();
         let boundary = matches!(call.cause, Cause::Boundary | Cause::Extension).then_some(call.due);
         Self { member, endpoint, call_key, expires, boundary, is_retry }
     }
@@ -237,13 +237,15 @@ pub async fn call(
     effects::request_ended(observed, memory, call, &result, (sent, ended), |observed, memory| {
         look_around(context, observed, memory);
     });
-    match (&result, &call.ask) {
-        (Ok(answer), Ask::Refresh(_)) => tell_others(&turn, call, answer),
-        // At the latest when the request was sent the issuer began to kill the old one.
-        (Ok(_), Ask::Extend(extend)) => {
-            context.metrics.superseded(&turn.member, &fingerprint(&extend.pair.token), sent.mono);
+    if let Ok(answer) = &result {
+        let properties = call.ask.wire().properties();
+        if properties.shared_by.is_some() {
+            tell_others(&turn, call, answer);
         }
-        _ => {}
+        // At the latest when the request was sent the issuer began to kill the old one.
+        if let Some(spent) = properties.spends {
+            context.metrics.superseded(&turn.member, &fingerprint(spent), sent.mono);
+        }
     }
     result
 }

@@ -6,13 +6,13 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use std::sync::Arc;
 use syniverse_token_core::api::{IssuerSpec, SyniverseToken};
-use syniverse_token_core::credential::{Credentials, SessionCredentials, consents};
+use syniverse_token_core::credential::consents;
 use syniverse_token_core::issuer::endpoint::NotAllowed;
 use syniverse_token_core::memory::Memory;
-use syniverse_token_core::observed::{Neighbours, Observed, Sharing};
-use syniverse_token_core::queue::{Fleet, ObjectName};
+use syniverse_token_core::observed::{Neighbours, Observed, SharedUse, Sharing};
+use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::revision::is_later;
-use syniverse_token_core::state::{Inputs, State};
+use syniverse_token_core::state::State;
 
 /// So many refusals in a row are no accident.
 const BELIEVED_REFUSALS: u32 = 3;
@@ -64,9 +64,9 @@ pub async fn observe(
         not_allowed: not_allowed(context, &resource),
         resource,
         // Whoever may not use it does not see it.
-        credentials: credentials.filter(|_| !lacks_consent),
+        credentials: credentials.filter(|_| !lacks_consent).into(),
         lacks_consent,
-        state,
+        state: state.into(),
         token,
         forbidden,
     };
@@ -143,14 +143,17 @@ pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memo
     }
     let member = ObjectName::of(&*observed.resource);
     let mut fleet = context.fleet();
-    let Some(Membership { endpoint, key, has_asked }) = membership(observed, &member, &fleet) else { return };
+    let Some(issuer) = observed.resource.spec.issuer() else { return };
+    let Some(SharedUse { by, has_used }) = observed.shared(issuer) else { return };
+    let endpoint = issuer.endpoint();
+    let key = by.map_or_else(|| fleet.own_key(&member), |shared| fleet.call_key(endpoint, shared.expose()));
     let now = context.clock.now();
     context.wake_in_turn(fleet.moves_to(&member, endpoint, now.mono), now.mono);
     let served = observed.stored_state().filter(|state| state.was_asked_at(endpoint));
-    if let Some(issued) = served.as_ref().and_then(State::active_token) {
+    if let Some(issued) = served.and_then(State::active_token) {
         fleet.was_served(&member, endpoint, now.moment_of(issued.issue_time).min(now.mono), now.mono);
     }
-    context.wake_all(fleet.joins(&member, &key, has_asked));
+    context.wake_all(fleet.joins(&member, &key, has_used));
     if let Some(rotation) = fleet.take_rotation(&member) {
         memory.rotated_elsewhere = Some(rotation);
     }
@@ -160,42 +163,6 @@ pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memo
     let neighbours = fleet.neighbours(&member, endpoint, &key, now.mono);
     memory.met_sharers |= neighbours.sharing != Sharing::default();
     observed.neighbours = neighbours;
-}
-
-/// What a resource asks with, as far as it concerns others.
-struct Membership<'a> {
-    endpoint: &'a str,
-    /// What others may use as well: the application, or the pair that was pasted.
-    key: String,
-    /// It has used that pair, which is no other's then.
-    has_asked: bool,
-}
-
-fn membership<'a>(observed: &'a Observed, member: &ObjectName, fleet: &Fleet) -> Option<Membership<'a>> {
-    let (issuer, secret) = (observed.resource.spec.issuer()?, observed.credentials.as_ref());
-    let endpoint = issuer.endpoint();
-    let (key, has_asked) = match issuer {
-        IssuerSpec::Application(spec) => {
-            let credentials = Credentials::read(&spec.credentials, secret).ok()?;
-            (fleet.call_key(endpoint, credentials.consumer_key.expose()), false)
-        }
-        IssuerSpec::Session(spec) => {
-            let credentials = SessionCredentials::read(&spec.credentials, secret);
-            match &credentials.pair {
-                Some(pair) => {
-                    (fleet.call_key(endpoint, pair.token.expose()), has_used(observed, endpoint, &credentials))
-                }
-                None => (fleet.own_key(member), false),
-            }
-        }
-    };
-    Some(Membership { endpoint, key, has_asked })
-}
-
-/// True when the pair in the credentials Secret is one that this resource has asked with.
-fn has_used(observed: &Observed, endpoint: &str, credentials: &SessionCredentials) -> bool {
-    let is_used = |state: State| !Inputs::of_session(&state.salt, endpoint, credentials).has_new_pair(&state.inputs);
-    observed.stored_state().is_some_and(is_used)
 }
 
 /// 128 random bits in hex.

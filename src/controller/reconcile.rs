@@ -123,7 +123,7 @@ impl Running<'_> {
             "Secrets {token} and {state} change faster than they can be written: find out who else writes them"
         );
         self.failed_write(Target::State, Unwelcome { detail, is_refused: false });
-        let until = self.memory.unwritten.get(&Target::State).map(|unwritten| unwritten.not_before);
+        let until = self.memory.writes.failing(Target::State).map(|unwritten| unwritten.not_before);
         Ok(Some(Rest { findings: Vec::new(), until }))
     }
 
@@ -224,7 +224,7 @@ impl Running<'_> {
     }
 
     async fn write_state(&mut self, StateWrite { state, write }: StateWrite) -> Result<bool, ObserveError> {
-        self.memory.writes((*state).clone());
+        self.memory.sends_state((*state).clone());
         self.put(Target::State, &write, |pass, secret, now| {
             effects::state_written(&mut pass.observed, pass.memory, &state, secret, now);
             Deed::WroteState
@@ -233,7 +233,7 @@ impl Running<'_> {
     }
 
     async fn announce(&mut self, announcement: StateWrite) -> Result<bool, ObserveError> {
-        self.memory.writes((*announcement.state).clone());
+        self.memory.sends_state((*announcement.state).clone());
         self.put(Target::State, &announcement.write, |pass, secret, now| {
             effects::intent_written(&mut pass.observed, pass.memory, &announcement, secret, now);
             Deed::WroteState

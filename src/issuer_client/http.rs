@@ -13,12 +13,10 @@ use reqwest::{Certificate, Client, ClientBuilder, Proxy, RequestBuilder, Respons
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use syniverse_token_core::issuer::application;
 use syniverse_token_core::issuer::body::{self, LIMIT_BYTES};
 use syniverse_token_core::issuer::endpoint::{EndpointRules, NotAllowed};
 use syniverse_token_core::issuer::reply::{Body, Reply};
-use syniverse_token_core::issuer::session;
-use syniverse_token_core::issuer::{Answer, Ask, Extend, Failure, FailureKind, LogIn};
+use syniverse_token_core::issuer::{Answer, Ask, Failure, FailureKind, Message, Method};
 
 /// A wish for more patience is read as this. How much of it is granted is decided later: 1 or 5 minutes
 /// (`schedule::retry`).
@@ -79,20 +77,10 @@ impl HttpIssuer {
     async fn exchange(&self, ask: &Ask) -> Result<Answer, Failure> {
         // The plan has checked it for the namespace of the resource.
         let endpoint = self.settings.endpoints.admit(None, ask.endpoint())?;
-        match ask {
-            Ask::Refresh(refresh) => {
-                let request = self.client.get(application::question(endpoint, refresh));
-                application::answer(&self.send(request).await?, refresh.validity_seconds)
-            }
-            Ask::Extend(Extend { pair, .. }) => {
-                let request = with_json(self.client.put(endpoint), session::extension(pair));
-                session::extended(&self.send(request).await?)
-            }
-            Ask::LogIn(LogIn { login, .. }) => {
-                let request = with_json(self.client.post(endpoint), session::log_in(login));
-                session::logged_in(&self.send(request).await?)
-            }
-        }
+        let Message { method, url, body } = ask.wire().message(endpoint);
+        let request = self.client.request(method_of(method), url.0);
+        let request = body.into_iter().fold(request, with_json);
+        ask.wire().read(&self.send(request).await?)
     }
 
     /// Sends a request whose URL or body is a secret.
@@ -133,6 +121,14 @@ impl HttpIssuer {
 impl Issuer for HttpIssuer {
     fn ask<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, Failure>> {
         self.exchange(ask).boxed()
+    }
+}
+
+fn method_of(method: Method) -> reqwest::Method {
+    match method {
+        Method::Get => reqwest::Method::GET,
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
     }
 }
 

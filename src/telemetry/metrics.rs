@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseTokenStatus;
+use syniverse_token_core::issuer::Kind;
 use syniverse_token_core::issuer::{Ask, Cause, FailureKind};
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::reason::{Reason, Weight};
@@ -28,9 +29,6 @@ const LATENESS: [f64; 11] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 6
 const LATENCY: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Between two leaders nobody counts: the next one adds what was dead then, for up to this before it leads.
 const HAND_OVER: Duration = Duration::from_secs(30);
-/// The kinds of issuers.
-const APPLICATION: &str = "application";
-const SESSION: &str = "session";
 /// What kills a token.
 const EXPIRED: &str = "expired";
 const SUPERSEDED: &str = "superseded";
@@ -83,7 +81,7 @@ struct Token {
 impl Token {
     /// One whose time as a dead one is counted from then on.
     fn of(delivered: &Delivered, counted: Moment) -> Self {
-        let issuer = ("issuer", if delivered.is_of_session { SESSION } else { APPLICATION });
+        let issuer = ("issuer", delivered.kind.as_str());
         let (fingerprint, dies) = (delivered.fingerprint.clone(), delivered.dies);
         Self { fingerprint, issuer, dies, is_superseded: false, counted }
     }
@@ -194,7 +192,7 @@ impl Metrics {
         for reason in Reason::ALL.iter().filter(|reason| is_failure(reason)) {
             drop(self.failures.get_or_create(&[("reason", reason.as_str())]));
         }
-        for issuer in [APPLICATION, SESSION].map(|kind| ("issuer", kind)) {
+        for issuer in Kind::ALL.map(|kind| ("issuer", kind.as_str())) {
             drop(self.lateness.get_or_create(&[issuer]));
             drop(self.latency.get_or_create(&[issuer]));
             drop(self.in_flight.get_or_create(&[issuer]));
@@ -371,9 +369,5 @@ fn is_failure(reason: &Reason) -> bool {
 }
 
 fn issuer(ask: &Ask) -> Label {
-    let kind = match ask {
-        Ask::Refresh(_) => APPLICATION,
-        Ask::Extend(_) | Ask::LogIn(_) => SESSION,
-    };
-    ("issuer", kind)
+    ("issuer", ask.wire().kind().as_str())
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseTokenStatus;
+use syniverse_token_core::issuer::Kind;
 use syniverse_token_core::issuer::{Ask, Cause, Extend, FailureKind, Pair, Refresh};
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::reconcile_report::{Delivered, NewToken, Pass};
@@ -96,7 +97,7 @@ fn pass(fingerprint: &str, dies: f64, ready: (&str, &str), written: Option<f64>)
         found: None,
         delivered: Some(Delivered {
             fingerprint: fingerprint.into(),
-            is_of_session: false,
+            kind: Kind::Application,
             dies: Some(moment(dies)),
             written: written.map(moment),
         }),

@@ -1,9 +1,47 @@
 //! The wire of `apptoken-refresh`: how a question is written and an answer read. No client required.
 
 use super::reply::{self, Reply};
-use super::{Answer, Failure, FailureKind, Lifetime, Refresh};
+use super::{
+    Answer, Failure, FailureKind, Kind, Lifetime, Message, Method, Properties, RedactedUrl, Refresh, Renewal,
+    RenewalTime, Wire,
+};
 use serde_json::Value;
 use url::Url;
+
+/// How the next token of an application is had.
+pub(super) const RENEWAL: Renewal = Renewal {
+    when: RenewalTime::AfterExpiry,
+    is_repeatable: true,
+    supersedes: false,
+    names_lifetime: true,
+    is_lost_at_expiry: false,
+};
+
+impl Wire for Refresh {
+    fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Application
+    }
+
+    fn properties(&self) -> Properties<'_> {
+        Properties {
+            lifetime_seconds: Some(self.validity_seconds),
+            shared_by: Some(&self.consumer_key),
+            ..Properties::default()
+        }
+    }
+
+    fn message(&self, endpoint: Url) -> Message {
+        Message { method: Method::Get, url: RedactedUrl(question(endpoint, self)), body: None }
+    }
+
+    fn read(&self, reply: &Reply) -> Result<Answer, Failure> {
+        answer(reply, self.validity_seconds)
+    }
+}
 
 /// Writes the question into the query of `endpoint`. From here on the URL is a secret: it is sent, and dropped.
 pub fn question(mut endpoint: Url, ask: &Refresh) -> Url {

@@ -5,9 +5,22 @@
 //! on a clear `AUTH_1002`.
 
 use super::reply::{self, Body, Reply};
-use super::{Answer, Failure, FailureKind, Lifetime, Login, Pair};
+use super::{
+    Answer, Extend, Failure, FailureKind, Kind, Lifetime, LogIn, Login, Message, Method, Pair, Properties, RedactedUrl,
+    Renewal, RenewalTime, Wire,
+};
 use crate::redacted::Redacted;
 use serde_json::{Map, Value, json};
+use url::Url;
+
+/// How the next token of a session is had.
+pub(super) const RENEWAL: Renewal = Renewal {
+    when: RenewalTime::BeforeExpiry,
+    is_repeatable: false,
+    supersedes: true,
+    names_lifetime: false,
+    is_lost_at_expiry: true,
+};
 
 /// "Invalid token": to an extension, the end of the session.
 const INVALID_TOKEN: &str = "AUTH_1002";
@@ -18,6 +31,50 @@ const SERVICE_UNAVAILABLE: &str = "GLOBAL_1001";
 
 /// The codes that are documented. Another one is a text of somebody's choice, and is not repeated.
 const DOCUMENTED: [&str; 3] = [INVALID_TOKEN, INVALID_CREDENTIALS, SERVICE_UNAVAILABLE];
+
+impl Wire for Extend {
+    fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Session
+    }
+
+    fn properties(&self) -> Properties<'_> {
+        Properties { spends: Some(&self.pair.token), is_before_expiry: true, ..Properties::default() }
+    }
+
+    fn message(&self, endpoint: Url) -> Message {
+        Message { method: Method::Put, url: RedactedUrl(endpoint), body: Some(extension(&self.pair)) }
+    }
+
+    fn read(&self, reply: &Reply) -> Result<Answer, Failure> {
+        extended(reply)
+    }
+}
+
+impl Wire for LogIn {
+    fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Session
+    }
+
+    fn properties(&self) -> Properties<'_> {
+        Properties::default()
+    }
+
+    fn message(&self, endpoint: Url) -> Message {
+        Message { method: Method::Post, url: RedactedUrl(endpoint), body: Some(log_in(&self.login)) }
+    }
+
+    fn read(&self, reply: &Reply) -> Result<Answer, Failure> {
+        logged_in(reply)
+    }
+}
 
 /// Writes the body of the PUT that extends a session.
 pub fn extension(pair: &Pair) -> Body {

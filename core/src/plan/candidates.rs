@@ -1,258 +1,149 @@
-//! What the issuer would be asked for one resource, and when: the one list of causes, and what holds a call back.
+//! The requests that could be sent for one credential, each with when and why, and what holds it back.
 
-use super::{Call, Delivery, Desk, StateWrite};
+use super::credential::Credential;
+use super::input::Delivery;
+use super::{Call, StateWrite};
+use crate::intent::Intent;
 use crate::issuer::{Ask, Cause, FailureKind};
 use crate::memory::Failing;
 use crate::messages;
-use crate::reason::{Finding, Reason};
-use crate::schedule::expiry_poll::Boundary;
-use crate::schedule::rate_limiter::refill;
-use crate::schedule::{Due, Life};
-use crate::state::inputs::PASSWORD;
-use crate::state::{Attempt, Inputs, Issued, State};
+use crate::reason::Finding;
+use crate::schedule::Due;
+use crate::state::{Attempt, Role, State};
 use crate::time::Moment;
-use std::time::Duration;
 
-/// How long a process that begins to act gets to know all resources.
-const SETTLING: Duration = Duration::from_secs(60);
+/// What a kind makes of one of its credentials.
+pub(super) struct Proposal {
+    /// What has changed.
+    pub(super) change: Option<Cause>,
+    /// What is wanted.
+    pub(super) request: Result<Ask, Finding>,
+    /// What goes on while a change is tried in vain.
+    pub(super) fallback: Option<Ask>,
+    /// The refused login's password has changed since.
+    pub(super) has_new_password: bool,
+    /// What is worth knowing beside failures.
+    pub(super) notices: Vec<Finding>,
+    /// Notices are carried over from the process before this one, and may change.
+    pub(super) is_provisional: bool,
+    /// What a person can do about a request that fails.
+    pub(super) hint: String,
+    /// The same where a login is refused.
+    pub(super) login_hint: Option<String>,
+}
 
-/// What the two issuers do not have in common.
-pub(super) trait Side {
-    /// The name under which its token is kept.
-    fn id(&self, state: &State) -> String;
+/// A request that could be sent.
+pub(super) struct Candidate {
+    pub(super) due: Due,
+    pub(super) ask: Ask,
+    pub(super) role: Role,
+    /// It must leave a permit for the fallback beside it.
+    pub(super) leaves_one: bool,
+}
 
-    /// What it would be asked with, hashed with the salt of the state.
-    fn inputs(&self, salt: &str) -> Inputs;
-
-    /// The inputs of which a new value is a cause to ask, the most telling one first.
-    fn causes(&self, question: &Question<'_>) -> Vec<&'static str>;
-
-    /// A refused login has another password now, of which nothing is recorded.
-    fn has_new_password(&self, _: &Question<'_>) -> bool {
-        false
-    }
-
-    /// A cause that lies in what happened to the token.
-    fn event(&self, question: &Question<'_>, issued: &Issued) -> Option<Cause>;
-
-    /// The moment at which time alone is a cause.
-    fn next_due(&self, question: &Question<'_>, issued: &Issued, life: &Life) -> Option<Due>;
-
-    /// What would be asked, had nothing been changed; none where that is asked with the changed values as well.
-    fn upkeep(&self, question: &Question<'_>) -> Option<Ask>;
-
-    /// What would be asked.
+impl Proposal {
+    /// The requests that could be sent, now or later.
     ///
     /// # Errors
-    /// A finding that says what is missing, when nothing could be.
-    fn ask(&self, question: &Question<'_>, cause: Option<Cause>) -> Result<Ask, Finding>;
-
-    /// What must be in the state Secret before a call that cannot be repeated; none where it can be, or is there.
-    fn announcement(&self, question: &Question<'_>) -> Option<StateWrite>;
-
-    /// Not before then, because another process may be making that very call.
-    fn honoured_until(&self, question: &Question<'_>) -> Option<Moment>;
-
-    /// What a person should know although all is well.
-    fn notices(&self, question: &Question<'_>) -> Vec<Finding>;
-
-    /// True while they rest on what an earlier process said, which this one may come to know better.
-    fn is_provisional(&self, question: &Question<'_>) -> bool;
-
-    /// Where a person finds what is right, for a sentence about values that may be wrong, after such a failure.
-    fn remedy(&self, kind: FailureKind) -> String;
-}
-
-/// One thing to ask the issuer.
-pub(super) struct Errand {
-    due: Due,
-    ask: Ask,
-    /// It goes on while a change is tried in vain.
-    is_upkeep: bool,
-    /// It does not take the last permit, which is for what matters more.
-    leaves_one: bool,
-}
-
-/// What the issuer would be asked, and when.
-pub(super) struct Question<'a> {
-    pub(super) desk: &'a Desk<'a>,
-    pub(super) state: &'a State,
-    side: &'a dyn Side,
-    id: String,
-    pub(super) attempt: Attempt,
-    pub(super) delivery: Delivery,
-}
-
-impl<'a> Question<'a> {
-    pub(super) fn new(desk: &'a Desk<'a>, state: &'a State, side: &'a dyn Side, delivery: Delivery) -> Self {
-        let attempt = Attempt { inputs: side.inputs(&state.salt), refresh: desk.observed.refresh(), is_upkeep: false };
-        Self { desk, state, side, id: side.id(state), attempt, delivery }
-    }
-
-    /// The last token of this application or session, delivered or not.
-    pub(super) fn known(&self) -> Option<&Issued> {
-        self.state.tokens.get(&self.id)
-    }
-
-    /// The same, if it is the one in the token Secret.
-    pub(super) fn issued(&self) -> Option<&Issued> {
-        self.known().filter(|_| self.state.active.as_ref() == Some(&self.id))
-    }
-
-    /// The one list of causes, in order.
-    fn due(&self) -> Option<Due> {
-        let now = self.desk.now.mono;
-        let Some(issued) = self.issued() else { return Some(Due { cause: Cause::FirstIssue, at: now }) };
-        let change = self.change().map(|cause| Due { cause, at: now });
-        change.or_else(|| self.due_unchanged(issued))
-    }
-
-    /// A value that a person has changed and that no call has settled yet, or a wish for a call.
-    fn change(&self) -> Option<Cause> {
-        let causes = self.side.causes(self);
-        let value = self.attempt.inputs.change_since(&self.state.inputs, &causes);
-        let value = value.or_else(|| self.side.has_new_password(self).then_some(PASSWORD)).map(Cause::Changed);
-        let is_requested = self.attempt.refresh.is_some() && self.attempt.refresh != self.state.refresh;
-        value.or(is_requested.then_some(Cause::Requested))
-    }
-
-    fn due_unchanged(&self, issued: &Issued) -> Option<Due> {
-        let now = self.desk.now;
-        let event = self.side.event(self, issued).map(|cause| Due { cause, at: now.mono });
-        event.or_else(|| self.side.next_due(self, issued, &self.desk.memory.life(issued, now)))
-    }
-
-    /// What is due next, and what goes on while that is a change that was tried in vain.
-    ///
-    /// # Errors
-    /// A finding that says what is missing, when nothing could be asked.
-    pub(super) fn errands(&self) -> Result<Vec<Errand>, Finding> {
-        if self.delivery == Delivery::Unrecorded {
-            return Ok(self.unrecorded().into_iter().collect());
+    /// Why there is none, where a person must act.
+    pub(super) fn candidates(&self, credential: &Credential<'_>) -> Result<Vec<Candidate>, Finding> {
+        if credential.delivery == Delivery::Unrecorded {
+            return Ok(self.unrecorded(credential).into_iter().collect());
         }
-        let due = self.due();
-        let ask = self.side.ask(self, due.map(|due| due.cause))?;
-        let Some(Due { cause, at }) = due else { return Ok(Vec::new()) };
-        let upkeep = self.upkeep(&ask);
+        let ask = self.request.clone()?;
+        let Some(Due { cause, at }) = self.due(credential) else { return Ok(Vec::new()) };
+        let fallback = self.fallback(credential, &ask);
         // Of two that may be asked now the one comes first that has waited longer.
-        let waits_since = upkeep.as_ref().and(self.failing(false)).map(|failing| failing.not_before);
+        let waits_since = fallback.as_ref().and(credential.failing(Role::Main)).map(|failing| failing.not_before);
         let at = waits_since.map_or(at, |since| since.min(at));
-        let leaves_one = upkeep.is_some() && self.failing(true).is_none();
-        let main = Errand { due: Due { cause, at }, ask, is_upkeep: false, leaves_one };
-        Ok([main].into_iter().chain(upkeep).collect())
+        let leaves_one = fallback.is_some() && credential.failing(Role::Fallback).is_none();
+        let main = Candidate { due: Due { cause, at }, ask, role: Role::Main, leaves_one };
+        Ok([main].into_iter().chain(fallback).collect())
     }
 
-    /// What cannot be recorded is asked with the stored pair only. A change waits: should it be in vain, that could not be
-    /// recorded either.
-    fn unrecorded(&self) -> Option<Errand> {
-        let due = self.due_unchanged(self.issued()?)?;
-        let is_upkeep = self.change().is_some();
-        Some(Errand { due, ask: self.side.upkeep(self)?, is_upkeep, leaves_one: false })
+    fn due(&self, credential: &Credential<'_>) -> Option<Due> {
+        let now = credential.desk.now.mono;
+        if credential.issued().is_none() {
+            return Some(Due { cause: Cause::FirstIssue, at: now });
+        }
+        self.change.map(|cause| Due { cause, at: now }).or_else(|| credential.next_due())
     }
 
-    fn upkeep(&self, asked: &Ask) -> Option<Errand> {
-        let issued = self.issued().filter(|_| self.failing(false).is_some())?;
-        let due = self.due_unchanged(issued)?;
-        let ask = self.side.upkeep(self).filter(|ask| ask != asked)?;
-        Some(Errand { due, ask, is_upkeep: true, leaves_one: false })
+    /// While nothing can be recorded, only what keeps the credential from being lost.
+    fn unrecorded(&self, credential: &Credential<'_>) -> Option<Candidate> {
+        let due = credential.next_due()?;
+        let role = if self.change.is_some() { Role::Fallback } else { Role::Main };
+        Some(Candidate { due, ask: self.fallback.clone()?, role, leaves_one: false })
     }
 
-    /// Not before a failed attempt's delay has passed, the boundary has room, the governor allows it, and no other process
-    /// is at it.
-    pub(super) fn allowed_at(&self, errand: &Errand) -> Moment {
-        let now = self.desk.now.mono;
-        let retry = self.failing(errand.is_upkeep).map(|failing| failing.not_before);
-        let room = self.boundary().map(|boundary| boundary.room_at(now));
-        let limits = [room, Some(self.governed_at(errand)), self.side.honoured_until(self)];
-        let later_than_now = limits.into_iter().flatten().filter(|at| *at > now);
-        later_than_now.chain(retry).fold(errand.due.at, Moment::max)
+    fn fallback(&self, credential: &Credential<'_>, wanted: &Ask) -> Option<Candidate> {
+        credential.failing(Role::Main)?;
+        let due = credential.next_due()?;
+        let ask = self.fallback.clone().filter(|ask| ask != wanted)?;
+        Some(Candidate { due, ask, role: Role::Fallback, leaves_one: false })
     }
 
-    pub(super) fn boundary(&self) -> Option<&Boundary> {
-        self.desk.memory.boundary(self.issued()?)
-    }
-
-    fn governed_at(&self, errand: &Errand) -> Moment {
-        let others = usize::from(errand.leaves_one);
-        self.desk.memory.governor.ready_for(others, self.desk.now.mono, refill(self.issued()))
-    }
-
-    fn attempt(&self, is_upkeep: bool) -> Attempt {
-        Attempt { is_upkeep, ..self.attempt.clone() }
-    }
-
-    /// The failed attempt, if it was made with what we would ask with now.
-    pub(super) fn failing(&self, is_upkeep: bool) -> Option<&Failing> {
-        let mut rows = [&self.desk.memory.failing, &self.desk.memory.upkeep_failing].into_iter().flatten();
-        rows.find(|failing| failing.attempt == self.attempt(is_upkeep))
-    }
-
-    pub(super) fn call(&self, errand: Errand) -> Call {
+    /// The call that `candidate` stands for.
+    pub(super) fn call(&self, credential: &Credential<'_>, candidate: Candidate) -> Call {
+        let desk = credential.desk;
         Call {
-            ask: errand.ask,
-            cause: errand.due.cause,
-            due: errand.due.at,
-            id: self.id.clone(),
-            issued: self.issued().cloned(),
-            base: self.desk.held().map_or_else(|| self.state.version(), |held| held.base.clone()),
-            attempt: self.attempt(errand.is_upkeep),
-            holder: self.desk.observed.holder.clone(),
-            is_retry: self.desk.memory.is_failing(errand.is_upkeep),
-            was_served: self.was_served(errand.is_upkeep),
-            credentials: self.desk.observed.credentials_version(),
-            has_new_password: self.side.has_new_password(self),
-            follows: self.desk.held().map(|_| Box::new(self.state.clone())),
-            rehearsal: self.desk.rehearsal(),
-            announcement: self.side.announcement(self),
+            announcement: announcement(credential),
+            ask: candidate.ask,
+            cause: candidate.due.cause,
+            due: candidate.due.at,
+            issued: credential.issued().cloned(),
+            base: desk.held().map_or_else(|| credential.state.version(), |held| held.base.clone()),
+            attempt: Attempt { role: candidate.role, ..credential.attempt.clone() },
+            holder: desk.observed.holder.clone(),
+            is_retry: desk.memory.is_failing(candidate.role),
+            was_served: credential.was_served(candidate.role),
+            credentials: desk.observed.credentials_version(),
+            has_new_password: self.has_new_password,
+            follows: desk.held().map(|_| Box::new(credential.state.clone())),
+            rehearsal: desk.rehearsal(),
         }
     }
 
-    /// The issuer gave the token that there is for what it would be asked with now. What goes on while a change is tried in
-    /// vain is asked with the values before.
-    fn was_served(&self, is_upkeep: bool) -> bool {
-        self.known().is_some() && (is_upkeep || !self.attempt.inputs.differ(&self.state.inputs))
-    }
-
-    /// When what is said is to be looked at again.
-    pub(super) fn settled_at(&self) -> Option<Moment> {
-        (self.is_settling() && self.side.is_provisional(self)).then(|| self.settles_at())
-    }
-
-    /// When a process that has just begun to act has met every resource.
-    fn settles_at(&self) -> Moment {
-        self.desk.observed.acting_since + SETTLING
-    }
-
-    fn is_settling(&self) -> bool {
-        self.desk.now.mono < self.settles_at()
-    }
-
-    /// What an earlier process said of this resource, if that was `reason` and holds: in its first minute a process may
-    /// not have met every resource yet, and knows no better until it has met one that shares with this one.
-    pub(super) fn still_said(&self, reason: Reason) -> Option<Finding> {
-        if !self.is_settling() || self.desk.memory.met_sharers {
-            return None;
-        }
-        let stored = self.desk.observed.resource.status.as_ref().and_then(crate::status::ready);
-        let said = stored.filter(|ready| ready.reason == reason.as_str());
-        said.map(|said| Finding::new(reason, said.message.clone()))
+    /// When what is said may change although nothing happens.
+    pub(super) fn settled_at(&self, credential: &Credential<'_>) -> Option<Moment> {
+        (credential.is_settling() && self.is_provisional).then(|| credential.settles_at())
     }
 
     /// What a person should know, the most important thing first.
-    pub(super) fn findings(&self, errands: &[Errand]) -> Vec<Finding> {
-        let desk = self.desk;
-        let now = desk.now.mono;
-        let due_now = || errands.iter().rev().filter(|errand| errand.due.at <= now);
-        let failing = due_now().find_map(|errand| self.failing(errand.is_upkeep));
-        let exhausted = self.boundary().is_some_and(|boundary| boundary.is_exhausted(now));
-        let is_limited = due_now().any(|errand| self.governed_at(errand) > now);
+    pub(super) fn findings(&self, credential: &Credential<'_>, candidates: &[Candidate]) -> Vec<Finding> {
+        let (desk, now) = (credential.desk, credential.desk.now.mono);
+        let due_now = || candidates.iter().rev().filter(|candidate| candidate.due.at <= now);
+        let failing = due_now().find_map(|candidate| credential.failing(candidate.role));
+        let exhausted = credential.boundary().is_some_and(|boundary| boundary.is_exhausted(now));
+        let is_limited = due_now().any(|candidate| credential.governed_at(candidate) > now);
         let main = [
-            failing
-                .map(|failing| messages::failed(failing, &desk.observed.neighbours, &self.side.remedy(failing.kind))),
+            failing.map(|failing| messages::failed(failing, &desk.observed.neighbours, self.hint(failing))),
             exhausted.then(messages::not_rotated),
             is_limited.then(messages::calls_limited),
+            desk.validated.refresh_before_problem.clone(),
         ];
         let left_out = messages::metadata_not_allowed(desk.observed.wanted());
-        main.into_iter().flatten().chain(left_out).chain(self.side.notices(self)).collect()
+        main.into_iter().flatten().chain(left_out).chain(self.notices.iter().cloned()).collect()
     }
+
+    fn hint(&self, failing: &Failing) -> &str {
+        let of_login = self.login_hint.as_deref().filter(|_| failing.kind == FailureKind::LoginRefused);
+        of_login.unwrap_or(&self.hint)
+    }
+}
+
+/// What must be in the state Secret before the call: the intent of one that cannot be repeated, and a state at all, so that
+/// a first answer finds the salt that its hashes are made with.
+fn announcement(credential: &Credential<'_>) -> Option<StateWrite> {
+    let (desk, state) = (credential.desk, credential.state);
+    if desk.validated.kind().renewal().is_repeatable {
+        let is_first = desk.known_state().is_none();
+        return is_first.then(|| desk.write_state(state.clone())).flatten();
+    }
+    let is_intended = state.intent.as_ref().is_some_and(|found| desk.memory.is_about_to_call(found, desk.now.mono));
+    if credential.delivery == Delivery::Unrecorded || is_intended {
+        return None;
+    }
+    let intent = Some(Intent { time: desk.now.wall, holder: desk.observed.holder.clone() });
+    desk.write_state(State { intent, ..state.clone() })
 }

@@ -1,6 +1,7 @@
 //! What brings both Secrets to what the state says, without a call.
 
-use super::{Desk, Step};
+use super::Step;
+use super::input::Desk;
 use crate::memory::Target;
 use crate::messages;
 use crate::reason::Finding;
@@ -24,7 +25,9 @@ pub(super) enum Repair {
 
 impl Desk<'_> {
     pub(super) fn repair(&self) -> Repair {
-        let Some(state) = self.known_state().or_else(|| self.state_in_token_secret()) else { return Repair::Nothing };
+        let Some(state) = self.known_state().cloned().or_else(|| self.state_in_token_secret()) else {
+            return Repair::Nothing;
+        };
         match (self.repair_state(&state), self.repair_token(&state)) {
             (Repair::Nothing, token) => token,
             (Repair::Later(..), token @ (Repair::Now(_) | Repair::Blocked(..))) => token,
@@ -75,11 +78,11 @@ impl Desk<'_> {
     /// wrote them otherwise, or a backup brought it back without. Nobody has changed what we write.
     fn is_only_marked(&self, target: Target, write: &Write) -> bool {
         let read = match target {
-            Target::State => &self.observed.state,
-            Target::Token => &self.observed.token,
+            Target::State => self.observed.state.secret(),
+            Target::Token => self.observed.token.as_ref(),
         };
-        let is_same = read.as_ref().is_some_and(|read| read.data == write.secret().data);
-        is_same && !self.memory.has_written(target)
+        let is_same = read.is_some_and(|read| read.data == write.secret().data);
+        is_same && !self.memory.writes.has_written(target)
     }
 
     /// False for a resource that no pass has looked at yet: a refresh annotation that it was created with counts as
@@ -91,7 +94,7 @@ impl Desk<'_> {
 
     /// Somebody else changes what we write: repaired at once, but not for ever at once.
     fn write_again(&self, write: Write) -> Repair {
-        let at = self.memory.repair_at(self.now.mono);
+        let at = self.memory.writes.repair_at(self.now.mono);
         if at <= self.now.mono {
             return Repair::Now(Box::new(Step::Repair(write)));
         }
@@ -107,7 +110,7 @@ impl Desk<'_> {
     /// As the state is written anyway, names that are no longer there stop being ours.
     pub(super) fn list_written_anew(&self, mut state: State) -> State {
         let wanted = secrets::wanted_names(self.observed.wanted(), state.active_token());
-        let present = secrets::present_names(self.observed.token.as_ref(), self.observed.state.as_ref());
+        let present = secrets::present_names(self.observed.token.as_ref(), self.observed.state.secret());
         state.written = state.written.still_in(&present).and(&wanted);
         state
     }

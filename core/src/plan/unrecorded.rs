@@ -1,11 +1,12 @@
 //! What is done while the state Secret cannot be written.
 
-use super::{Delivery, Desk, Plan, Step};
-use crate::api::IssuerSpec;
+use super::input::{Delivery, Desk};
+use super::{Plan, Step};
 use crate::issuer::Cause;
 use crate::memory::{Target, Unwritten};
 use crate::messages;
 use crate::reason::Finding;
+use crate::state::Role;
 use crate::time::Moment;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ impl Desk<'_> {
     /// is no login: near its end it is extended without an announcement, and from an answer that is still in hand. A process
     /// that dies before the answer is recorded takes the pair with it; without the extension it would be lost for certain.
     pub(super) fn unrecorded(&self) -> Option<Plan> {
-        let unwritten = self.memory.unwritten.get(&Target::State)?;
+        let unwritten = self.memory.writes.failing(Target::State)?;
         let finding = self.finding(unwritten);
         let last_moment = self.last_moment().filter(|_| unwritten.count >= OUTAGE);
         if last_moment.is_some_and(|at| at <= self.now.mono)
@@ -36,7 +37,7 @@ impl Desk<'_> {
     /// has its turn.
     fn last_call(&self) -> Option<Plan> {
         let plan = self.ask(Delivery::Unrecorded);
-        let has_failed = [false, true].iter().any(|is_upkeep| self.memory.is_failing(*is_upkeep));
+        let has_failed = [Role::Main, Role::Fallback].iter().any(|role| self.memory.is_failing(*role));
         let is_first = matches!(plan.step, Step::Call(_)) && !has_failed;
         (is_first || self.put_off(Target::State).is_some()).then_some(plan)
     }
@@ -49,13 +50,13 @@ impl Desk<'_> {
     /// When the session is to be extended at the latest, recorded or not; none where that would come too late, or is not
     /// wanted.
     fn last_moment(&self) -> Option<Moment> {
-        if self.observed.resource.spec.suspend || !matches!(self.issuer, IssuerSpec::Session(_)) {
+        if self.observed.resource.spec.suspend || !self.validated.kind().renewal().is_lost_at_expiry {
             return None;
         }
         let state = self.latest_state()?;
-        let issued = state.active_token().filter(|issued| issued.pair().is_some())?;
+        let issued = state.active_token().filter(|issued| issued.must_be_renewed())?;
         let life = self.memory.life(issued, self.now);
-        let due = self.observed.terms().unrecorded_extension(issued, &life, self.now);
+        let due = self.validated.terms.unrecorded_extension(issued, &life, self.now);
         let lives = life.expires.is_some_and(|expires| self.now.mono < expires && due.at < expires);
         (lives && due.cause == Cause::Extension).then_some(due.at)
     }

@@ -45,7 +45,7 @@ impl Terms {
     }
 
     /// The same as status shows it: from what is stored alone, so that it is the same in every pass.
-    pub fn planned_extension(&self, issued: &Issued) -> Timestamp {
+    pub(super) fn planned_extension(&self, issued: &Issued) -> Timestamp {
         let before_the_end = |expires| earlier(expires, self.before_the_end(issued));
         issued.expiration_time.map_or_else(|| self.daily_extension(issued), before_the_end)
     }

@@ -26,7 +26,7 @@ pub const LONGEST_REFILL: Duration = MINUTE;
 /// How long it takes for one more call to be allowed: a tenth of the life that the last new token was given, at least a
 /// second and at most a minute; a minute before the first token, and after an application's with too little life to be of use.
 pub fn refill(issued: Option<&Issued>) -> Duration {
-    let issued = issued.filter(|issued| issued.is_of_session() || !issued.is_short_lived());
+    let issued = issued.filter(|issued| issued.renewal().is_lost_at_expiry || !issued.is_short_lived());
     let lifetime = issued.and_then(|issued| issued.lifetime_seconds);
     lifetime.map_or(LONGEST_REFILL, |seconds| Duration::from_secs(seconds / 10).clamp(SECOND, LONGEST_REFILL))
 }

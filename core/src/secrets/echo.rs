@@ -37,7 +37,9 @@ fn forms(key: &str, value: &ByteString) -> Vec<Redacted> {
 }
 
 fn secrets_of(state: State) -> Vec<Redacted> {
+    let unknown = state.unknown_texts().into_iter().map(Redacted::new).collect::<Vec<_>>();
     let salt = Redacted::new(state.salt);
-    let tokens = state.tokens.into_values().flat_map(|issued| [Some(issued.token), issued.refresh_token]);
-    tokens.flatten().chain([salt]).collect()
+    let tokens = state.credentials.into_values().filter_map(|record| record.token);
+    let tokens = tokens.flat_map(|issued| [Some(issued.token), issued.refresh_token]);
+    tokens.flatten().chain([salt]).chain(unknown).collect()
 }

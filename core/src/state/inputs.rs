@@ -1,27 +1,11 @@
 //! What calls are made with: a hash for each value, so that a changed one is found without keeping any.
 
-use crate::credential::{Credentials, SessionCredentials};
-pub use crate::credential::{PASSWORD, REFRESH_TOKEN, TOKEN, USERNAME};
+pub use crate::credential::ENDPOINT;
+pub use crate::credential::application::{CONSUMER_KEY, CONSUMER_SECRET, OLD_TOKEN, VALIDITY};
+pub use crate::credential::session::{LOGIN, PAIR, PASSWORD, REFRESH_TOKEN, TOKEN, USERNAME};
 use crate::fingerprint::keyed;
-use crate::redacted::Redacted;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// The name of a value.
-pub const ENDPOINT: &str = "endpoint";
-/// The name of a value.
-pub const VALIDITY: &str = "validity";
-/// The name of a value.
-pub const CONSUMER_KEY: &str = "consumerKey";
-/// The name of a value.
-pub const CONSUMER_SECRET: &str = "consumerSecret";
-/// The name of a value.
-pub const OLD_TOKEN: &str = "oldToken";
-
-/// The names of what extends a session.
-pub const PAIR: [&str; 2] = [TOKEN, REFRESH_TOKEN];
-/// The names of what opens one.
-pub const LOGIN: [&str; 2] = [USERNAME, PASSWORD];
 
 /// One keyed hash per value that went into a call; an empty text stands for an absent value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,32 +20,8 @@ pub struct Inputs {
 impl Inputs {
     const VERSION: u32 = 1;
 
-    /// The hashes of the values, by name, that an application is asked with.
-    pub fn of_application(salt: &str, endpoint: &str, validity: &str, credentials: &Credentials) -> Self {
-        let values = [
-            (ENDPOINT, endpoint),
-            (VALIDITY, validity),
-            (CONSUMER_KEY, credentials.consumer_key.expose()),
-            (CONSUMER_SECRET, credentials.consumer_secret.expose()),
-            (OLD_TOKEN, text(credentials.old_token.as_ref())),
-        ];
-        Self::of(salt, values)
-    }
-
-    /// The hashes of the values, by name, that a session is extended or opened with.
-    pub fn of_session(salt: &str, endpoint: &str, credentials: &SessionCredentials) -> Self {
-        let (pair, login) = (credentials.pair.as_ref(), credentials.login.as_ref());
-        let values = [
-            (ENDPOINT, endpoint),
-            (TOKEN, text(pair.map(|pair| &pair.token))),
-            (REFRESH_TOKEN, text(pair.map(|pair| &pair.refresh_token))),
-            (USERNAME, text(login.map(|login| &login.username))),
-            (PASSWORD, text(login.map(|login| &login.password))),
-        ];
-        Self::of(salt, values)
-    }
-
-    fn of<const N: usize>(salt: &str, values: [(&str, &str); N]) -> Self {
+    /// The hashes of `values`, which have names.
+    pub fn of(salt: &str, values: Vec<(&'static str, &str)>) -> Self {
         let hash = |(name, value): (&str, &str)| {
             (name.to_owned(), if value.is_empty() { String::new() } else { keyed(salt, name, value) })
         };
@@ -111,12 +71,8 @@ impl Inputs {
         self
     }
 
-    /// True when the pair of a session in these was never asked with.
-    pub fn has_new_pair(&self, recorded: &Inputs) -> bool {
-        PAIR.iter().any(|name| !recorded.hashes.contains_key(*name) || self.differs(recorded, name))
+    /// True when any of the named values was never asked with.
+    pub fn has_unused(&self, names: &[&str], recorded: &Inputs) -> bool {
+        names.iter().any(|name| !recorded.hashes.contains_key(*name) || self.differs(recorded, name))
     }
-}
-
-fn text(value: Option<&Redacted>) -> &str {
-    value.map_or("", Redacted::expose)
 }

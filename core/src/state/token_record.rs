@@ -1,8 +1,9 @@
 //! One token as the issuer gave it, and what further answers make of it.
 
-use super::Held;
+use super::{Held, UnknownFields};
 use crate::fingerprint::fingerprint;
 use crate::issuer::{Answer, Cause, Pair, ROUNDING, expiry_moves};
+use crate::issuer::{Kind, Renewal};
 use crate::redacted::{self, Redacted};
 use crate::time::{Now, later};
 use jiff::Timestamp;
@@ -21,6 +22,8 @@ const SMALLEST_PART: u64 = 100;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Issued {
+    /// The kind of the credential that it was issued to.
+    pub kind: Kind,
     /// The token.
     #[serde(with = "redacted::exposed")]
     pub token: Redacted,
@@ -56,6 +59,9 @@ pub struct Issued {
     /// The fingerprint of the token before it: an answer equal to it is a stale cache, no rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
+    /// What a newer version of the same format added.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// Which token an answer brought.
@@ -83,8 +89,9 @@ impl<'a> Brought<'a> {
 
 impl Issued {
     /// A token of which nothing more is known than when it was asked for, and when it expires; none = never.
-    pub fn new(token: Redacted, issue_time: Timestamp, expiration_time: Option<Timestamp>) -> Self {
+    pub fn new(kind: Kind, token: Redacted, issue_time: Timestamp, expiration_time: Option<Timestamp>) -> Self {
         Self {
+            kind,
             token,
             refresh_token: None,
             ended: false,
@@ -97,6 +104,7 @@ impl Issued {
             checked: false,
             daily_check_time: None,
             previous: None,
+            unknown: UnknownFields::default(),
         }
     }
 
@@ -107,7 +115,7 @@ impl Issued {
             lifetime_seconds: answer.lifetime.duration().map(|life| life.as_secs()),
             asked_seconds: held.asked_seconds,
             previous: known.map(|known| fingerprint(&known.token)),
-            ..Self::new(answer.token.clone(), held.sent.wall, expiration(answer, held.sent))
+            ..Self::new(held.kind, answer.token.clone(), held.sent.wall, expiration(answer, held.sent))
         };
         let short_lived = fresh.was_given_too_little() && known.is_some_and(Self::was_given_too_little);
         Self { short_lived, ..fresh }
@@ -116,7 +124,7 @@ impl Issued {
     /// A life that was asked for is not too short, and one that was corrected by a later answer says nothing. Nobody can ask
     /// for that of a session: as if it were asked to live for ever.
     fn was_given_too_little(&self) -> bool {
-        let asked = self.asked_seconds.or(self.is_of_session().then_some(0));
+        let asked = self.asked_seconds.or((!self.renewal().names_lifetime).then_some(0));
         let (Some(given), Some(asked)) = (self.lifetime_seconds, asked) else { return false };
         let shortest = if asked == 0 { SHORTEST_LIFE } else { SHORTEST_LIFE.min(asked / 2).max(asked / SMALLEST_PART) };
         let is_uncorrected = self.expiration_time.is_some_and(|end| Some(end) <= self.first_expiration_time);
@@ -169,14 +177,19 @@ impl Issued {
         Some(Pair { token: self.token.clone(), refresh_token: self.refresh_token.clone()? })
     }
 
+    /// True while the credential is lost unless this token is renewed in time.
+    pub fn must_be_renewed(&self) -> bool {
+        self.renewal().is_lost_at_expiry && self.pair().is_some()
+    }
+
     /// True for a token that was to expire when it was new.
     pub fn expires(&self) -> bool {
         self.first_expiration_time.is_some()
     }
 
-    /// True for a token that is extended before its end, not replaced after it.
-    pub fn is_of_session(&self) -> bool {
-        self.refresh_token.is_some()
+    /// How the next one is had.
+    pub fn renewal(&self) -> Renewal {
+        self.kind.renewal()
     }
 
     /// True when the wall clock stands before the stored issue time by more than [`CLOCK_DOUBT`].

@@ -76,9 +76,9 @@ impl Cluster {
         let observed = Observed {
             resource: Arc::new(resource(spec)),
             not_allowed: None,
-            credentials: Some(credentials("secret", Some("old"))),
+            credentials: Some(credentials("secret", Some("old"))).into(),
             lacks_consent: false,
-            state: None,
+            state: None.into(),
             token: None,
             forbidden: None,
             neighbours: Neighbours::default(),
@@ -107,7 +107,7 @@ impl Cluster {
         let before = self.observed.credentials_version().and_then(|version| version.parse::<u64>().ok());
         let mut credentials = secret("sma", values);
         credentials.metadata.resource_version = Some((before.unwrap_or_default() + 1).to_string());
-        self.observed.credentials = Some(credentials);
+        self.observed.credentials = Some(credentials).into();
     }
 
     /// One with the token `first`, issued at 0 for 600 s.
@@ -221,7 +221,7 @@ impl Cluster {
     }
 
     pub(crate) fn state(&self) -> State {
-        self.observed.stored_state().unwrap()
+        self.observed.stored_state().cloned().unwrap()
     }
 
     pub(crate) fn annotate(&mut self, name: &str, value: &str) {
@@ -233,6 +233,7 @@ impl Cluster {
         let old = Arc::clone(&self.observed.resource);
         let resource = Arc::make_mut(&mut self.observed.resource);
         resource.spec = self::resource(spec).spec;
+        self.observed.credentials = self.observed.credentials.secret().cloned().into();
         resource.metadata.generation = old.metadata.generation.map(|generation| generation + 1);
     }
 

@@ -5,6 +5,7 @@ mod facts;
 mod fleet;
 mod lease;
 mod memory;
+mod migration;
 mod plan;
 mod schedule;
 mod secret_metadata;

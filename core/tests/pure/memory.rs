@@ -92,14 +92,14 @@ fn an_answer_that_another_process_recorded_is_noticed_unless_it_may_be_our_own()
     let mut alone = acting();
     assert_eq!([&earlier, &later, &later].map(|state| alone.read(state.clone())), [false, true, false]);
     let mut unsure = acting();
-    unsure.write_failed(Target::State, "timed out".into(), now(1.0).mono, 1);
+    unsure.writes.failed(Target::State, "timed out".into(), now(1.0).mono, 1);
     assert!(!unsure.read(later.clone()));
     // Sent twice because the answer to the first attempt was lost: the second one comes back as a conflict.
     let mut conflicting = acting();
-    conflicting.writes(later.clone());
+    conflicting.sends_state(later.clone());
     assert!(!conflicting.read(later.clone()));
     let mut overtaken = acting();
-    overtaken.writes(earlier.clone());
+    overtaken.sends_state(earlier.clone());
     assert!(overtaken.read(later.clone()));
     let mut led_by_another = acting();
     led_by_another.acts_since(now(5.0).mono);

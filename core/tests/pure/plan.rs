@@ -5,13 +5,14 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::issuer::endpoint::NotAllowed;
-use syniverse_token_core::issuer::{Answer, Cause, Failure, FailureKind, Lifetime};
+use syniverse_token_core::issuer::{Answer, Ask, Cause, Failure, FailureKind, Lifetime};
 use syniverse_token_core::memory::Target;
 use syniverse_token_core::observed::{Neighbours, Observed};
 use syniverse_token_core::plan::{Call, Plan, Step};
 use syniverse_token_core::reason::Reason;
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::status::Standing;
+use syniverse_token_core::validated::Validated;
 
 const REFRESH: &str = "syniverse.dev/refresh";
 
@@ -127,12 +128,12 @@ fn rotations(validity: &str, given: u64, until: f64) -> (Vec<f64>, Vec<Reason>, 
 
 #[test]
 fn tokens_that_are_over_before_they_are_of_use_are_asked_for_once_a_minute_and_that_is_said() {
-    for (validity, given) in [("24h", 0), ("24h", 1), ("24h", 9), ("20s", 4), ("0", 5)] {
+    for (validity, given) in [("24h", 0), ("24h", 1), ("24h", 9), ("20s", 4), ("0s", 5)] {
         let (asked, reasons, mut cluster) = rotations(validity, given, 1000.0);
         assert!(asked[2] - asked[1] >= 60.0 && asked.len() <= 19, "{validity} {given}: {asked:?}");
         assert_eq!(reasons[0], Reason::LifetimeUnusable, "{validity} {given}");
         let (last, state) = (*asked.last().unwrap(), cluster.state());
-        let planned = cluster.observed.terms().planned(state.active_token().unwrap()).unwrap();
+        let planned = Validated::of(&cluster.observed).unwrap().terms.planned(state.active_token().unwrap()).unwrap();
         assert_eq!(now(last).moment_of(planned), now(last + 60.0).mono, "what status shows");
         // The process that comes next knows it, too.
         cluster.restart(now(last + 1.0));
@@ -173,7 +174,9 @@ fn a_new_token_whose_time_is_said_to_be_over_and_then_is_not_slows_nobody() {
 fn a_token_that_is_said_to_live_for_longer_than_was_asked_for_is_checked_once_when_that_is_over() {
     let mut cluster = Cluster::new(json!({}));
     cluster.answer(now(0.0), "first", 600_000);
-    let planned = |cluster: &Cluster| cluster.observed.terms().planned(cluster.state().active_token().unwrap());
+    let planned = |cluster: &Cluster| {
+        Validated::of(&cluster.observed).unwrap().terms.planned(cluster.state().active_token().unwrap())
+    };
     assert_eq!(planned(&cluster), Some(now(602.0).wall));
     assert_eq!(cluster.rest(now(1.0)).0, Some(now(602.0).mono));
     assert_eq!(cluster.call(now(602.0)).cause, Cause::Check);
@@ -205,7 +208,7 @@ fn a_token_without_end_for_which_an_end_was_asked_is_checked_once_when_that_woul
 
 #[test]
 fn a_token_without_end_that_was_asked_for_gets_no_check() {
-    let (asked, reasons, _) = rotations("0", 86_400, 1.0);
+    let (asked, reasons, _) = rotations("0s", 86_400, 1.0);
     assert_eq!((asked, reasons), (vec![0.0], vec![]));
     let mut little_more = Cluster::new(json!({}));
     little_more.answer(now(0.0), "first", 602);
@@ -253,7 +256,7 @@ fn a_held_answer_is_dropped_when_somebody_recorded_another_one_meanwhile() {
 fn a_held_answer_survives_the_deletion_of_the_state_it_started_from() {
     let mut cluster = Cluster::with_token(json!({}));
     let call = cluster.call(now(540.0));
-    cluster.observed.state = None;
+    cluster.observed.state = None.into();
     cluster.receive(&call, now(540.0), "second", 600);
     cluster.rest(now(541.0));
     assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
@@ -322,9 +325,9 @@ fn a_contested_secret_keeps_no_token_from_rotating() {
 #[test]
 fn a_lost_state_is_written_from_memory_and_after_a_restart_from_the_token_secret() {
     let mut cluster = Cluster::with_token(json!({}));
-    cluster.observed.state = None;
+    cluster.observed.state = None.into();
     assert_eq!(cluster.rest(now(1.0)).0, Some(now(540.0).mono));
-    cluster.observed.state = None;
+    cluster.observed.state = None.into();
     cluster.restart(now(2.0));
     let (until, findings) = cluster.rest(now(2.0));
     assert_eq!((until, findings), (Some(now(540.0).mono), vec![]));
@@ -336,7 +339,7 @@ fn a_lost_state_is_not_believed_from_a_token_that_its_annotations_do_not_speak_o
     let mut cluster = Cluster::with_token(json!({}));
     let edited = cluster.observed.token.as_mut().unwrap();
     edited.data.as_mut().unwrap().get_mut("accessToken").unwrap().0 = b"forged".to_vec();
-    cluster.observed.state = None;
+    cluster.observed.state = None.into();
     cluster.restart(now(2.0));
     let call = cluster.call(now(2.0));
     assert_eq!((call.cause, old_token(&call)), (Cause::FirstIssue, "old".to_owned()));
@@ -346,13 +349,13 @@ fn a_lost_state_is_not_believed_from_a_token_that_its_annotations_do_not_speak_o
 fn spoilt_state_is_replaced_and_state_of_a_newer_version_is_left_alone() {
     let mut cluster = Cluster::with_token(json!({}));
     let spoil = |cluster: &mut Cluster, text: &str| {
-        let data = cluster.observed.state.as_mut().unwrap().data.as_mut().unwrap();
+        let data = cluster.observed.state.secret_mut().unwrap().data.as_mut().unwrap();
         data.get_mut("state.json").unwrap().0 = text.as_bytes().to_vec();
     };
     spoil(&mut cluster, "{nonsense");
     cluster.rest(now(1.0));
     assert_eq!(cluster.state().active_token().unwrap().token.expose(), "first");
-    spoil(&mut cluster, r#"{"version":2,"other":1}"#);
+    spoil(&mut cluster, r#"{"version":3,"other":1}"#);
     cluster.steps.clear();
     assert_eq!(cluster.rest(now(540.0)), (None, vec![Reason::StateTooNew]));
     assert!(cluster.steps.is_empty());
@@ -369,7 +372,7 @@ fn a_foreign_secret_is_left_alone_and_nothing_is_asked_for_it() {
 #[test]
 fn a_secret_that_consents_is_filled_and_its_token_serves_as_old_token() {
     let mut cluster = Cluster::new(json!({}));
-    cluster.observed.credentials = Some(credentials("secret", None));
+    cluster.observed.credentials = Some(credentials("secret", None)).into();
     let mut lent = secret("messaging", &[("accessToken", "theirs"), ("other", "kept")]);
     lent.metadata.annotations = Some([("syniverse.dev/adopt".to_owned(), "messaging".to_owned())].into());
     cluster.observed.token = Some(lent);
@@ -383,7 +386,7 @@ fn a_secret_that_consents_is_filled_and_its_token_serves_as_old_token() {
 #[test]
 fn without_any_old_token_nothing_is_asked_and_the_message_says_where_to_find_one() {
     let mut cluster = Cluster::new(json!({}));
-    cluster.observed.credentials = Some(credentials("secret", None));
+    cluster.observed.credentials = Some(credentials("secret", None)).into();
     let plan = cluster.settle(now(0.0));
     assert_eq!(plan.findings[0].reason, Reason::CredentialsIncomplete);
     assert!(plan.findings[0].message.contains("Auth Keys"), "{}", plan.findings[0].message);
@@ -392,13 +395,13 @@ fn without_any_old_token_nothing_is_asked_and_the_message_says_where_to_find_one
 #[test]
 fn a_changed_value_is_a_cause_and_the_same_values_written_again_are_none() {
     let mut cluster = Cluster::with_token(json!({}));
-    cluster.observed.credentials = Some(credentials("secret", Some("old")));
+    cluster.observed.credentials = Some(credentials("secret", Some("old"))).into();
     cluster.rest(now(1.0));
-    cluster.observed.credentials = Some(credentials("changed", Some("old")));
+    cluster.observed.credentials = Some(credentials("changed", Some("old"))).into();
     assert_eq!(cluster.call(now(1.0)).cause, Cause::Changed("consumerSecret"));
     cluster.answer(now(1.0), "first", 599);
     cluster.rest(now(2.0));
-    cluster.observed.credentials = Some(credentials("changed", Some("pasted")));
+    cluster.observed.credentials = Some(credentials("changed", Some("pasted"))).into();
     let call = cluster.call(now(3.0));
     assert_eq!((call.cause, old_token(&call)), (Cause::Changed("oldToken"), "pasted".to_owned()));
 }
@@ -445,7 +448,7 @@ fn a_failed_attempt_waits_and_a_corrected_value_or_validity_does_not() {
     cluster.respec(json!({"application": {"validity": "900s"}}));
     cluster.call(now(1.0));
     cluster.respec(json!({}));
-    cluster.observed.credentials = Some(credentials("corrected", Some("old")));
+    cluster.observed.credentials = Some(credentials("corrected", Some("old"))).into();
     cluster.call(now(1.0));
 }
 
@@ -454,7 +457,7 @@ fn a_value_that_is_changed_every_second_is_governed_whatever_comes_of_it_and_an_
     for kind in [FailureKind::Unavailable, FailureKind::Rejected, FailureKind::Refused] {
         let mut cluster = Cluster::new(json!({}));
         let calls_in_two_minutes = (0..120).filter(|second| {
-            cluster.observed.credentials = Some(credentials(&format!("wrong {second}"), Some("old")));
+            cluster.observed.credentials = Some(credentials(&format!("wrong {second}"), Some("old"))).into();
             let at = f64::from(*second);
             let Step::Call(call) = cluster.plan(now(at)).step else { return false };
             fail(&mut cluster, &call, kind, at);
@@ -502,7 +505,7 @@ fn a_resource_that_was_served_with_the_same_values_asks_again_soon_although_its_
 #[test]
 fn a_resource_that_was_never_served_with_these_values_is_slow_to_ask_again() {
     let mut cluster = Cluster::with_token(json!({}));
-    cluster.observed.credentials = Some(credentials("changed", Some("old")));
+    cluster.observed.credentials = Some(credentials("changed", Some("old"))).into();
     assert_eq!(wait_after(&mut cluster, FailureKind::Rejected, 100.0), 300.0);
     let mut new = Cluster::new(json!({}));
     assert_eq!(wait_after(&mut new, FailureKind::Rejected, 0.0), 300.0);
@@ -532,11 +535,11 @@ fn a_wish_for_patience_that_is_not_granted_in_full_is_said_for_as_long_as_it_fai
 #[test]
 fn a_bad_value_that_is_taken_back_leaves_no_trouble_behind() {
     let mut cluster = Cluster::with_token(json!({}));
-    cluster.observed.credentials = Some(credentials("wrong", Some("old")));
+    cluster.observed.credentials = Some(credentials("wrong", Some("old"))).into();
     let call = cluster.call(now(1.0));
     fail(&mut cluster, &call, FailureKind::Refused, 1.0);
     assert_eq!(cluster.rest(now(1.1)).1, [Reason::RefreshFailed]);
-    cluster.observed.credentials = Some(credentials("secret", Some("old")));
+    cluster.observed.credentials = Some(credentials("secret", Some("old"))).into();
     assert_eq!(cluster.rest(now(1.2)), (Some(now(540.0).mono), vec![]));
 }
 
@@ -631,7 +634,7 @@ fn an_endpoint_that_the_settings_do_not_allow_is_never_asked() {
 fn credentials_without_consent_are_never_sent_and_the_message_says_which_label_gives_it() {
     let forbid = |observed: &mut Observed| {
         observed.lacks_consent = true;
-        observed.credentials = None;
+        observed.credentials = None.into();
     };
     nothing_is_asked_because(Reason::CredentialsNotConsented, vec![Cluster::with_token(json!({}))], forbid);
     let mut cluster = Cluster::new(json!({}));
@@ -654,7 +657,7 @@ fn what_a_state_secret_holds_is_never_sent_for_credentials() {
 fn a_refused_value_that_looks_like_a_slip_is_named_by_its_key() {
     let told = |secret: &str, kind| {
         let mut cluster = Cluster::new(json!({}));
-        cluster.observed.credentials = Some(credentials(secret, Some("old")));
+        cluster.observed.credentials = Some(credentials(secret, Some("old"))).into();
         let call = cluster.call(now(0.0));
         fail(&mut cluster, &call, kind, 0.0);
         cluster.settle(now(0.1)).findings[0].message.clone()
@@ -711,7 +714,7 @@ fn a_write_that_failed_is_tried_again_later_and_nothing_is_asked_meanwhile() {
     let mut cluster = Cluster::with_token(json!({}));
     let call = cluster.call(now(600.0));
     cluster.receive(&call, now(600.0), "second", 600);
-    cluster.memory.write_failed(Target::State, "failed to write Secret x: HTTP 500".into(), now(600.0).mono, 1);
+    cluster.memory.writes.failed(Target::State, "failed to write Secret x: HTTP 500".into(), now(600.0).mono, 1);
     let (until, reasons) = cluster.rest(now(600.0));
     assert_eq!(reasons, [Reason::WriteFailed]);
     assert!(until.is_some_and(|until| until <= now(601.0).mono));
@@ -725,7 +728,12 @@ fn a_token_secret_that_cannot_be_written_holds_up_neither_its_state_nor_the_next
     cluster.answer(now(540.0), "first", 60);
     let call = cluster.call(now(600.0));
     cluster.receive(&call, now(600.0), "second", 600);
-    cluster.memory.write_failed(Target::Token, "failed to write Secret messaging: HTTP 500".into(), now(600.0).mono, 1);
+    cluster.memory.writes.failed(
+        Target::Token,
+        "failed to write Secret messaging: HTTP 500".into(),
+        now(600.0).mono,
+        1,
+    );
     let (until, reasons) = cluster.rest(now(600.0));
     assert_eq!((reasons, until <= Some(now(601.0).mono)), (vec![Reason::WriteFailed], true));
     assert_eq!(
@@ -772,7 +780,7 @@ fn a_refused_write_is_tried_ever_less_often_up_to_a_minute_and_at_once_when_some
 
 fn refuse(cluster: &mut Cluster, target: Target, seconds: f64) {
     let basis = cluster.observed.basis(target);
-    cluster.memory.write_refused(target, "denied".into(), basis, now(seconds).mono, 1);
+    cluster.memory.writes.refused(target, "denied".into(), basis, now(seconds).mono, 1);
 }
 
 #[test]
@@ -782,16 +790,16 @@ fn what_is_immutable_as_soon_as_it_is_written_is_told_from_what_somebody_has_mad
     let told = |cluster: &mut Cluster| cluster.settle(now(1.0)).findings[0].message.clone();
     assert!(told(&mut cluster).contains("is immutable: delete it"));
     for written in [100.0, 200.0] {
-        cluster.memory.wrote(Target::Token, false, now(written).mono);
-        cluster.memory.found(Target::Token, true, now(written + 1.0).mono);
+        cluster.memory.writes.wrote(Target::Token, false, now(written).mono);
+        cluster.memory.writes.found(Target::Token, true, now(written + 1.0).mono);
         assert!(told(&mut cluster).contains("as soon as it was written"), "{}", told(&mut cluster));
         // It stays so for as long as it is that Secret.
-        cluster.memory.found(Target::Token, true, now(written + 90.0).mono);
+        cluster.memory.writes.found(Target::Token, true, now(written + 90.0).mono);
         assert!(told(&mut cluster).contains("as soon as it was written"));
-        cluster.memory.found(Target::Token, false, now(written + 91.0).mono);
+        cluster.memory.writes.found(Target::Token, false, now(written + 91.0).mono);
         assert!(told(&mut cluster).contains("is immutable: delete it"));
     }
-    cluster.memory.wrote(Target::Token, true, now(300.0).mono);
+    cluster.memory.writes.wrote(Target::Token, true, now(300.0).mono);
     assert!(told(&mut cluster).contains("as soon as it was written"));
 }
 
@@ -825,7 +833,7 @@ fn a_changed_key_takes_the_old_one_away_in_the_same_write() {
 fn a_changed_consumer_key_keeps_the_old_token_in_place_until_there_is_a_new_one() {
     let mut cluster = Cluster::with_token(json!({}));
     cluster.observed.credentials =
-        Some(secret("sdc", &[("consumerKey", "other"), ("consumerSecret", "s"), ("oldToken", "theirs")]));
+        Some(secret("sdc", &[("consumerKey", "other"), ("consumerSecret", "s"), ("oldToken", "theirs")])).into();
     let call = cluster.call(now(1.0));
     assert_eq!((call.cause, old_token(&call)), (Cause::FirstIssue, "theirs".to_owned()));
     fail(&mut cluster, &call, FailureKind::Refused, 1.0);
@@ -846,4 +854,34 @@ fn forty_requests_in_a_row_are_made_and_the_next_one_is_limited_and_named() {
     let (until, reasons) = cluster.rest(now(1.0));
     assert_eq!(reasons, [Reason::CallsLimited]);
     assert!(until.is_some_and(|until| until > now(59.0).mono && until < now(62.0).mono));
+}
+
+#[test]
+fn an_unusable_validity_is_named_and_nothing_is_requested_with_another_one() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.respec(json!({"application": {"validity": "a fortnight, or little more than that"}}));
+    let plan = cluster.settle(now(700.0));
+    assert!(matches!(plan.step, Step::Wait(None)), "{plan:?}");
+    assert_eq!(plan.findings[0].reason, Reason::SpecInvalid);
+    let message = "spec.application.validity is \"a fortnight, or little more than\", which is not a duration";
+    assert!(plan.findings[0].message.starts_with(message), "{}", plan.findings[0].message);
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("first"), "what there is stays");
+    cluster.respec(json!({}));
+    assert_eq!(cluster.call(now(700.0)).cause, Cause::Boundary);
+}
+
+#[test]
+fn an_unusable_refresh_before_is_named_and_the_default_is_in_force() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.respec(json!({"refreshBefore": "-5m"}));
+    assert_eq!(cluster.rest(now(1.0)), (Some(now(540.0).mono), vec![Reason::SpecInvalid]));
+    assert_eq!(cluster.call(now(540.0)).cause, Cause::Check);
+    let mut session = Cluster::session(&[("username", "user"), ("password", "word")]);
+    session.answer(now(0.0), "first", 600);
+    let spec = json!({"endpoint": "https://sma.example.com/token", "credentials": {"secretRef": {"name": "sma"}}});
+    session.respec(json!({"application": null, "session": spec, "refreshBefore": ""}));
+    let (until, reasons) = session.rest(now(1.0));
+    assert!(until.is_some_and(|until| now(370.0).mono < until && until < now(400.0).mono), "{until:?}");
+    assert_eq!(reasons, [Reason::SpecInvalid]);
+    assert!(matches!(session.call(now(401.0)).ask, Ask::Extend(_)), "a session is lost unless it is extended");
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use std::time::Duration;
+use syniverse_token_core::issuer::Kind;
 use syniverse_token_core::issuer::{Cause, FailureKind, Lifetime, expiry_moves};
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::schedule::expiry_poll::Boundary;
@@ -34,23 +35,14 @@ fn now(seconds: u64) -> Now {
 fn issued(lifetime: Option<u64>) -> Issued {
     let expires = lifetime.map(|lifetime| now(lifetime).wall);
     Issued {
-        token: Redacted::new("token"),
-        refresh_token: None,
-        ended: false,
-        issue_time: now(0).wall,
-        expiration_time: expires,
-        first_expiration_time: expires,
         lifetime_seconds: lifetime,
         asked_seconds: lifetime,
-        short_lived: false,
-        checked: false,
-        daily_check_time: None,
-        previous: None,
+        ..Issued::new(Kind::Application, Redacted::new("token"), now(0).wall, expires)
     }
 }
 
 fn terms(validity: u64) -> Terms {
-    Terms { refresh_before: None, validity: s(validity), daily_check: s(86_400), spread: 7_000 }
+    Terms { refresh_before: None, validity: Some(s(validity)), daily_check: s(86_400), spread: 7_000 }
 }
 
 fn due(terms: &Terms, issued: &Issued, boundary: Option<&Boundary>, now: Now) -> Option<(Cause, Moment)> {
@@ -60,20 +52,20 @@ fn due(terms: &Terms, issued: &Issued, boundary: Option<&Boundary>, now: Now) ->
 
 #[test]
 fn the_default_lead_is_a_tenth_of_the_validity_and_at_most_five_minutes() {
-    assert_eq!(lead(None, s(600), s(600)), s(60));
-    assert_eq!(lead(None, s(86_400), s(86_400)), s(300));
+    assert_eq!(lead(None, Some(s(600)), s(600)), s(60));
+    assert_eq!(lead(None, Some(s(86_400)), s(86_400)), s(300));
 }
 
 #[test]
 fn the_lead_is_never_more_than_half_of_what_the_answer_reported() {
-    assert_eq!(lead(Some(s(300)), s(3600), s(3600)), s(300));
-    assert_eq!(lead(Some(s(300)), s(3600), s(100)), s(50));
-    assert_eq!(lead(None, s(600), s(20)), s(10));
+    assert_eq!(lead(Some(s(300)), Some(s(3600)), s(3600)), s(300));
+    assert_eq!(lead(Some(s(300)), Some(s(3600)), s(100)), s(50));
+    assert_eq!(lead(None, Some(s(600)), s(20)), s(10));
 }
 
 #[test]
 fn the_lead_of_a_token_that_was_not_to_expire_follows_its_own_lifetime() {
-    assert_eq!(lead(None, s(0), s(1000)), s(100));
+    assert_eq!(lead(None, Some(s(0)), s(1000)), s(100));
 }
 
 #[test]
@@ -190,6 +182,7 @@ fn asks(left: u64, length: Duration) -> Vec<Moment> {
     let (mut boundary, mut asks) = (Boundary::of("f".into()), Vec::new());
     let mut sent = at(600.0);
     while sent < at(600.0) + length {
+        assert!(asks.len() < 1000, "it asks without end");
         asks.push(sent);
         boundary.called(sent);
         boundary.unchanged(sent, Lifetime::Seconds(left));
@@ -384,9 +377,12 @@ fn what_is_wrong_by_configuration_is_tried_every_five_minutes() {
 fn a_bucket_allows_its_burst_and_then_one_per_refill() {
     for burst in [CALLS, REPAIRS] {
         let mut bucket = Bucket::new(burst, at(0.0));
-        while bucket.ready_at(at(1.0), s(60)) == at(1.0) {
+        let mut taken = 0.0;
+        while bucket.ready_at(at(1.0), s(60)) == at(1.0) && taken <= burst {
             bucket.take(at(1.0), s(60));
+            taken += 1.0;
         }
+        assert_eq!(taken, burst);
         let wait = bucket.ready_at(at(1.0), s(60)).until(at(1.0));
         assert!(wait > s(59) && wait <= s(60) + ms(2), "{wait:?}");
         bucket.take(at(61.1), s(60));
@@ -402,4 +398,48 @@ fn a_call_is_refilled_by_a_tenth_of_the_last_new_tokens_life() {
         assert_eq!(refill(Some(&issued(lifetime))), s(expected));
     }
     assert_eq!(refill(None), s(60));
+}
+
+#[test]
+fn no_check_is_made_or_planned_where_the_lead_is_half_of_the_life() {
+    let half = Terms { refresh_before: Some(s(300)), ..terms(600) };
+    assert_eq!(due(&half, &issued(Some(600)), None, now(0)), Some((Cause::Boundary, at(600.0))));
+    assert_eq!(half.planned(&issued(Some(600))), Some(now(600).wall));
+    let less = Terms { refresh_before: Some(s(299)), ..terms(600) };
+    assert_eq!(due(&less, &issued(Some(600)), None, now(0)), Some((Cause::Check, at(301.0))));
+    assert_eq!(less.planned(&issued(Some(600))), Some(now(301).wall));
+}
+
+#[test]
+fn a_daily_check_is_made_and_planned_where_more_than_a_day_of_life_follows_it() {
+    let terms = terms(0);
+    let (_, first) = due(&terms, &issued(None), None, now(0)).unwrap();
+    let slot = first.until(at(0.0)).as_secs();
+    for (beyond, follows) in [(86_401, true), (86_400, false), (86_399, false)] {
+        let token = Issued { checked: true, asked_seconds: None, ..issued(Some(slot + beyond)) };
+        let expected = if follows { (Cause::DailyCheck, slot) } else { (Cause::Boundary, slot + beyond) };
+        let (cause, moment) = due(&terms, &token, None, now(0)).unwrap();
+        assert_eq!((cause, moment), (expected.0, now(expected.1).mono), "{beyond}");
+        assert_eq!(terms.planned(&token), Some(now(expected.1).wall), "{beyond}");
+    }
+}
+
+#[test]
+fn the_first_daily_check_comes_within_a_day_however_large_the_spread() {
+    for spread in [0, 7_000, 86_400, u64::MAX] {
+        let terms = Terms { spread, ..terms(0) };
+        let (cause, first) = due(&terms, &issued(None), None, now(0)).unwrap();
+        assert_eq!(cause, Cause::DailyCheck);
+        assert!(first > at(0.0) && first <= at(86_400.0), "{spread}: {first:?}");
+    }
+}
+
+#[test]
+fn a_bucket_is_full_until_a_permit_is_taken_and_again_once_that_is_refilled() {
+    let mut bucket = Bucket::new(CALLS, at(0.0));
+    assert!(bucket.is_full(at(0.0), s(60)));
+    bucket.take(at(0.0), s(60));
+    assert!(!bucket.is_full(at(59.0), s(60)));
+    assert!(bucket.is_full(at(60.0), s(60)));
+    assert!(bucket.is_full(at(6000.0), s(60)));
 }

@@ -66,7 +66,7 @@ fn an_immutable_secret_and_one_of_another_type_are_obstacles() {
 #[test]
 fn under_delete_both_secrets_get_an_owner_that_blocks_no_deletion() {
     let cluster = Cluster::with_token(json!({}));
-    for secret in [&cluster.observed.state, &cluster.observed.token] {
+    for secret in [cluster.observed.state.secret(), cluster.observed.token.as_ref()] {
         let owners = secret.as_ref().unwrap().metadata.owner_references.clone().unwrap();
         assert_eq!((owners.len(), owners[0].uid.as_str(), owners[0].controller), (1, "uid-1", Some(true)));
         assert_eq!(owners[0].block_owner_deletion, None);
@@ -81,7 +81,7 @@ fn under_retain_both_secrets_have_no_owner_and_a_changed_policy_is_followed_both
         cluster.steps.clear();
         cluster.rest(now(1.0));
         assert_eq!(cluster.steps, ["state", "token"], "a change of ours is no repair");
-        for secret in [&cluster.observed.state, &cluster.observed.token] {
+        for secret in [cluster.observed.state.secret(), cluster.observed.token.as_ref()] {
             let metadata = &secret.as_ref().unwrap().metadata;
             assert_eq!(metadata.owner_references.is_some(), policy == "Delete");
             assert!(is_marked(secret.as_ref().unwrap()));
@@ -105,11 +105,11 @@ fn secrets_without_owners_or_with_those_of_a_former_life_are_taken_over_at_once_
             let data = cluster.observed.token.clone().unwrap().data;
             let former = cluster.observed.token.clone().unwrap().metadata.owner_references;
             re_create(&mut cluster);
-            for secret in [&mut cluster.observed.state, &mut cluster.observed.token].into_iter().flatten() {
+            for secret in [cluster.observed.state.secret_mut(), cluster.observed.token.as_mut()].into_iter().flatten() {
                 secret.metadata.owner_references = former.clone().filter(|_| !strip);
             }
             assert_eq!(cluster.rest(now(5.0)), (Some(now(540.0).mono), vec![]));
-            for secret in [&cluster.observed.state, &cluster.observed.token].into_iter().flatten() {
+            for secret in [cluster.observed.state.secret(), cluster.observed.token.as_ref()].into_iter().flatten() {
                 let now = secret.metadata.owner_references.clone().unwrap_or_default();
                 assert_eq!((now.len(), now.iter().all(|owner| owner.uid == "uid-2")), (owners, true));
                 assert!(is_marked(secret));
@@ -123,7 +123,7 @@ fn secrets_without_owners_or_with_those_of_a_former_life_are_taken_over_at_once_
 fn what_an_older_version_marked_otherwise_was_not_changed_by_anybody_but_what_loses_its_marks_later_was() {
     let spec = json!({"secret": {"labels": {"team": "a"}}});
     let strip = |cluster: &mut Cluster| {
-        for secret in [&mut cluster.observed.state, &mut cluster.observed.token].into_iter().flatten() {
+        for secret in [cluster.observed.state.secret_mut(), cluster.observed.token.as_mut()].into_iter().flatten() {
             secret
                 .metadata
                 .annotations
@@ -132,7 +132,7 @@ fn what_an_older_version_marked_otherwise_was_not_changed_by_anybody_but_what_lo
                 .retain(|name, _| !["syniverse.dev/adopt", "syniverse.dev/created-by"].contains(&name.as_str()));
         }
         // Labels of the spec came to it later.
-        cluster.observed.state.as_mut().unwrap().metadata.labels.as_mut().unwrap().remove("team");
+        cluster.observed.state.secret_mut().unwrap().metadata.labels.as_mut().unwrap().remove("team");
     };
     let mut cluster = Cluster::with_token(spec);
     strip(&mut cluster);
@@ -160,11 +160,11 @@ fn a_secret_that_is_taken_over_was_not_changed_by_anybody_but_one_that_is_gone_o
         cluster.steps
     };
     assert_eq!(begin(|_| {}), [""; 0]);
-    assert_eq!(begin(|cluster| cluster.observed.state = None), ["repair"]);
+    assert_eq!(begin(|cluster| cluster.observed.state = None.into()), ["repair"]);
     assert_eq!(begin(|cluster| cluster.observed.token = None), ["repair"]);
     assert_eq!(begin(|cluster| cluster.observed.token.as_mut().unwrap().data = None), ["repair"]);
     let disown = |cluster: &mut Cluster| {
-        for secret in [&mut cluster.observed.state, &mut cluster.observed.token].into_iter().flatten() {
+        for secret in [cluster.observed.state.secret_mut(), cluster.observed.token.as_mut()].into_iter().flatten() {
             secret.metadata.owner_references = None;
         }
     };
@@ -194,7 +194,7 @@ fn a_lent_secret_keeps_its_labels_and_gets_no_mark() {
     lent.metadata.labels = Some([("app.kubernetes.io/managed-by".to_owned(), "Helm".to_owned())].into());
     cluster.observed.token = Some(lent.clone());
     cluster.answer(now(0.0), "first", 600);
-    let (filled, state) = (cluster.observed.token.unwrap(), cluster.observed.state.unwrap());
+    let (filled, state) = (cluster.observed.token.unwrap(), cluster.observed.state.secret().cloned().unwrap());
     assert_eq!((filled.metadata.labels, filled.metadata.owner_references), (lent.metadata.labels, None));
     assert!(!filled.metadata.annotations.unwrap().contains_key("syniverse.dev/created-by"));
     assert_eq!(state.metadata.labels.unwrap()["app.kubernetes.io/managed-by"], "syniverse-token-operator");
@@ -259,27 +259,27 @@ fn what_others_put_there_survives_and_what_the_spec_drops_goes() {
 #[test]
 fn labels_of_the_spec_are_on_both_secrets_from_the_first_write_and_leave_both() {
     let spec = |labels: Value| json!({"secret": {"labels": labels, "annotations": {"copy": "yes"}}});
-    let labels = |secret: &Option<Secret>| {
-        let labels = secret.as_ref().unwrap().metadata.labels.clone().unwrap();
+    let labels = |secret: Option<&Secret>| {
+        let labels = secret.unwrap().metadata.labels.clone().unwrap();
         labels.into_keys().filter(|name| !name.contains('/')).collect::<Vec<_>>()
     };
     let mut cluster = Cluster::new(spec(json!({"team": "a"})));
     let call = cluster.call(now(0.0));
-    assert_eq!(labels(&cluster.observed.state), ["team"]);
+    assert_eq!(labels(cluster.observed.state.secret()), ["team"]);
     cluster.respec(spec(json!({"unit": "b"})));
     cluster.receive(&call, now(0.0), "first", 600);
     cluster.rest(now(0.1));
-    cluster.observed.state.as_mut().unwrap().metadata.labels.as_mut().unwrap().insert("theirs".into(), "1".into());
+    cluster.observed.state.secret_mut().unwrap().metadata.labels.as_mut().unwrap().insert("theirs".into(), "1".into());
     for (wanted, on_state, on_token) in
         [(json!({"unit": "b"}), vec!["theirs", "unit"], vec!["unit"]), (json!({}), vec!["theirs"], vec![])]
     {
         cluster.respec(spec(wanted));
         cluster.rest(now(1.0));
-        assert_eq!(labels(&cluster.observed.state), on_state);
-        assert_eq!(labels(&cluster.observed.token), on_token as Vec<&str>);
+        assert_eq!(labels(cluster.observed.state.secret()), on_state);
+        assert_eq!(labels(cluster.observed.token.as_ref()), on_token as Vec<&str>);
         assert!(!cluster.steps.contains(&"repair"), "{:?}", cluster.steps);
     }
-    let of_state = cluster.observed.state.unwrap().metadata.annotations.unwrap();
+    let of_state = cluster.observed.state.secret().cloned().unwrap().metadata.annotations.unwrap();
     assert!(!of_state.contains_key("copy"), "what an annotation sets off must not happen to the state Secret");
 }
 
@@ -289,7 +289,7 @@ fn a_label_that_leaves_the_spec_while_the_token_secret_is_away_leaves_the_state_
     cluster.observed.token = None;
     cluster.respec(json!({"secret": {"labels": {"unit": "b"}}}));
     cluster.rest(now(1.0));
-    let labels = cluster.observed.state.unwrap().metadata.labels.unwrap();
+    let labels = cluster.observed.state.secret().cloned().unwrap().metadata.labels.unwrap();
     assert!(labels.contains_key("unit") && !labels.contains_key("team"), "{labels:?}");
 }
 
@@ -297,7 +297,7 @@ fn a_label_that_leaves_the_spec_while_the_token_secret_is_away_leaves_the_state_
 fn a_text_repeats_a_secret_when_it_holds_eight_characters_of_it_plain_or_in_base64() {
     let mut cluster = Cluster::new(json!({"secret": {"template": {"header": "Bearer $(token)", "short": "hunter2"}}}));
     cluster.answer(now(0.0), "canary-0123456789", 600);
-    let (token, state) = (cluster.observed.token.unwrap(), cluster.observed.state.unwrap());
+    let (token, state) = (cluster.observed.token.unwrap(), cluster.observed.state.secret().cloned().unwrap());
     for (text, of_token, of_state) in [
         ("label team is required: metadata.annotations, state.json, expirationTime", false, false),
         ("you sent canary-0123456789", true, true),
@@ -325,7 +325,7 @@ fn what_is_too_large_for_a_secret_is_known_before_anybody_is_asked() {
     // 36 bytes, 16 times 456: 256 KiB and a little more.
     for (times, refused) in [(454, false), (456, true), (1900, true)] {
         let mut cluster = Cluster::new(repeating(times));
-        cluster.observed.credentials = Some(credentials("secret", Some(&"t".repeat(36))));
+        cluster.observed.credentials = Some(credentials("secret", Some(&"t".repeat(36)))).into();
         let plan = cluster.settle(now(0.0));
         let said = plan.findings.first().map(|finding| finding.reason);
         assert_eq!(said, refused.then_some(Reason::SecretTooLarge), "{times} times");

@@ -11,6 +11,7 @@ use syniverse_token_core::memory::Target;
 use syniverse_token_core::observed::Sharing;
 use syniverse_token_core::plan::{Call, Plan, Step};
 use syniverse_token_core::reason::Reason;
+use syniverse_token_core::state::Role;
 use syniverse_token_core::status::{Standing, status};
 
 const PAIR: [(&str, &str); 2] = [("token", "pasted"), ("refreshToken", "pasted refresh")];
@@ -203,7 +204,7 @@ fn only_the_issuers_own_word_ends_a_pair() {
 
 fn wait_of_or_now(cluster: &mut Cluster, seconds: f64) -> f64 {
     let at = now(seconds);
-    cluster.memory.failing.as_ref().map_or(0.0, |failing| failing.not_before.until(at.mono).as_secs_f64())
+    cluster.memory.failing("session", Role::Main).map_or(0.0, |failing| failing.not_before.until(at.mono).as_secs_f64())
 }
 
 #[test]
@@ -304,7 +305,7 @@ fn a_login_that_was_refused_beside_a_live_session_is_said_and_tried_again_once_i
 #[test]
 fn values_that_were_gone_for_a_while_are_no_new_ones() {
     let mut cluster = settled(&[PAIR, LOGIN].concat());
-    cluster.observed.credentials = None;
+    cluster.observed.credentials = None.into();
     cluster.answer(now(400.0), "second", 600);
     cluster.give(&[PAIR, LOGIN].concat());
     assert!(wait_of(&mut cluster, 401.0) > 300.0);
@@ -353,7 +354,7 @@ fn a_session_is_kept_alive_as_late_as_is_safe_while_its_token_secret_cannot_be_w
 
     // The API server takes the state Secret, but not the token Secret.
     refused.observed.token = None;
-    let mut failing = |at: f64| refused.memory.write_failed(Target::Token, "failed".into(), now(at).mono, 1);
+    let mut failing = |at: f64| refused.memory.writes.failed(Target::Token, "failed".into(), now(at).mono, 1);
     failing(540.0);
     assert_eq!(refused.rest(now(540.0)).1, [Reason::WriteFailed]);
     let call = refused.call(now(550.0 - 0.001));
@@ -364,7 +365,7 @@ fn a_session_is_kept_alive_as_late_as_is_safe_while_its_token_secret_cannot_be_w
 fn unwritable() -> Cluster {
     let mut cluster = settled(&PAIR);
     for at in [400.0, 401.0] {
-        cluster.memory.write_failed(Target::State, "failed".into(), now(at).mono, 1);
+        cluster.memory.writes.failed(Target::State, "failed".into(), now(at).mono, 1);
     }
     cluster
 }
@@ -373,7 +374,7 @@ fn unwritable() -> Cluster {
 fn a_session_that_cannot_be_recorded_is_extended_near_its_end_without_an_announcement_all_the_same() {
     let mut cluster = unwritable();
     assert_eq!(cluster.rest(now(401.0)).1, [Reason::WriteFailed]);
-    let mut failing = |at: f64| cluster.memory.write_failed(Target::State, "failed".into(), now(at).mono, 1);
+    let mut failing = |at: f64| cluster.memory.writes.failed(Target::State, "failed".into(), now(at).mono, 1);
     failing(538.0);
     let (until, findings) = cluster.rest(now(538.0));
     assert_eq!(findings, [Reason::WriteFailed]);
@@ -383,7 +384,7 @@ fn a_session_that_cannot_be_recorded_is_extended_near_its_end_without_an_announc
     assert_eq!(findings[0].reason, Reason::WriteFailed);
     // The answer waits; nothing is asked meanwhile, and the risk is said.
     cluster.receive(&call, now(555.0), "second", 600);
-    cluster.memory.write_failed(Target::State, "failed".into(), now(555.1).mono, 1);
+    cluster.memory.writes.failed(Target::State, "failed".into(), now(555.1).mono, 1);
     let Plan { step: Step::Wait(_), findings } = cluster.plan(now(555.2)) else { panic!("no wait") };
     assert!(findings[0].message.contains("in the operator's memory alone"), "{}", findings[0].message);
     // Writes are taken again.
@@ -396,7 +397,7 @@ fn a_pair_in_hand_is_extended_in_its_turn_while_nothing_can_be_recorded() {
     let mut cluster = unwritable();
     let Step::Call(call) = cluster.plan(now(555.0)).step else { panic!("no call") };
     cluster.receive(&call, now(555.0), "second", 600);
-    cluster.memory.write_failed(Target::State, "failed".into(), now(1108.0).mono, 1);
+    cluster.memory.writes.failed(Target::State, "failed".into(), now(1108.0).mono, 1);
     let Step::Call(again) = cluster.plan(now(1109.0)).step else { panic!("no call") };
     assert_eq!((asked(&again), again.announcement.is_none()), ("extend second".to_owned(), true));
     cluster.receive(&again, now(1109.0), "third", 600);
@@ -410,12 +411,12 @@ fn nothing_but_the_session_is_asked_for_while_a_pair_is_in_hand_and_a_change_is_
     for (change, made) in changes {
         let mut cluster = settled(&[PAIR, LOGIN].concat());
         for at in [400.0, 401.0] {
-            cluster.memory.write_failed(Target::State, "failed".into(), now(at).mono, 1);
+            cluster.memory.writes.failed(Target::State, "failed".into(), now(at).mono, 1);
         }
         let Step::Call(call) = cluster.plan(now(555.0)).step else { panic!("no call") };
         cluster.receive(&call, now(555.0), "second", 600);
         cluster.give(&change);
-        cluster.memory.write_failed(Target::State, "failed".into(), now(1108.0).mono, 1);
+        cluster.memory.writes.failed(Target::State, "failed".into(), now(1108.0).mono, 1);
         let Step::Call(again) = cluster.plan(now(1109.0)).step else { panic!("no call") };
         assert_eq!(asked(&again), "extend second", "{made}");
         cluster.receive(&again, now(1109.0), "third", 600);
@@ -433,7 +434,7 @@ fn what_several_answers_in_hand_say_is_recorded_of_each_of_them() {
     cluster.receive(&call, now(300.0), "second", 600);
     for (at, next) in [(855.0, "extend second"), (1410.0, "extend third")] {
         [at - 10.0, at].iter().for_each(|at| {
-            cluster.memory.write_failed(Target::State, "failed".into(), now(*at).mono, 1);
+            cluster.memory.writes.failed(Target::State, "failed".into(), now(*at).mono, 1);
         });
         let Step::Call(call) = cluster.plan(now(at + 0.1)).step else { panic!("no call") };
         assert_eq!(asked(&call), next);
@@ -449,7 +450,7 @@ fn a_session_whose_end_is_told_while_its_pair_is_in_hand_is_recorded_with_that_e
     let mut cluster = unwritable();
     let Step::Call(call) = cluster.plan(now(555.0)).step else { panic!("no call") };
     cluster.receive(&call, now(555.0), "second", 600);
-    cluster.memory.write_failed(Target::State, "failed".into(), now(1108.0).mono, 1);
+    cluster.memory.writes.failed(Target::State, "failed".into(), now(1108.0).mono, 1);
     cluster.fail(now(1108.1), FailureKind::Ended);
     assert!(matches!(cluster.plan(now(1108.2)).step, Step::Wait(_)), "once");
     assert_eq!(cluster.rest(now(1120.0)).1, [Reason::SessionLost]);
@@ -464,12 +465,12 @@ fn a_write_is_tried_between_the_last_calls_of_a_session_that_cannot_be_recorded(
     cluster.receive(&call, now(555.0), "second", 600);
     // The first call waits for no write that may hang.
     assert!(matches!(cluster.plan(now(1109.0)).step, Step::Call(_)));
-    cluster.memory.write_failed(Target::State, "failed".into(), now(1109.0).mono, 1);
+    cluster.memory.writes.failed(Target::State, "failed".into(), now(1109.0).mono, 1);
     let Step::Call(again) = cluster.plan(now(1109.1)).step else { panic!("no call") };
     let failure = Failure { kind: FailureKind::Unavailable, detail: "no answer".into(), retry_after: None };
     cluster.end(&again, now(1109.1), &Err(failure));
     assert!(matches!(cluster.plan(now(1115.0)).step, Step::WriteState(_)));
-    cluster.memory.write_failed(Target::State, "failed".into(), now(1115.0).mono, 1);
+    cluster.memory.writes.failed(Target::State, "failed".into(), now(1115.0).mono, 1);
     assert!(matches!(cluster.plan(now(1115.1)).step, Step::Call(_)));
 }
 
@@ -477,7 +478,7 @@ fn a_write_is_tried_between_the_last_calls_of_a_session_that_cannot_be_recorded(
 fn one_failed_write_a_suspended_session_or_one_that_is_over_make_no_unannounced_call() {
     let near = |cluster: &Cluster, at: f64| matches!(cluster.plan(now(at)).step, Step::Call(call) if call.announcement.is_none());
     let mut once = settled(&PAIR);
-    once.memory.write_failed(Target::State, "failed".into(), now(555.0).mono, 1);
+    once.memory.writes.failed(Target::State, "failed".into(), now(555.0).mono, 1);
     assert!(!near(&once, 555.1));
     assert!(!near(&unwritable(), 600.0));
     let mut suspended = unwritable();
@@ -492,7 +493,7 @@ fn a_token_that_an_answer_in_hand_has_superseded_is_not_ready() {
     let call = cluster.call(now(400.0));
     assert_eq!(ready(&cluster, 400.0), "True Issued");
     cluster.receive(&call, now(400.0), "second", 600);
-    cluster.memory.write_failed(Target::State, "failed".into(), now(400.0).mono, 1);
+    cluster.memory.writes.failed(Target::State, "failed".into(), now(400.0).mono, 1);
     assert_eq!(ready(&cluster, 400.0), "False WriteFailed");
     cluster.settle(now(406.0));
     assert_eq!(ready(&cluster, 406.0), "True Issued");
@@ -506,7 +507,7 @@ fn values_that_are_missing_are_named_and_cost_a_live_session_nothing() {
     assert_eq!(cluster.rest(now(0.0)), (None, vec![Reason::CredentialsIncomplete]));
 
     let mut cluster = settled(&PAIR);
-    cluster.observed.credentials = None;
+    cluster.observed.credentials = None.into();
     assert_eq!(cluster.rest(now(10.0)).1, [Reason::CredentialsNotFound]);
     assert_eq!(ready(&cluster, 10.0), "True CredentialsNotFound");
     assert_eq!(asked(&cluster.call(now(400.0))), "extend first");
@@ -516,7 +517,7 @@ fn values_that_are_missing_are_named_and_cost_a_live_session_nothing() {
 fn a_live_session_needs_no_consent_to_credentials_that_it_does_not_use() {
     for values in [PAIR.to_vec(), [PAIR, LOGIN].concat()] {
         let mut cluster = settled(&values);
-        (cluster.observed.lacks_consent, cluster.observed.credentials) = (true, None);
+        (cluster.observed.lacks_consent, cluster.observed.credentials) = (true, None.into());
         assert_eq!(cluster.rest(now(10.0)).1, [Reason::CredentialsNotConsented]);
         assert_eq!(ready(&cluster, 10.0), "True CredentialsNotConsented");
         let said = &cluster.plan(now(10.0)).findings[0].message;
@@ -636,7 +637,7 @@ fn a_resource_that_becomes_a_session_keeps_the_applications_token_until_it_has_o
     cluster.settle(now(10.0));
     assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
     cluster.respec(json!({}));
-    cluster.observed.credentials = Some(crate::facts::credentials("secret", Some("old")));
+    cluster.observed.credentials = Some(crate::facts::credentials("secret", Some("old"))).into();
     assert_eq!(crate::facts::old_token(&cluster.call(now(700.0))), "first");
 }
 
@@ -644,7 +645,7 @@ fn a_resource_that_becomes_a_session_keeps_the_applications_token_until_it_has_o
 fn the_token_of_a_session_is_never_sent_to_the_issuer_of_applications() {
     let mut cluster = settled(&PAIR);
     cluster.respec(json!({}));
-    cluster.observed.credentials = Some(crate::facts::credentials("secret", Some("old")));
+    cluster.observed.credentials = Some(crate::facts::credentials("secret", Some("old"))).into();
     assert_eq!(crate::facts::old_token(&cluster.call(now(10.0))), "old");
     cluster.answer(now(10.0), "second", 600);
     let session = json!({"endpoint": "https://sma.example.com/token", "credentials": {"secretRef": {"name": "sma"}}});
@@ -721,9 +722,9 @@ fn a_change_and_the_session_that_lives_are_tried_by_themselves_while_both_are_in
         let firsts: Vec<_> = tries.windows(2).take(3).map(|pair| pair[1] - pair[0]).collect();
         assert!(firsts.is_sorted() && firsts[0] < 1.3 && firsts[2] > 2.9, "each grows by itself: {ask} {tries:?}");
     }
-    assert!(cluster.memory.upkeep_failing.is_some());
+    assert!(cluster.memory.is_failing(Role::Fallback));
     run(&mut cluster, 599.0, 700.0, &["extend first"], FailureKind::Refused);
-    assert!(cluster.memory.upkeep_failing.is_none() && cluster.memory.failing.is_some());
+    assert!(!cluster.memory.is_failing(Role::Fallback) && cluster.memory.is_failing(Role::Main));
 }
 
 #[test]
@@ -751,8 +752,8 @@ fn a_change_that_asks_for_the_same_extends_the_session_once_however_often_that_w
     for _ in 0..3 {
         let call = cluster.call(now(450.0));
         assert_eq!((asked(&call).as_str(), call.cause), ("extend first", Cause::Changed("endpoint")));
-        cluster.fail(now(450.0), FailureKind::Refused);
-        cluster.memory.failing.as_mut().unwrap().not_before = now(450.0).mono;
+        cluster.fail(now(450.0), FailureKind::Unavailable);
+        cluster.memory.endpoint_is_up(now(450.0).mono);
     }
     cluster.answer(now(450.0), "second", 600);
     assert!(wait_of(&mut cluster, 450.0) > 300.0);
@@ -864,7 +865,7 @@ fn no_hash_of_a_password_is_stored_and_none_is_needed_to_see_that_a_refused_one_
         cluster.give(&OTHER_LOGIN);
         cluster.fail(now(10.0), FailureKind::LoginRefused);
         cluster.settle(now(10.0));
-        assert!(cluster.state().login_refused);
+        assert!(cluster.state().credentials["session"].login_refused);
         cluster
     };
     let calls = |cluster: &mut Cluster, at: f64| matches!(cluster.settle(now(at)).step, Step::Call(_));
@@ -886,10 +887,10 @@ fn no_hash_of_a_password_is_stored_and_none_is_needed_to_see_that_a_refused_one_
 #[test]
 fn a_password_that_an_older_version_has_recorded_is_forgotten_with_the_next_answer_and_causes_no_call() {
     let mut cluster = settled(&LOGIN);
-    let secret = cluster.observed.state.as_mut().unwrap();
+    let secret = cluster.observed.state.secret_mut().unwrap();
     let bytes = &mut secret.data.as_mut().unwrap().get_mut("state.json").unwrap().0;
     let mut state: serde_json::Value = serde_json::from_slice(bytes).unwrap();
-    state["inputs"]["hashes"]["password"] = json!("0123456789abcdef0123456789abcdef");
+    state["credentials"]["session"]["inputs"]["hashes"]["password"] = json!("0123456789abcdef0123456789abcdef");
     *bytes = serde_json::to_vec(&state).unwrap();
     cluster.restart(now(1.0));
     assert!(matches!(cluster.settle(now(1.0)).step, Step::Wait(_)));

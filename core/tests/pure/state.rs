@@ -2,7 +2,8 @@
 
 use crate::facts::{Cluster, now};
 use serde_json::json;
-use syniverse_token_core::credential::Credentials;
+use syniverse_token_core::api::ApplicationSpec;
+use syniverse_token_core::credential::ApplicationValues;
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::state::{Inputs, State, Unreadable};
 
@@ -22,7 +23,7 @@ fn neither_the_credentials_nor_their_plain_hashes_are_stored() {
 
 #[test]
 fn a_newer_format_is_told_apart_from_nonsense() {
-    assert_eq!(State::from_bytes(br#"{"version":2}"#), Err(Unreadable::TooNew(2)));
+    assert_eq!(State::from_bytes(br#"{"version":3}"#), Err(Unreadable::TooNew(3)));
     for nonsense in [&b""[..], b"{}", b"[]", br#"{"version":1}"#, b"\xff"] {
         assert_eq!(State::from_bytes(nonsense), Err(Unreadable::Garbled));
     }
@@ -61,25 +62,27 @@ fn only_the_last_tokens_are_kept_and_the_active_one_always() {
     for count in 0..6 {
         let key = format!("key-{count}");
         let values = [("consumerKey", key.as_str()), ("consumerSecret", "s"), ("oldToken", "o")];
-        cluster.observed.credentials = Some(crate::facts::secret("sdc", &values));
+        cluster.observed.credentials = Some(crate::facts::secret("sdc", &values)).into();
         let at = now(10.0 + f64::from(count));
         cluster.answer(at, &format!("token-{count}"), 600);
     }
     let state = cluster.state();
-    assert_eq!(state.tokens.len(), 4);
+    assert_eq!(state.credentials.len(), 4);
     assert_eq!(state.active_token().unwrap().token.expose(), "token-5");
 }
 
 const CAUSES: &[&str] = &["consumerKey", "consumerSecret", "oldToken", "endpoint"];
 
 fn inputs(secret: &str, old_token: Option<&str>, validity: &str) -> Inputs {
-    let credentials = Credentials {
+    let values = ApplicationValues {
         consumer_key: Redacted::new("key"),
         consumer_secret: Redacted::new(secret),
         old_token: old_token.map(Redacted::new),
         old_token_problem: None,
     };
-    Inputs::of_application("salt", "https://e", validity, &credentials)
+    let spec = json!({"endpoint": "https://e", "validity": validity, "credentials": {"secretRef": {"name": "sdc"}}});
+    let spec: ApplicationSpec = serde_json::from_value(spec).unwrap();
+    Inputs::of("salt", values.named(&spec))
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn the_same_facts_give_the_same_status_at_another_time() {
 #[test]
 fn a_person_who_must_act_is_told_so_and_the_token_still_counts() {
     let mut cluster = Cluster::with_token(json!({}));
-    cluster.observed.credentials = None;
+    cluster.observed.credentials = None.into();
     let said = said(&mut cluster, now(1.0));
     let reason = "CredentialsNotFound";
     let expected =
@@ -125,7 +125,7 @@ fn a_resource_suspended_before_its_first_token_that_a_person_must_act_for_is_fai
 fn a_transition_time_changes_with_the_status_of_its_condition_alone() {
     let mut cluster = Cluster::with_token(json!({}));
     let first = said(&mut cluster, now(1.0));
-    cluster.observed.credentials = None;
+    cluster.observed.credentials = None.into();
     let second = said(&mut cluster, now(50.0));
     assert_eq!(second.conditions[2].last_transition_time, first.conditions[2].last_transition_time);
     assert_eq!(second.conditions[1].last_transition_time.0, now(50.0).wall);
@@ -187,7 +187,7 @@ fn a_message_is_the_same_at_every_retry_and_another_one_with_other_values() {
         (20.0, "wrong", "HTTP 500"),
         (30.0, "wrong as well", "HTTP 500 with other words"),
     ] {
-        cluster.observed.credentials = Some(credentials(secret, Some("old")));
+        cluster.observed.credentials = Some(credentials(secret, Some("old"))).into();
         let Plan { step: Step::Call(call), .. } = cluster.settle(now(at)) else { panic!("no call at {at}") };
         let failure = Failure { kind: FailureKind::Refused, detail: detail.into(), retry_after: None };
         cluster.end(&call, now(at), &Err(failure));

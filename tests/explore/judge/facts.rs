@@ -210,10 +210,10 @@ impl fmt::Display for Ready {
 impl Stored {
     pub(crate) fn of(secret: &Value) -> Option<Self> {
         let state: Value = serde_json::from_str(&data(secret, "state.json")?).ok()?;
-        let tokens = state.get("tokens")?;
+        let credentials = state.get("credentials")?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let active = state["active"].as_str().and_then(|active| text(&tokens[active]["token"]));
-        let session = tokens.get("session").and_then(|session| {
+        let active = state["active"].as_str().and_then(|active| text(&credentials[active]["token"]["token"]));
+        let session = credentials.get("session").and_then(|session| session.get("token")).and_then(|session| {
             let is_ended = session["ended"] == true;
             Some(StoredPair { token: text(&session["token"])?, is_ended })
         });

@@ -1,0 +1,81 @@
+//! An application: one live token, which cannot be renewed early, asked for with one that it has had.
+
+use super::ENDPOINT;
+use super::secret_values::{SecretValues, slip};
+use crate::api::{ApplicationCredentials, ApplicationKeys, ApplicationSpec};
+use crate::reason::{Finding, Reason};
+use crate::redacted::Redacted;
+use k8s_openapi::api::core::v1::Secret;
+
+/// Longest value that is taken from a credentials Secret, in bytes: it has to fit into a URL.
+const LONGEST: usize = 4096;
+/// The name of a value that goes into a request.
+pub const VALIDITY: &str = "validity";
+/// The name of a value that goes into a request.
+pub const CONSUMER_KEY: &str = "consumerKey";
+/// The name of a value that goes into a request.
+pub const CONSUMER_SECRET: &str = "consumerSecret";
+/// The name of a value that goes into a request.
+pub const OLD_TOKEN: &str = "oldToken";
+
+/// The credentials of one application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplicationValues {
+    /// Names the application.
+    pub consumer_key: Redacted,
+    /// Proves that we may ask.
+    pub consumer_secret: Redacted,
+    /// A token that the application has had, where the user gave one that can be sent.
+    pub old_token: Option<Redacted>,
+    /// What is wrong with the one that the user gave: it matters only where no other token is known.
+    pub old_token_problem: Option<Finding>,
+}
+
+impl ApplicationValues {
+    /// Reads them out of the Secret that `wanted` refers to.
+    ///
+    /// # Errors
+    /// A finding that names the Secret, the key and what to do: the Secret is missing, a key is missing or empty, or a
+    /// value is not text that can be sent.
+    pub fn read(wanted: &ApplicationCredentials, secret: Option<&Secret>) -> Result<Self, Finding> {
+        let name = wanted.secret_ref.name.as_str();
+        let Some(secret) = secret else {
+            return Err(Finding::new(
+                Reason::CredentialsNotFound,
+                format!(
+                    "Secret {name} does not exist: create it with the keys {}, {} and {} from the application's Auth \
+                     Keys page",
+                    wanted.keys.consumer_key, wanted.keys.consumer_secret, wanted.keys.old_token
+                ),
+            ));
+        };
+        let values = SecretValues { name, secret, longest: LONGEST };
+        let old_token = values.optional(&wanted.keys.old_token);
+        Ok(Self {
+            consumer_key: values.required(&wanted.keys.consumer_key)?,
+            consumer_secret: values.required(&wanted.keys.consumer_secret)?,
+            old_token_problem: old_token.as_ref().err().cloned(),
+            old_token: old_token.unwrap_or_default(),
+        })
+    }
+
+    /// All that goes into a request, by name; an empty text for what is absent.
+    pub fn named<'a>(&'a self, spec: &'a ApplicationSpec) -> Vec<(&'static str, &'a str)> {
+        vec![
+            (ENDPOINT, &spec.endpoint),
+            (VALIDITY, &spec.validity),
+            (CONSUMER_KEY, self.consumer_key.expose()),
+            (CONSUMER_SECRET, self.consumer_secret.expose()),
+            (OLD_TOKEN, self.old_token.as_ref().map_or("", Redacted::expose)),
+        ]
+    }
+
+    /// What may be wrong with a value that the issuer refuses, as a clause that names its key.
+    pub fn slip(&self, keys: &ApplicationKeys) -> Option<String> {
+        slip([
+            (&keys.consumer_key, Some(&self.consumer_key)),
+            (&keys.consumer_secret, Some(&self.consumer_secret)),
+            (&keys.old_token, self.old_token.as_ref()),
+        ])
+    }
+}

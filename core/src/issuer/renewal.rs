@@ -1,0 +1,69 @@
+//! How the next token of a credential is had: what an issuer's API promises, as data.
+
+use super::{application, session};
+use crate::api::IssuerSpec;
+use serde::{Deserialize, Serialize};
+
+/// The kinds of credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// An application's consumer key and secret.
+    Application,
+    /// A login session.
+    Session,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Application, Self::Session];
+
+    /// The kind of credential that a spec names.
+    pub const fn of(issuer: IssuerSpec<'_>) -> Self {
+        match issuer {
+            IssuerSpec::Application(_) => Self::Application,
+            IssuerSpec::Session(_) => Self::Session,
+        }
+    }
+
+    /// As in metric labels and in the state Secret.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Application => "application",
+            Self::Session => "session",
+        }
+    }
+
+    /// How the next token is had.
+    pub const fn renewal(self) -> Renewal {
+        match self {
+            Self::Application => application::RENEWAL,
+            Self::Session => session::RENEWAL,
+        }
+    }
+}
+
+/// How the next token of a credential is had: all that the rules of time, of failures and of the queue need to know of a
+/// kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// When the issuer gives it.
+    pub when: RenewalTime,
+    /// The request may be sent again when its answer was lost. Where it may not, an intent is written first.
+    pub is_repeatable: bool,
+    /// A new token ends the one before it.
+    pub supersedes: bool,
+    /// The request names the lifetime that it wants.
+    pub names_lifetime: bool,
+    /// The credential itself is lost unless its token is renewed while it lives.
+    pub is_lost_at_expiry: bool,
+}
+
+/// When the issuer gives the next token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenewalTime {
+    /// Once the present one has expired.
+    AfterExpiry,
+    /// While the present one lives.
+    BeforeExpiry,
+}

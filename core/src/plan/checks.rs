@@ -1,0 +1,102 @@
+//! What keeps a resource from being served, until a person acts.
+
+use super::input::{Delivery, Desk};
+use super::{Plan, Step};
+use crate::memory::Target;
+use crate::messages;
+use crate::observed::StateSecret;
+use crate::plan::credential::Credential;
+use crate::reason::{Finding, Reason};
+use crate::redacted::Redacted;
+use crate::secrets;
+use crate::state::State;
+use k8s_openapi::api::core::v1::Secret;
+use kube_core::ResourceExt;
+
+impl Desk<'_> {
+    pub(super) fn state_obstacle(&self) -> Option<Finding> {
+        let secret = self.observed.state.secret()?;
+        if let Some(finding) = self.obstacle(Target::State, secret) {
+            return Some(finding);
+        }
+        match self.observed.state_secret() {
+            StateSecret::TooNew(format) => Some(messages::state_too_new(&secret.name_any(), format)),
+            _ => None,
+        }
+    }
+
+    /// Why no token can be brought into the token Secret, whichever it would be: that of `state`, or one like those that
+    /// the credentials tell of.
+    pub(super) fn token_obstacle(&self, state: Option<&State>) -> Option<Finding> {
+        let secret = self.observed.token.as_ref();
+        let obstacle = secret.and_then(|secret| self.obstacle(Target::Token, secret));
+        let known = || state.and_then(State::active_token).map(|issued| (issued.token.clone(), issued.expires()));
+        let given = || {
+            let token = self.observed.values(self.validated.issuer).ok()?.token()?.clone();
+            Some((token, !self.validated.wants_no_end()))
+        };
+        let too_large =
+            |(token, expires): (Redacted, bool)| secrets::too_large(&self.observed.resource, &token, expires);
+        obstacle.or_else(|| known().or_else(given).and_then(too_large))
+    }
+
+    fn obstacle(&self, target: Target, secret: &Secret) -> Option<Finding> {
+        let finding = self.owner.obstacle(secret)?;
+        let is_sealed = finding.reason == Reason::SecretImmutable && self.memory.writes.is_sealed(target);
+        Some(if is_sealed { messages::sealed(&secret.name_any()) } else { finding })
+    }
+
+    /// What keeps credentials from being sent, until a person acts. The pair of a session that lives is none of those that
+    /// the Secret holds.
+    fn not_permitted(&self) -> Option<Finding> {
+        let not_allowed = self.observed.not_allowed.as_ref().map(messages::endpoint_not_allowed);
+        not_allowed.or_else(|| self.not_consented().filter(|_| !self.must_renew()))
+    }
+
+    /// Why nothing that the credentials Secret holds may be used.
+    pub(super) fn not_consented(&self) -> Option<Finding> {
+        let secret = self.validated.issuer.credentials_secret();
+        let lacks_consent = || self.observed.lacks_consent.then(|| messages::credentials_not_consented(secret));
+        messages::credentials_in_state_secret(secret).or_else(lacks_consent)
+    }
+
+    /// Is there a cause to ask the issuer?
+    pub(super) fn ask(&self, delivery: Delivery) -> Plan {
+        if let Some(finding) = self.token_obstacle(self.known_state()).filter(|_| !self.must_renew()) {
+            return Plan::stop(finding);
+        }
+        if self.observed.resource.spec.suspend {
+            return Plan::stop(messages::suspended());
+        }
+        if let Some(finding) = self.not_permitted() {
+            return Plan::stop(finding);
+        }
+        if let Some(unwritten) = self.put_off(Target::Token).filter(|_| self.is_first_issue()) {
+            return Plan::wait(Some(unwritten.not_before), vec![messages::write_failed(unwritten)]);
+        }
+        let state = self.latest_state().unwrap_or_else(|| self.empty_state());
+        match Credential::of(self, &state, delivery) {
+            Ok(credential) => self.ask_for(&credential),
+            Err(finding) => Plan::stop(finding),
+        }
+    }
+
+    fn ask_for(&self, credential: &Credential<'_>) -> Plan {
+        let proposal = credential.proposal();
+        let candidates = match proposal.candidates(credential) {
+            Ok(candidates) => candidates,
+            Err(finding) => return Plan::wait(proposal.settled_at(credential), vec![finding]),
+        };
+        let findings = proposal.findings(credential, &candidates);
+        let allowed = candidates.into_iter().map(|candidate| (credential.allowed_at(&candidate), candidate));
+        match allowed.min_by_key(|(at, _)| *at) {
+            Some((at, candidate)) if at <= self.now.mono => {
+                Plan { step: Step::Call(Box::new(proposal.call(credential, candidate))), findings }
+            }
+            next => {
+                let settled = proposal.settled_at(credential);
+                Plan::wait(next.map(|(at, _)| at).into_iter().chain(settled).min(), findings)
+            }
+        }
+    }
+}

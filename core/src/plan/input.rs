@@ -1,0 +1,115 @@
+//! All that one plan is made from, and what follows from it before any credential is looked at.
+
+use super::{Plan, StateWrite, Step};
+use crate::memory::{Memory, Target, Unwritten};
+use crate::observed::{Observed, StateSecret};
+use crate::secrets::{self, Owner, Restored, Write};
+use crate::state::{Held, Inputs, Issued, State};
+use crate::time::Now;
+use crate::validated::Validated;
+
+/// Which of the two Secrets can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// Both.
+    InOrder,
+    /// The state Secret alone.
+    InTrouble,
+    /// Not even the state: what is lost unless renewed is renewed, and nothing else is asked.
+    Unrecorded,
+}
+
+/// All that one plan is made from.
+pub(super) struct Desk<'a> {
+    pub(super) observed: &'a Observed,
+    pub(super) memory: &'a Memory,
+    pub(super) now: Now,
+    pub(super) owner: Owner,
+    pub(super) validated: Validated<'a>,
+}
+
+impl Desk<'_> {
+    /// The row of failed writes of this Secret, if it is not to be tried again yet.
+    pub(super) fn put_off(&self, target: Target) -> Option<&Unwritten> {
+        self.memory.writes.put_off(target, &self.observed.basis(target), self.now.mono)
+    }
+
+    /// An answer in hand comes before everything else, also where its token cannot be delivered yet.
+    pub(super) fn record(&self) -> Option<Plan> {
+        self.memory.held.as_ref()?;
+        let next = self.held().and_then(|held| self.known_state()?.record(held));
+        let next = next.map(|next| self.list_written_anew(next));
+        let write = next.and_then(|next| self.write_state(next));
+        Some(Plan::now(write.map_or(Step::Release, Step::WriteState)))
+    }
+
+    /// The answer in hand, unless it was overtaken.
+    pub(super) fn held(&self) -> Option<&Held> {
+        let held = self.memory.held.as_ref().filter(|held| !held.is_over(self.now.mono))?;
+        self.known_state().is_some_and(|state| state.version() == held.base).then_some(held)
+    }
+
+    /// What is known, an answer in hand included.
+    pub(super) fn latest_state(&self) -> Option<State> {
+        let known = self.known_state()?;
+        Some(self.held().and_then(|held| known.record(held)).unwrap_or_else(|| known.clone()))
+    }
+
+    /// What is stored, or what this process remembers of it when it was deleted, spoilt or set back.
+    pub(super) fn known_state(&self) -> Option<&State> {
+        let remembered = self.memory.state.as_ref();
+        match self.observed.stored_state() {
+            Some(stored) => Some(remembered.filter(|known| known.is_newer_than(stored)).unwrap_or(stored)),
+            None => remembered,
+        }
+    }
+
+    /// None when that is there already.
+    pub(super) fn write_state(&self, state: State) -> Option<StateWrite> {
+        let state = self.list_written(state);
+        let (read, stored) = (self.observed.state.secret(), self.readable_state());
+        let write = secrets::next_state(read, stored, self.observed.wanted(), &self.owner, &state)?;
+        Some(StateWrite { state: Box::new(state), write })
+    }
+
+    fn readable_state(&self) -> Option<&State> {
+        match self.observed.state_secret() {
+            StateSecret::Ours(state) => Some(state),
+            _ => None,
+        }
+    }
+
+    /// A lost state, as far as the token Secret still tells it. It tells nothing of what cannot be requested twice.
+    pub(super) fn state_in_token_secret(&self) -> Option<State> {
+        let token = self.observed.token.as_ref().filter(|token| self.owner.obstacle(token).is_none())?;
+        let (kind, empty) = (self.validated.kind(), self.empty_state());
+        let values = self.observed.values(self.validated.issuer).ok().filter(|_| kind.renewal().is_repeatable)?;
+        let inputs = Inputs::of(&empty.salt, values.named(self.validated.issuer));
+        let credential = Restored { id: empty.id_of(values.identity()), kind, inputs };
+        secrets::restore(token, self.observed.resource.spec.key(), empty, credential)
+    }
+
+    /// A state that knows no token. The annotation present at creation, or handled by an earlier life, is handled.
+    pub(super) fn empty_state(&self) -> State {
+        let handled = self.observed.resource.status.as_ref().and_then(|status| status.last_handled_refresh.clone());
+        State::new(self.observed.salt.clone(), handled.or_else(|| self.observed.refresh()))
+    }
+
+    pub(super) fn is_first_issue(&self) -> bool {
+        self.known_state().is_none_or(|state| state.active_token().is_none())
+    }
+
+    /// Before there is a token at all, nobody is asked for one that the API server would not take.
+    pub(super) fn rehearsal(&self) -> Option<Write> {
+        let is_over = self.memory.writes.is_rehearsed(&self.observed.basis(Target::Token));
+        let (read, kind) = (self.observed.token.as_ref(), self.validated.kind());
+        let sample = || secrets::sample(read, kind, self.observed.wanted(), &self.owner, self.now.wall);
+        (self.is_first_issue() && !is_over).then(sample).flatten()
+    }
+
+    /// True while there is a credential that is lost unless its token is renewed in time, delivered or not.
+    pub(super) fn must_renew(&self) -> bool {
+        let token = self.known_state().and_then(State::active_token);
+        self.validated.kind().renewal().is_lost_at_expiry && token.is_some_and(Issued::must_be_renewed)
+    }
+}

@@ -1,0 +1,57 @@
+//! The step between observing and planning: what the spec says, in types that cannot be wrong, or what is wrong with it.
+
+use crate::api::{IssuerSpec, parse_duration};
+use crate::issuer::Kind;
+use crate::messages;
+use crate::observed::Observed;
+use crate::reason::Finding;
+use crate::schedule::Terms;
+use std::time::Duration;
+
+/// What the spec says.
+#[derive(Clone, Debug)]
+pub struct Validated<'a> {
+    /// Who issues the token.
+    pub issuer: IssuerSpec<'a>,
+    /// What the spec and the settings say about time. What could not be read of the spec is left out.
+    pub terms: Terms,
+    /// What is wrong with `spec.refreshBefore`: the default is in force instead.
+    pub refresh_before_problem: Option<Finding>,
+    /// What is wrong with `spec.application.validity`: nothing can be requested without one.
+    pub validity_problem: Option<Finding>,
+}
+
+impl<'a> Validated<'a> {
+    /// Reads the spec. The schema refuses most of what is found here; an object that an older schema let in is served as
+    /// far as it can be.
+    ///
+    /// # Errors
+    /// A finding that names the field, where nothing can be done for the resource at all.
+    pub fn of(observed: &'a Observed) -> Result<Self, Finding> {
+        let spec = &observed.resource.spec;
+        let issuer = messages::supported(spec)?;
+        let (refresh_before, refresh_before_problem) = parsed("refreshBefore", spec.refresh_before.as_deref());
+        let validity = spec.application.as_ref().map(|application| application.validity.as_str());
+        let (validity, validity_problem) = parsed("application.validity", validity);
+        let terms = Terms { refresh_before, validity, daily_check: observed.daily_check, spread: observed.spread() };
+        Ok(Self { issuer, terms, refresh_before_problem, validity_problem })
+    }
+
+    /// The kind of the credential.
+    pub fn kind(&self) -> Kind {
+        Kind::of(self.issuer)
+    }
+
+    /// True when a token without end is wanted.
+    pub fn wants_no_end(&self) -> bool {
+        self.terms.validity.is_some_and(|validity| validity.is_zero())
+    }
+}
+
+fn parsed(field: &str, text: Option<&str>) -> (Option<Duration>, Option<Finding>) {
+    match text.map(|text| parse_duration(text).ok_or(text)) {
+        None => (None, None),
+        Some(Ok(duration)) => (Some(duration), None),
+        Some(Err(text)) => (None, Some(messages::no_duration(field, text))),
+    }
+}

@@ -1,0 +1,132 @@
+//! States that other versions wrote: an earlier format, and fields that this version does not know.
+
+use crate::facts::{Cluster, now, old_token};
+use k8s_openapi::ByteString;
+use serde_json::{Value, json};
+use syniverse_token_core::issuer::Kind;
+use syniverse_token_core::issuer::{Ask, Cause, FailureKind};
+use syniverse_token_core::plan::Step;
+use syniverse_token_core::reason::Reason;
+use syniverse_token_core::state::{FORMAT, State};
+
+/// As the version before wrote it: an application's token, given at 0 for 600 s.
+const APPLICATION: &str = include_str!("samples/format-1-application.json");
+/// An application's token, then a session opened at 20 for 600 s, then another login that was refused.
+const SESSION: &str = include_str!("samples/format-1-session.json");
+const LOGIN: [(&str, &str); 2] = [("username", "user"), ("password", "word")];
+
+fn stored(cluster: &mut Cluster) -> &mut ByteString {
+    cluster.observed.state.secret_mut().unwrap().data.as_mut().unwrap().get_mut("state.json").unwrap()
+}
+
+fn json_of(cluster: &mut Cluster) -> Value {
+    serde_json::from_slice(&stored(cluster).0).unwrap()
+}
+
+/// A resource whose state Secret another version wrote, found by a process that has just started.
+fn found(mut cluster: Cluster, state: &str, seconds: f64) -> Cluster {
+    stored(&mut cluster).0 = state.as_bytes().to_vec();
+    cluster.restart(now(seconds));
+    cluster
+}
+
+fn application() -> Cluster {
+    let mut cluster = Cluster::with_token(json!({"secret": {"labels": {"team": "a"}}}));
+    cluster.annotate("syniverse.dev/refresh", "now");
+    found(cluster, APPLICATION, 20.0)
+}
+
+fn session() -> Cluster {
+    let mut cluster = Cluster::session(&LOGIN);
+    cluster.answer(now(20.0), "opened", 600);
+    cluster.give(&[("username", "other"), ("password", "word")]);
+    found(cluster, SESSION, 40.0)
+}
+
+#[test]
+fn a_format_before_this_one_costs_neither_a_call_nor_a_write_until_the_next_answer() {
+    let mut application = application();
+    assert_eq!(application.rest(now(20.0)), (Some(now(540.0).mono), vec![]));
+    assert!(application.steps.is_empty(), "{:?}", application.steps);
+    assert_eq!(json_of(&mut application)["version"].as_u64(), Some(1));
+    let call = application.call(now(600.0));
+    assert_eq!((call.cause, old_token(&call)), (Cause::Boundary, "first".to_owned()));
+    application.receive(&call, now(600.0), "second", 600);
+    application.rest(now(600.0));
+    assert_eq!(application.steps, ["state", "token"]);
+    assert_eq!(json_of(&mut application)["version"].as_u64(), Some(FORMAT.into()));
+    assert_eq!(application.token("accessToken").as_deref(), Some("second"));
+}
+
+#[test]
+fn a_format_before_this_one_tells_all_that_it_knew_of_each_credential() {
+    let state = State::from_bytes(SESSION.as_bytes()).unwrap();
+    assert_eq!((state.format, state.serial, state.active.as_deref()), (FORMAT, 2, Some("session")));
+    let session = &state.credentials["session"];
+    assert!(session.login_refused && !session.pair_refused);
+    assert_eq!(session.refused_credentials.as_deref(), Some("3"));
+    assert_eq!(session.token.as_ref().unwrap().kind, Kind::Session);
+    assert!(
+        session.inputs.knows("username") && session.inputs.knows("endpoint") && !session.inputs.knows("consumerKey")
+    );
+    let (_, application) = state.credentials.iter().find(|(id, _)| *id != "session").unwrap();
+    assert_eq!(application.token.as_ref().unwrap().kind, Kind::Application);
+    assert!(application.inputs.knows("consumerSecret") && application.inputs.knows("oldToken"));
+    assert!(!application.inputs.knows("endpoint") && !application.inputs.knows("username"));
+}
+
+#[test]
+fn a_session_of_a_format_before_this_one_is_extended_and_its_refused_login_stays_refused() {
+    let mut session = session();
+    let (_, reasons) = session.rest(now(40.0));
+    assert_eq!(reasons, [Reason::LoginRefused]);
+    assert!(session.steps.is_empty(), "{:?}", session.steps);
+    let call = session.call(now(500.0));
+    let Ask::Extend(extend) = &call.ask else { panic!("{:?}", call.ask) };
+    assert_eq!((call.cause, extend.pair.refresh_token.expose()), (Cause::Extension, "opened refresh"));
+    session.fail(now(500.0), FailureKind::Unavailable);
+    session.give(&[("username", "other"), ("password", "corrected")]);
+    assert!(matches!(session.call(now(510.0)).ask, Ask::LogIn(_)), "the password is another one");
+}
+
+#[test]
+fn what_is_no_state_of_an_earlier_format_is_corrupt() {
+    for text in [
+        r#"{"version":1}"#,
+        r#"{"version":1,"serial":1,"salt":"s","tokens":[]}"#,
+        r#"{"version":1,"serial":1,"salt":"s","tokens":{"a":"b"}}"#,
+        r#"{"version":1,"serial":1,"salt":"s","tokens":{"a":{"token":"b"}}}"#,
+        r#"{"version":0,"serial":1,"salt":"s"}"#,
+        r#"{"version":"2","serial":1,"salt":"s"}"#,
+    ] {
+        assert!(State::from_bytes(text.as_bytes()).is_err(), "{text}");
+    }
+    assert!(State::from_bytes(br#"{"version":1,"serial":1,"salt":"s"}"#).is_ok(), "one that knows no token yet");
+}
+
+#[test]
+fn fields_that_this_version_does_not_know_are_kept_and_not_shown() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let id = cluster.state().active.unwrap();
+    let mut state = json_of(&mut cluster);
+    state["future"] = json!({"canary": ["canary-of-the-state"]});
+    state["credentials"][&id]["future"] = json!("canary-of-the-credential");
+    state["credentials"][&id]["token"]["future"] = json!("canary-of-the-token");
+    let mut cluster = found(cluster, &state.to_string(), 1.0);
+    assert!(matches!(cluster.settle(now(1.0)).step, Step::Wait(_)) && cluster.steps.is_empty());
+    assert!(!format!("{:?}", cluster.state()).contains("canary-of"), "Debug shows names alone");
+    let texts = cluster.state().unknown_texts().into_iter().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(texts.len(), 3, "{texts:?}");
+    // The same token, with a later end.
+    cluster.answer(now(540.0), "first", 360);
+    let kept = json_of(&mut cluster);
+    assert_eq!(kept["future"], state["future"]);
+    assert_eq!(kept["credentials"][&id]["future"], state["credentials"][&id]["future"]);
+    assert_eq!(kept["credentials"][&id]["token"]["future"], state["credentials"][&id]["token"]["future"]);
+    // Another token: what was said of the one before goes with it.
+    cluster.answer(now(900.0), "second", 600);
+    let kept = json_of(&mut cluster);
+    assert_eq!(kept["future"], state["future"]);
+    assert_eq!(kept["credentials"][&id]["future"], state["credentials"][&id]["future"]);
+    assert!(kept["credentials"][&id]["token"].get("future").is_none());
+}
