@@ -9,6 +9,11 @@ TEST_THREADS := 10
 DENY_VERSION := 0.20.2
 DENY := .cache/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 DENY_CHECKS := bans licenses sources
+MUTANTS_VERSION := 27.1.0
+MUTANTS := .cache/cargo-mutants-$(MUTANTS_VERSION)/bin/cargo-mutants
+MUTATED := $(abspath $(or $(CARGO_TARGET_DIR),target)/mutants)
+# Each process, in KiB: a mutant that never stops to collect is ended by that.
+MUTANT_MEMORY := 8388608
 CRD := crds/syniversetokens.syniverse.dev.yaml
 BINARIES := $(or $(CARGO_TARGET_DIR),target)/debug
 
@@ -129,6 +134,38 @@ explore-pairs: ## Put pairs of faults into the scenarios (DOUBLES=5000, SEED=...
 test-kill: control-plane ## Kill operators and their API server at random moments (SEED=...; 4 minutes)
 	$(call step,kills)
 	cargo test --test kill -- --ignored --nocapture
+
+# Mutants are made in a copy, which is laid anew each time with the present as the time of every file, so that nothing compiled
+# for a mutant passes for the original.
+.PHONY: mutants
+mutants: $(MUTANTS) ## Change each piece of the core and see its tests fail (FILES='core/src/schedule*', SHARD=1/8); goes on where it broke off
+	$(call step,mutants of $(or $(FILES),the core)$(if $(SHARD), (shard $(SHARD))) without those that $(MUTATED) knows as caught)
+	@rm -rf $(MUTATED)/tree && mkdir -p $(MUTATED)/tree
+	@comm -z -23 <(git ls-files -zco --exclude-standard | sort -zu) <(git ls-files -zd | sort -zu) | \
+	  tar c --null -T - | tar xm -C $(MUTATED)/tree
+	@cd $(MUTATED)/tree; ulimit -v $(MUTANT_MEMORY); files=$$(find $(or $(FILES),core/src) -name '*.rs' -printf '%s --file=%p\n' | \
+	  sort -rn | awk -v shard=$(or $(SHARD),1/1) 'split(shard, of, "/") && NR % of[2] == of[1] % of[2] { print $$2 }'); \
+	CARGO_TARGET_DIR=$(MUTATED)/build nice -n 15 $(abspath $(MUTANTS)) mutants --package syniverse-token-core \
+	  --in-place --iterate --output $(MUTATED) $${files:?none in this shard} || { status=$$?; [[ $$status = [23] ]] || exit $$status; }
+	@survivors=$$(comm -23 <(sed -E 's/:[0-9]+:[0-9]+:/:/' $(MUTATED)/mutants.out/missed.txt | sort) \
+	  <(sed -n 's/^| `\(core[^`]*\)`.*/\1/p' docs/mutants.md | sort)); \
+	[[ -z $$survivors ]] || { printf '\nNo test sees these, and docs/mutants.md does not say why none can:\n%s\n' "$$survivors"; exit 1; }
+
+$(MUTANTS):
+	$(call step,cargo-mutants $(MUTANTS_VERSION))
+	cargo install cargo-mutants --version $(MUTANTS_VERSION) --locked --root .cache/cargo-mutants-$(MUTANTS_VERSION)
+
+# The last commit whose states have format 1.
+FROM := 5416caf
+OLD := target/upgrade/$(FROM)
+
+.PHONY: test-upgrade
+test-upgrade: control-plane ## Replace an older operator by this one amid rotations, and go back (FROM=5416caf)
+	$(call step,the operator of $(FROM))
+	[ -d $(OLD)/source ] || { mkdir -p $(OLD)/source && git archive $(FROM) | tar x -C $(OLD)/source; }
+	cargo build --manifest-path $(OLD)/source/Cargo.toml --target-dir $(OLD)/target --bin syniverse-token-operator
+	$(call step,upgrade and the way back)
+	OLD_OPERATOR=$(CURDIR)/$(OLD)/target/debug/syniverse-token-operator cargo test --test upgrade -- --ignored --nocapture
 
 .PHONY: bench-rotation
 bench-rotation: control-plane ## Measure how late rotations are and what they cost (4 minutes)

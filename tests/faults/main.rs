@@ -14,6 +14,7 @@ mod hunt;
 mod leaks;
 mod leftovers;
 mod oddities;
+mod old_schema;
 mod outages;
 mod rights;
 mod rivals;

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use syniverse_token_core::issuer::Lifetime;
+use syniverse_token_core::issuer::{Kind, Lifetime};
 use syniverse_token_core::plan::Step;
 use syniverse_token_core::reason::Reason;
 use syniverse_token_core::secrets;
@@ -421,4 +421,26 @@ fn a_small_correction_of_the_expiry_is_not_worth_a_write_and_a_large_one_changes
         assert_eq!(cluster.steps, steps, "{left} s left");
         assert_eq!(cluster.observed.token.unwrap().data, data);
     }
+}
+
+#[test]
+fn the_sample_of_a_token_secret_has_all_that_the_first_one_has_but_a_token() {
+    let spec = json!({"secret": {
+        "labels": {"team": "a"}, "annotations": {"note": "b"}, "template": {"header": "Bearer $(token)"}
+    }});
+    let mut cluster = Cluster::new(spec);
+    let owner = Owner::of(&cluster.observed.resource).unwrap();
+    let sample = secrets::sample(None, Kind::Application, cluster.observed.wanted(), &owner, now(0.0).wall);
+    let Some(Write::Create(sample)) = sample else { panic!("nothing to create but {sample:?}") };
+    cluster.answer(now(0.0), "first", 600);
+    let first = cluster.observed.token.unwrap();
+    assert_eq!((sample.type_.as_deref(), first.type_.as_deref()), (Some("Opaque"), Some("Opaque")));
+    let (of_sample, of_first) = (sample.metadata, first.metadata);
+    assert_eq!((of_sample.name.as_deref(), of_first.name.as_deref()), (Some("messaging"), Some("messaging")));
+    assert_eq!(of_sample.labels, of_first.labels);
+    assert_eq!(of_sample.owner_references, of_first.owner_references);
+    assert!(of_sample.annotations.unwrap().keys().eq(of_first.annotations.unwrap().keys()));
+    let (in_sample, in_first) = (sample.data.unwrap(), first.data.unwrap());
+    assert!(in_sample.keys().eq(in_first.keys()));
+    assert_eq!(in_sample["header"].0, b"Bearer not-a-token");
 }
