@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod metrics;
+mod size;
 mod supply_chain;
 mod wall;

@@ -4,12 +4,13 @@ use super::circuit_breaker::Health;
 use super::host::authority;
 use super::order::{LATE, PATIENCE, WORTH_WAKING, alternate};
 use super::{Admission, Budget, ObjectName, Outcome, Wake, Wish};
-use crate::fingerprint::spread;
 use crate::issuer::FailureKind;
 use crate::schedule::rate_limiter::Bucket;
 use crate::time::Moment;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
+
+mod probing;
 
 /// A member that waits for an endpoint that is down is woken when it is up or its turn to probe comes, and looks again
 /// after one to two times this.
@@ -174,11 +175,6 @@ impl Endpoint {
         self.prober.take_if(|(_, told)| *told + LATE < now);
     }
 
-    /// True while `member` may call only as one of those that find out whether the endpoint is up again.
-    fn has_to_probe(&self, member: &ObjectName, boundary: Option<Moment>) -> bool {
-        self.health.is_down_for(member) && !self.health.grants_turn(member, boundary)
-    }
-
     /// Begins the call of a member whose turn it is.
     pub(super) fn begin(&mut self, member: &ObjectName, now: Moment) {
         let Some(place) = self.queue.remove(member) else { return };
@@ -214,56 +210,12 @@ impl Endpoint {
         }
     }
 
-    /// When the maker of `wish` may call an endpoint that is down: alone, when the time of the next probe has come, and
-    /// nobody else was told to come for it.
-    fn probe_at(&mut self, wish: &Wish<'_>, now: Moment) -> Moment {
-        let patience = now + OUTAGE_PATIENCE.mul_f64(1.0 + (spread(&wish.member.name) % 1000) as f64 / 1000.0);
-        if !self.in_flight.is_empty() {
-            return patience;
-        }
-        let at = self.next_probe(now);
-        match &self.prober {
-            Some((prober, told)) if prober != wish.member && *told <= at => {
-                if at <= now {
-                    *told + LATE
-                } else {
-                    patience
-                }
-            }
-            _ => {
-                self.prober = Some((wish.member.clone(), at));
-                at
-            }
-        }
-    }
-
-    fn next_probe(&self, now: Moment) -> Moment {
-        let earliest = self.queue.values().chain(self.failed.values()).map(|place| place.expires).min();
-        let probe = self.health.next_probe(earliest).unwrap_or(now);
-        probe.max(self.permits.ready_at(now, self.budget.refill()))
-    }
-
     /// Names those who can come earlier than they were told, and when.
     fn call_up(&mut self, now: Moment) -> Vec<Wake> {
         self.drop_the_late(now);
         let prober = self.choose_prober(now);
         let next: Vec<_> = self.line().into_iter().take(self.free()).cloned().collect();
         prober.into_iter().chain(self.tell_in_order(next, now)).collect()
-    }
-
-    /// The one whose namespace, and then whose own last call, is the longest ago; not before `now`.
-    fn choose_prober(&mut self, now: Moment) -> Option<Wake> {
-        if !self.in_flight.is_empty() || self.prober.is_some() {
-            return None;
-        }
-        let rank = |(member, place): &(&ObjectName, &Place)| (self.health.probe_turn(member), place.expires);
-        let waits =
-            |(member, place): &(&ObjectName, &Place)| !place.is_announcing && self.has_to_probe(member, place.boundary);
-        let (member, _) = self.queue.iter().filter(waits).min_by_key(rank)?;
-        let chosen = (member.clone(), self.next_probe(now));
-        self.tell(&chosen.0, chosen.1);
-        self.prober = Some(chosen.clone());
-        Some(chosen)
     }
 
     /// The endpoint is up again: all who wait may come, at the budgeted rate.

@@ -443,3 +443,64 @@ fn a_bucket_is_full_until_a_permit_is_taken_and_again_once_that_is_refilled() {
     assert!(bucket.is_full(at(60.0), s(60)));
     assert!(bucket.is_full(at(6000.0), s(60)));
 }
+
+#[test]
+fn a_boundary_that_has_lasted_a_minute_asks_once_a_minute() {
+    let mut boundary = Boundary::of("f".into());
+    let mut next_after = |sent: Moment| {
+        boundary.unchanged(sent, Lifetime::Seconds(0));
+        let issued = Issued { checked: true, ..issued(Some(600)) };
+        terms(600).next_due(&issued, &answered(&issued, sent), Some(&boundary), now(600)).unwrap().at
+    };
+    for _ in 0..12 {
+        next_after(at(600.0));
+    }
+    assert_eq!(next_after(at(659.5)), at(664.5));
+    assert_eq!(next_after(at(660.0)), at(720.0));
+}
+
+#[test]
+fn a_boundary_is_exhausted_by_a_minute_of_the_same_token_or_by_20_calls_within_one() {
+    let mut lasting = Boundary::of("f".into());
+    lasting.called(at(600.0));
+    lasting.unchanged(at(600.0), Lifetime::Seconds(0));
+    assert!(!lasting.is_exhausted(at(659.5)));
+    assert!(lasting.is_exhausted(at(660.0)));
+    let mut busy = Boundary::of("f".into());
+    for _ in 0..20 {
+        assert!(!busy.is_exhausted(at(600.0)));
+        busy.called(at(600.0));
+    }
+    assert!(busy.is_exhausted(at(659.5)));
+    assert!(!busy.is_exhausted(at(660.0)));
+}
+
+/// A session's token, and its life.
+fn session(lifetime: Option<u64>) -> (Issued, Life) {
+    let refresh_token = Some(Redacted::new("refresh"));
+    let issued = Issued { kind: Kind::Session, refresh_token, asked_seconds: None, ..issued(lifetime) };
+    let life = Life::of(&issued, "f", None, now(0));
+    (issued, life)
+}
+
+#[test]
+fn what_status_shows_of_a_session_is_its_extension() {
+    for lifetime in [Some(600), Some(86_400), None] {
+        let (issued, life) = session(lifetime);
+        let planned = terms(600).planned(&issued).unwrap();
+        assert_eq!(now(0).moment_of(planned), terms(600).next_extension(&issued, &life, now(0)).at, "{lifetime:?}");
+        assert!(planned > now(0).wall && planned <= now(86_400).wall, "{lifetime:?}: {planned}");
+    }
+}
+
+#[test]
+fn an_extension_that_comes_late_leaves_a_quarter_of_the_lead_and_at_most_a_minute_while_nothing_is_recorded() {
+    for (lifetime, last, unrecorded) in [(120, 10, 10), (12_000, 1000, 60)] {
+        let (issued, life) = session(Some(lifetime));
+        let end = now(lifetime).mono;
+        // The jitter makes it up to a tenth more.
+        let in_time = |at: Moment, left: u64| at <= end - s(left) && at > end - s(left).mul_f64(1.1);
+        assert!(in_time(terms(600).last_extension(&issued, &life, now(0)).at, last), "{lifetime}");
+        assert!(in_time(terms(600).unrecorded_extension(&issued, &life, now(0)).at, unrecorded), "{lifetime}");
+    }
+}

@@ -1,0 +1,127 @@
+//! One controller for each scope: a namespace, or all of them.
+
+use crate::controller::context::Context;
+use crate::controller::passes::{pass, retry};
+use crate::controller::secret_index::Index;
+use crate::controller::watches::{self, Door, knock};
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use kube::runtime::controller::Controller;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::{Api, Client};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use syniverse_token_core::api::SyniverseToken;
+use syniverse_token_core::queue::ObjectName;
+use tokio::sync::watch;
+
+/// Told to stop, a process has the time of a call and this to record what it was given, as the API server may be away for
+/// a moment. With the usual call timeout that leaves 5 s of a Pod's usual 30 for the release of the Lease.
+const LONGEST_RECORDING: Duration = Duration::from_secs(15);
+
+/// Where one controller works: a namespace, or all.
+#[derive(Clone, Debug)]
+pub(super) struct Scope(Option<String>);
+
+pub(super) fn scopes(namespaces: &[String]) -> Vec<Scope> {
+    if namespaces.is_empty() {
+        return vec![Scope(None)];
+    }
+    namespaces.iter().cloned().map(|namespace| Scope(Some(namespace))).collect()
+}
+
+impl Scope {
+    pub(super) fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        match &self.0 {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        }
+    }
+}
+
+/// One controller per scope; what wakes a resource from elsewhere goes to the scope it is in.
+pub(super) async fn run_scopes(
+    context: Arc<Context>,
+    client: &Client,
+    scopes: Vec<Scope>,
+    mut woken: tokio::sync::mpsc::UnboundedReceiver<ObjectName>,
+    stop: watch::Receiver<bool>,
+) {
+    let (mut doors, mut running) = (HashMap::new(), FuturesUnordered::new());
+    for scope in scopes {
+        let (door, knocks) = unbounded();
+        doors.insert(scope.0.clone(), door.clone());
+        running.push(run_scope(Arc::clone(&context), client.clone(), scope, (door, knocks), stop.clone()));
+    }
+    let post = async {
+        while let Some(name) = woken.recv().await {
+            let door = doors.get(&Some(name.namespace.clone())).or_else(|| doors.get(&None));
+            door.into_iter().for_each(|door| knock(&context, door, name.clone()));
+        }
+    };
+    // Told to stop, all are waited for; one that ends by itself ends the process: nobody else would serve its namespace.
+    let all = async { while running.next().await.is_some() && *stop.borrow() {} };
+    let out_of_time = out_of_time(stop.clone(), context.call_timeout + LONGEST_RECORDING);
+    tokio::select! { () = all => {}, () = post => {}, () = out_of_time => tracing::warn!("stopped before all passes ended") }
+}
+
+async fn out_of_time(mut stop: watch::Receiver<bool>, longest: Duration) {
+    stopped(&mut stop).await;
+    tokio::time::sleep(longest).await;
+}
+
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, which ends us as well.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+type Knocks = UnboundedReceiver<ObjectRef<SyniverseToken>>;
+
+async fn run_scope(
+    context: Arc<Context>,
+    client: Client,
+    scope: Scope,
+    (door, knocks): (Door, Knocks),
+    mut stop: watch::Receiver<bool>,
+) {
+    let index = Arc::new(Mutex::new(Index::default()));
+    let (reader, writer) = reflector::store();
+    let resources = watches::resources(Arc::clone(&context), scope.api(&client), Arc::clone(&index), writer);
+    let secrets = watches::secrets(Arc::clone(&context), scope.api(&client), index, door.clone());
+    let heir = takes_over(Arc::clone(&context), reader.clone(), door);
+    let idle = stopped_before_the_list(reader.clone(), stop.clone());
+    let passes = Controller::for_stream(resources, reader)
+        .reconcile_on(knocks)
+        .graceful_shutdown_on(async move { stopped(&mut stop).await })
+        .run(pass, retry, context)
+        .for_each(|_| futures::future::ready(()));
+    tokio::select! { () = passes => {}, () = secrets => {}, () = heir => {}, () = idle => {} }
+}
+
+/// Ends when the process is told to stop before it has seen any resource: it has nothing to finish. The controller would go
+/// on waiting for an API server that is away.
+async fn stopped_before_the_list(resources: Store<SyniverseToken>, mut stop: watch::Receiver<bool>) {
+    stopped(&mut stop).await;
+    if resources.wait_until_ready().now_or_never().is_some() {
+        std::future::pending().await
+    }
+}
+
+/// Looks at everything when this process begins to act: what changed before was none of its business. The same when the
+/// store was set back.
+async fn takes_over(context: Arc<Context>, resources: Store<SyniverseToken>, door: Door) {
+    let (mut leadership, mut set_back, mut since) = (context.leadership.clone(), context.set_backs(), None);
+    loop {
+        tokio::select! {
+            begun = leadership.begins_anew(since) => since = Some(begun),
+            Ok(()) = set_back.changed() => {}
+        }
+        resources.state().iter().for_each(|resource| knock(&context, &door, ObjectName::of(&**resource)));
+    }
+}

@@ -1,0 +1,81 @@
+//! Requests to issuers.
+
+use super::{Label, told};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::time::Duration;
+use syniverse_token_core::issuer::{Ask, Cause, FailureKind, Kind};
+
+/// Bounds of an issuer's latency, in seconds, up to the usual call timeout.
+const LATENCY: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// What comes of a call, besides the kinds of failures.
+const ANSWERED: &str = "answered";
+
+pub(super) struct RequestMetrics {
+    refreshes: Family<[Label; 3], Counter>,
+    latency: Family<[Label; 1], Histogram>,
+    in_flight: Family<[Label; 1], Gauge>,
+    skew: Family<[Label; 1], Gauge>,
+}
+
+impl RequestMetrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let refreshes = "Calls to issuers, by why they were made and what came of them";
+        let skew = "How far the issuer's Date was ahead of our clock when last seen";
+        let latency = Family::new_with_constructor((|| Histogram::new(LATENCY)) as fn() -> Histogram);
+        let in_flight = "Calls to issuers that are being made";
+        let metrics = Self {
+            refreshes: told(registry, "refreshes", refreshes, Family::default()),
+            latency: told(registry, "issuer_request_duration_seconds", "How long calls to issuers took", latency),
+            in_flight: told(registry, "issuer_requests_in_flight", in_flight, Family::default()),
+            skew: told(registry, "issuer_clock_skew_seconds", skew, Family::default()),
+        };
+        metrics.start_at_zero();
+        metrics
+    }
+
+    fn start_at_zero(&self) {
+        for issuer in Kind::ALL.map(|kind| ("issuer", kind.as_str())) {
+            drop(self.latency.get_or_create(&[issuer]));
+            drop(self.in_flight.get_or_create(&[issuer]));
+            for cause in Cause::ALL.map(|cause| ("cause", cause.as_str())) {
+                for outcome in FailureKind::ALL.map(FailureKind::as_str).into_iter().chain([ANSWERED]) {
+                    drop(self.refreshes.get_or_create(&[issuer, cause, ("outcome", outcome)]));
+                }
+            }
+        }
+    }
+
+    /// A request is in flight until what is returned is dropped.
+    pub(super) fn begin(&self, ask: &Ask) -> impl Drop + use<> {
+        let in_flight = self.in_flight.get_or_create_owned(&[issuer(ask)]);
+        in_flight.inc();
+        Flying(in_flight)
+    }
+
+    pub(super) fn ended(&self, ask: &Ask, cause: Cause, failure: Option<FailureKind>, took: Duration) {
+        let issuer = issuer(ask);
+        let outcome = failure.map_or(ANSWERED, FailureKind::as_str);
+        self.refreshes.get_or_create(&[issuer, ("cause", cause.as_str()), ("outcome", outcome)]).inc();
+        self.latency.get_or_create(&[issuer]).observe(took.as_secs_f64());
+    }
+
+    pub(super) fn skewed(&self, ask: &Ask, ahead_seconds: i64) {
+        self.skew.get_or_create(&[issuer(ask)]).set(ahead_seconds);
+    }
+}
+
+struct Flying(Gauge);
+
+impl Drop for Flying {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn issuer(ask: &Ask) -> Label {
+    ("issuer", ask.wire().kind().as_str())
+}

@@ -1,0 +1,192 @@
+//! The tokens in the token Secrets: when they expire, how long dead ones were there, and how late rotations were.
+
+use super::{Label, Seconds, SecondsTotal, told};
+use jiff::Timestamp;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use syniverse_token_core::api::SyniverseTokenStatus;
+use syniverse_token_core::issuer::Kind;
+use syniverse_token_core::queue::ObjectName;
+use syniverse_token_core::reconcile_report::{Delivered, NewToken, Pass};
+use syniverse_token_core::status::ready;
+use syniverse_token_core::time::Moment;
+
+/// Bounds of a rotation's lateness, in seconds: a first ask that is answered at once takes hundredths.
+const LATENESS: [f64; 11] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0];
+/// Between two leaders nobody counts: the next one adds what was dead then, for up to this before it leads.
+const HAND_OVER: Duration = Duration::from_secs(30);
+/// What kills a token.
+const EXPIRED: &str = "expired";
+const SUPERSEDED: &str = "superseded";
+
+/// The namespace and the name of a resource.
+type OfToken = [(&'static str, String); 2];
+
+pub(super) struct TokenMetrics {
+    expiration: Family<OfToken, Seconds>,
+    ready: Family<OfToken, Gauge>,
+    dead: Family<[Label; 1], SecondsTotal>,
+    lateness: Family<[Label; 1], Histogram>,
+    tokens: Mutex<HashMap<ObjectName, Token>>,
+}
+
+/// The token in one token Secret.
+#[derive(Clone, Debug)]
+struct Token {
+    fingerprint: String,
+    issuer: Label,
+    /// When it dies; none = never.
+    dies: Option<Moment>,
+    /// Another one took its place at the issuer.
+    is_superseded: bool,
+    /// Its time as a dead one is counted up to here.
+    counted: Moment,
+}
+
+impl Token {
+    /// One whose time as a dead one is counted from then on.
+    fn of(delivered: &Delivered, counted: Moment) -> Self {
+        let issuer = ("issuer", delivered.kind.as_str());
+        let (fingerprint, dies) = (delivered.fingerprint.clone(), delivered.dies);
+        Self { fingerprint, issuer, dies, is_superseded: false, counted }
+    }
+}
+
+impl TokenMetrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let expiration = "When the token in the Secret expires, Unix time; no series for one that never does";
+        let ready = "1 while the condition Ready is True, else 0";
+        let dead = "Seconds in which a Secret held a dead token, all together: past its end (expired), or after an \
+                    extension had killed it (superseded)";
+        let late = "From the end of a token until the next one was in the Secret; 0 for one that came before";
+        let lateness = Family::new_with_constructor((|| Histogram::new(LATENESS)) as fn() -> Histogram);
+        let metrics = Self {
+            expiration: told(registry, "expiration_timestamp_seconds", expiration, Family::default()),
+            ready: told(registry, "ready", ready, Family::default()),
+            dead: told(registry, "dead_seconds", dead, Family::default()),
+            lateness: told(registry, "rotation_lateness_seconds", late, lateness),
+            tokens: Mutex::default(),
+        };
+        metrics.start_at_zero();
+        metrics
+    }
+
+    fn start_at_zero(&self) {
+        for cause in [EXPIRED, SUPERSEDED] {
+            drop(self.dead.get_or_create(&[("cause", cause)]));
+        }
+        for issuer in Kind::ALL.map(|kind| ("issuer", kind.as_str())) {
+            drop(self.lateness.get_or_create(&[issuer]));
+        }
+    }
+
+    /// Dead-token time up to `now`.
+    pub(super) fn count_dead_times(&self, now: Moment) {
+        self.tokens().values_mut().for_each(|token| self.count_dead_time(token, now));
+    }
+
+    /// Whether this process leads, as `is_set` makes known while no pass can end.
+    pub(super) fn leads(&self, leads: bool, is_set: impl FnOnce()) {
+        let mut tokens = self.tokens();
+        is_set();
+        if !leads {
+            // Whoever leads now knows them.
+            tokens.clear();
+            self.expiration.clear();
+            self.ready.clear();
+        }
+    }
+
+    pub(super) fn superseded(&self, name: &ObjectName, fingerprint: &str, at: Moment) {
+        if let Some(token) = self.tokens().get_mut(name).filter(|token| token.fingerprint == fingerprint) {
+            token.dies = Some(token.dies.map_or(at, |dies| dies.min(at)));
+            token.is_superseded = true;
+        }
+    }
+
+    pub(super) fn passed(
+        &self,
+        name: &ObjectName,
+        pass: &Pass,
+        leads_since: Moment,
+        now: Moment,
+        leads: impl FnOnce() -> bool,
+    ) {
+        let mut tokens = self.tokens();
+        let Some(after) = pass.after.as_ref().filter(|_| leads()) else { return };
+        self.shows(name, after);
+        if let Some(found) = pass.found.as_ref().filter(|_| !tokens.contains_key(name)) {
+            tokens.insert(name.clone(), Token::of(found, leads_since - HAND_OVER));
+        }
+        self.holds(&mut tokens, name, pass, now);
+    }
+
+    fn shows(&self, name: &ObjectName, status: &SyniverseTokenStatus) {
+        let labels = of(name);
+        let is_ready = ready(status).is_some_and(|condition| condition.status == "True");
+        self.ready.get_or_create(&labels).set(i64::from(is_ready));
+        match status.expiration_time.as_ref().and_then(|time| time.parse::<Timestamp>().ok()) {
+            Some(time) => drop(self.expiration.get_or_create(&labels).set(time.as_second() as f64)),
+            None => drop(self.expiration.remove(&labels)),
+        }
+    }
+
+    /// What the token Secret of `name` holds from now on, or since the pass wrote it.
+    fn holds(&self, tokens: &mut HashMap<ObjectName, Token>, name: &ObjectName, pass: &Pass, now: Moment) {
+        let Some(delivered) = &pass.delivered else {
+            // Nobody reads a token that is not there.
+            if let Some(mut token) = tokens.remove(name) {
+                self.count_dead_time(&mut token, now);
+            }
+            return;
+        };
+        let since = delivered.written.unwrap_or(now);
+        let token = Token::of(delivered, since);
+        let Some(before) = tokens.get_mut(name) else {
+            tokens.insert(name.clone(), token);
+            return;
+        };
+        if before.fingerprint == token.fingerprint {
+            self.count_dead_time(before, now);
+            before.dies = if before.is_superseded { before.dies } else { token.dies };
+            return;
+        }
+        self.count_dead_time(before, since);
+        if pass.new_token == Some(NewToken::Next) {
+            let late = before.dies.map_or(Duration::ZERO, |dies| since.until(dies));
+            self.lateness.get_or_create(&[token.issuer]).observe(late.as_secs_f64());
+        }
+        *before = token;
+    }
+
+    fn count_dead_time(&self, token: &mut Token, now: Moment) {
+        let Some(dies) = token.dies else { return };
+        let cause = if token.is_superseded { SUPERSEDED } else { EXPIRED };
+        let dead = now.until(token.counted.max(dies));
+        token.counted = token.counted.max(now);
+        if !dead.is_zero() {
+            self.dead.get_or_create(&[("cause", cause)]).inc_by(dead.as_secs_f64());
+        }
+    }
+
+    pub(super) fn forget(&self, name: &ObjectName) {
+        let labels = of(name);
+        self.tokens().remove(name);
+        self.expiration.remove(&labels);
+        self.ready.remove(&labels);
+    }
+
+    /// A panic elsewhere leaves the map whole: each change is a single insertion or removal.
+    fn tokens(&self) -> MutexGuard<'_, HashMap<ObjectName, Token>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn of(name: &ObjectName) -> OfToken {
+    [("namespace", name.namespace.clone()), ("name", name.name.clone())]
+}
