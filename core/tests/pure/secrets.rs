@@ -8,6 +8,7 @@ use std::sync::Arc;
 use syniverse_token_core::issuer::{Kind, Lifetime};
 use syniverse_token_core::plan::Step;
 use syniverse_token_core::reason::Reason;
+use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::secrets;
 use syniverse_token_core::secrets::{Owner, Write, repeats};
 use syniverse_token_core::state::Outcome;
@@ -443,4 +444,66 @@ fn the_sample_of_a_token_secret_has_all_that_the_first_one_has_but_a_token() {
     let (in_sample, in_first) = (sample.data.unwrap(), first.data.unwrap());
     assert!(in_sample.keys().eq(in_first.keys()));
     assert_eq!(in_sample["header"].0, b"Bearer not-a-token");
+}
+
+#[test]
+fn a_token_secret_may_hold_256_kib_of_keys_and_values_to_the_byte() {
+    // accessToken, expirationTime and header with a token of 5 bytes in two of them, a time of 20 or none in the other two.
+    for (expires, fixed) in [(true, 11 + 5 + 14 + 20 + 6 + 14 + 5 + 20), (false, 11 + 5 + 14 + 6 + 14 + 5)] {
+        let refusal = |size: usize| {
+            let header = format!("Bearer $(token) until $(expirationTime){}", "x".repeat(size - fixed));
+            let resource = resource(json!({"secret": {"template": {"header": header}}}));
+            secrets::too_large(&resource, &Redacted::new("token"), expires).map(|finding| finding.message)
+        };
+        assert_eq!(refusal(262_144), None);
+        assert!(refusal(262_145).unwrap().contains("would hold 262145 bytes"), "{:?}", refusal(262_145));
+    }
+}
+
+#[test]
+fn an_expiry_is_shown_as_it_was_until_it_is_half_a_minute_off() {
+    let shown = now(600.0).wall;
+    for (expires, stays) in [(570.0, false), (571.0, true), (629.0, true), (630.0, false)] {
+        let expires = now(expires).wall;
+        assert_eq!(secrets::shown_expiry(expires, Some(shown)), if stays { shown } else { expires });
+    }
+}
+
+#[test]
+fn a_whole_value_is_told_by_four_characters_and_not_by_three() {
+    let told = secret("messaging", &[("word", "pass"), ("article", "the")]);
+    assert!(repeats("the first word was pass", &told));
+    assert!(!repeats("the first word was another", &told));
+}
+
+#[test]
+fn an_owner_of_another_kind_group_or_name_is_no_former_life_of_ours() {
+    let owned = |api_version: &str, kind: &str, name: &str| {
+        let mut owned = owned_by("uid-0", true);
+        let owner = &mut owned.metadata.owner_references.as_mut().unwrap()[0];
+        (owner.api_version, owner.kind, owner.name) = (api_version.into(), kind.into(), name.into());
+        refusal(&owned)
+    };
+    assert_eq!(owned("syniverse.dev/v1alpha1", "SyniverseToken", "messaging"), None);
+    assert_eq!(owned("syniverse.dev/v9", "SyniverseToken", "messaging"), None);
+    for (api_version, kind, name) in [
+        ("example.com/v1alpha1", "SyniverseToken", "messaging"),
+        ("syniverse.dev/v1alpha1", "Other", "messaging"),
+        ("syniverse.dev/v1alpha1", "SyniverseToken", "other"),
+    ] {
+        assert_eq!(owned(api_version, kind, name), Some(Reason::SecretNotOwned), "{api_version} {kind} {name}");
+    }
+}
+
+#[test]
+fn a_lost_state_that_is_made_of_the_token_secret_keeps_the_first_end_beside_a_later_one() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.answer(now(540.0), "first", 100);
+    cluster.observed.state = None.into();
+    cluster.restart(now(541.0));
+    cluster.rest(now(541.0));
+    let state = cluster.state();
+    let restored = state.active_token().unwrap();
+    let ends = (restored.first_expiration_time, restored.expiration_time, restored.lifetime_seconds);
+    assert_eq!(ends, (Some(now(600.0).wall), Some(now(640.0).wall), Some(640)));
 }

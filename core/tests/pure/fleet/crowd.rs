@@ -60,6 +60,7 @@ impl<F: Fn(usize, Moment) -> Outcome> Crowd<F> {
 
     fn run(&mut self, until: f64) {
         while let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= at(until)) {
+            assert!(self.counter < 100_000, "it never comes to rest");
             let ((now, _), event) = entry.remove_entry();
             match event {
                 Event::Pass(n, sleep) if sleep.is_none() || sleep == self.resources[n].sleep => self.pass(n, now),
