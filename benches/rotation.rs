@@ -4,12 +4,12 @@
 
 #[path = "rotation/figures.rs"]
 mod figures;
-#[path = "measure/fleet.rs"]
-mod fleet;
 #[path = "measure/record.rs"]
 mod record;
 #[path = "measure/requests.rs"]
 mod requests;
+#[path = "measure/resources.rs"]
+mod resources;
 #[path = "../examples/demo/stage.rs"]
 mod stage;
 #[path = "measure/table.rs"]
@@ -23,8 +23,8 @@ use issuer_simulator::application::NewApplication;
 use issuer_simulator::switches::{Rounding, Switches};
 
 use figures::Rotations;
-use fleet::{Fleet, Rest};
 use requests::Requests;
+use resources::{Resources, Rest};
 use stage::Example;
 
 const RESOURCES: usize = 20;
@@ -49,39 +49,39 @@ async fn main() -> anyhow::Result<()> {
 
 async fn rotate(cluster: &Cluster, rounding: Rounding) -> anyhow::Result<Rotations> {
     println!("==> rotations, the issuer rounding {rounding:?}");
-    let mut fleet = issued(cluster, rounding, VALIDITY).await?;
+    let mut resources = issued(cluster, rounding, VALIDITY).await?;
     let before = Requests::so_far(cluster)?;
     let longest = VALIDITY * ROTATIONS as u32 + PATIENCE;
-    fleet.until(longest, |record| record.held(ROTATIONS + 1) == RESOURCES).await?;
-    fleet.pass(SETTLED).await?;
+    resources.until(longest, |record| record.held(ROTATIONS + 1) == RESOURCES).await?;
+    resources.pass(SETTLED).await?;
     let requests = Requests::so_far(cluster)?.since(&before);
-    let figures = Rotations::of(&fleet.record, &fleet.simulator.journal(), requests);
-    fleet.stop().await?;
+    let figures = Rotations::of(&resources.record, &resources.simulator.journal(), requests);
+    resources.stop().await?;
     ensure!(figures.seen() > 0, "no rotation was seen within {longest:?}");
     Ok(figures)
 }
 
 async fn rest(cluster: &Cluster) -> anyhow::Result<Rest> {
     println!("==> at rest");
-    let mut fleet = issued(cluster, Rounding::Down, Duration::from_secs(3600)).await?;
-    let rest = fleet.rest(REST).await?;
-    fleet.stop().await?;
+    let mut resources = issued(cluster, Rounding::Down, Duration::from_secs(3600)).await?;
+    let rest = resources.rest(REST).await?;
+    resources.stop().await?;
     Ok(rest)
 }
 
 /// Resources with an application each, whose first tokens have settled in their Secrets.
-async fn issued(cluster: &Cluster, rounding: Rounding, validity: Duration) -> anyhow::Result<Fleet> {
+async fn issued(cluster: &Cluster, rounding: Rounding, validity: Duration) -> anyhow::Result<Resources> {
     let names: Vec<String> = (1..=RESOURCES).map(|number| format!("token-{number:02}")).collect();
     let switches = Switches { rounding, ..Switches::default() };
-    let mut fleet = Fleet::start(cluster, switches, names.clone()).await?;
+    let mut resources = Resources::start(cluster, switches, names.clone()).await?;
     for name in names {
         let application = NewApplication::expired(&name, "secret", "portal-token");
-        fleet.simulator.add_application(application.clone());
+        resources.simulator.add_application(application.clone());
         let validity = format!("{}s", validity.as_secs());
-        let example = Example::of(&application, &name, &fleet.simulator.endpoint(), &validity)?;
-        example.create(&fleet.client, fleet.namespace()).await?;
+        let example = Example::of(&application, &name, &resources.simulator.endpoint(), &validity)?;
+        example.create(&resources.client, resources.namespace()).await?;
     }
-    fleet.until(PATIENCE, |record| record.held(1) == RESOURCES).await?;
-    fleet.pass(SETTLED).await?;
-    Ok(fleet)
+    resources.until(PATIENCE, |record| record.held(1) == RESOURCES).await?;
+    resources.pass(SETTLED).await?;
+    Ok(resources)
 }

@@ -5,12 +5,12 @@
 
 #[path = "session/figures.rs"]
 mod figures;
-#[path = "measure/fleet.rs"]
-mod fleet;
 #[path = "measure/record.rs"]
 mod record;
 #[path = "measure/requests.rs"]
 mod requests;
+#[path = "measure/resources.rs"]
+mod resources;
 #[path = "../examples/demo/stage.rs"]
 #[allow(dead_code, reason = "the example is one of an application")]
 mod stage;
@@ -31,8 +31,8 @@ use serde_json::json;
 use syniverse_token_core::api::SyniverseToken;
 
 use figures::Extensions;
-use fleet::{Fleet, Rest};
 use requests::Requests;
+use resources::{Resources, Rest};
 
 const RESOURCES: usize = 20;
 const EXTENSIONS: usize = 10;
@@ -55,43 +55,43 @@ async fn main() -> anyhow::Result<()> {
 
 async fn extend(cluster: &Cluster) -> anyhow::Result<Extensions> {
     println!("==> extensions");
-    let mut fleet = opened(cluster, VALIDITY).await?;
+    let mut resources = opened(cluster, VALIDITY).await?;
     let before = Requests::so_far(cluster)?;
     let longest = VALIDITY * EXTENSIONS as u32 + PATIENCE;
-    fleet.until(longest, |record| record.held(EXTENSIONS + 1) == RESOURCES).await?;
-    fleet.pass(SETTLED).await?;
+    resources.until(longest, |record| record.held(EXTENSIONS + 1) == RESOURCES).await?;
+    resources.pass(SETTLED).await?;
     let requests = Requests::so_far(cluster)?.since(&before);
-    let figures = Extensions::of(&fleet.record, &fleet.simulator.journal(), requests);
-    fleet.stop().await?;
+    let figures = Extensions::of(&resources.record, &resources.simulator.journal(), requests);
+    resources.stop().await?;
     ensure!(figures.seen() > 0, "no extension was seen within {longest:?}");
     Ok(figures)
 }
 
 async fn rest(cluster: &Cluster) -> anyhow::Result<Rest> {
     println!("==> at rest");
-    let mut fleet = opened(cluster, Duration::from_secs(3600)).await?;
-    let rest = fleet.rest(REST).await?;
-    fleet.stop().await?;
+    let mut resources = opened(cluster, Duration::from_secs(3600)).await?;
+    let rest = resources.rest(REST).await?;
+    resources.stop().await?;
     Ok(rest)
 }
 
 /// Resources with a pasted pair each and no login, so that nothing heals the loss of one; their first tokens have
 /// settled in their Secrets.
-async fn opened(cluster: &Cluster, validity: Duration) -> anyhow::Result<Fleet> {
+async fn opened(cluster: &Cluster, validity: Duration) -> anyhow::Result<Resources> {
     let names: Vec<String> = (1..=RESOURCES).map(|number| format!("session-{number:02}")).collect();
-    let mut fleet = Fleet::start(cluster, Switches::default(), names.clone()).await?;
+    let mut resources = Resources::start(cluster, Switches::default(), names.clone()).await?;
     for name in &names {
         let (token, refresh_token) = (format!("{name}-token"), format!("{name}-refresh-token"));
         let account = NewSession::account(name, "password").valid_for(u32::try_from(validity.as_secs())?);
-        fleet.simulator.add_session(account.with_pair(&token, &refresh_token, Life::of(Duration::from_secs(3600))));
-        create(&fleet, name, json!({"token": token, "refreshToken": refresh_token})).await?;
+        resources.simulator.add_session(account.with_pair(&token, &refresh_token, Life::of(Duration::from_secs(3600))));
+        create(&resources, name, json!({"token": token, "refreshToken": refresh_token})).await?;
     }
-    fleet.until(PATIENCE, |record| record.held(1) == RESOURCES).await?;
-    fleet.pass(SETTLED).await?;
-    Ok(fleet)
+    resources.until(PATIENCE, |record| record.held(1) == RESOURCES).await?;
+    resources.pass(SETTLED).await?;
+    Ok(resources)
 }
 
-async fn create(fleet: &Fleet, name: &str, credentials: serde_json::Value) -> anyhow::Result<()> {
+async fn create(resources: &Resources, name: &str, credentials: serde_json::Value) -> anyhow::Result<()> {
     let secret_name = format!("{name}-session");
     let secret: Secret = serde_json::from_value(json!({"metadata": {"name": secret_name}, "stringData": credentials}))?;
     let resource: SyniverseToken = serde_json::from_value(json!({
@@ -99,11 +99,11 @@ async fn create(fleet: &Fleet, name: &str, credentials: serde_json::Value) -> an
         "kind": "SyniverseToken",
         "metadata": {"name": name},
         "spec": {"session": {
-            "endpoint": fleet.simulator.session_endpoint(),
+            "endpoint": resources.simulator.session_endpoint(),
             "credentials": {"secretRef": {"name": secret_name}},
         }},
     }))?;
-    Api::namespaced(fleet.client.clone(), fleet.namespace()).create(&PostParams::default(), &secret).await?;
-    Api::namespaced(fleet.client.clone(), fleet.namespace()).create(&PostParams::default(), &resource).await?;
+    Api::namespaced(resources.client.clone(), resources.namespace()).create(&PostParams::default(), &secret).await?;
+    Api::namespaced(resources.client.clone(), resources.namespace()).create(&PostParams::default(), &resource).await?;
     Ok(())
 }

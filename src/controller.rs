@@ -22,7 +22,7 @@ use crate::client::connection;
 use crate::client::kubeconfig;
 use crate::clock::SystemClock;
 use crate::controller::context::{Context, Parts};
-use crate::controller::election::{Elector, Leadership, Seat};
+use crate::controller::election::{Elector, Leadership, LeaseParams};
 use crate::controller::observe::random_salt;
 use crate::controller::report::Reporter;
 use crate::issuer_client::http::HttpIssuer;
@@ -81,11 +81,11 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
     let (context, woken) = context(&settings, client, clock, leadership, salt)?;
     let stop = stop_signal()?;
     let scopes = scopes::scopes(&settings.namespaces);
-    context.progress().watches(WATCHES * scopes.len());
+    context.progress().expect_watches(WATCHES * scopes.len());
     serve(&settings, &context).await?;
     tokio::spawn(follow_leadership(Arc::clone(&context), stop.clone()));
     let store = scopes.first().map(|scope| scope.api(&watches));
-    tokio::spawn(store_watch::watch_the_store(Arc::clone(&context), store));
+    tokio::spawn(store_watch::detect_rollback(Arc::clone(&context), store));
     let (drained, until_drained) = oneshot::channel::<()>();
     let election = tokio::spawn(async move {
         if let Some(elector) = elector {
@@ -157,29 +157,29 @@ fn election(
 ) -> (Option<Elector>, Leadership) {
     let Some(election) = &settings.election else { return (None, Leadership::sole()) };
     let machine = std::env::var("HOSTNAME").unwrap_or_else(|_| OPERATOR.to_owned());
-    let seat = Seat {
+    let params = LeaseParams {
         namespace: election.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned()),
         name: election.name.clone(),
         identity: format!("{machine}_{}", fingerprint(&Redacted::new(salt))),
         timing: election.timing,
     };
-    let (elector, leadership) = Elector::new([client, watches], seat, clock, settings.issuer.call_timeout);
+    let (elector, leadership) = Elector::new([client, watches], params, clock, settings.issuer.call_timeout);
     (Some(elector), leadership)
 }
 
 /// Keeps what is said of this process in step with whether it acts, and whether it was told to stop.
 async fn follow_leadership(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
     let mut leadership = context.leadership.clone();
-    context.metrics.leads(leadership.leads());
+    context.metrics.set_leader(leadership.is_leader());
     let turns = async {
         loop {
-            leadership.begins().await;
-            context.metrics.leads(true);
-            leadership.ends().await;
-            context.metrics.leads(false);
+            leadership.wait_until_leader().await;
+            context.metrics.set_leader(true);
+            leadership.wait_until_not_leader().await;
+            context.metrics.set_leader(false);
         }
     };
-    tokio::select! { () = turns => {}, () = scopes::stopped(&mut stop) => context.progress().stops() }
+    tokio::select! { () = turns => {}, () = scopes::stopped(&mut stop) => context.progress().set_stopping() }
 }
 
 fn stop_signal() -> Result<watch::Receiver<bool>, ControllerError> {

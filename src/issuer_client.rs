@@ -4,10 +4,10 @@ pub mod http;
 pub mod transport;
 
 use futures::future::BoxFuture;
-use syniverse_token_core::issuer::{Answer, Ask, Failure};
+use syniverse_token_core::issuer::{Failure, TokenRequest, TokenResponse};
 
 /// The side of the operator that talks to issuers.
 pub trait Issuer: Send + Sync {
     /// Sends one question and reads its answer, within the call timeout. It never repeats a request by itself.
-    fn ask<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, Failure>>;
+    fn send<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<TokenResponse, Failure>>;
 }

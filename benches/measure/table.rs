@@ -4,9 +4,9 @@ use std::fmt::{Display, Write};
 
 use jiff::Timestamp;
 
-use crate::fleet::Rest;
 use crate::record::Seen;
 use crate::requests::Requests;
+use crate::resources::Rest;
 
 /// The requests of an operator: what they are called here, their resource and verbs by the API server's count.
 const REQUESTS: [(&str, &str, [&str; 2]); 5] = [

@@ -4,9 +4,9 @@ use issuer_simulator::analysis::{self, Rotation};
 use issuer_simulator::journal::Journal;
 use jiff::Timestamp;
 
-use crate::fleet::Rest;
 use crate::record::Record;
 use crate::requests::Requests;
+use crate::resources::Rest;
 use crate::table::{Table, Target, windows, within};
 use crate::{RESOURCES, ROTATIONS};
 

@@ -4,9 +4,9 @@ use issuer_simulator::analysis;
 use issuer_simulator::journal::{Cause, Journal};
 use jiff::Timestamp;
 
-use crate::fleet::Rest;
 use crate::record::Record;
 use crate::requests::Requests;
+use crate::resources::Rest;
 use crate::table::{Table, Target, windows, within};
 use crate::{EXTENSIONS, RESOURCES};
 

@@ -178,17 +178,17 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_names_its_key_and_not_its_value() {
+    fn a_likely_mistake_names_its_key_and_not_its_value() {
         let given: [(&str, &[u8]); 2] = [("consumerKey", b"k"), ("consumerSecret", b"'canary'")];
         let read = ApplicationValues::read(&wanted(), Some(&secret(&given))).unwrap();
-        let slip = read.slip(&wanted().keys).unwrap();
-        assert_eq!(slip, "the value under key consumerSecret is wrapped in quotes");
+        let mistake = read.likely_mistake(&wanted().keys).unwrap();
+        assert_eq!(mistake, "the value under key consumerSecret is wrapped in quotes");
         assert_eq!(read.consumer_secret.expose(), "'canary'", "sent as it is");
         let login: [(&str, &[u8]); 2] = [("username", b"u"), ("password", b"\"canary\"")];
-        assert_eq!(session(&login).slip().unwrap(), "the value under key password is wrapped in quotes");
+        assert_eq!(session(&login).likely_mistake().unwrap(), "the value under key password is wrapped in quotes");
         let pair: [(&str, &[u8]); 2] = [("token", b"`t`"), ("refreshToken", b"r")];
-        assert_eq!(session(&pair).slip().unwrap(), "the value under key token is wrapped in quotes");
-        assert_eq!(session(&[]).slip(), None);
+        assert_eq!(session(&pair).likely_mistake().unwrap(), "the value under key token is wrapped in quotes");
+        assert_eq!(session(&[]).likely_mistake(), None);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! What follows from a step: how the facts at hand and the memory change once it was done. A pass applies these after the
 //! API server or the issuer has answered; tests apply the same ones.
 
-use crate::issuer::{Answer, Failure};
-use crate::memory::{Circumstances, Memory, Target};
+use crate::issuer::{Failure, TokenResponse};
+use crate::memory::{FailureContext, Memory, Target};
 use crate::observed::Observed;
-use crate::plan::{Call, StateWrite};
+use crate::plan::{PlannedRequest, StateWrite};
 use crate::state::State;
 use crate::time::{Moment, Now};
 use k8s_openapi::api::core::v1::Secret;
@@ -12,24 +12,24 @@ use k8s_openapi::api::core::v1::Secret;
 /// Takes note of what was read. True when another process has recorded an answer that this one knows nothing of.
 pub fn secrets_read(observed: &Observed, memory: &mut Memory, now: Moment) -> bool {
     for (target, secret) in [(Target::State, observed.state.secret()), (Target::Token, observed.token.as_ref())] {
-        secret.into_iter().for_each(|secret| memory.writes.found(target, is_immutable(secret), now));
+        secret.into_iter().for_each(|secret| memory.writes.secret_found(target, is_immutable(secret), now));
     }
     let Some(stored) = observed.stored_state() else { return false };
     // This process may know something newer of the same state.
     if memory.state.as_ref().is_some_and(|known| known.is_newer_than(stored)) {
         return false;
     }
-    if observed.is_delivered(stored) {
-        memory.delivered = observed.delivery(stored);
+    if observed.is_token_written(stored) {
+        memory.written_token = observed.written_token(stored);
     }
-    memory.read(stored.clone())
+    memory.state_read(stored.clone())
 }
 
 /// The state Secret was written, and is `stored` now. An answer that `state` records is no longer held.
 pub fn state_written(observed: &mut Observed, memory: &mut Memory, state: &State, stored: Secret, now: Moment) {
-    memory.writes.wrote(Target::State, is_immutable(&stored), now);
-    if memory.held.as_ref().is_some_and(|held| held.is_recorded_in(state)) {
-        memory.held = None;
+    memory.writes.secret_written(Target::State, is_immutable(&stored), now);
+    if memory.unrecorded.as_ref().is_some_and(|unrecorded| unrecorded.is_recorded_in(state)) {
+        memory.unrecorded = None;
     }
     memory.state = Some(state.clone());
     observed.state = stored.into();
@@ -39,21 +39,21 @@ pub fn state_written(observed: &mut Observed, memory: &mut Memory, state: &State
 pub fn intent_written(observed: &mut Observed, memory: &mut Memory, write: &StateWrite, stored: Secret, now: Moment) {
     state_written(observed, memory, &write.state, stored, now);
     if write.state.intent.is_some() {
-        memory.intends(write.state.intent.clone(), now);
+        memory.intent_written(write.state.intent.clone(), now);
     }
 }
 
 /// The token Secret was written, and is `stored` now.
 pub fn token_written(observed: &mut Observed, memory: &mut Memory, stored: Secret, now: Moment) {
-    memory.writes.wrote(Target::Token, is_immutable(&stored), now);
-    memory.delivered = memory.state.as_ref().and_then(|state| observed.delivery(state));
+    memory.writes.secret_written(Target::Token, is_immutable(&stored), now);
+    memory.written_token = memory.state.as_ref().and_then(|state| observed.written_token(state));
     observed.token = Some(stored);
 }
 
 /// A Secret that somebody else had changed or deleted was written again, and is `stored` now.
 pub fn repaired(observed: &mut Observed, memory: &mut Memory, target: Target, stored: Secret, now: Moment) {
-    memory.writes.wrote(target, is_immutable(&stored), now);
-    memory.writes.repaired(now);
+    memory.writes.secret_written(target, is_immutable(&stored), now);
+    memory.writes.repair_done(now);
     match target {
         Target::State => observed.state = stored.into(),
         Target::Token => observed.token = Some(stored),
@@ -61,8 +61,8 @@ pub fn repaired(observed: &mut Observed, memory: &mut Memory, target: Target, st
 }
 
 /// The API server would take the token Secret as it would be written.
-pub fn rehearsed(observed: &Observed, memory: &mut Memory) {
-    memory.writes.rehearsed(observed.basis(Target::Token));
+pub fn dry_run_succeeded(observed: &Observed, memory: &mut Memory) {
+    memory.writes.dry_run_succeeded(observed.write_basis(Target::Token));
 }
 
 /// A write failed; one that `is_refused` will not be taken as it stands.
@@ -75,15 +75,15 @@ pub fn write_failed(
     now: Moment,
 ) {
     if is_refused {
-        memory.writes.refused(target, detail, observed.basis(target), now, observed.spread());
+        memory.writes.write_refused(target, detail, observed.write_basis(target), now, observed.spread());
     } else {
-        memory.writes.failed(target, detail, now, observed.spread());
+        memory.writes.write_failed(target, detail, now, observed.spread());
     }
 }
 
 /// The request is about to be sent.
-pub fn request_sent(memory: &mut Memory, call: &Call, sent: Now) {
-    memory.called(&call.attempt.credential, call.issued.as_ref(), sent);
+pub fn request_sent(memory: &mut Memory, planned: &PlannedRequest, sent: Now) {
+    memory.request_sent(&planned.key.credential, planned.record.as_ref(), sent);
 }
 
 /// The request that was sent at `sent` has ended. `sync` brings what other resources know into both; a failure is judged
@@ -91,25 +91,25 @@ pub fn request_sent(memory: &mut Memory, call: &Call, sent: Now) {
 pub fn request_ended(
     observed: &mut Observed,
     memory: &mut Memory,
-    call: &Call,
-    result: &Result<Answer, Failure>,
+    planned: &PlannedRequest,
+    result: &Result<TokenResponse, Failure>,
     (sent, ended): (Now, Moment),
     sync: impl FnOnce(&mut Observed, &mut Memory),
 ) {
-    if let Some(outcome) = call.outcome(result) {
-        memory.answered(call.issued.as_ref(), call.held(outcome, sent));
+    if let Some(endpoint_result) = planned.result_of(result) {
+        memory.response_received(planned.record.as_ref(), planned.unrecorded(endpoint_result, sent));
         return sync(observed, memory);
     }
     sync(observed, memory);
     let Err(failure) = result else { return };
-    let around = Circumstances {
-        endpoint_down: observed.neighbours.endpoint_down,
-        before_expiry: call.ask.wire().properties().is_before_expiry,
-        was_served: call.was_served,
+    let context = FailureContext {
+        endpoint_down: observed.peers.endpoint_down,
+        before_expiry: planned.request.wire().properties().is_before_expiry,
+        was_served: planned.was_served,
         spread: observed.spread(),
     };
-    let life = call.living().map(|issued| memory.life(issued, sent));
-    memory.failed(failure, call.attempt.clone(), life.as_ref(), ended, around);
+    let lifetime = planned.live_token().map(|record| memory.lifetime(record, sent));
+    memory.request_failed(failure, planned.key.clone(), lifetime.as_ref(), ended, context);
 }
 
 fn is_immutable(secret: &Secret) -> bool {

@@ -23,7 +23,7 @@ impl Intent {
     /// pair may be tried.
     ///
     /// An intent from further in the future than one may last is of a clock that has been set since: it says nothing.
-    pub fn honoured_until(&self, holder: &str, now: Now, call_timeout: Duration) -> Option<Moment> {
+    pub fn blocks_until(&self, holder: &str, now: Now, call_timeout: Duration) -> Option<Moment> {
         let lasts = call_timeout + RECORDING;
         let age = now.wall.duration_since(self.time);
         let longest = SignedDuration::try_from(lasts).unwrap_or(SignedDuration::MAX);

@@ -16,7 +16,7 @@ mod request;
 pub mod session;
 
 pub use renewal::{Kind, Renewal, RenewalTime};
-pub use request::{Ask, Extend, LogIn, Login, Message, Method, Pair, Properties, RedactedUrl, Refresh, Wire};
+pub use request::{Extend, LogIn, Login, Message, Method, Pair, Properties, RedactedUrl, Refresh, TokenRequest, Wire};
 
 /// Answers are whole seconds, rounded either way: a difference up to this is none.
 pub const ROUNDING: Duration = Duration::from_secs(2);
@@ -100,7 +100,7 @@ impl Lifetime {
 
 /// A token as the issuer gave it: the one that lives, or a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct TokenResponse {
     /// The live token.
     pub token: Redacted,
     /// What extends it, where it is one of a session.

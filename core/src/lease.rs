@@ -38,12 +38,12 @@ pub struct Candidate {
     timing: Timing,
     /// The record as last read, and when it was first seen so.
     seen: Option<(LeaseSpec, Moment)>,
-    tenure: Option<Tenure>,
+    term: Option<Term>,
 }
 
 /// Our holding the Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tenure {
+pub struct Term {
     /// When it began.
     pub since: Moment,
     /// When the request was sent that last renewed it.
@@ -54,7 +54,7 @@ pub struct Tenure {
 
 /// What to do about the Lease.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Bid {
+pub enum LeaseAction {
     /// There is none: whoever creates it holds it.
     Create(Lease),
     /// It is ours or free: whoever replaces the version that was read holds it.
@@ -66,35 +66,35 @@ pub enum Bid {
 impl Candidate {
     /// One who holds nothing yet. `identity` is different for each process.
     pub fn new(identity: String, timing: Timing) -> Self {
-        Self { identity, timing, seen: None, tenure: None }
+        Self { identity, timing, seen: None, term: None }
     }
 
     /// None = another holds it, or nobody.
-    pub fn tenure(&self) -> Option<Tenure> {
-        self.tenure
+    pub fn term(&self) -> Option<Term> {
+        self.term
     }
 
     /// When we stop acting if it is not renewed before.
-    pub fn gives_up_at(&self) -> Option<Moment> {
-        self.tenure.map(|tenure| tenure.renewed + self.timing.renew_deadline)
+    pub fn renew_deadline_at(&self) -> Option<Moment> {
+        self.term.map(|term| term.renewed + self.timing.renew_deadline)
     }
 
     /// Takes in the Lease as it is, and decides.
-    pub fn bid(&mut self, name: &str, found: Option<Lease>, now: Now) -> Bid {
+    pub fn next_action(&mut self, name: &str, found: Option<Lease>, now: Now) -> LeaseAction {
         let Some(mut lease) = found else {
             self.seen = None;
             let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
-            return Bid::Create(Lease { metadata, spec: Some(self.record(&LeaseSpec::default(), now)) });
+            return LeaseAction::Create(Lease { metadata, spec: Some(self.record(&LeaseSpec::default(), now)) });
         };
         let spec = lease.spec.take().unwrap_or_default();
         let since = self.first_seen(&spec, now.mono);
         let free_at = since + held_for(&spec, self.timing.duration);
         if !self.is_ours(&spec) && !is_free(&spec) && now.mono < free_at {
-            self.tenure = None;
-            return Bid::Wait(free_at);
+            self.term = None;
+            return LeaseAction::Wait(free_at);
         }
         lease.spec = Some(self.record(&spec, now));
-        Bid::Replace(lease)
+        LeaseAction::Replace(lease)
     }
 
     fn first_seen(&mut self, spec: &LeaseSpec, now: Moment) -> Moment {
@@ -108,16 +108,16 @@ impl Candidate {
     }
 
     /// The bid was taken: `lease` is what came of it, `sent` when the attempt began.
-    pub fn won(&mut self, lease: Lease, sent: Moment) {
+    pub fn acquired(&mut self, lease: Lease, sent: Moment) {
         let follows_release = self.seen.as_ref().is_some_and(|(before, _)| is_released(before));
-        let begins = Tenure { since: sent, renewed: sent, follows_release };
-        self.tenure = Some(Tenure { renewed: sent, ..self.tenure.unwrap_or(begins) });
+        let begins = Term { since: sent, renewed: sent, follows_release };
+        self.term = Some(Term { renewed: sent, ..self.term.unwrap_or(begins) });
         self.seen = lease.spec.map(|spec| (spec, sent));
     }
 
     /// Somebody else was faster, or the deadline has passed.
     pub fn lost(&mut self) {
-        self.tenure = None;
+        self.term = None;
     }
 
     /// The Lease as it is when we let go of it; none when it is not ours to give.

@@ -5,10 +5,10 @@ use crate::fingerprint::fingerprint;
 use crate::intent::{Intent, RECORDING};
 use crate::issuer::{Failure, FailureKind};
 use crate::revision::is_later;
-use crate::schedule::Life;
-use crate::schedule::expiry_poll::Boundary;
-use crate::schedule::rate_limiter::{Bucket, CALLS, refill};
-use crate::state::{Attempt, Held, Issued, Outcome, Role, State};
+use crate::schedule::TokenLifetime;
+use crate::schedule::expiry_poll::ExpiryPoll;
+use crate::schedule::rate_limiter::{CALLS, RateLimiter, refill};
+use crate::state::{CallResult, RequestKey, Role, State, TokenRecord, UnrecordedResponse};
 use crate::time::{Moment, Now};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -17,9 +17,9 @@ mod credential_memory;
 mod sleep;
 mod write_memory;
 
-pub use credential_memory::{Circumstances, CredentialMemory, Failing};
+pub use credential_memory::{CredentialMemory, FailedRequests, FailureContext};
 pub use sleep::Sleep;
-pub use write_memory::{Basis, Target, Unwritten, WriteMemory};
+pub use write_memory::{FailedWrites, Target, WriteBasis, WriteMemory};
 
 /// How far the issuer's clock may be from ours before it is worth telling.
 const LARGEST_SKEW_SECONDS: i64 = 30;
@@ -28,19 +28,19 @@ const LARGEST_SKEW_SECONDS: i64 = 30;
 #[derive(Clone, Debug)]
 pub struct Memory {
     /// An answer that is not yet in the state Secret.
-    pub held: Option<Held>,
+    pub unrecorded: Option<UnrecordedResponse>,
     /// The state as this process last read or wrote it.
     pub state: Option<State>,
     /// The intent that this process wrote last, and when it was written: the call it stands for is still to be made.
     intent: Option<(Intent, Moment)>,
     /// What this process last brought into the token Secret: writing the same again is a repair.
-    pub delivered: Option<Delivery>,
+    pub written_token: Option<WrittenToken>,
     /// The status as this process last wrote it: the cache may still show an older one.
-    pub status: Option<Told>,
+    pub status: Option<WrittenStatus>,
     /// The status as the last pass would have it, written or not: what is said is said once.
-    pub said: Option<SyniverseTokenStatus>,
+    pub last_status: Option<SyniverseTokenStatus>,
     /// The fingerprint of the token that was last told of in an Event; empty for none.
-    pub announced: Option<String>,
+    pub announced_fingerprint: Option<String>,
     /// Writes of the status that failed in a row.
     pub status_failures: u32,
     /// What it knows of each credential, by its identity.
@@ -54,7 +54,7 @@ pub struct Memory {
     /// The state as this process last tried to write it, answered or not, until it is read.
     sent_state: Option<State>,
     /// The bucket of calls.
-    pub governor: Bucket,
+    pub rate_limiter: RateLimiter,
     /// This process has met another user of the same application.
     pub met_sharers: bool,
     /// What the last pass said about the next one; none = a pass is wanted.
@@ -71,14 +71,14 @@ pub struct Memory {
 
 /// A status as it was written.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct WrittenStatus {
     /// What it says.
     pub status: SyniverseTokenStatus,
     /// The version of the resource that the API server made of it.
     pub version: Option<String>,
 }
 
-impl Told {
+impl WrittenStatus {
     /// True when `resource` was changed after this was written.
     pub fn is_older_than(&self, resource: &SyniverseToken) -> bool {
         is_later(resource.metadata.resource_version.as_deref(), self.version.as_deref())
@@ -87,7 +87,7 @@ impl Told {
 
 /// What a written token Secret is known by.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivery {
+pub struct WrittenToken {
     /// Of the token.
     pub fingerprint: String,
     /// As its annotations say.
@@ -102,20 +102,20 @@ impl Memory {
     /// Nothing known yet.
     pub fn new(now: Moment) -> Self {
         Self {
-            held: None,
+            unrecorded: None,
             state: None,
             intent: None,
-            delivered: None,
+            written_token: None,
             status: None,
-            said: None,
-            announced: None,
+            last_status: None,
+            announced_fingerprint: None,
             status_failures: 0,
             credentials: BTreeMap::new(),
             writes: WriteMemory::new(now),
             acting_since: None,
             knows_state: false,
             sent_state: None,
-            governor: Bucket::new(CALLS, now),
+            rate_limiter: RateLimiter::new(CALLS, now),
             met_sharers: false,
             sleep: None,
             skewed: false,
@@ -134,44 +134,44 @@ impl Memory {
         self.credentials.entry(id.to_owned()).or_default()
     }
 
-    /// The life of `issued`, the earlier of what is stored and what this process saw.
-    pub fn life(&self, issued: &Issued, now: Now) -> Life {
-        let token = fingerprint(&issued.token);
-        let deadlines = self.credentials.values().filter_map(|known| known.deadline.as_ref());
-        let seen = deadlines.into_iter().find(|deadline| deadline.fingerprint == token);
-        Life::of(issued, &token, seen, now)
+    /// The life of `record`, the earlier of what is stored and what this process saw.
+    pub fn lifetime(&self, record: &TokenRecord, now: Now) -> TokenLifetime {
+        let token = fingerprint(&record.token);
+        let deadlines = self.credentials.values().filter_map(|known| known.observed_expiry.as_ref());
+        let seen = deadlines.into_iter().find(|observed| observed.fingerprint == token);
+        TokenLifetime::of(record, &token, seen, now)
     }
 
-    /// The asking around the end of `issued`.
-    pub fn boundary(&self, issued: &Issued) -> Option<&Boundary> {
-        self.credentials.values().find_map(|known| known.boundary(issued))
+    /// The asking around the end of `record`.
+    pub fn expiry_poll(&self, record: &TokenRecord) -> Option<&ExpiryPoll> {
+        self.credentials.values().find_map(|known| known.expiry_poll(record))
     }
 
     /// Counts a call for this credential that is about to be sent.
-    pub fn called(&mut self, credential: &str, issued: Option<&Issued>, sent: Now) {
+    pub fn request_sent(&mut self, credential: &str, record: Option<&TokenRecord>, sent: Now) {
         self.intent = None;
-        self.governor.take(sent.mono, refill(issued));
-        self.credential_mut(credential).called(issued, sent);
+        self.rate_limiter.take(sent.mono, refill(record));
+        self.credential_mut(credential).request_sent(record, sent);
     }
 
-    /// Takes in an answer to a call made while `issued` was the token of that credential, and holds it. What was known of
+    /// Takes in an answer to a call made while `record` was the token of that credential, and holds it. What was known of
     /// credentials that were tried before it is of no use any more.
-    pub fn answered(&mut self, issued: Option<&Issued>, held: Held) {
+    pub fn response_received(&mut self, record: Option<&TokenRecord>, unrecorded: UnrecordedResponse) {
         self.rotated_elsewhere = None;
-        let Attempt { credential, role, inputs, .. } = &held.attempt;
+        let RequestKey { credential, role, inputs, .. } = &unrecorded.key;
         self.credentials.retain(|id, _| id == credential);
         let known = self.credentials.entry(credential.clone()).or_default();
-        known.succeeded(*role);
-        match &held.outcome {
-            Outcome::Token(answer) => known.given(issued, answer, held.sent),
-            Outcome::LoginRefused => known.refused_login = Some(inputs.clone()),
-            Outcome::Ended(_) => {}
+        known.request_succeeded(*role);
+        match &unrecorded.result {
+            CallResult::Token(response) => known.token_received(record, response, unrecorded.sent),
+            CallResult::LoginRefused => known.refused_login = Some(inputs.clone()),
+            CallResult::Ended(_) => {}
         }
-        self.held = Some(held);
+        self.unrecorded = Some(unrecorded);
     }
 
     /// Takes note of an intent that was written just now.
-    pub fn intends(&mut self, intent: Option<Intent>, now: Moment) {
+    pub fn intent_written(&mut self, intent: Option<Intent>, now: Moment) {
         self.intent = intent.map(|intent| (intent, now));
     }
 
@@ -182,39 +182,39 @@ impl Memory {
 
     /// Takes note of how far the issuer's clock is ahead of ours; true when that is news worth telling. It is never used
     /// in arithmetic: all times are relative.
-    pub fn saw_skew(&mut self, seconds: i64) -> bool {
+    pub fn observe_skew(&mut self, seconds: i64) -> bool {
         let is_skewed = seconds.abs() > LARGEST_SKEW_SECONDS;
         let was_skewed = std::mem::replace(&mut self.skewed, is_skewed);
         is_skewed && !was_skewed
     }
 
     /// The row of failed calls for this credential in this role.
-    pub fn failing(&self, credential: &str, role: Role) -> Option<&Failing> {
-        self.credential(credential)?.failing(role)
+    pub fn failed_requests(&self, credential: &str, role: Role) -> Option<&FailedRequests> {
+        self.credential(credential)?.failed_requests(role)
     }
 
     /// True when the last call in this role failed, whatever it was made with.
     pub fn is_failing(&self, role: Role) -> bool {
-        self.credentials.values().any(|known| known.failing(role).is_some())
+        self.credentials.values().any(|known| known.failed_requests(role).is_some())
     }
 
     /// Takes in a failure of a call that came at `failed_at`.
-    pub fn failed(
+    pub fn request_failed(
         &mut self,
         failure: &Failure,
-        attempt: Attempt,
-        life: Option<&Life>,
+        key: RequestKey,
+        lifetime: Option<&TokenLifetime>,
         failed_at: Moment,
-        around: Circumstances,
+        context: FailureContext,
     ) {
-        let before = self.failing(&attempt.credential, attempt.role);
+        let before = self.failed_requests(&key.credential, key.role);
         // Retries have delays of their own; a value that is changed again and again has none.
-        let is_paced = before.is_some_and(|before| before.attempt == attempt) || !self.is_failing(attempt.role);
+        let is_paced = before.is_some_and(|before| before.key == key) || !self.is_failing(key.role);
         if failure.kind == FailureKind::Unavailable && is_paced {
-            self.governor.give_back();
+            self.rate_limiter.give_back();
         }
-        let id = attempt.credential.clone();
-        self.credential_mut(&id).failed(failure, attempt, life, failed_at, around);
+        let id = key.credential.clone();
+        self.credential_mut(&id).request_failed(failure, key, lifetime, failed_at, context);
     }
 
     /// Takes note that the endpoint is up again: a call that met it down is tried now.
@@ -223,21 +223,21 @@ impl Memory {
     }
 
     /// Takes note of since when this process acts: while another one did, it may have said something else.
-    pub fn acts_since(&mut self, since: Moment) {
+    pub fn set_acting_since(&mut self, since: Moment) {
         if self.acting_since.replace(since) != Some(since) {
-            (self.status, self.said) = (None, None);
+            (self.status, self.last_status) = (None, None);
             self.knows_state = false;
         }
     }
 
     /// Takes note of a state before it is written. The answer to that may be lost, or be a conflict with itself.
-    pub fn sends_state(&mut self, state: State) {
+    pub fn state_write_started(&mut self, state: State) {
         self.sent_state = Some(state);
     }
 
     /// Takes note of the state as it was read. True when another process has recorded an answer in it while this one acts;
     /// a write of our own that seemed to fail may have come through.
-    pub fn read(&mut self, stored: State) -> bool {
+    pub fn state_read(&mut self, stored: State) -> bool {
         let is_sent = self.sent_state.take().as_ref() == Some(&stored) || self.writes.failing(Target::State).is_some();
         let is_ours = !self.knows_state || is_sent;
         let known = self.state.replace(stored.clone());

@@ -3,12 +3,12 @@
 use crate::api::{ApplicationCredentials, CONSENT_LABEL, IssuerSpec, STATE_SECRET_SUFFIX, SyniverseTokenSpec};
 use crate::issuer::FailureKind;
 use crate::issuer::endpoint::NotAllowed;
-use crate::memory::{Failing, Unwritten};
-use crate::observed::{Neighbours, Sharing};
+use crate::memory::{FailedRequests, FailedWrites};
+use crate::observed::{PeerHealth, Sharing};
 use crate::reason::{Finding, Reason};
-use crate::schedule::retry::PATIENCE;
+use crate::schedule::retry::RETRY_AFTER_LIMITS;
 use crate::secret_metadata::LeftOut;
-use crate::secrets::Wanted;
+use crate::secrets::DesiredSecrets;
 use std::collections::BTreeSet;
 
 mod session;
@@ -104,11 +104,11 @@ pub fn suspended() -> Finding {
 }
 
 /// The API server does not take a write.
-pub fn write_failed(unwritten: &Unwritten) -> Finding {
-    match unwritten.refused {
-        None => Finding::new(Reason::WriteFailed, unwritten.detail.clone()),
+pub fn write_failed(failed: &FailedWrites) -> Finding {
+    match failed.refused {
+        None => Finding::new(Reason::WriteFailed, failed.detail.clone()),
         Some(_) => {
-            let message = format!("{}: change the spec, or the rule that refuses it", unwritten.detail);
+            let message = format!("{}: change the spec, or the rule that refuses it", failed.detail);
             Finding::new(Reason::WriteRefused, message)
         }
     }
@@ -173,7 +173,7 @@ pub fn shared(sharing: Sharing) -> Option<Finding> {
 }
 
 /// Labels or annotations of the spec that do not come onto the Secret.
-pub fn metadata_not_allowed(Wanted { resource, metadata }: Wanted<'_>) -> Option<Finding> {
+pub fn metadata_not_allowed(DesiredSecrets { resource, metadata }: DesiredSecrets<'_>) -> Option<Finding> {
     let LeftOut { reserved, not_allowed } = metadata.left_out(resource.spec.secret.as_ref()?);
     let remedies = [
         (
@@ -183,7 +183,7 @@ pub fn metadata_not_allowed(Wanted { resource, metadata }: Wanted<'_>) -> Option
         (reserved, ", which belongs to Kubernetes, Helm or Argo CD: remove it from spec.secret"),
     ];
     let left_out = remedies.iter().filter(|(keys, _)| !keys.is_empty());
-    let said: Vec<_> = left_out.map(|(keys, remedy)| format!("without {}{remedy}", named(keys))).collect();
+    let said: Vec<_> = left_out.map(|(keys, hint)| format!("without {}{hint}", named(keys))).collect();
     (!said.is_empty()).then(|| {
         let message = format!("Secret {} is written {}", resource.secret_name(), said.join("; "));
         Finding::new(Reason::MetadataNotAllowed, message)
@@ -200,36 +200,35 @@ fn named(keys: &BTreeSet<String>) -> String {
 }
 
 /// Where a person finds the right values of an application, and what may be wrong with one.
-pub fn application_remedy(secret: &str, slip: Option<String>) -> String {
-    with_slip(format!("compare the values in Secret {secret} with the application's Auth Keys page"), slip)
+pub fn application_remedy(secret: &str, mistake: Option<String>) -> String {
+    with_mistake(format!("compare the values in Secret {secret} with the application's Auth Keys page"), mistake)
 }
 
-fn with_slip(remedy: String, slip: Option<String>) -> String {
-    slip.into_iter().fold(remedy, |remedy, slip| format!("{remedy}; {slip}"))
+fn with_mistake(hint: String, mistake: Option<String>) -> String {
+    mistake.into_iter().fold(hint, |hint, mistake| format!("{hint}; {mistake}"))
 }
 
-/// Calls fail. Neighbours decide only the name of the reason; `remedy` says what to do about wrong values.
-pub fn failed(failing: &Failing, neighbours: &Neighbours, remedy: &str) -> Finding {
-    let wish = format!(" and asked to be left alone for longer than is granted ({PATIENCE})");
+/// Calls fail. Neighbours decide only the name of the reason; `hint` says what to do about wrong values.
+pub fn failed(failing: &FailedRequests, peers: &PeerHealth, hint: &str) -> Finding {
+    let wish = format!(" and asked to be left alone for longer than is granted ({RETRY_AFTER_LIMITS})");
     let detail = &format!("{}{}", failing.detail, if failing.is_cut_short { &wish } else { "" });
     match failing.kind {
         FailureKind::EndpointNotAllowed => Finding::new(Reason::EndpointNotAllowed, detail.clone()),
         // Nobody must act for what was right a moment ago.
         FailureKind::Rejected if failing.was_served => Finding::new(
             Reason::RefreshFailed,
-            format!("{detail}, although it served the same request before: {remedy}; trying again"),
+            format!("{detail}, although it served the same request before: {hint}; trying again"),
         ),
-        FailureKind::Rejected => Finding::new(
-            Reason::RequestRejected,
-            format!("{detail}: the request is wrong; check the spec, and {remedy}"),
-        ),
-        FailureKind::Refused => refused(detail, neighbours, remedy),
+        FailureKind::Rejected => {
+            Finding::new(Reason::RequestRejected, format!("{detail}: the request is wrong; check the spec, and {hint}"))
+        }
+        FailureKind::Refused => refused(detail, peers, hint),
         FailureKind::Ended => session_ended(detail),
-        FailureKind::LoginRefused => login_refused(detail, remedy),
+        FailureKind::LoginRefused => login_refused(detail, hint),
         FailureKind::Unavailable => {
-            let reason = match neighbours.succeed {
+            let reason = match peers.succeed {
                 Some(false) => Reason::IssuerUnavailable,
-                None if neighbours.endpoint_down => Reason::IssuerUnavailable,
+                None if peers.endpoint_down => Reason::IssuerUnavailable,
                 Some(true) | None => Reason::RefreshFailed,
             };
             Finding::new(reason, format!("{detail}; trying again"))
@@ -237,11 +236,11 @@ pub fn failed(failing: &Failing, neighbours: &Neighbours, remedy: &str) -> Findi
     }
 }
 
-fn refused(detail: &str, neighbours: &Neighbours, remedy: &str) -> Finding {
-    match neighbours.succeed {
+fn refused(detail: &str, peers: &PeerHealth, hint: &str) -> Finding {
+    match peers.succeed {
         Some(true) => Finding::new(
             Reason::CredentialsSuspect,
-            format!("{detail}, while other resources are served: the credentials are probably wrong; {remedy}"),
+            format!("{detail}, while other resources are served: the credentials are probably wrong; {hint}"),
         ),
         Some(false) => Finding::new(
             Reason::IssuerUnavailable,
@@ -249,7 +248,7 @@ fn refused(detail: &str, neighbours: &Neighbours, remedy: &str) -> Finding {
         ),
         None => Finding::new(
             Reason::RefreshFailed,
-            format!("{detail}, which stands for wrong credentials as well as for an outage: {remedy}; trying again"),
+            format!("{detail}, which stands for wrong credentials as well as for an outage: {hint}; trying again"),
         ),
     }
 }

@@ -4,12 +4,12 @@ use crate::api::{IssuerSpec, SyniverseToken};
 use crate::credential::Values;
 use crate::fingerprint::{fingerprint, spread};
 use crate::issuer::endpoint::NotAllowed;
-use crate::memory::{Basis, Delivery, Target};
+use crate::memory::{Target, WriteBasis, WrittenToken};
 use crate::reason::Finding;
 use crate::redacted::Redacted;
 use crate::secret_metadata::SecretMetadata;
-use crate::secrets::{self, Owner, Wanted};
-use crate::state::{Inputs, Issued, State, Unreadable};
+use crate::secrets::{self, DesiredSecrets, Owner};
+use crate::state::{Inputs, State, TokenRecord, Unreadable};
 use crate::time::Moment;
 use k8s_openapi::api::core::v1::Secret;
 use kube_core::ResourceExt;
@@ -34,7 +34,7 @@ pub struct Observed {
     /// Why none of these Secrets could be read, if the API server does not let us.
     pub forbidden: Option<String>,
     /// Who else uses the same endpoint and application.
-    pub neighbours: Neighbours,
+    pub peers: PeerHealth,
     /// A fresh salt, should a state have to be made.
     pub salt: String,
     /// Between two daily checks of a long-lived token.
@@ -53,7 +53,7 @@ pub struct Observed {
 
 /// How other resources fare.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Neighbours {
+pub struct PeerHealth {
     /// The endpoint counts as down.
     pub endpoint_down: bool,
     /// The last call of another resource to this endpoint succeeded; none without a recent neighbour.
@@ -150,36 +150,36 @@ impl Observed {
     }
 
     /// What the resource asks for, and what the settings allow of it.
-    pub fn wanted(&self) -> Wanted<'_> {
-        Wanted { resource: &self.resource, metadata: &self.secret_metadata }
+    pub fn desired(&self) -> DesiredSecrets<'_> {
+        DesiredSecrets { resource: &self.resource, metadata: &self.secret_metadata }
     }
 
     /// What a token Secret written for `state` is known by.
-    pub fn delivery(&self, state: &State) -> Option<Delivery> {
-        let issued = state.active_token()?;
-        Some(Delivery {
-            fingerprint: fingerprint(&issued.token),
-            issue_time: issued.issue_time,
-            expiration_time: issued.expiration_time,
+    pub fn written_token(&self, state: &State) -> Option<WrittenToken> {
+        let record = state.active_token()?;
+        Some(WrittenToken {
+            fingerprint: fingerprint(&record.token),
+            issue_time: record.issue_time,
+            expiration_time: record.expiration_time,
             generation: self.resource.metadata.generation,
         })
     }
 
     /// True when the token Secret is as `state` and the spec want it.
-    pub fn is_delivered(&self, state: &State) -> bool {
-        let fits = |issued: &Issued| secrets::too_large(&self.resource, &issued.token, issued.expires()).is_none();
-        let next = |owner: Owner| secrets::next_token(self.token.as_ref(), self.wanted(), &owner, state);
+    pub fn is_token_written(&self, state: &State) -> bool {
+        let fits = |record: &TokenRecord| secrets::too_large(&self.resource, &record.token, record.expires()).is_none();
+        let next = |owner: Owner| secrets::next_token(self.token.as_ref(), self.desired(), &owner, state);
         state.active_token().is_none_or(fits) && Owner::of(&self.resource).is_some_and(|owner| next(owner).is_none())
     }
 
     /// What the next write of this Secret starts from.
-    pub fn basis(&self, target: Target) -> Basis {
+    pub fn write_basis(&self, target: Target) -> WriteBasis {
         let secret = match target {
             Target::State => self.state.secret(),
             Target::Token => self.token.as_ref(),
         };
         let version = secret.and_then(|secret| secret.metadata.resource_version.clone());
-        Basis { generation: self.resource.metadata.generation, version }
+        WriteBasis { generation: self.resource.metadata.generation, version }
     }
 
     /// What the state Secret says.
@@ -191,7 +191,7 @@ impl Observed {
         match self.state.content(|| secrets::read_state(secret)) {
             Ok(state) => StateSecret::Ours(state),
             Err(Unreadable::TooNew(format)) => StateSecret::TooNew(*format),
-            Err(Unreadable::Garbled) => StateSecret::Corrupt,
+            Err(Unreadable::Corrupt) => StateSecret::Corrupt,
         }
     }
 
@@ -227,7 +227,7 @@ impl Observed {
 
     /// What the token Secret holds where the token belongs, if the Secret is ours: that of a former resource of this
     /// name may go at any moment.
-    pub fn token_inside(&self) -> Option<Redacted> {
+    pub fn served_token(&self) -> Option<Redacted> {
         secrets::token_in(self.ours(self.token.as_ref())?, self.resource.spec.key())
     }
 

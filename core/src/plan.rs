@@ -4,12 +4,12 @@ use crate::memory::Memory;
 use crate::messages;
 use crate::observed::Observed;
 use crate::reason::Finding;
-use crate::schedule::retry::Delays;
-use crate::secrets::{Owner, Write};
+use crate::schedule::retry::Backoff;
+use crate::secrets::{Owner, SecretWrite};
 use crate::state::State;
 use crate::time::{Moment, Now};
 use crate::validated::Validated;
-use input::{Delivery, Desk};
+use input::{PlanInput, Writable};
 use repair::Repair;
 use std::time::Duration;
 
@@ -23,10 +23,10 @@ mod repair;
 mod session;
 mod unrecorded;
 
-pub use planned_request::Call;
+pub use planned_request::PlannedRequest;
 
 /// No event tells that a missing right was granted.
-const REFUSED_RETRY: Delays = Delays { first: Duration::from_millis(250), longest: Duration::from_secs(15) };
+const REFUSED_RETRY: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(15) };
 
 /// One step, and what a person should know meanwhile, the most important thing first.
 #[derive(Clone, Debug)]
@@ -43,13 +43,13 @@ pub enum Step {
     /// Write the state Secret.
     WriteState(StateWrite),
     /// Write the token Secret.
-    WriteToken(Write),
+    WriteToken(SecretWrite),
     /// Write again what we had written before: somebody else changed or deleted it.
-    Repair(Write),
+    Repair(SecretWrite),
     /// The held answer is recorded, changes nothing, or was overtaken: let go of it.
-    Release,
+    DiscardResponse,
     /// Ask the issuer.
-    Call(Box<Call>),
+    Request(Box<PlannedRequest>),
     /// Nothing until then, or until something changes.
     Wait(Option<Moment>),
 }
@@ -60,7 +60,7 @@ pub struct StateWrite {
     /// What it is to hold.
     pub state: Box<State>,
     /// How that comes there.
-    pub write: Write,
+    pub write: SecretWrite,
 }
 
 /// The next step for one resource.
@@ -78,23 +78,25 @@ pub fn plan(observed: &Observed, memory: &Memory, now: Now) -> Plan {
         let delay = REFUSED_RETRY.after(memory.refused_reads, observed.spread());
         return Plan::wait(Some(now.mono + delay), vec![messages::read_failed(detail)]);
     }
-    let desk = Desk { observed, memory, now, owner, validated };
-    if let Some(finding) = desk.state_obstacle() {
+    let input = PlanInput { observed, memory, now, owner, validated };
+    if let Some(finding) = input.state_obstacle() {
         return Plan::stop(finding);
     }
-    if let Some(plan) = desk.unrecorded() {
+    if let Some(plan) = input.plan_unrecorded() {
         return plan;
     }
-    if let Some(plan) = desk.record() {
+    if let Some(plan) = input.record() {
         return plan;
     }
-    match desk.repair() {
+    match input.repair() {
         Repair::Now(step) => Plan::now(*step),
         // No call brings a token that nobody could read; but a session is lost if it is not extended while it lives.
-        Repair::Blocked(at, finding) if desk.must_renew() => desk.ask(Delivery::InTrouble).meanwhile(at, finding),
+        Repair::Blocked(at, finding) if input.must_renew() => {
+            input.plan_request(Writable::StateOnly).meanwhile(at, finding)
+        }
         Repair::Blocked(at, finding) => Plan::wait(at, vec![finding]),
-        Repair::Later(at, finding) => desk.ask(Delivery::InTrouble).meanwhile(Some(at), finding),
-        Repair::Nothing => desk.ask(Delivery::InOrder),
+        Repair::Later(at, finding) => input.plan_request(Writable::StateOnly).meanwhile(Some(at), finding),
+        Repair::Nothing => input.plan_request(Writable::Both),
     }
 }
 

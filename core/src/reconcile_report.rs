@@ -2,14 +2,14 @@
 
 use crate::api::SyniverseTokenStatus;
 use crate::issuer::Kind;
-use crate::issuer::{Answer, Cause, Failure};
+use crate::issuer::{Cause, Failure, TokenResponse};
 use crate::time::Moment;
 
 /// What one pass did, for the report and for the next wake.
 #[derive(Debug, Default)]
-pub struct Pass {
+pub struct ReconcileReport {
     /// What was done, in order.
-    pub deeds: Vec<Deed>,
+    pub steps: Vec<StepResult>,
     /// What was said of the resource before; none = nothing yet.
     pub before: Option<SyniverseTokenStatus>,
     /// What should be said of the resource now; none when it is gone.
@@ -17,24 +17,24 @@ pub struct Pass {
     /// The token that it brought into the token Secret, if that is worth telling.
     pub new_token: Option<NewToken>,
     /// The token that the token Secret held when the pass began, if that was ours.
-    pub found: Option<Delivered>,
+    pub served_before: Option<ServedToken>,
     /// The token that it holds now, likewise.
-    pub delivered: Option<Delivered>,
+    pub served_after: Option<ServedToken>,
     /// When to look again; none = when something changes.
     pub wake: Option<Moment>,
 }
 
 /// A token in a token Secret.
 #[derive(Clone, Debug)]
-pub struct Delivered {
+pub struct ServedToken {
     /// Of the token.
     pub fingerprint: String,
     /// The kind of the credential that it was issued to.
     pub kind: Kind,
     /// When it dies as far as is known; none = never.
-    pub dies: Option<Moment>,
+    pub expires: Option<Moment>,
     /// When this pass wrote it there; none = an earlier one did.
-    pub written: Option<Moment>,
+    pub written_at: Option<Moment>,
 }
 
 /// A token that workloads have not seen before.
@@ -48,9 +48,9 @@ pub enum NewToken {
 
 /// One thing that a pass did.
 #[derive(Debug)]
-pub enum Deed {
+pub enum StepResult {
     /// Asked the issuer.
-    Asked(Cause, Result<Answer, Failure>),
+    Requested(Cause, Result<TokenResponse, Failure>),
     /// Found the issuer's clock ahead of ours by so many seconds.
     SawSkew(i64),
     /// Wrote the state Secret.

@@ -2,9 +2,9 @@
 
 use crate::issuer::RenewalTime;
 use crate::issuer::{Cause, ROUNDING};
-use crate::state::Issued;
+use crate::state::TokenRecord;
 use crate::time::{Moment, Now, earlier, later};
-use expiry_poll::Boundary;
+use expiry_poll::ExpiryPoll;
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
@@ -30,14 +30,14 @@ pub const GRACE: Duration = Duration::from_secs(10);
 ///
 /// `refresh_before` as the spec says, by default the smaller of 5 minutes and a tenth of the validity (of the reported
 /// lifetime where none was asked for); never more than half of the reported lifetime.
-pub fn lead(refresh_before: Option<Duration>, validity: Option<Duration>, lifetime: Duration) -> Duration {
+pub fn refresh_lead(refresh_before: Option<Duration>, validity: Option<Duration>, lifetime: Duration) -> Duration {
     let length = validity.filter(|validity| !validity.is_zero()).unwrap_or(lifetime);
     refresh_before.unwrap_or(LONGEST_DEFAULT_LEAD.min(length / 10)).min(lifetime / 2)
 }
 
 /// This process' own knowledge of one token, on the monotonic axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deadline {
+pub struct ObservedExpiry {
     /// The fingerprint of the token it speaks of.
     pub fingerprint: String,
     /// When the last request that was answered with this token was sent.
@@ -50,7 +50,7 @@ pub struct Deadline {
 
 /// One token's life on the monotonic axis: the earlier of what is stored and what this process saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Life {
+pub struct TokenLifetime {
     /// When the last request that was answered with this token was sent.
     pub answered: Moment,
     /// When it expires; none = never.
@@ -66,21 +66,21 @@ struct End {
     since_answer: SignedDuration,
 }
 
-impl Life {
-    /// The life of `issued`, with `deadline` where that speaks of the same token.
-    pub fn of(issued: &Issued, fingerprint: &str, deadline: Option<&Deadline>, now: Now) -> Self {
-        let own = deadline.filter(|deadline| deadline.fingerprint == fingerprint);
+impl TokenLifetime {
+    /// The life of `record`, with `observed` where that speaks of the same token.
+    pub fn of(record: &TokenRecord, fingerprint: &str, observed: Option<&ObservedExpiry>, now: Now) -> Self {
+        let own = observed.filter(|observed| observed.fingerprint == fingerprint);
         // Each axis is compared with itself: a wall clock that stepped since the last answer shifts all of its times.
-        let answered = own.map_or(issued.issue_time, |own| own.answered.wall);
-        let stored = [issued.first_expiration_time, issued.expiration_time].into_iter().flatten();
+        let answered = own.map_or(record.issue_time, |own| own.answered.wall);
+        let stored = [record.first_expiration_time, record.expiration_time].into_iter().flatten();
         let stored = stored.map(|end| End { at: now.moment_of(end), since_answer: end.duration_since(answered) });
         let seen = own.into_iter().flat_map(|own| {
             let ends = [own.first_expires, own.expires].into_iter().flatten();
             ends.map(|end| End { at: end, since_answer: end - own.answered.mono })
         });
-        let expires = issued.expiration_time.map(|time| now.moment_of(time));
+        let expires = record.expiration_time.map(|time| now.moment_of(time));
         Self {
-            answered: own.map_or_else(|| now.moment_of(issued.issue_time), |own| own.answered.mono),
+            answered: own.map_or_else(|| now.moment_of(record.issue_time), |own| own.answered.mono),
             expires: earlier_of(expires, own.and_then(|own| own.expires)),
             ends: stored.chain(seen).collect(),
         }
@@ -94,12 +94,12 @@ impl Life {
     }
 
     /// True when an answer to a request sent at `sent` comes after an end of this token.
-    pub fn ends_by(&self, sent: Moment) -> bool {
+    pub fn has_ended_by(&self, sent: Moment) -> bool {
         self.ends.iter().any(|end| end.at <= sent)
     }
 
     /// True when a request sent at `sent` is the first one at or after one of its ends.
-    pub fn reaches_an_end(&self, sent: Moment) -> bool {
+    pub fn is_first_at_an_end(&self, sent: Moment) -> bool {
         self.ends.iter().any(|end| end.at <= sent && !end.since_answer.is_negative())
     }
 
@@ -118,7 +118,7 @@ fn earlier_of(a: Option<Moment>, b: Option<Moment>) -> Option<Moment> {
 
 /// What the spec and the settings say about time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct RefreshPolicy {
     /// `spec.refreshBefore`.
     pub refresh_before: Option<Duration>,
     /// `spec.application.validity`, zero = never expires; none where the request names none.
@@ -138,79 +138,85 @@ pub struct Due {
     pub at: Moment,
 }
 
-impl Terms {
+impl RefreshPolicy {
     /// The next moment at which time alone calls for asking the issuer; none for a token that needs no looking after.
-    pub fn next_due(&self, issued: &Issued, life: &Life, boundary: Option<&Boundary>, now: Now) -> Option<Due> {
-        let stepped = boundary.and_then(|boundary| boundary.next);
-        let pause = issued.is_short_lived().then(|| life.answered + SHORT_LIVED_PAUSE);
-        let boundary = earlier_of(life.unasked_end(), stepped).map(|at| pause.map_or(at, |pause| pause.max(at)));
+    pub fn next_due(
+        &self,
+        record: &TokenRecord,
+        lifetime: &TokenLifetime,
+        poll: Option<&ExpiryPoll>,
+        now: Now,
+    ) -> Option<Due> {
+        let stepped = poll.and_then(|poll| poll.next);
+        let pause = record.is_short_lived().then(|| lifetime.answered + SHORT_LIVED_PAUSE);
+        let boundary = earlier_of(lifetime.unasked_end(), stepped).map(|at| pause.map_or(at, |pause| pause.max(at)));
         let boundary = boundary.map(|at| Due { cause: Cause::Boundary, at });
-        let check = self.check_at(issued, life, now).map(|at| Due { cause: Cause::Check, at });
-        let daily = self.daily_check_at(issued, life, now).map(|at| Due { cause: Cause::DailyCheck, at });
-        let doubt = issued.is_from_the_future(now).then_some(Due { cause: Cause::ClockDoubt, at: now.mono });
+        let check = self.check_at(record, lifetime, now).map(|at| Due { cause: Cause::Check, at });
+        let daily = self.daily_check_at(record, lifetime, now).map(|at| Due { cause: Cause::DailyCheck, at });
+        let doubt = record.is_from_the_future(now).then_some(Due { cause: Cause::ClockDoubt, at: now.mono });
         let all = [doubt, boundary, check, daily].into_iter().flatten();
         all.clone().find(|due| due.at <= now.mono).or_else(|| all.min_by_key(|due| due.at))
     }
 
     /// Once per token, and not when its last answer is younger than the lead. A token that is said to live for longer than
     /// was asked for is checked when that time is over.
-    fn check_at(&self, issued: &Issued, life: &Life, now: Now) -> Option<Moment> {
-        if issued.checked || issued.is_short_lived() {
+    fn check_at(&self, record: &TokenRecord, token_lifetime: &TokenLifetime, now: Now) -> Option<Moment> {
+        if record.checked || record.is_short_lived() {
             return None;
         }
-        if let Some(end) = issued.asked_end() {
+        if let Some(end) = record.asked_end() {
             return Some(now.moment_of(end));
         }
-        let (expires, lifetime) = (life.expires?, Duration::from_secs(issued.lifetime_seconds?));
-        let lead = lead(self.refresh_before, self.validity, lifetime);
-        let at = expires - lead;
-        (life.answered + lead < at).then_some(at)
+        let (expires, lifetime) = (token_lifetime.expires?, Duration::from_secs(record.lifetime_seconds?));
+        let refresh_lead = refresh_lead(self.refresh_before, self.validity, lifetime);
+        let at = expires - refresh_lead;
+        (token_lifetime.answered + refresh_lead < at).then_some(at)
     }
 
     /// The same from what is stored alone.
-    fn check_time(&self, issued: &Issued) -> Option<Timestamp> {
-        if issued.checked || issued.is_short_lived() {
+    fn check_time(&self, record: &TokenRecord) -> Option<Timestamp> {
+        if record.checked || record.is_short_lived() {
             return None;
         }
-        if let Some(end) = issued.asked_end() {
+        if let Some(end) = record.asked_end() {
             return Some(end);
         }
-        let lifetime = Duration::from_secs(issued.lifetime_seconds.unwrap_or_default());
-        let lead = lead(self.refresh_before, self.validity, lifetime);
-        let time = earlier(issued.expiration_time?, lead);
-        (later(issued.issue_time, lead) < time).then_some(time)
+        let lifetime = Duration::from_secs(record.lifetime_seconds.unwrap_or_default());
+        let refresh_lead = refresh_lead(self.refresh_before, self.validity, lifetime);
+        let time = earlier(record.expiration_time?, refresh_lead);
+        (later(record.issue_time, refresh_lead) < time).then_some(time)
     }
 
     /// The first slot of this resource's daily grid after the last look, for a token with more than a day to live.
-    fn daily_check_at(&self, issued: &Issued, life: &Life, now: Now) -> Option<Moment> {
+    fn daily_check_at(&self, record: &TokenRecord, lifetime: &TokenLifetime, now: Now) -> Option<Moment> {
         // A check dated in the future was made while the clock was wrong: it would put off the next one as far.
         let looked =
-            issued.daily_check_time.filter(|time| *time <= later(now.wall, MINUTE)).unwrap_or(issued.issue_time);
+            record.daily_check_time.filter(|time| *time <= later(now.wall, MINUTE)).unwrap_or(record.issue_time);
         let at = now.moment_of(next_slot(looked, self.daily_check, self.spread));
-        life.expires.is_none_or(|expires| at + DAY < expires).then_some(at)
+        lifetime.expires.is_none_or(|expires| at + DAY < expires).then_some(at)
     }
 
-    fn daily_slot(&self, issued: &Issued) -> Timestamp {
-        next_slot(issued.daily_check_time.unwrap_or(issued.issue_time), self.daily_check, self.spread)
+    fn daily_slot(&self, record: &TokenRecord) -> Timestamp {
+        next_slot(record.daily_check_time.unwrap_or(record.issue_time), self.daily_check, self.spread)
     }
 
     /// The next planned ask as status shows it: from what is stored alone, so that it is the same in every pass.
-    pub fn planned(&self, issued: &Issued) -> Option<Timestamp> {
-        match issued.renewal().when {
-            RenewalTime::AfterExpiry => self.planned_after_expiry(issued),
-            RenewalTime::BeforeExpiry => Some(self.planned_extension(issued)),
+    pub fn planned_time(&self, record: &TokenRecord) -> Option<Timestamp> {
+        match record.renewal().when {
+            RenewalTime::AfterExpiry => self.planned_after_expiry(record),
+            RenewalTime::BeforeExpiry => Some(self.planned_extension(record)),
         }
     }
 
-    fn planned_after_expiry(&self, issued: &Issued) -> Option<Timestamp> {
-        let slot = Some(self.daily_slot(issued)).filter(|slot| {
-            let expires = issued.expiration_time;
+    fn planned_after_expiry(&self, record: &TokenRecord) -> Option<Timestamp> {
+        let slot = Some(self.daily_slot(record)).filter(|slot| {
+            let expires = record.expiration_time;
             expires.is_none_or(|expires| later(*slot, DAY) < expires)
         });
-        let ends = [issued.first_expiration_time, issued.expiration_time].into_iter().flatten();
-        let pause = issued.is_short_lived().then(|| later(issued.issue_time, SHORT_LIVED_PAUSE));
-        let end = ends.min().filter(|_| issued.expiration_time.is_some()).max(pause);
-        [self.check_time(issued), end, slot].into_iter().flatten().min()
+        let ends = [record.first_expiration_time, record.expiration_time].into_iter().flatten();
+        let pause = record.is_short_lived().then(|| later(record.issue_time, SHORT_LIVED_PAUSE));
+        let end = ends.min().filter(|_| record.expiration_time.is_some()).max(pause);
+        [self.check_time(record), end, slot].into_iter().flatten().min()
     }
 }
 

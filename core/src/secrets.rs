@@ -5,7 +5,7 @@ use crate::fingerprint::fingerprint;
 use crate::issuer::Kind;
 use crate::redacted::Redacted;
 use crate::secret_metadata::SecretMetadata;
-use crate::state::{Inputs, Issued, State, Unreadable, Written};
+use crate::state::{Inputs, ManagedFields, State, TokenRecord, Unreadable};
 use content::{Content, EXPIRATION_TIME, FINGERPRINT, ISSUE_TIME};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -18,16 +18,16 @@ mod content;
 mod echo;
 mod owner;
 
-pub use content::{present_names, rfc3339, shown_expiry, too_large, wanted_names};
+pub use content::{desired_names, present_names, rfc3339, shown_expiry, too_large};
 pub use echo::repeats;
-pub use owner::{OPERATOR, Owner, in_our_name};
+pub use owner::{OPERATOR, Owner, operator_post_params};
 
 /// The data key of a state Secret.
 const STATE_KEY: &str = "state.json";
 
 /// A write that brings a Secret to what it is to be.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Write {
+pub enum SecretWrite {
     /// POST: fails when somebody else was first.
     Create(Secret),
     /// PUT of the object read, its resourceVersion included.
@@ -36,7 +36,7 @@ pub enum Write {
     TakeOver(Secret),
 }
 
-impl Write {
+impl SecretWrite {
     /// The Secret as it is to be.
     pub fn secret(&self) -> &Secret {
         match self {
@@ -50,7 +50,7 @@ impl Write {
 /// # Errors
 /// When a newer version wrote it, or it holds something else.
 pub fn read_state(secret: &Secret) -> Result<State, Unreadable> {
-    let bytes = secret.data.as_ref().and_then(|data| data.get(STATE_KEY)).ok_or(Unreadable::Garbled)?;
+    let bytes = secret.data.as_ref().and_then(|data| data.get(STATE_KEY)).ok_or(Unreadable::Corrupt)?;
     State::from_bytes(&bytes.0)
 }
 
@@ -62,29 +62,29 @@ pub fn read_state(secret: &Secret) -> Result<State, Unreadable> {
 pub fn next_state(
     read: Option<&Secret>,
     stored: Option<&State>,
-    wanted: Wanted<'_>,
+    desired: DesiredSecrets<'_>,
     owner: &Owner,
     state: &State,
-) -> Option<Write> {
-    next(read, &wanted.resource.state_secret_name(), owner, |secret| {
+) -> Option<SecretWrite> {
+    next(read, &desired.resource.state_secret_name(), owner, |secret| {
         if stored != Some(state) {
             let data = secret.data.get_or_insert_default();
             data.insert(STATE_KEY.to_owned(), ByteString(state.to_bytes()));
         }
-        content::replace(secret.labels_mut(), wanted.labels(), &state.written.labels);
+        content::replace(secret.labels_mut(), desired.labels(), &state.written.labels);
     })
 }
 
 /// What a resource asks for, and what the settings allow of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub struct DesiredSecrets<'a> {
     /// The resource.
     pub resource: &'a SyniverseToken,
     /// Which labels and annotations it may put on a Secret.
     pub metadata: &'a SecretMetadata,
 }
 
-impl Wanted<'_> {
+impl DesiredSecrets<'_> {
     /// The labels of both Secrets.
     fn labels(&self) -> BTreeMap<String, String> {
         self.resource.spec.secret.as_ref().map(|spec| self.metadata.labels(spec)).unwrap_or_default()
@@ -97,20 +97,31 @@ impl Wanted<'_> {
 }
 
 /// The token Secret that holds the active token of `state`; none when the one read already does, or there is no token.
-pub fn next_token(read: Option<&Secret>, wanted: Wanted<'_>, owner: &Owner, state: &State) -> Option<Write> {
-    let issued = state.active_token()?;
-    let content = Content::of(wanted, issued, read);
-    next(read, wanted.resource.secret_name(), owner, |secret| content.put(secret, &state.written))
+pub fn next_token(
+    read: Option<&Secret>,
+    desired: DesiredSecrets<'_>,
+    owner: &Owner,
+    state: &State,
+) -> Option<SecretWrite> {
+    let record = state.active_token()?;
+    let content = Content::of(desired, record, read);
+    next(read, desired.resource.secret_name(), owner, |secret| content.put(secret, &state.written))
 }
 
 /// The token Secret as it would be with a first token: what the API server says to it, it says to the real one.
-pub fn sample(read: Option<&Secret>, kind: Kind, wanted: Wanted<'_>, owner: &Owner, now: Timestamp) -> Option<Write> {
-    let issued = Issued::new(kind, Redacted::new("not-a-token"), now, Some(now));
-    let content = Content::of(wanted, &issued, read);
-    next(read, wanted.resource.secret_name(), owner, |secret| content.put(secret, &Written::default()))
+pub fn dry_run_write(
+    read: Option<&Secret>,
+    kind: Kind,
+    desired: DesiredSecrets<'_>,
+    owner: &Owner,
+    now: Timestamp,
+) -> Option<SecretWrite> {
+    let record = TokenRecord::new(kind, Redacted::new("not-a-token"), now, Some(now));
+    let content = Content::of(desired, &record, read);
+    next(read, desired.resource.secret_name(), owner, |secret| content.put(secret, &ManagedFields::default()))
 }
 
-fn next(read: Option<&Secret>, name: &str, owner: &Owner, fill: impl FnOnce(&mut Secret)) -> Option<Write> {
+fn next(read: Option<&Secret>, name: &str, owner: &Owner, fill: impl FnOnce(&mut Secret)) -> Option<SecretWrite> {
     let mut secret = read.cloned().unwrap_or_else(|| Secret {
         metadata: kube_core::ObjectMeta { name: Some(name.to_owned()), ..Default::default() },
         type_: Some("Opaque".to_owned()),
@@ -120,10 +131,10 @@ fn next(read: Option<&Secret>, name: &str, owner: &Owner, fill: impl FnOnce(&mut
     fill(&mut secret);
     drop_empty(&mut secret);
     match read {
-        None => Some(Write::Create(secret)),
+        None => Some(SecretWrite::Create(secret)),
         Some(read) if *read == secret => None,
-        Some(read) if read.owner_references() != secret.owner_references() => Some(Write::TakeOver(secret)),
-        Some(_) => Some(Write::Replace(secret)),
+        Some(read) if read.owner_references() != secret.owner_references() => Some(SecretWrite::TakeOver(secret)),
+        Some(_) => Some(SecretWrite::Replace(secret)),
     }
 }
 
@@ -168,10 +179,10 @@ pub fn restore(secret: &Secret, key: &str, empty: State, credential: Restored) -
     let (issue_time, expires) = (time(ISSUE_TIME)?, time(EXPIRATION_TIME));
     let first_expires = token_in(secret, EXPIRATION_TIME_KEY).and_then(|text| text.expose().parse().ok()).or(expires);
     let lifetime = expires.map(|expires| expires.as_second().saturating_sub(issue_time.as_second()));
-    let issued = Issued {
+    let record = TokenRecord {
         first_expiration_time: first_expires,
         lifetime_seconds: lifetime.and_then(|seconds| u64::try_from(seconds).ok()),
-        ..Issued::new(kind, token, issue_time, expires)
+        ..TokenRecord::new(kind, token, issue_time, expires)
     };
-    Some(empty.restored(id, issued, inputs))
+    Some(empty.restored(id, record, inputs))
 }

@@ -20,10 +20,10 @@ mod unrecorded;
 
 pub use credential_record::CredentialRecord;
 pub use inputs::Inputs;
-pub use managed_fields::Written;
-pub use token_record::{Brought, Issued};
+pub use managed_fields::ManagedFields;
+pub use token_record::{TokenChange, TokenRecord};
 pub use unknown_fields::UnknownFields;
-pub use unrecorded::{Attempt, Held, Outcome, Role};
+pub use unrecorded::{CallResult, RequestKey, Role, UnrecordedResponse};
 
 /// The format this version writes, and the newest that it reads.
 pub const FORMAT: u32 = 2;
@@ -55,7 +55,7 @@ pub struct State {
     pub intent: Option<Intent>,
     /// What we wrote into the token Secret, so that what the spec drops is removed.
     #[serde(default)]
-    pub written: Written,
+    pub written: ManagedFields,
     /// What a newer version of the same format added.
     #[serde(flatten)]
     pub unknown: UnknownFields,
@@ -74,7 +74,7 @@ pub enum Unreadable {
     /// A newer version of the operator wrote it, in this format.
     TooNew(u32),
     /// It is not what we write.
-    Garbled,
+    Corrupt,
 }
 
 impl State {
@@ -88,7 +88,7 @@ impl State {
             credentials: BTreeMap::new(),
             refresh,
             intent: None,
-            written: Written::default(),
+            written: ManagedFields::default(),
             unknown: UnknownFields::default(),
         }
     }
@@ -98,15 +98,15 @@ impl State {
     /// # Errors
     /// When the format is newer than [`FORMAT`], or the bytes are not a state at all.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let stored: Map<String, Value> = serde_json::from_slice(bytes).map_err(|_| Unreadable::Garbled)?;
+        let stored: Map<String, Value> = serde_json::from_slice(bytes).map_err(|_| Unreadable::Corrupt)?;
         let format = stored.get("version").and_then(Value::as_u64).and_then(|format| u32::try_from(format).ok());
         let stored = match format {
             Some(FORMAT) => stored,
             Some(newer) if newer > FORMAT => return Err(Unreadable::TooNew(newer)),
-            Some(1) => migration::from_format_1(stored).ok_or(Unreadable::Garbled)?,
-            _ => return Err(Unreadable::Garbled),
+            Some(1) => migration::from_format_1(stored).ok_or(Unreadable::Corrupt)?,
+            _ => return Err(Unreadable::Corrupt),
         };
-        serde_json::from_value(Value::Object(stored)).map_err(|_| Unreadable::Garbled)
+        serde_json::from_value(Value::Object(stored)).map_err(|_| Unreadable::Corrupt)
     }
 
     /// The bytes to store: JSON.
@@ -143,12 +143,12 @@ impl State {
     }
 
     /// The token that belongs into the token Secret, if there is one yet.
-    pub fn active_token(&self) -> Option<&Issued> {
+    pub fn active_token(&self) -> Option<&TokenRecord> {
         self.active_credential()?.token.as_ref()
     }
 
     /// The last token of this credential.
-    pub fn token_of(&self, id: &str) -> Option<&Issued> {
+    pub fn token_of(&self, id: &str) -> Option<&TokenRecord> {
         self.credentials.get(id)?.token.as_ref()
     }
 
@@ -165,40 +165,40 @@ impl State {
         tokens.filter(|known| known.kind != kind).any(|known| known.token == *token)
     }
 
-    /// This state with `held` recorded in it; `None` when the answer changes nothing worth a write.
+    /// This state with `unrecorded` recorded in it; `None` when the answer changes nothing worth a write.
     ///
     /// Only a token is a step that the fence counts: should the same pair have been extended and found to be over, each
     /// by another process, the token counts, whichever comes first.
-    pub fn record(&self, held: &Held) -> Option<State> {
-        let Some(earlier) = &held.follows else { return self.recorded(held) };
-        let (intent, written) = (self.intent.clone(), self.written.clone());
-        let earlier = Self { intent, written, ..(**earlier).clone() };
-        Some(earlier.recorded(held).unwrap_or(earlier))
+    pub fn record(&self, unrecorded: &UnrecordedResponse) -> Option<State> {
+        let Some(earlier) = &unrecorded.follows else { return self.recorded(unrecorded) };
+        let (intent, managed) = (self.intent.clone(), self.written.clone());
+        let earlier = Self { intent, written: managed, ..(**earlier).clone() };
+        Some(earlier.recorded(unrecorded).unwrap_or(earlier))
     }
 
-    fn recorded(&self, held: &Held) -> Option<State> {
+    fn recorded(&self, unrecorded: &UnrecordedResponse) -> Option<State> {
         let mut next = self.clone();
-        let known = self.credentials.get(&held.attempt.credential).cloned().unwrap_or_default();
-        let known = CredentialRecord { inputs: self.inputs_of(&held.attempt.credential), ..known };
-        next.credentials.insert(held.attempt.credential.clone(), known.record(held, &self.salt));
-        if matches!(held.outcome, Outcome::Token(_)) {
-            next.active = Some(held.attempt.credential.clone());
+        let known = self.credentials.get(&unrecorded.key.credential).cloned().unwrap_or_default();
+        let known = CredentialRecord { inputs: self.inputs_of(&unrecorded.key.credential), ..known };
+        next.credentials.insert(unrecorded.key.credential.clone(), known.record(unrecorded, &self.salt));
+        if matches!(unrecorded.result, CallResult::Token(_)) {
+            next.active = Some(unrecorded.key.credential.clone());
         }
         next.forget_old_credentials();
-        next.refresh = held.attempt.refresh.clone().or(next.refresh);
-        next.intent = next.intent.filter(|intent| intent.holder != held.holder);
+        next.refresh = unrecorded.key.refresh.clone().or(next.refresh);
+        next.intent = next.intent.filter(|intent| intent.holder != unrecorded.holder);
         if next == *self {
             return None;
         }
-        if matches!(held.outcome, Outcome::Token(_)) {
+        if matches!(unrecorded.result, CallResult::Token(_)) {
             next.serial = next.serial.saturating_add(1);
         }
         Some(next)
     }
 
     /// This state with a token found elsewhere as its active one, `inputs` being taken as those it was issued for.
-    pub fn restored(mut self, id: String, issued: Issued, inputs: Inputs) -> Self {
-        let record = CredentialRecord { token: Some(issued), inputs, ..CredentialRecord::default() };
+    pub fn restored(mut self, id: String, token_record: TokenRecord, inputs: Inputs) -> Self {
+        let record = CredentialRecord { token: Some(token_record), inputs, ..CredentialRecord::default() };
         self.credentials.insert(id.clone(), record);
         self.active = Some(id);
         self.serial = self.serial.saturating_add(1);

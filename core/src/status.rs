@@ -6,10 +6,10 @@ use crate::issuer::RenewalTime;
 use crate::memory::Memory;
 use crate::observed::Observed;
 use crate::reason::{Finding, Reason, Weight};
-use crate::reconcile_report::Delivered;
-use crate::schedule::{GRACE, Life};
+use crate::reconcile_report::ServedToken;
+use crate::schedule::{GRACE, TokenLifetime};
 use crate::secrets::{rfc3339, shown_expiry};
-use crate::state::Issued;
+use crate::state::TokenRecord;
 use crate::time::{Moment, Now};
 use crate::validated::Validated;
 use jiff::Timestamp;
@@ -40,27 +40,29 @@ pub fn reason(status: &SyniverseTokenStatus) -> Option<Reason> {
 
 /// How things stand with the token, as status tells it.
 #[derive(Clone, Debug)]
-pub struct Standing {
-    issued: Option<Issued>,
-    life: Option<Life>,
-    delivered: bool,
+pub struct TokenHealth {
+    record: Option<TokenRecord>,
+    lifetime: Option<TokenLifetime>,
+    is_served: bool,
     /// An answer in hand tells the end of the delivered token.
     is_dead: bool,
     finding: Option<Finding>,
     stalled: Option<Finding>,
 }
 
-impl Standing {
+impl TokenHealth {
     /// Draws it up from the facts and from what the plan found.
     pub fn of(observed: &Observed, memory: &Memory, findings: &[Finding], now: Now) -> Self {
         let state = observed.stored_state().or(memory.state.as_ref());
-        let issued = state.and_then(|state| state.active_token().cloned());
-        let inside = observed.token_inside();
+        let record = state.and_then(|state| state.active_token().cloned());
+        let inside = observed.served_token();
         Self {
-            is_dead: inside.as_ref().is_some_and(|inside| memory.held.as_ref().is_some_and(|held| held.ends(inside))),
-            delivered: inside.is_some() && inside == issued.as_ref().map(|issued| issued.token.clone()),
-            life: issued.as_ref().map(|issued| memory.life(issued, now)),
-            issued,
+            is_dead: inside.as_ref().is_some_and(|inside| {
+                memory.unrecorded.as_ref().is_some_and(|unrecorded| unrecorded.is_end_of(inside))
+            }),
+            is_served: inside.is_some() && inside == record.as_ref().map(|record| record.token.clone()),
+            lifetime: record.as_ref().map(|record| memory.lifetime(record, now)),
+            record,
             finding: findings.first().cloned(),
             stalled: findings.iter().find(|finding| finding.reason.weight() == Weight::Stall).cloned(),
         }
@@ -69,15 +71,15 @@ impl Standing {
     /// True when the token Secret holds a live token, the first seconds after its expiry included while nothing fails.
     pub fn is_ready(&self, now: Moment) -> bool {
         let until = self.ready_until();
-        let lives = !self.is_dead && self.issued.as_ref().is_some_and(|issued| !issued.ended);
-        self.delivered && lives && until.is_none_or(|until| now < until)
+        let lives = !self.is_dead && self.record.as_ref().is_some_and(|record| !record.ended);
+        self.is_served && lives && until.is_none_or(|until| now < until)
     }
 
     /// When Ready turns False if nothing happens before.
     pub fn ready_until(&self) -> Option<Moment> {
-        let expires = self.life.as_ref().and_then(|life| life.expires)?;
+        let expires = self.lifetime.as_ref().and_then(|lifetime| lifetime.expires)?;
         // Only an application's token is replaced after its end.
-        let is_due_later = self.issued.as_ref().is_some_and(|issued| issued.renewal().when == RenewalTime::AfterExpiry);
+        let is_due_later = self.record.as_ref().is_some_and(|record| record.renewal().when == RenewalTime::AfterExpiry);
         Some(if self.is_in_order() && is_due_later { expires + GRACE } else { expires })
     }
 
@@ -87,30 +89,35 @@ impl Standing {
     }
 
     /// There is no token, and none is to come for now.
-    fn awaits_nothing(&self) -> bool {
-        self.issued.is_none() && self.finding.as_ref().is_some_and(|finding| finding.reason == Reason::Suspended)
+    fn is_idle(&self) -> bool {
+        self.record.is_none() && self.finding.as_ref().is_some_and(|finding| finding.reason == Reason::Suspended)
     }
 
-    /// The token in the token Secret, `written` by this pass or not.
-    pub fn delivered(&self, written: Option<Moment>, now: Moment) -> Option<Delivered> {
-        let issued = self.issued.as_ref().filter(|_| self.delivered)?;
-        let expires = self.life.as_ref().and_then(|life| life.expires);
-        let dies = if issued.ended { Some(expires.map_or(now, |expires| expires.min(now))) } else { expires };
-        Some(Delivered { fingerprint: fingerprint(&issued.token), kind: issued.kind, dies, written })
+    /// The token in the token Secret, `written_at` by this pass or not.
+    pub fn served_token(&self, written: Option<Moment>, now: Moment) -> Option<ServedToken> {
+        let record = self.record.as_ref().filter(|_| self.is_served)?;
+        let expires = self.lifetime.as_ref().and_then(|lifetime| lifetime.expires);
+        let dies = if record.ended { Some(expires.map_or(now, |expires| expires.min(now))) } else { expires };
+        Some(ServedToken {
+            fingerprint: fingerprint(&record.token),
+            kind: record.kind,
+            expires: dies,
+            written_at: written,
+        })
     }
 
     fn ready(&self, secret: &str, shown: Option<&str>, now: Moment) -> (bool, Finding) {
         let ready = self.is_ready(now);
-        let fallback = match (&self.issued, shown) {
+        let fallback = match (&self.record, shown) {
             (None, _) => Finding::new(Reason::Pending, "the first token is on its way"),
             (Some(_), None) if ready => Finding::new(Reason::Issued, format!("Secret {secret} holds a live token")),
             (Some(_), Some(time)) if ready => {
                 Finding::new(Reason::Issued, format!("Secret {secret} holds a live token until {time}"))
             }
-            (Some(issued), _) if self.delivered && issued.ended => {
+            (Some(record), _) if self.is_served && record.ended => {
                 Finding::new(Reason::SessionEnded, format!("the session of the token in Secret {secret} is over"))
             }
-            (Some(_), Some(time)) if self.delivered && !self.is_dead => {
+            (Some(_), Some(time)) if self.is_served && !self.is_dead => {
                 Finding::new(Reason::Expired, format!("the token in Secret {secret} expired at {time}"))
             }
             (Some(_), _) => Finding::new(Reason::Pending, format!("the token is on its way into Secret {secret}")),
@@ -123,18 +130,18 @@ impl Standing {
 /// The status that `resource` should have.
 pub fn status(
     observed: &Observed,
-    standing: &Standing,
+    health: &TokenHealth,
     old: Option<&SyniverseTokenStatus>,
     now: Now,
 ) -> SyniverseTokenStatus {
     let resource = &observed.resource;
     let generation = resource.metadata.generation;
-    let issued = standing.issued.as_ref();
-    let print = issued.map(|issued| fingerprint(&issued.token));
+    let record = health.record.as_ref();
+    let print = record.map(|record| fingerprint(&record.token));
     let shown = old.filter(|old| old.fingerprint == print).and_then(|old| old.expiration_time.as_ref()?.parse().ok());
     let expiration_time =
-        issued.and_then(|issued| issued.expiration_time).map(|time| rfc3339(shown_expiry(time, shown)));
-    let conditions = conditions(standing, resource, expiration_time.as_deref(), now.mono);
+        record.and_then(|record| record.expiration_time).map(|time| rfc3339(shown_expiry(time, shown)));
+    let conditions = conditions(health, resource, expiration_time.as_deref(), now.mono);
     let old_conditions = old.map(|old| old.conditions.as_slice()).unwrap_or_default();
     SyniverseTokenStatus {
         observed_generation: generation,
@@ -144,21 +151,21 @@ pub fn status(
             .collect(),
         secret_name: Some(resource.secret_name().to_owned()),
         fingerprint: print,
-        issue_time: issued.map(|issued| rfc3339(issued.issue_time)),
+        issue_time: record.map(|record| rfc3339(record.issue_time)),
         expiration_time,
-        next_refresh_time: planned(observed, standing),
+        next_refresh_time: planned(observed, health),
         last_handled_refresh: observed.stored_state().and_then(|state| state.refresh.clone()),
     }
 }
 
-fn planned(observed: &Observed, standing: &Standing) -> Option<String> {
+fn planned(observed: &Observed, health: &TokenHealth) -> Option<String> {
     let validated = Validated::of(observed).ok()?;
-    let is_stopped = standing.stalled.as_ref().is_some_and(|finding| finding.reason.is_in_the_way());
-    let issued = standing.issued.as_ref().filter(|_| !observed.resource.spec.suspend && !is_stopped)?;
-    validated.terms.planned(issued).map(rfc3339)
+    let is_stopped = health.stalled.as_ref().is_some_and(|finding| finding.reason.is_in_the_way());
+    let record = health.record.as_ref().filter(|_| !observed.resource.spec.suspend && !is_stopped)?;
+    validated.refresh_policy.planned_time(record).map(rfc3339)
 }
 
-struct Said {
+struct DraftCondition {
     kind: &'static str,
     is_true: bool,
     finding: Finding,
@@ -166,31 +173,40 @@ struct Said {
 
 /// A resource that was suspended before its first token is as it is wanted, and not ready either: it has no condition
 /// Ready, so that kstatus takes it for current, and who waits for Ready goes on waiting.
-fn conditions(standing: &Standing, resource: &SyniverseToken, expires: Option<&str>, now: Moment) -> Vec<Said> {
-    let (is_ready, ready) = standing.ready(resource.secret_name(), expires, now);
-    let stalled = standing.stalled.clone();
-    let reconciling = standing.issued.is_none() && stalled.is_none() && !resource.spec.suspend;
+fn conditions(
+    health: &TokenHealth,
+    resource: &SyniverseToken,
+    expires: Option<&str>,
+    now: Moment,
+) -> Vec<DraftCondition> {
+    let (is_ready, ready) = health.ready(resource.secret_name(), expires, now);
+    let stalled = health.stalled.clone();
+    let reconciling = health.record.is_none() && stalled.is_none() && !resource.spec.suspend;
     let idle = || Finding::new(ready.reason, String::new());
-    let is_told = reconciling || standing.awaits_nothing();
+    let is_told = reconciling || health.is_idle();
     let mut conditions = vec![
-        Said { kind: RECONCILING, is_true: reconciling, finding: if is_told { ready.clone() } else { idle() } },
-        Said { kind: STALLED, is_true: stalled.is_some(), finding: stalled.unwrap_or_else(idle) },
+        DraftCondition {
+            kind: RECONCILING,
+            is_true: reconciling,
+            finding: if is_told { ready.clone() } else { idle() },
+        },
+        DraftCondition { kind: STALLED, is_true: stalled.is_some(), finding: stalled.unwrap_or_else(idle) },
     ];
-    if !standing.awaits_nothing() {
-        conditions.push(Said { kind: READY, is_true: is_ready, finding: ready });
+    if !health.is_idle() {
+        conditions.push(DraftCondition { kind: READY, is_true: is_ready, finding: ready });
     }
     conditions
 }
 
-fn dated(said: Said, generation: Option<i64>, old: &[Condition], now: Timestamp) -> Condition {
-    let status = if said.is_true { "True" } else { "False" };
-    let since = old.iter().find(|old| old.type_ == said.kind && old.status == status);
+fn dated(draft: DraftCondition, generation: Option<i64>, old: &[Condition], now: Timestamp) -> Condition {
+    let status = if draft.is_true { "True" } else { "False" };
+    let since = old.iter().find(|old| old.type_ == draft.kind && old.status == status);
     let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
     Condition {
-        type_: said.kind.to_owned(),
+        type_: draft.kind.to_owned(),
         status: status.to_owned(),
-        reason: said.finding.reason.as_str().to_owned(),
-        message: said.finding.message,
+        reason: draft.finding.reason.as_str().to_owned(),
+        message: draft.finding.message,
         observed_generation: generation,
         last_transition_time: since.map_or(Time(second), |since| since.last_transition_time.clone()),
     }

@@ -5,7 +5,7 @@ use crate::issuer::Kind;
 use crate::messages;
 use crate::observed::Observed;
 use crate::reason::Finding;
-use crate::schedule::Terms;
+use crate::schedule::RefreshPolicy;
 use std::time::Duration;
 
 /// What the spec says.
@@ -14,7 +14,7 @@ pub struct Validated<'a> {
     /// Who issues the token.
     pub issuer: IssuerSpec<'a>,
     /// What the spec and the settings say about time. What could not be read of the spec is left out.
-    pub terms: Terms,
+    pub refresh_policy: RefreshPolicy,
     /// What is wrong with `spec.refreshBefore`: the default is in force instead.
     pub refresh_before_problem: Option<Finding>,
     /// What is wrong with `spec.application.validity`: nothing can be requested without one.
@@ -33,8 +33,9 @@ impl<'a> Validated<'a> {
         let (refresh_before, refresh_before_problem) = parsed("refreshBefore", spec.refresh_before.as_deref());
         let validity = spec.application.as_ref().map(|application| application.validity.as_str());
         let (validity, validity_problem) = parsed("application.validity", validity);
-        let terms = Terms { refresh_before, validity, daily_check: observed.daily_check, spread: observed.spread() };
-        Ok(Self { issuer, terms, refresh_before_problem, validity_problem })
+        let policy =
+            RefreshPolicy { refresh_before, validity, daily_check: observed.daily_check, spread: observed.spread() };
+        Ok(Self { issuer, refresh_policy: policy, refresh_before_problem, validity_problem })
     }
 
     /// The kind of the credential.
@@ -44,7 +45,7 @@ impl<'a> Validated<'a> {
 
     /// True when a token without end is wanted.
     pub fn wants_no_end(&self) -> bool {
-        self.terms.validity.is_some_and(|validity| validity.is_zero())
+        self.refresh_policy.validity.is_some_and(|validity| validity.is_zero())
     }
 }
 

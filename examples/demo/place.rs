@@ -46,7 +46,7 @@ impl Place {
     /// Installs the definition where it is missing and makes a namespace, whose name is returned.
     ///
     /// # Errors
-    /// If the API server refuses; what was put there until then is removed by [`Place::leave`].
+    /// If the API server refuses; what was put there until then is removed by [`Waiting::leave`].
     pub(crate) async fn furnish(&mut self) -> anyhow::Result<String> {
         self.bring_crd().await.context("failed to install the custom resource definition")?;
         let metadata = ObjectMeta { generate_name: Some("syniverse-token-demo-".to_owned()), ..Default::default() };

@@ -1,7 +1,7 @@
 //! Finds out whether the chart's admission policy binds the operator's account, without the right to read policies: it
 //! asks the API server, as a dry run, for a Secret that the policy refuses.
 
-use crate::client::error::said;
+use crate::client::error::describe;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
@@ -60,7 +60,7 @@ async fn try_what_is_refused(secrets: &Api<Secret>) -> Binding {
     match secrets.create(&PostParams { dry_run: true, ..PostParams::default() }, &probe).await {
         Ok(_) => Binding::Absent,
         Err(kube::Error::Api(refusal)) if refusal.message.contains(REFUSAL) => Binding::Binds,
-        Err(error) => Binding::Unknown(said(&error)),
+        Err(error) => Binding::Unknown(describe(&error)),
     }
 }
 

@@ -9,7 +9,7 @@ use syniverse_token_core::secrets::repeats;
 const LONGEST_SENTENCE: usize = 512;
 
 /// What went wrong with a request to the API server, without the bodies that went either way.
-pub fn said(error: &kube::Error) -> String {
+pub fn describe(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if status.is_forbidden() || status.is_invalid() => {
             one_line(up_to_denial(&status.message))
@@ -23,8 +23,8 @@ pub fn said(error: &kube::Error) -> String {
 
 /// What went wrong with a write, in the API server's own sentence. It may be that of a policy or webhook, which was shown
 /// what was to be written: one that repeats a value of `secrets` is cut to what the API server says itself.
-pub fn said_of_write(error: &kube::Error, secrets: &[&Secret]) -> String {
-    let kube::Error::Api(status) = error else { return said(error) };
+pub fn describe_write(error: &kube::Error, secrets: &[&Secret]) -> String {
+    let kube::Error::Api(status) = error else { return describe(error) };
     let sentences = [status.message.as_str(), up_to_denial(&status.message)].map(one_line);
     let is_clean = |text: &String| !text.is_empty() && !secrets.iter().any(|secret| repeats(text, secret));
     sentences.into_iter().find(is_clean).unwrap_or_else(|| format!("HTTP {}", status.code))
@@ -75,12 +75,12 @@ pub fn is_namespace_ending(error: &kube::Error) -> bool {
     status.is_forbidden() && causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
-/// What a watch failed of, in the words of [`said`].
-pub fn said_of_watch(error: &watcher::Error) -> String {
+/// What a watch failed of, in the words of [`describe`].
+pub fn describe_watch(error: &watcher::Error) -> String {
     use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
     match error {
-        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => said(error),
-        WatchError(status) => said(&kube::Error::Api(status.clone())),
+        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => describe(error),
+        WatchError(status) => describe(&kube::Error::Api(status.clone())),
         NoResourceVersion => "no resourceVersion in the answer".to_owned(),
     }
 }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     fn told(code: u16, message: &str) -> String {
-        said_of_write(&answered(code, "Forbidden", message), &[&written()])
+        describe_write(&answered(code, "Forbidden", message), &[&written()])
     }
 
     #[test]

@@ -9,8 +9,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use connections::{Crowd, answer_all};
-use exposition::{Form, gzipped};
+use connections::{ConnectionLimit, answer_all};
+use exposition::{Format, gzipped};
 use pages::Pages;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,9 +41,9 @@ pub async fn metrics(
     context: Arc<Context>,
 ) -> Result<impl Future<Output = ()> + Send, ListenError> {
     let listener = open("--listen", address).await?;
-    let reading = Arc::new(Reading { context, pages: Pages::default() });
+    let reading = Arc::new(MetricsState { context, pages: Pages::default() });
     let routes = Router::new().route("/metrics", get(read)).with_state(reading);
-    Ok(answer_all(listener, routes, Crowd::waits()))
+    Ok(answer_all(listener, routes, ConnectionLimit::waiting()))
 }
 
 /// Opens the port for probes, and answers there for as long as the returned future is polled.
@@ -56,7 +56,7 @@ pub async fn probes(
 ) -> Result<impl Future<Output = ()> + Send, ListenError> {
     let listener = open("--health-listen", address).await?;
     let routes = Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(context);
-    Ok(answer_all(listener, routes, Crowd::replaces()))
+    Ok(answer_all(listener, routes, ConnectionLimit::replacing()))
 }
 
 async fn open(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
@@ -65,33 +65,33 @@ async fn open(flag: &'static str, address: SocketAddr) -> Result<TcpListener, Li
     Ok(listener)
 }
 
-struct Reading {
+struct MetricsState {
     context: Arc<Context>,
     pages: Pages,
 }
 
-async fn read(State(reading): State<Arc<Reading>>, headers: HeaderMap) -> Response {
+async fn read(State(reading): State<Arc<MetricsState>>, headers: HeaderMap) -> Response {
     let asked = |name: HeaderName| {
         let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
         values.collect::<Vec<_>>().join(",")
     };
-    let form = Form::wanted(&asked(header::ACCEPT));
+    let format = Format::wanted(&asked(header::ACCEPT));
     let gzip = gzipped(&asked(header::ACCEPT_ENCODING));
     let context = Arc::clone(&reading.context);
     let now = context.clock.now();
-    let page = reading.pages.page((form, gzip), now.mono, move || {
-        let text = form.of(context.metrics.encode(now));
+    let page = reading.pages.page((format, gzip), now.mono, move || {
+        let text = format.of(context.metrics.encode(now));
         if gzip { exposition::gzip(&text) } else { text.into() }
     });
     match page.await {
-        Some(page) => answered(form, gzip, page),
+        Some(page) => page_response(format, gzip, page),
         None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
-fn answered(form: Form, gzip: bool, page: Bytes) -> Response {
-    let told = [(header::CONTENT_TYPE, form.content_type()), (header::VARY, "Accept, Accept-Encoding")];
-    let mut response = (told, page).into_response();
+fn page_response(format: Format, gzip: bool, page: Bytes) -> Response {
+    let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "Accept, Accept-Encoding")];
+    let mut response = (headers, page).into_response();
     if gzip {
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -99,14 +99,14 @@ fn answered(form: Form, gzip: bool, page: Bytes) -> Response {
 }
 
 async fn alive(State(context): State<Arc<Context>>) -> Response {
-    told(context.progress().stuck(context.clock.now().mono, longest_pass(context.call_timeout)))
+    probe_response(context.progress().stuck(context.clock.now().mono, longest_pass(context.call_timeout)))
 }
 
 async fn ready(State(context): State<Arc<Context>>) -> Response {
-    told(context.progress().not_ready())
+    probe_response(context.progress().not_ready())
 }
 
-fn told(problem: Option<String>) -> Response {
+fn probe_response(problem: Option<String>) -> Response {
     match problem {
         None => (StatusCode::OK, "ok\n").into_response(),
         Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem + "\n").into_response(),

@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::controller::election::Leadership;
 use crate::controller::progress::Progress;
 use crate::controller::report::Reporter;
-use crate::controller::status_watch::OwnStatus;
+use crate::controller::status_watch::StatusWatch;
 use crate::issuer_client::Issuer;
 use crate::telemetry::metrics::Metrics;
 use kube::{Api, ResourceExt};
@@ -15,9 +15,9 @@ use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::fingerprint::fingerprint;
 use syniverse_token_core::issuer::endpoint::EndpointRules;
 use syniverse_token_core::memory::Memory;
-use syniverse_token_core::queue::{Budget, Fleet, ObjectName, Wake};
+use syniverse_token_core::queue::{Budget, ObjectName, RequestQueue, Wake};
 use syniverse_token_core::redacted::Redacted;
-use syniverse_token_core::schedule::rate_limiter::{Bucket, LONGEST_REFILL};
+use syniverse_token_core::schedule::rate_limiter::{LONGEST_REFILL, RateLimiter};
 use syniverse_token_core::secret_metadata::SecretMetadata;
 use syniverse_token_core::time::Moment;
 use tokio::sync::mpsc::UnboundedSender;
@@ -52,17 +52,17 @@ pub struct Context {
     pub metrics: Metrics,
     wake: UnboundedSender<ObjectName>,
     progress: Mutex<Progress>,
-    fleet: Mutex<Fleet>,
+    queue: Mutex<RequestQueue>,
     memories: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
     /// What is left of the allowances of calls that are not whole, also of resources that are gone.
-    allowances: Mutex<HashMap<ObjectName, Bucket>>,
+    allowances: Mutex<HashMap<ObjectName, RateLimiter>>,
     /// The UIDs of the resources that the watch has shown and not taken back.
-    living: Mutex<HashSet<String>>,
-    touched: Mutex<HashSet<ObjectName>>,
+    live_uids: Mutex<HashSet<String>>,
+    dirty: Mutex<HashSet<ObjectName>>,
     own_writes: Mutex<HashMap<ObjectName, String>>,
-    own_statuses: Mutex<HashMap<ObjectName, OwnStatus>>,
+    status_watches: Mutex<HashMap<ObjectName, StatusWatch>>,
     /// When the store of the API server was found to be set back.
-    set_back: watch::Sender<Option<Moment>>,
+    rollback: watch::Sender<Option<Moment>>,
 }
 
 /// What a [`Context`] is made of.
@@ -113,14 +113,14 @@ impl Context {
             metrics: Metrics::default(),
             wake: parts.wake,
             progress: Mutex::default(),
-            fleet: Mutex::new(Fleet::new(parts.salt, parts.budget)),
+            queue: Mutex::new(RequestQueue::new(parts.salt, parts.budget)),
             memories: Mutex::default(),
             allowances: Mutex::default(),
-            living: Mutex::default(),
-            touched: Mutex::default(),
+            live_uids: Mutex::default(),
+            dirty: Mutex::default(),
             own_writes: Mutex::default(),
-            own_statuses: Mutex::default(),
-            set_back: watch::Sender::default(),
+            status_watches: Mutex::default(),
+            rollback: watch::Sender::default(),
         }
     }
 
@@ -139,29 +139,29 @@ impl Context {
     }
 
     /// What resources know of each other.
-    pub fn fleet(&self) -> MutexGuard<'_, Fleet> {
-        lock(&self.fleet)
+    pub fn queue(&self) -> MutexGuard<'_, RequestQueue> {
+        lock(&self.queue)
     }
 
-    /// The memory of the resource `member` with this UID. A pass holds it for as long as it runs. A resource that is made
+    /// The memory of the resource `resource` with this UID. A pass holds it for as long as it runs. A resource that is made
     /// anew starts no new allowance of calls.
-    pub fn memory(&self, member: &ObjectName, uid: &str, now: Moment) -> Arc<tokio::sync::Mutex<Memory>> {
-        let allowance = lock(&self.allowances).get(member).cloned();
+    pub fn memory(&self, resource: &ObjectName, uid: &str, now: Moment) -> Arc<tokio::sync::Mutex<Memory>> {
+        let allowance = lock(&self.allowances).get(resource).cloned();
         let new = || {
             let mut memory = Memory::new(now);
-            memory.governor = allowance.unwrap_or(memory.governor);
+            memory.rate_limiter = allowance.unwrap_or(memory.rate_limiter);
             Arc::new(tokio::sync::Mutex::new(memory))
         };
         Arc::clone(lock(&self.memories).entry(uid.to_owned()).or_insert_with(new))
     }
 
-    /// Keeps what is left of the allowance of calls of `member`, for as long as that is not all of it.
-    pub fn keep_allowance(&self, member: &ObjectName, governor: &Bucket, now: Moment) {
+    /// Keeps what is left of the allowance of calls of `resource`, for as long as that is not all of it.
+    pub fn keep_allowance(&self, resource: &ObjectName, limiter: &RateLimiter, now: Moment) {
         let mut allowances = lock(&self.allowances);
-        if governor.is_full(now, LONGEST_REFILL) {
-            allowances.remove(member);
+        if limiter.is_full(now, LONGEST_REFILL) {
+            allowances.remove(resource);
         } else {
-            allowances.insert(member.clone(), governor.clone());
+            allowances.insert(resource.clone(), limiter.clone());
         }
     }
 
@@ -188,59 +188,59 @@ impl Context {
     /// Nothing is to be asked for this resource: others need not wait for it.
     pub fn withdraw(&self, name: &ObjectName) {
         let now = self.clock.now().mono;
-        let woken = self.fleet().withdraw(name, now);
-        self.wake_in_turn(woken, now);
+        let woken = self.queue().withdraw(name, now);
+        self.wake_each(woken, now);
     }
 
     /// Wakes each of these resources at its moment.
-    pub fn wake_in_turn(&self, wakes: Vec<Wake>, now: Moment) {
+    pub fn wake_each(&self, wakes: Vec<Wake>, now: Moment) {
         wakes.into_iter().for_each(|(name, at)| self.wake_at(name, at, now));
     }
 
     /// True while an answer waits in memory to be written.
-    pub async fn holds_answer(&self, uid: &str) -> bool {
+    pub async fn has_unrecorded_response(&self, uid: &str) -> bool {
         let memory = lock(&self.memories).get(uid).cloned();
         match memory {
-            Some(memory) => memory.lock().await.held.is_some(),
+            Some(memory) => memory.lock().await.unrecorded.is_some(),
             None => false,
         }
     }
 
     /// The watch shows this resource.
-    pub fn lives(&self, uid: String) {
-        lock(&self.living).insert(uid);
+    pub fn mark_living(&self, uid: String) {
+        lock(&self.live_uids).insert(uid);
     }
 
     /// True until the watch has taken it back.
     pub fn is_living(&self, uid: &str) -> bool {
-        lock(&self.living).contains(uid)
+        lock(&self.live_uids).contains(uid)
     }
 
     /// Forgets a resource that is gone.
-    pub fn forget(&self, member: &ObjectName, uid: Option<&str>) {
-        self.withdraw(member);
-        let left_behind = self.fleet().forget(member);
+    pub fn forget(&self, resource: &ObjectName, uid: Option<&str>) {
+        self.withdraw(resource);
+        let left_behind = self.queue().forget(resource);
         self.wake_all(left_behind);
-        self.metrics.forget(member);
-        self.progress().forget(member);
-        lock(&self.touched).remove(member);
-        lock(&self.own_statuses).remove(member);
+        self.metrics.forget(resource);
+        self.progress().forget(resource);
+        lock(&self.dirty).remove(resource);
+        lock(&self.status_watches).remove(resource);
         let now = self.clock.now().mono;
-        lock(&self.allowances).retain(|_, governor| !governor.is_full(now, LONGEST_REFILL));
+        lock(&self.allowances).retain(|_, limiter| !limiter.is_full(now, LONGEST_REFILL));
         if let Some(uid) = uid {
-            lock(&self.living).remove(uid);
+            lock(&self.live_uids).remove(uid);
             lock(&self.memories).remove(uid);
         }
     }
 
-    /// Notes that something about `member` changed: its next pass looks at everything.
-    pub fn touch(&self, member: &ObjectName) {
-        lock(&self.touched).insert(member.clone());
+    /// Notes that something about `resource` changed: its next pass looks at everything.
+    pub fn mark_dirty(&self, resource: &ObjectName) {
+        lock(&self.dirty).insert(resource.clone());
     }
 
-    /// True once after each [`Context::touch`].
-    pub fn take_touch(&self, member: &ObjectName) -> bool {
-        lock(&self.touched).remove(member)
+    /// True once after each [`Context::mark_dirty`].
+    pub fn take_dirty(&self, resource: &ObjectName) -> bool {
+        lock(&self.dirty).remove(resource)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Keeps the Lease: takes it when it is free, renews it, and says at every moment whether this process may act.
 
-use crate::client::error::{said, said_of_watch};
+use crate::client::error::{describe, describe_watch};
 use crate::clock::Clock;
 use crate::controller::watches;
 use futures::{Stream, StreamExt};
@@ -10,8 +10,8 @@ use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, Client};
 use std::sync::Arc;
 use std::time::Duration;
-use syniverse_token_core::lease::{Bid, Candidate, Tenure, Timing, is_free};
-use syniverse_token_core::secrets::in_our_name;
+use syniverse_token_core::lease::{Candidate, LeaseAction, Term, Timing, is_free};
+use syniverse_token_core::secrets::operator_post_params;
 use syniverse_token_core::time::Moment;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -22,7 +22,7 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 /// Whether this process may act.
 #[derive(Clone, Debug)]
 pub struct Leadership {
-    tenure: watch::Receiver<Option<Tenure>>,
+    term: watch::Receiver<Option<Term>>,
     /// After each renewal calls may begin for so long.
     calls_for: Duration,
 }
@@ -31,54 +31,54 @@ impl Leadership {
     /// Of a process that runs alone: for ever since its start.
     pub fn sole() -> Self {
         let start = Moment::after_start(Duration::ZERO);
-        let (_, tenure) = watch::channel(Some(Tenure { since: start, renewed: start, follows_release: false }));
-        Self::elected(tenure, Duration::MAX)
+        let (_, term) = watch::channel(Some(Term { since: start, renewed: start, follows_release: false }));
+        Self::elected(term, Duration::MAX)
     }
 
-    /// Of a process that acts while there is a `tenure`, and begins calls for so long after each renewal.
-    pub fn elected(tenure: watch::Receiver<Option<Tenure>>, calls_for: Duration) -> Self {
-        Self { tenure, calls_for }
+    /// Of a process that acts while there is a `term`, and begins calls for so long after each renewal.
+    pub fn elected(term: watch::Receiver<Option<Term>>, calls_for: Duration) -> Self {
+        Self { term, calls_for }
     }
 
     /// True while this process acts.
-    pub fn leads(&self) -> bool {
-        self.tenure.borrow().is_some()
+    pub fn is_leader(&self) -> bool {
+        self.term.borrow().is_some()
     }
 
     /// True while a call that begins now ends before another process could act.
     pub fn may_call(&self, now: Moment) -> bool {
-        self.tenure.borrow().is_some_and(|tenure| now < tenure.renewed + self.calls_for)
+        self.term.borrow().is_some_and(|term| now < term.renewed + self.calls_for)
     }
 
     /// Since when this process acts: what it knows of all resources it has learnt since then.
     pub fn since(&self) -> Moment {
-        self.tenure.borrow().map_or(Moment::after_start(Duration::ZERO), |tenure| tenure.since)
+        self.term.borrow().map_or(Moment::after_start(Duration::ZERO), |term| term.since)
     }
 
     /// When all calls of other processes were over, where the last one has let go of the Lease.
     pub fn calls_over_by(&self) -> Option<Moment> {
-        self.tenure.borrow().filter(|tenure| tenure.follows_release).map(|tenure| tenure.since)
+        self.term.borrow().filter(|term| term.follows_release).map(|term| term.since)
     }
 
     /// Ends when this process acts, if that can begin.
-    pub async fn begins(&mut self) {
-        self.until(Option::is_some).await;
+    pub async fn wait_until_leader(&mut self) {
+        self.wait_until(Option::is_some).await;
     }
 
     /// Ends when this process does not act.
-    pub async fn ends(&mut self) {
-        self.until(Option::is_none).await;
+    pub async fn wait_until_not_leader(&mut self) {
+        self.wait_until(Option::is_none).await;
     }
 
     /// Ends when this process acts since another moment than `last`, and tells since when: also when it lost and regained the
     /// lead while nobody looked.
-    pub async fn begins_anew(&mut self, last: Option<Moment>) -> Moment {
-        self.until(|tenure| tenure.is_some_and(|tenure| Some(tenure.since) != last)).await;
+    pub async fn wait_for_new_term(&mut self, last: Option<Moment>) -> Moment {
+        self.wait_until(|term| term.is_some_and(|term| Some(term.since) != last)).await;
         self.since()
     }
 
-    async fn until(&mut self, is_so: impl Fn(&Option<Tenure>) -> bool) {
-        if self.tenure.wait_for(is_so).await.is_err() {
+    async fn wait_until(&mut self, is_so: impl Fn(&Option<Term>) -> bool) {
+        if self.term.wait_for(is_so).await.is_err() {
             // There is no elector, or it has ended: nothing changes any more.
             std::future::pending().await
         }
@@ -87,7 +87,7 @@ impl Leadership {
 
 /// What the election is about.
 #[derive(Clone, Debug)]
-pub struct Seat {
+pub struct LeaseParams {
     /// The namespace of the Lease.
     pub namespace: String,
     /// Its name.
@@ -103,10 +103,10 @@ pub struct Elector {
     api: Api<Lease>,
     /// The same, for a watch.
     watched: Api<Lease>,
-    seat: Seat,
+    params: LeaseParams,
     candidate: Candidate,
     clock: Arc<dyn Clock>,
-    tenure: watch::Sender<Option<Tenure>>,
+    term: watch::Sender<Option<Term>>,
 }
 
 impl Elector {
@@ -114,27 +114,27 @@ impl Elector {
     /// `call_timeout`.
     pub fn new(
         [client, watches]: [Client; 2],
-        seat: Seat,
+        params: LeaseParams,
         clock: Arc<dyn Clock>,
         call_timeout: Duration,
     ) -> (Self, Leadership) {
-        let (sender, tenure) = watch::channel(None);
-        let candidate = Candidate::new(seat.identity.clone(), seat.timing);
-        let [api, watched] = [client, watches].map(|client| Api::namespaced(client, &seat.namespace));
-        let calls_for = seat.timing.calls_may_begin_for(call_timeout);
-        (Self { api, watched, seat, candidate, clock, tenure: sender }, Leadership::elected(tenure, calls_for))
+        let (sender, term) = watch::channel(None);
+        let candidate = Candidate::new(params.identity.clone(), params.timing);
+        let [api, watched] = [client, watches].map(|client| Api::namespaced(client, &params.namespace));
+        let calls_for = params.timing.calls_may_begin_for(call_timeout);
+        (Self { api, watched, params, candidate, clock, term: sender }, Leadership::elected(term, calls_for))
     }
 
     /// Keeps the Lease until `stop`, which comes when everything else has ended: then it is released.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
-        let mut freed = std::pin::pin!(self.freed());
+        let mut freed = std::pin::pin!(self.releases());
         let mut stop = std::pin::pin!(stop);
         loop {
             self.attempt().await;
             let wait = self.wait();
             tokio::select! {
                 () = sleep(wait) => {}
-                Some(()) = freed.next(), if self.candidate.tenure().is_none() => {}
+                Some(()) = freed.next(), if self.candidate.term().is_none() => {}
                 () = &mut stop => break,
             }
         }
@@ -143,15 +143,15 @@ impl Elector {
 
     /// The moments at which somebody lets go of the Lease. Without the right to watch it there are none, and it is taken
     /// when its time is over.
-    fn freed(&self) -> impl Stream<Item = ()> + use<> {
-        let only = watches::short().fields(&format!("metadata.name={}", self.seat.name));
-        let (leases, name) = (watcher(self.watched.clone(), only).default_backoff(), self.seat.name.clone());
+    fn releases(&self) -> impl Stream<Item = ()> + use<> {
+        let only = watches::short_watch().fields(&format!("metadata.name={}", self.params.name));
+        let (leases, name) = (watcher(self.watched.clone(), only).default_backoff(), self.params.name.clone());
         leases.filter_map(move |event| {
             let lease = match event {
                 Ok(Event::Apply(lease) | Event::InitApply(lease)) => lease.spec,
                 Ok(_) => None,
                 Err(error) => {
-                    let error = said_of_watch(&error);
+                    let error = describe_watch(&error);
                     tracing::warn!(
                         lease = name,
                         error,
@@ -166,29 +166,31 @@ impl Elector {
 
     async fn attempt(&mut self) {
         let sent = self.clock.now().mono;
-        let left = self.candidate.gives_up_at().map_or(ATTEMPT, |end| end.until(sent).min(ATTEMPT));
-        match timeout(left, self.bid(sent)).await {
+        let left = self.candidate.renew_deadline_at().map_or(ATTEMPT, |end| end.until(sent).min(ATTEMPT));
+        match timeout(left, self.acquire_or_renew(sent)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(lease = self.seat.name, error = said(&error), "failed to keep the Lease"),
-            Err(_) => tracing::warn!(lease = self.seat.name, "failed to keep the Lease: no answer in time"),
+            Ok(Err(error)) => {
+                tracing::warn!(lease = self.params.name, error = describe(&error), "failed to keep the Lease")
+            }
+            Err(_) => tracing::warn!(lease = self.params.name, "failed to keep the Lease: no answer in time"),
         }
         let now = self.clock.now().mono;
-        if self.candidate.gives_up_at().is_some_and(|end| end <= now) {
+        if self.candidate.renew_deadline_at().is_some_and(|end| end <= now) {
             self.candidate.lost();
         }
-        self.tell();
+        self.publish();
     }
 
-    async fn bid(&mut self, sent: Moment) -> kube::Result<()> {
-        let found = self.api.get_opt(&self.seat.name).await?;
+    async fn acquire_or_renew(&mut self, sent: Moment) -> kube::Result<()> {
+        let found = self.api.get_opt(&self.params.name).await?;
         let now = self.clock.now();
-        let written = match self.candidate.bid(&self.seat.name, found, now) {
-            Bid::Wait(_) => return Ok(()),
-            Bid::Create(lease) => self.api.create(&in_our_name(), &lease).await,
-            Bid::Replace(lease) => self.api.replace(&self.seat.name, &in_our_name(), &lease).await,
+        let written = match self.candidate.next_action(&self.params.name, found, now) {
+            LeaseAction::Wait(_) => return Ok(()),
+            LeaseAction::Create(lease) => self.api.create(&operator_post_params(), &lease).await,
+            LeaseAction::Replace(lease) => self.api.replace(&self.params.name, &operator_post_params(), &lease).await,
         };
         match written {
-            Ok(lease) => self.candidate.won(lease, sent),
+            Ok(lease) => self.candidate.acquired(lease, sent),
             // Who was faster will be seen at the next attempt.
             Err(kube::Error::Api(refusal)) if refusal.is_conflict() || refusal.is_already_exists() => {}
             Err(error) => return Err(error),
@@ -196,11 +198,11 @@ impl Elector {
         Ok(())
     }
 
-    fn tell(&self) {
-        let tenure = self.candidate.tenure();
-        let was = self.tenure.send_replace(tenure);
-        let (lease, identity) = (&self.seat.name, &self.seat.identity);
-        match (was, tenure) {
+    fn publish(&self) {
+        let term = self.candidate.term();
+        let was = self.term.send_replace(term);
+        let (lease, identity) = (&self.params.name, &self.params.identity);
+        match (was, term) {
             (None, Some(_)) => tracing::info!(lease, identity, "leads"),
             (Some(_), None) => tracing::info!(lease, identity, "leads no longer: no further call is begun"),
             _ => {}
@@ -210,27 +212,27 @@ impl Elector {
     /// Attempts come every retry period; one who leads makes one more right at its deadline.
     fn wait(&self) -> Duration {
         let now = self.clock.now().mono;
-        let deadline = self.candidate.gives_up_at().map(|end| end.until(now));
-        let period = self.seat.timing.retry_period;
+        let deadline = self.candidate.renew_deadline_at().map(|end| end.until(now));
+        let period = self.params.timing.retry_period;
         deadline.map_or(period, |deadline| period.min(deadline))
     }
 
     async fn release(mut self) {
         self.candidate.lost();
-        self.tell();
+        self.publish();
         // Also where it could not be renewed of late, as long as the record is ours.
         let released = timeout(ATTEMPT, async {
-            let Some(lease) = self.api.get_opt(&self.seat.name).await? else { return Ok(false) };
+            let Some(lease) = self.api.get_opt(&self.params.name).await? else { return Ok(false) };
             let Some(released) = self.candidate.release(lease, self.clock.now()) else { return Ok(false) };
-            self.api.replace(&self.seat.name, &in_our_name(), &released).await.map(|_| true)
+            self.api.replace(&self.params.name, &operator_post_params(), &released).await.map(|_| true)
         });
         match released.await {
-            Ok(Ok(true)) => tracing::info!(lease = self.seat.name, "released the Lease"),
+            Ok(Ok(true)) => tracing::info!(lease = self.params.name, "released the Lease"),
             Ok(Ok(false)) => {}
             Ok(Err(error)) => {
-                tracing::warn!(lease = self.seat.name, error = said(&error), "failed to release the Lease")
+                tracing::warn!(lease = self.params.name, error = describe(&error), "failed to release the Lease")
             }
-            Err(_) => tracing::warn!(lease = self.seat.name, "failed to release the Lease: no answer in time"),
+            Err(_) => tracing::warn!(lease = self.params.name, "failed to release the Lease: no answer in time"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Reads everything that one decision needs, from the API server itself and not from a cache.
 
-use crate::client::error::said;
+use crate::client::error::describe;
 use crate::controller::context::Context;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
@@ -9,7 +9,7 @@ use syniverse_token_core::api::{IssuerSpec, SyniverseToken};
 use syniverse_token_core::credential::consents;
 use syniverse_token_core::issuer::endpoint::NotAllowed;
 use syniverse_token_core::memory::Memory;
-use syniverse_token_core::observed::{Neighbours, Observed, SharedUse, Sharing};
+use syniverse_token_core::observed::{Observed, PeerHealth, SharedUse, Sharing};
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::revision::is_later;
 use syniverse_token_core::state::State;
@@ -21,7 +21,7 @@ const BELIEVED_REFUSALS: u32 = 3;
 #[derive(Debug, thiserror::Error)]
 pub enum ObserveError {
     /// The API server did not give a Secret.
-    #[error("failed to read Secret {secret}: {}", said(source))]
+    #[error("failed to read Secret {secret}: {}", describe(source))]
     Read {
         /// Its name.
         secret: String,
@@ -53,7 +53,7 @@ pub async fn observe(
     let lacks_consent =
         context.require_credentials_label && credentials.as_ref().is_some_and(|secret| !consents(secret));
     let mut observed = Observed {
-        neighbours: Neighbours::default(),
+        peers: PeerHealth::default(),
         salt: random_salt()?,
         daily_check: context.daily_check,
         secret_metadata: Arc::clone(&context.secret_metadata),
@@ -70,7 +70,7 @@ pub async fn observe(
         token,
         forbidden,
     };
-    look_around(context, &mut observed, memory);
+    sync_with_peers(context, &mut observed, memory);
     Ok(observed)
 }
 
@@ -130,39 +130,39 @@ async fn read(
     let found = api.get_opt(name).await.map_err(|source| ObserveError::Read { secret: name.to_owned(), source })?;
     let version = found.as_ref().and_then(ResourceExt::resource_version);
     if is_later(ours.as_deref(), version.as_deref()) {
-        context.found_behind();
+        context.stale_secret_found();
     }
     Ok(found)
 }
 
 /// Takes what the fleet knows: it may have changed by this resource's own call.
-pub fn look_around(context: &Context, observed: &mut Observed, memory: &mut Memory) {
+pub fn sync_with_peers(context: &Context, observed: &mut Observed, memory: &mut Memory) {
     if !observed.resource.metadata.uid.as_deref().is_some_and(|uid| context.is_living(uid)) {
         // A pass may outlive its resource: who is gone joins nobody.
         return;
     }
-    let member = ObjectName::of(&*observed.resource);
-    let mut fleet = context.fleet();
+    let resource = ObjectName::of(&*observed.resource);
+    let mut queue = context.queue();
     let Some(issuer) = observed.resource.spec.issuer() else { return };
     let Some(SharedUse { by, has_used }) = observed.shared(issuer) else { return };
     let endpoint = issuer.endpoint();
-    let key = by.map_or_else(|| fleet.own_key(&member), |shared| fleet.call_key(endpoint, shared.expose()));
+    let key = by.map_or_else(|| queue.exclusive_key(&resource), |shared| queue.request_key(endpoint, shared.expose()));
     let now = context.clock.now();
-    context.wake_in_turn(fleet.moves_to(&member, endpoint, now.mono), now.mono);
+    context.wake_each(queue.set_endpoint(&resource, endpoint, now.mono), now.mono);
     let served = observed.stored_state().filter(|state| state.was_asked_at(endpoint));
-    if let Some(issued) = served.and_then(State::active_token) {
-        fleet.was_served(&member, endpoint, now.moment_of(issued.issue_time).min(now.mono), now.mono);
+    if let Some(record) = served.and_then(State::active_token) {
+        queue.was_served(&resource, endpoint, now.moment_of(record.issue_time).min(now.mono), now.mono);
     }
-    context.wake_all(fleet.joins(&member, &key, has_used));
-    if let Some(rotation) = fleet.take_rotation(&member) {
+    context.wake_all(queue.set_application(&resource, &key, has_used));
+    if let Some(rotation) = queue.take_rotation(&resource) {
         memory.rotated_elsewhere = Some(rotation);
     }
-    if fleet.take_release(&member) {
+    if queue.take_retry_release(&resource) {
         memory.endpoint_is_up(now.mono);
     }
-    let neighbours = fleet.neighbours(&member, endpoint, &key, now.mono);
-    memory.met_sharers |= neighbours.sharing != Sharing::default();
-    observed.neighbours = neighbours;
+    let peers = queue.peer_health(&resource, endpoint, &key, now.mono);
+    memory.met_sharers |= peers.sharing != Sharing::default();
+    observed.peers = peers;
 }
 
 /// 128 random bits in hex.
@@ -193,14 +193,14 @@ mod tests {
     use std::sync::OnceLock;
     use std::time::Duration;
     use syniverse_token_core::issuer::endpoint::EndpointRules;
-    use syniverse_token_core::issuer::{Answer, Ask, Failure};
+    use syniverse_token_core::issuer::{Failure, TokenRequest, TokenResponse};
     use syniverse_token_core::queue::Budget;
     use syniverse_token_core::secret_metadata::SecretMetadata;
 
     struct Nobody;
 
     impl Issuer for Nobody {
-        fn ask<'a>(&'a self, _: &'a Ask) -> BoxFuture<'a, Result<Answer, Failure>> {
+        fn send<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<TokenResponse, Failure>> {
             Box::pin(std::future::pending())
         }
     }
@@ -227,7 +227,7 @@ mod tests {
     const NAME: &str = "messaging";
 
     fn noted(context: &Context, version: &str) {
-        context.wrote(ObjectName { namespace: "n".into(), name: NAME.into() }, Some(version.into()));
+        context.secret_written(ObjectName { namespace: "n".into(), name: NAME.into() }, Some(version.into()));
     }
 
     /// A context whose API server has all Secrets in the version 5, and where `meanwhile` happens before each answer.
@@ -255,19 +255,19 @@ mod tests {
     async fn a_secret_that_we_write_while_it_is_read_is_not_behind() {
         let context = at_version_5(|context| noted(context, "6"));
         look(&context).await;
-        assert!(!context.set_backs().has_changed().unwrap() && context.set_backs().borrow().is_none());
+        assert!(!context.rollbacks().has_changed().unwrap() && context.rollbacks().borrow().is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_secret_that_is_older_than_what_we_wrote_is_one_set_back_a_minute() {
         let context = at_version_5(|_| {});
-        let mut set_backs = context.set_backs();
+        let mut rollbacks = context.rollbacks();
         for (seconds, is_found) in [(0, true), (1, false), (58, false), (2, true)] {
             tokio::time::advance(Duration::from_secs(seconds)).await;
             noted(&context, "6");
             look(&context).await;
-            assert_eq!(set_backs.has_changed().unwrap(), is_found, "{seconds}");
-            set_backs.mark_unchanged();
+            assert_eq!(rollbacks.has_changed().unwrap(), is_found, "{seconds}");
+            rollbacks.mark_unchanged();
         }
     }
 }

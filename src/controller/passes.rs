@@ -16,15 +16,15 @@ const ANSWER_RETRY: Duration = Duration::from_secs(1);
 ///
 /// Told to stop, the controller waits for what runs, not for timers: with an answer in hand it goes on until that is
 /// written.
-pub(super) async fn pass(resource: Arc<SyniverseToken>, context: Arc<Context>) -> Result<Action, Retry> {
+pub(super) async fn reconcile_resource(resource: Arc<SyniverseToken>, context: Arc<Context>) -> Result<Action, Retry> {
     let uid = resource.uid().unwrap_or_default();
-    if !context.leadership.leads() && !context.holds_answer(&uid).await {
+    if !context.leadership.is_leader() && !context.has_unrecorded_response(&uid).await {
         context.progress().forget(&ObjectName::of(&*resource));
         return Ok(Action::await_change());
     }
     loop {
         let left = wake(&context, Arc::clone(&resource)).await;
-        if !context.holds_answer(&uid).await {
+        if !context.has_unrecorded_response(&uid).await {
             return Ok(left.map_err(Retry)?.map_or_else(Action::await_change, Action::requeue));
         }
         let wait = left.unwrap_or_else(Some).unwrap_or(ANSWER_RETRY);
@@ -38,6 +38,6 @@ pub(super) async fn pass(resource: Arc<SyniverseToken>, context: Arc<Context>) -
 pub(super) struct Retry(Duration);
 
 #[allow(clippy::needless_pass_by_value)] // the controller's signature
-pub(super) fn retry(_: Arc<SyniverseToken>, error: &Retry, _: Arc<Context>) -> Action {
+pub(super) fn error_policy(_: Arc<SyniverseToken>, error: &Retry, _: Arc<Context>) -> Action {
     Action::requeue(error.0)
 }

@@ -23,28 +23,28 @@ pub struct Progress {
 
 impl Progress {
     /// So many watches begin.
-    pub fn watches(&mut self, count: usize) {
+    pub fn expect_watches(&mut self, count: usize) {
         self.unlisted += count;
     }
 
     /// One of them has shown everything for the first time.
-    pub fn listed(&mut self) {
+    pub fn watch_listed(&mut self) {
         self.unlisted = self.unlisted.saturating_sub(1);
     }
 
     /// The process was told to stop.
-    pub fn stops(&mut self) {
+    pub fn set_stopping(&mut self) {
         self.is_stopping = true;
     }
 
     /// A pass begins.
-    pub fn begins(&mut self, name: &ObjectName, now: Moment) {
+    pub fn pass_started(&mut self, name: &ObjectName, now: Moment) {
         self.due.remove(name);
         self.running.insert(name.clone(), now);
     }
 
     /// A pass has ended, and the next one is to begin at `due`; none = when something changes.
-    pub fn ended(&mut self, name: &ObjectName, due: Option<Moment>) {
+    pub fn pass_ended(&mut self, name: &ObjectName, due: Option<Moment>) {
         self.running.remove(name);
         self.due.extend(due.map(|due| (name.clone(), due)));
     }
@@ -92,33 +92,33 @@ mod tests {
     #[test]
     fn it_is_ready_when_all_watches_have_shown_everything_and_until_it_is_told_to_stop() {
         let mut progress = Progress::default();
-        progress.watches(2);
-        progress.listed();
+        progress.expect_watches(2);
+        progress.watch_listed();
         assert_eq!(progress.not_ready().unwrap(), "1 watches have not shown everything yet");
-        progress.listed();
+        progress.watch_listed();
         assert_eq!(progress.not_ready(), None);
-        progress.stops();
+        progress.set_stopping();
         assert!(progress.not_ready().is_some());
     }
 
     #[test]
     fn a_pass_that_does_not_end_or_does_not_begin_is_named() {
         let mut progress = Progress::default();
-        progress.begins(&name(), at(0));
+        progress.pass_started(&name(), at(0));
         assert_eq!(stuck(&progress, 180), None);
         assert_eq!(stuck(&progress, 181).unwrap(), "a pass does not end: n/messaging");
-        progress.ended(&name(), Some(at(200)));
+        progress.pass_ended(&name(), Some(at(200)));
         assert_eq!(stuck(&progress, 380), None);
         assert_eq!(stuck(&progress, 381).unwrap(), "a pass does not begin: n/messaging");
-        progress.begins(&name(), at(381));
-        progress.ended(&name(), None);
+        progress.pass_started(&name(), at(381));
+        progress.pass_ended(&name(), None);
         assert_eq!(stuck(&progress, 9999), None);
     }
 
     #[test]
     fn nothing_is_due_for_a_resource_that_is_forgotten() {
         let mut progress = Progress::default();
-        progress.ended(&name(), Some(at(0)));
+        progress.pass_ended(&name(), Some(at(0)));
         assert!(stuck(&progress, 500).is_some());
         progress.forget(&name());
         assert_eq!(stuck(&progress, 500), None);

@@ -1,6 +1,6 @@
 //! One pass over one resource: observe, plan, apply, until there is nothing to do now; then status, and when to wake.
 
-use crate::controller::apply::{self, Turn, Unwelcome, Wrote};
+use crate::controller::apply::{self, Permit, WriteFailure, WriteResult};
 use crate::controller::context::Context;
 use crate::controller::observe::{ObserveError, observe};
 use k8s_openapi::api::core::v1::Secret;
@@ -10,15 +10,15 @@ use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::effects;
 use syniverse_token_core::intent::RECORDING;
-use syniverse_token_core::issuer::Answer;
+use syniverse_token_core::issuer::TokenResponse;
 use syniverse_token_core::memory::{Memory, Target};
 use syniverse_token_core::observed::Observed;
-use syniverse_token_core::plan::{Call, Plan, StateWrite, Step, plan};
+use syniverse_token_core::plan::{Plan, PlannedRequest, StateWrite, Step, plan};
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::reason::Finding;
-use syniverse_token_core::reconcile_report::{Deed, Delivered, Pass};
-use syniverse_token_core::secrets::Write;
-use syniverse_token_core::status::Standing;
+use syniverse_token_core::reconcile_report::{ReconcileReport, ServedToken, StepResult};
+use syniverse_token_core::secrets::SecretWrite;
+use syniverse_token_core::status::TokenHealth;
 use syniverse_token_core::time::{Moment, Now};
 
 mod saying;
@@ -37,16 +37,24 @@ pub async fn reconcile(
     context: &Context,
     resource: Arc<SyniverseToken>,
     memory: &mut Memory,
-) -> Result<Pass, ObserveError> {
+) -> Result<ReconcileReport, ObserveError> {
     let begun = context.clock.now().mono;
     let observed = observe(context, Arc::clone(&resource), memory).await?;
-    memory.acts_since(observed.acting_since);
-    let mut pass = Running { context, begun, observed, memory, deeds: Vec::new(), written: None, has_greeted: false };
-    pass.remember();
-    let found = pass.found();
+    memory.set_acting_since(observed.acting_since);
+    let mut pass = Running {
+        context,
+        begun,
+        observed,
+        memory,
+        steps: Vec::new(),
+        token_written_at: None,
+        has_published_pending: false,
+    };
+    pass.note_secrets_read();
+    let found = pass.served_token();
     Ok(match pass.run().await? {
-        Some(rest) => Pass { found, ..pass.conclude(rest).await },
-        None => Pass { deeds: pass.deeds, ..Pass::default() },
+        Some(settled) => ReconcileReport { served_before: found, ..pass.conclude(settled).await },
+        None => ReconcileReport { steps: pass.steps, ..ReconcileReport::default() },
     })
 }
 
@@ -64,23 +72,23 @@ struct Running<'a> {
     begun: Moment,
     observed: Observed,
     memory: &'a mut Memory,
-    deeds: Vec<Deed>,
+    steps: Vec<StepResult>,
     /// When the token Secret was written.
-    written: Option<Moment>,
+    token_written_at: Option<Moment>,
     /// The resource was said to be on its way, or was not for the API server.
-    has_greeted: bool,
+    has_published_pending: bool,
 }
 
 /// Nothing more to do now.
-struct Rest {
+struct Settled {
     findings: Vec<Finding>,
     until: Option<Moment>,
 }
 
 /// How far a call has come.
-enum Proceeded {
-    On,
-    Waits(Moment),
+enum RequestStep {
+    Continue,
+    Wait(Moment),
     /// The resource is gone.
     Gone,
 }
@@ -88,31 +96,31 @@ enum Proceeded {
 impl Running<'_> {
     /// Takes step after step until the plan says wait; none when the resource is gone. At most one call: the next ask
     /// is a new pass, with everything read anew.
-    async fn run(&mut self) -> Result<Option<Rest>, ObserveError> {
+    async fn run(&mut self) -> Result<Option<Settled>, ObserveError> {
         for _ in 0..STEPS {
             let now = self.now();
             let Plan { step, findings } = plan(&self.observed, self.memory, now);
             match step {
                 Step::Wait(until) => {
                     self.context.withdraw(&ObjectName::of(&*self.observed.resource));
-                    return Ok(Some(Rest { findings, until }));
+                    return Ok(Some(Settled { findings, until }));
                 }
-                Step::Call(_) if self.has_asked() || now.mono > self.begun + BEFORE_A_CALL => {
-                    return Ok(Some(Rest { findings, until: Some(now.mono) }));
+                Step::Request(_) if self.has_requested() || now.mono > self.begun + BEFORE_A_CALL => {
+                    return Ok(Some(Settled { findings, until: Some(now.mono) }));
                 }
                 // Asked anew after an announcement, which may have taken its time.
-                Step::Call(_) if !self.context.leadership.may_call(now.mono) => {
-                    return Ok(Some(Rest { findings, until: Some(now.mono + LEASE_RETRY) }));
+                Step::Request(_) if !self.context.leadership.may_call(now.mono) => {
+                    return Ok(Some(Settled { findings, until: Some(now.mono + LEASE_RETRY) }));
                 }
                 // It takes its time as well: whether a call may be made is asked anew.
-                Step::Call(_) if self.greet(&findings).await => {}
-                Step::Call(call) => match self.proceed(*call).await? {
-                    Proceeded::On => {}
-                    Proceeded::Gone => return Ok(None),
-                    Proceeded::Waits(at) => return Ok(Some(Rest { findings, until: Some(at) })),
+                Step::Request(_) if self.publish_pending(&findings).await => {}
+                Step::Request(planned) => match self.make_request(*planned).await? {
+                    RequestStep::Continue => {}
+                    RequestStep::Gone => return Ok(None),
+                    RequestStep::Wait(at) => return Ok(Some(Settled { findings, until: Some(at) })),
                 },
                 step => {
-                    if !self.take(step).await? {
+                    if !self.apply_step(step).await? {
                         return Ok(None);
                     }
                 }
@@ -122,97 +130,97 @@ impl Running<'_> {
         let detail = format!(
             "Secrets {token} and {state} change faster than they can be written: find out who else writes them"
         );
-        self.failed_write(Target::State, Unwelcome { detail, is_refused: false });
-        let until = self.memory.writes.failing(Target::State).map(|unwritten| unwritten.not_before);
-        Ok(Some(Rest { findings: Vec::new(), until }))
+        self.note_failed_write(Target::State, WriteFailure { detail, is_refused: false });
+        let until = self.memory.writes.failing(Target::State).map(|failed| failed.not_before);
+        Ok(Some(Settled { findings: Vec::new(), until }))
     }
 
     /// What the API server says to a write that is not made yet is remembered; false when the resource is gone.
-    async fn rehearse(&mut self, write: &Write) -> Result<bool, ObserveError> {
-        match apply::rehearse(self.context, &self.observed, write).await {
-            Wrote::Done(_) => effects::rehearsed(&self.observed, self.memory),
-            Wrote::Gone => return Ok(false),
-            Wrote::Overtaken => self.look_again().await?,
-            Wrote::Failed(unwelcome) => self.failed_write(Target::Token, unwelcome),
+    async fn dry_run(&mut self, write: &SecretWrite) -> Result<bool, ObserveError> {
+        match apply::dry_run(self.context, &self.observed, write).await {
+            WriteResult::Written(_) => effects::dry_run_succeeded(&self.observed, self.memory),
+            WriteResult::Gone => return Ok(false),
+            WriteResult::Conflict => self.observe_again().await?,
+            WriteResult::Failed(failure) => self.note_failed_write(Target::Token, failure),
         }
         Ok(true)
     }
 
-    async fn look_again(&mut self) -> Result<(), ObserveError> {
+    async fn observe_again(&mut self) -> Result<(), ObserveError> {
         self.observed = observe(self.context, Arc::clone(&self.observed.resource), self.memory).await?;
-        self.remember();
+        self.note_secrets_read();
         Ok(())
     }
 
     /// A rehearsal, the announcement of a call, or the call. The call comes with the next plan: by then another process may be at it.
-    async fn proceed(&mut self, mut call: Call) -> Result<Proceeded, ObserveError> {
-        if let Some(write) = call.rehearsal.take() {
-            let is_there = self.rehearse(&write).await?;
-            return Ok(if is_there { Proceeded::On } else { Proceeded::Gone });
+    async fn make_request(&mut self, mut planned: PlannedRequest) -> Result<RequestStep, ObserveError> {
+        if let Some(write) = planned.dry_run.take() {
+            let is_there = self.dry_run(&write).await?;
+            return Ok(if is_there { RequestStep::Continue } else { RequestStep::Gone });
         }
-        let Some(announcement) = call.announcement.take() else {
-            return Ok(match apply::begin(self.context, &self.observed, self.memory, &call) {
-                Ok(turn) => {
-                    self.ask(call, turn).await;
-                    Proceeded::On
+        let Some(intent_write) = planned.intent_write.take() else {
+            return Ok(match apply::acquire(self.context, &self.observed, self.memory, &planned) {
+                Ok(permit) => {
+                    self.request(planned, permit).await;
+                    RequestStep::Continue
                 }
-                Err(at) => Proceeded::Waits(at),
+                Err(at) => RequestStep::Wait(at),
             });
         };
-        if let Err(at) = apply::line_up(self.context, &self.observed, self.memory, &call) {
-            return Ok(Proceeded::Waits(at));
+        if let Err(at) = apply::reserve(self.context, &self.observed, self.memory, &planned) {
+            return Ok(RequestStep::Wait(at));
         }
-        Ok(if self.announce(announcement).await? { Proceeded::On } else { Proceeded::Gone })
+        Ok(if self.write_intent(intent_write).await? { RequestStep::Continue } else { RequestStep::Gone })
     }
 
-    fn failed_write(&mut self, target: Target, Unwelcome { detail, is_refused }: Unwelcome) {
+    fn note_failed_write(&mut self, target: Target, WriteFailure { detail, is_refused }: WriteFailure) {
         let now = self.now().mono;
-        self.deeds.push(Deed::FailedWrite(detail.clone()));
+        self.steps.push(StepResult::FailedWrite(detail.clone()));
         effects::write_failed(&self.observed, self.memory, target, detail, is_refused, now);
     }
 
     /// One step; false when the resource is gone.
-    async fn take(&mut self, step: Step) -> Result<bool, ObserveError> {
+    async fn apply_step(&mut self, step: Step) -> Result<bool, ObserveError> {
         match step {
             Step::WriteState(wanted) => return self.write_state(wanted).await,
             Step::WriteToken(write) => return self.write_token(write).await,
             Step::Repair(write) => return self.repair(write).await,
-            Step::Release => self.memory.held = None,
-            Step::Call(_) | Step::Wait(_) => {}
+            Step::DiscardResponse => self.memory.unrecorded = None,
+            Step::Request(_) | Step::Wait(_) => {}
         }
         Ok(true)
     }
 
-    fn has_asked(&self) -> bool {
-        self.deeds.iter().any(|deed| matches!(deed, Deed::Asked(..)))
+    fn has_requested(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, StepResult::Requested(..)))
     }
 
-    async fn ask(&mut self, call: Call, turn: Turn<'_>) {
-        let cause = call.cause;
-        let result = apply::call(turn, &mut self.observed, self.memory, &call).await;
-        let skew = result.as_ref().ok().and_then(|answer| self.skew(answer));
-        self.deeds.extend(skew);
-        self.deeds.push(Deed::Asked(cause, result));
+    async fn request(&mut self, planned: PlannedRequest, permit: Permit<'_>) {
+        let cause = planned.cause;
+        let result = apply::request_token(permit, &mut self.observed, self.memory, &planned).await;
+        let skew = result.as_ref().ok().and_then(|response| self.skew(response));
+        self.steps.extend(skew);
+        self.steps.push(StepResult::Requested(cause, result));
     }
 
     fn now(&self) -> Now {
         self.context.clock.now()
     }
 
-    fn skew(&mut self, answer: &Answer) -> Option<Deed> {
-        let ahead = answer.date?.as_second() - self.now().wall.as_second();
-        self.memory.saw_skew(ahead).then_some(Deed::SawSkew(ahead))
+    fn skew(&mut self, response: &TokenResponse) -> Option<StepResult> {
+        let ahead = response.date?.as_second() - self.now().wall.as_second();
+        self.memory.observe_skew(ahead).then_some(StepResult::SawSkew(ahead))
     }
 
-    fn found(&self) -> Option<Delivered> {
+    fn served_token(&self) -> Option<ServedToken> {
         let now = self.now();
-        Standing::of(&self.observed, self.memory, &[], now).delivered(None, now.mono)
+        TokenHealth::of(&self.observed, self.memory, &[], now).served_token(None, now.mono)
     }
 
     /// Takes note of what was read.
-    fn remember(&mut self) {
+    fn note_secrets_read(&mut self) {
         let now = self.now().mono;
-        if effects::secrets_read(&self.observed, self.memory, now) && self.context.metrics.met_rival() {
+        if effects::secrets_read(&self.observed, self.memory, now) && self.context.metrics.observe_rival() {
             let (namespace, name) = (self.observed.resource.namespace(), self.observed.resource.name_any());
             tracing::warn!(
                 namespace,
@@ -224,60 +232,60 @@ impl Running<'_> {
     }
 
     async fn write_state(&mut self, StateWrite { state, write }: StateWrite) -> Result<bool, ObserveError> {
-        self.memory.sends_state((*state).clone());
-        self.put(Target::State, &write, |pass, secret, now| {
+        self.memory.state_write_started((*state).clone());
+        self.write_secret(Target::State, &write, |pass, secret, now| {
             effects::state_written(&mut pass.observed, pass.memory, &state, secret, now);
-            Deed::WroteState
+            StepResult::WroteState
         })
         .await
     }
 
-    async fn announce(&mut self, announcement: StateWrite) -> Result<bool, ObserveError> {
-        self.memory.sends_state((*announcement.state).clone());
-        self.put(Target::State, &announcement.write, |pass, secret, now| {
-            effects::intent_written(&mut pass.observed, pass.memory, &announcement, secret, now);
-            Deed::WroteState
+    async fn write_intent(&mut self, intent_write: StateWrite) -> Result<bool, ObserveError> {
+        self.memory.state_write_started((*intent_write.state).clone());
+        self.write_secret(Target::State, &intent_write.write, |pass, secret, now| {
+            effects::intent_written(&mut pass.observed, pass.memory, &intent_write, secret, now);
+            StepResult::WroteState
         })
         .await
     }
 
-    async fn write_token(&mut self, write: Write) -> Result<bool, ObserveError> {
-        self.put(Target::Token, &write, |pass, secret, now| {
+    async fn write_token(&mut self, write: SecretWrite) -> Result<bool, ObserveError> {
+        self.write_secret(Target::Token, &write, |pass, secret, now| {
             effects::token_written(&mut pass.observed, pass.memory, secret, now);
-            pass.written = Some(now);
-            Deed::WroteToken
+            pass.token_written_at = Some(now);
+            StepResult::WroteToken
         })
         .await
     }
 
-    async fn repair(&mut self, write: Write) -> Result<bool, ObserveError> {
+    async fn repair(&mut self, write: SecretWrite) -> Result<bool, ObserveError> {
         let name = write.secret().name_any();
         let is_state = name == self.observed.resource.state_secret_name();
         let target = if is_state { Target::State } else { Target::Token };
-        self.put(target, &write, |pass, secret, now| {
+        self.write_secret(target, &write, |pass, secret, now| {
             effects::repaired(&mut pass.observed, pass.memory, target, secret, now);
-            Deed::Repaired(name)
+            StepResult::Repaired(name)
         })
         .await
     }
 
     /// Makes one write, and takes note with `then` of what follows from it. What stands in its way is looked at anew, what
     /// fails is tried again later; false when the resource is gone.
-    async fn put(
+    async fn write_secret(
         &mut self,
         target: Target,
-        write: &Write,
-        then: impl FnOnce(&mut Self, Secret, Moment) -> Deed,
+        write: &SecretWrite,
+        then: impl FnOnce(&mut Self, Secret, Moment) -> StepResult,
     ) -> Result<bool, ObserveError> {
         match apply::write(self.context, &self.observed, write).await {
-            Wrote::Done(secret) => {
+            WriteResult::Written(secret) => {
                 let now = self.now().mono;
-                let deed = then(self, *secret, now);
-                self.deeds.push(deed);
+                let step = then(self, *secret, now);
+                self.steps.push(step);
             }
-            Wrote::Gone => return Ok(false),
-            Wrote::Overtaken => self.look_again().await?,
-            Wrote::Failed(unwelcome) => self.failed_write(target, unwelcome),
+            WriteResult::Gone => return Ok(false),
+            WriteResult::Conflict => self.observe_again().await?,
+            WriteResult::Failed(failure) => self.note_failed_write(target, failure),
         }
         Ok(true)
     }

@@ -8,7 +8,7 @@ use syniverse_token_core::api::{SyniverseToken, SyniverseTokenStatus, parse_dura
 use syniverse_token_core::issuer::{Failure, FailureKind};
 use syniverse_token_core::messages;
 use syniverse_token_core::reason::{Finding, Reason, Weight};
-use syniverse_token_core::reconcile_report::{Deed, NewToken, Pass};
+use syniverse_token_core::reconcile_report::{NewToken, ReconcileReport, StepResult};
 use syniverse_token_core::secrets::OPERATOR;
 use syniverse_token_core::status::{headline, ready, reason};
 use syniverse_token_core::time::Moment;
@@ -35,14 +35,14 @@ impl Reporter {
     }
 
     /// Reports one pass over `resource`.
-    pub fn report(&self, resource: &SyniverseToken, pass: &Pass, now: Moment) {
-        log(resource, pass, now);
-        for finding in news(resource, pass) {
+    pub fn report(&self, resource: &SyniverseToken, report: &ReconcileReport, now: Moment) {
+        log(resource, report, now);
+        for finding in findings_to_report(resource, report) {
             let type_ = if finding.reason.weight() >= Weight::Trouble { EventType::Warning } else { EventType::Normal };
             let event = Event {
                 type_,
                 reason: finding.reason.to_string(),
-                note: Some(note(finding.message)),
+                note: Some(truncated_note(finding.message)),
                 action: "Refresh".to_owned(),
                 secondary: None,
             };
@@ -54,7 +54,7 @@ impl Reporter {
     }
 }
 
-fn note(mut message: String) -> String {
+fn truncated_note(mut message: String) -> String {
     message.truncate(message.floor_char_boundary(LONGEST_NOTE));
     message
 }
@@ -67,7 +67,7 @@ async fn send(client: kube::Client, mut queue: mpsc::Receiver<(Event, k8s_openap
             tracing::debug!(reason = event.reason, "an Event was not sent: the namespace is being deleted");
         } else {
             tracing::warn!(
-                error = crate::client::error::said(&error),
+                error = crate::client::error::describe(&error),
                 reason = event.reason,
                 "failed to send an Event"
             );
@@ -76,22 +76,22 @@ async fn send(client: kube::Client, mut queue: mpsc::Receiver<(Event, k8s_openap
 }
 
 /// What is worth an Event: a new token, a repair, and every change of the reason that matters.
-fn news(resource: &SyniverseToken, pass: &Pass) -> Vec<Finding> {
-    let Some(after) = &pass.after else { return Vec::new() };
-    let before = pass.before.as_ref();
+fn findings_to_report(resource: &SyniverseToken, report: &ReconcileReport) -> Vec<Finding> {
+    let Some(after) = &report.after else { return Vec::new() };
+    let before = report.before.as_ref();
     let mut news = Vec::new();
-    news.extend(new_token(resource, pass));
-    news.extend(pass.deeds.iter().filter_map(|deed| match deed {
-        Deed::Repaired(name) => {
+    news.extend(new_token(resource, report));
+    news.extend(report.steps.iter().filter_map(|step| match step {
+        StepResult::Repaired(name) => {
             let message =
                 format!("Secret {name} was changed or deleted: it was written again, without asking the issuer");
             Some(Finding::new(Reason::Repaired, message))
         }
-        Deed::SawSkew(ahead) => {
+        StepResult::SawSkew(ahead) => {
             let message = format!("{}: one of them is wrong; expiries are not affected", skew(*ahead));
             Some(Finding::new(Reason::ClockSkew, message))
         }
-        Deed::Asked(_, Err(failure)) => verdict_of_the_issuer(resource, after, failure),
+        StepResult::Requested(_, Err(failure)) => request_finding(resource, after, failure),
         _ => None,
     }));
     news.extend(new_reason(before, after));
@@ -99,16 +99,12 @@ fn news(resource: &SyniverseToken, pass: &Pass) -> Vec<Finding> {
 }
 
 /// What the issuer says of a session for good, where the status does not tell it.
-fn verdict_of_the_issuer(
-    resource: &SyniverseToken,
-    after: &SyniverseTokenStatus,
-    failure: &Failure,
-) -> Option<Finding> {
+fn request_finding(resource: &SyniverseToken, after: &SyniverseTokenStatus, failure: &Failure) -> Option<Finding> {
     let finding = match failure.kind {
         FailureKind::Ended => messages::session_ended(&failure.detail),
         FailureKind::LoginRefused => {
-            let remedy = messages::login_remedy(resource.spec.issuer()?.credentials_secret(), None);
-            messages::login_refused(&failure.detail, &remedy)
+            let hint = messages::login_hint(resource.spec.issuer()?.credentials_secret(), None);
+            messages::login_refused(&failure.detail, &hint)
         }
         _ => return None,
     };
@@ -122,9 +118,9 @@ fn skew(ahead: i64) -> String {
 }
 
 /// The note names neither token nor time: the API server counts a repeated Event and keeps its first note.
-fn new_token(resource: &SyniverseToken, pass: &Pass) -> Vec<Finding> {
+fn new_token(resource: &SyniverseToken, report: &ReconcileReport) -> Vec<Finding> {
     let secret = resource.secret_name();
-    match pass.new_token {
+    match report.new_token {
         None => Vec::new(),
         Some(NewToken::Next) => {
             vec![Finding::new(Reason::Rotated, format!("a new token took the old one's place in Secret {secret}"))]
@@ -153,30 +149,31 @@ fn new_reason(before: Option<&SyniverseTokenStatus>, after: &SyniverseTokenStatu
     }
 }
 
-fn log(resource: &SyniverseToken, pass: &Pass, now: Moment) {
-    let (ready, headline) = (pass.after.as_ref().and_then(ready), pass.after.as_ref().and_then(headline));
-    let deeds: Vec<_> = pass.deeds.iter().map(deed).collect();
-    let next = pass.wake.map(|wake| wake.until(now).as_secs_f64());
+fn log(resource: &SyniverseToken, report: &ReconcileReport, now: Moment) {
+    let (ready, headline) = (report.after.as_ref().and_then(ready), report.after.as_ref().and_then(headline));
+    let steps: Vec<_> = report.steps.iter().map(describe_step).collect();
+    let next = report.wake.map(|wake| wake.until(now).as_secs_f64());
     let namespace = resource.namespace();
-    let (name, fingerprint) = (resource.name_any(), pass.after.as_ref().and_then(|after| after.fingerprint.as_deref()));
+    let (name, fingerprint) =
+        (resource.name_any(), report.after.as_ref().and_then(|after| after.fingerprint.as_deref()));
     let (status, reason) = (ready.map(|ready| ready.status.as_str()), headline.map(|said| said.reason.as_str()));
-    if deeds.is_empty() {
+    if steps.is_empty() {
         tracing::debug!(namespace, name, ready = status, reason, fingerprint, next_in_s = next, "pass");
     } else {
-        let did = deeds.join(", ");
+        let did = steps.join(", ");
         tracing::info!(namespace, name, did, ready = status, reason, fingerprint, next_in_s = next, "pass");
     }
 }
 
-fn deed(deed: &Deed) -> String {
-    match deed {
-        Deed::Asked(cause, Ok(_)) => format!("asked ({})", cause.as_str()),
-        Deed::Asked(cause, Err(failure)) => format!("asked ({}) and failed: {failure}", cause.as_str()),
-        Deed::SawSkew(ahead) => format!("found that {}", skew(*ahead)),
-        Deed::WroteState => "wrote state Secret".to_owned(),
-        Deed::WroteToken => "wrote token Secret".to_owned(),
-        Deed::Repaired(name) => format!("repaired {name}"),
-        Deed::FailedWrite(detail) => detail.clone(),
-        Deed::WroteStatus => "wrote status".to_owned(),
+fn describe_step(step: &StepResult) -> String {
+    match step {
+        StepResult::Requested(cause, Ok(_)) => format!("asked ({})", cause.as_str()),
+        StepResult::Requested(cause, Err(failure)) => format!("asked ({}) and failed: {failure}", cause.as_str()),
+        StepResult::SawSkew(ahead) => format!("found that {}", skew(*ahead)),
+        StepResult::WroteState => "wrote state Secret".to_owned(),
+        StepResult::WroteToken => "wrote token Secret".to_owned(),
+        StepResult::Repaired(name) => format!("repaired {name}"),
+        StepResult::FailedWrite(detail) => detail.clone(),
+        StepResult::WroteStatus => "wrote status".to_owned(),
     }
 }

@@ -1,9 +1,9 @@
 //! One controller for each scope: a namespace, or all of them.
 
 use crate::controller::context::Context;
-use crate::controller::passes::{pass, retry};
-use crate::controller::secret_index::Index;
-use crate::controller::watches::{self, Door, knock};
+use crate::controller::passes::{error_policy, reconcile_resource};
+use crate::controller::secret_index::SecretIndex;
+use crate::controller::watches::{self, Trigger, enqueue};
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -55,14 +55,14 @@ pub(super) async fn run_scopes(
 ) {
     let (mut doors, mut running) = (HashMap::new(), FuturesUnordered::new());
     for scope in scopes {
-        let (door, knocks) = unbounded();
-        doors.insert(scope.0.clone(), door.clone());
-        running.push(run_scope(Arc::clone(&context), client.clone(), scope, (door, knocks), stop.clone()));
+        let (trigger, triggers) = unbounded();
+        doors.insert(scope.0.clone(), trigger.clone());
+        running.push(run_scope(Arc::clone(&context), client.clone(), scope, (trigger, triggers), stop.clone()));
     }
     let post = async {
         while let Some(name) = woken.recv().await {
-            let door = doors.get(&Some(name.namespace.clone())).or_else(|| doors.get(&None));
-            door.into_iter().for_each(|door| knock(&context, door, name.clone()));
+            let trigger = doors.get(&Some(name.namespace.clone())).or_else(|| doors.get(&None));
+            trigger.into_iter().for_each(|trigger| enqueue(&context, trigger, name.clone()));
         }
     };
     // Told to stop, all are waited for; one that ends by itself ends the process: nobody else would serve its namespace.
@@ -81,27 +81,27 @@ pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-type Knocks = UnboundedReceiver<ObjectRef<SyniverseToken>>;
+type Triggers = UnboundedReceiver<ObjectRef<SyniverseToken>>;
 
 async fn run_scope(
     context: Arc<Context>,
     client: Client,
     scope: Scope,
-    (door, knocks): (Door, Knocks),
+    (trigger, triggers): (Trigger, Triggers),
     mut stop: watch::Receiver<bool>,
 ) {
-    let index = Arc::new(Mutex::new(Index::default()));
+    let index = Arc::new(Mutex::new(SecretIndex::default()));
     let (reader, writer) = reflector::store();
     let resources = watches::resources(Arc::clone(&context), scope.api(&client), Arc::clone(&index), writer);
-    let secrets = watches::secrets(Arc::clone(&context), scope.api(&client), index, door.clone());
-    let heir = takes_over(Arc::clone(&context), reader.clone(), door);
+    let secrets = watches::secrets(Arc::clone(&context), scope.api(&client), index, trigger.clone());
+    let resync = resync_on_leadership(Arc::clone(&context), reader.clone(), trigger);
     let idle = stopped_before_the_list(reader.clone(), stop.clone());
     let passes = Controller::for_stream(resources, reader)
-        .reconcile_on(knocks)
+        .reconcile_on(triggers)
         .graceful_shutdown_on(async move { stopped(&mut stop).await })
-        .run(pass, retry, context)
+        .run(reconcile_resource, error_policy, context)
         .for_each(|_| futures::future::ready(()));
-    tokio::select! { () = passes => {}, () = secrets => {}, () = heir => {}, () = idle => {} }
+    tokio::select! { () = passes => {}, () = secrets => {}, () = resync => {}, () = idle => {} }
 }
 
 /// Ends when the process is told to stop before it has seen any resource: it has nothing to finish. The controller would go
@@ -115,13 +115,13 @@ async fn stopped_before_the_list(resources: Store<SyniverseToken>, mut stop: wat
 
 /// Looks at everything when this process begins to act: what changed before was none of its business. The same when the
 /// store was set back.
-async fn takes_over(context: Arc<Context>, resources: Store<SyniverseToken>, door: Door) {
-    let (mut leadership, mut set_back, mut since) = (context.leadership.clone(), context.set_backs(), None);
+async fn resync_on_leadership(context: Arc<Context>, resources: Store<SyniverseToken>, trigger: Trigger) {
+    let (mut leadership, mut rollbacks, mut since) = (context.leadership.clone(), context.rollbacks(), None);
     loop {
         tokio::select! {
-            begun = leadership.begins_anew(since) => since = Some(begun),
-            Ok(()) = set_back.changed() => {}
+            begun = leadership.wait_for_new_term(since) => since = Some(begun),
+            Ok(()) = rollbacks.changed() => {}
         }
-        resources.state().iter().for_each(|resource| knock(&context, &door, ObjectName::of(&**resource)));
+        resources.state().iter().for_each(|resource| enqueue(&context, &trigger, ObjectName::of(&**resource)));
     }
 }

@@ -7,7 +7,7 @@ use syniverse_token_core::queue::ObjectName;
 
 /// From Secrets to the resources that read or write them.
 #[derive(Debug, Default)]
-pub struct Index {
+pub struct SecretIndex {
     resources: HashMap<ObjectName, Entry>,
     by_secret: HashMap<ObjectName, HashSet<ObjectName>>,
     /// What a list in progress has shown.
@@ -29,7 +29,7 @@ pub struct Gone {
     pub uid: Option<String>,
 }
 
-impl Index {
+impl SecretIndex {
     /// A list begins: what it does not show is gone.
     pub fn list_begins(&mut self) {
         self.listed = Some(HashSet::new());
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_resource_is_found_by_each_of_its_secrets_and_by_no_other() {
-        let mut index = Index::default();
+        let mut index = SecretIndex::default();
         index.set(&resource("a", "1", "creds"));
         for secret in ["a", "a-syniverse-state", "creds"] {
             assert_eq!(index.users(&name(secret)), [name("a")]);
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn who_misses_a_secret_after_a_list_is_found_once() {
-        let mut index = Index::default();
+        let mut index = SecretIndex::default();
         index.set(&resource("a", "1", "creds"));
         assert_eq!(index.users_of_others(&HashSet::new()), [name("a")]);
         assert_eq!(index.users_of_others(&[name("a"), name("creds")].into()), [name("a")]);
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_changed_reference_is_followed_and_a_new_uid_tells_of_the_old_one() {
-        let mut index = Index::default();
+        let mut index = SecretIndex::default();
         index.set(&resource("a", "1", "creds"));
         assert_eq!(index.set(&resource("a", "1", "others")), None);
         assert_eq!(index.users(&name("creds")), []);
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_a_list_does_not_show_is_gone() {
-        let mut index = Index::default();
+        let mut index = SecretIndex::default();
         index.set(&resource("a", "1", "creds"));
         index.set(&resource("b", "2", "creds"));
         index.list_begins();

@@ -6,20 +6,20 @@ use std::hash::{Hash, Hasher};
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseTokenStatus;
 use syniverse_token_core::revision::is_later;
-use syniverse_token_core::schedule::retry::Delays;
+use syniverse_token_core::schedule::retry::Backoff;
 use syniverse_token_core::time::Moment;
 
 /// How long after somebody else has changed a status it is looked at, and between two such looks. Two operators that
 /// disagree for a moment do not write in turns meanwhile.
-const LOOKS: Delays = Delays { first: Duration::from_secs(2), longest: Duration::from_secs(60) };
+const LOOKS: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(60) };
 /// After so long without one, the next look comes soon again.
 const CALM: Duration = Duration::from_secs(120);
 
 /// What this process said last of one resource.
 #[derive(Debug, Default)]
-pub struct OwnStatus {
+pub struct StatusWatch {
     /// A hash of it: thousands of resources have one.
-    said: u64,
+    expected_hash: u64,
     /// The version of our last write.
     version: Option<String>,
     /// Looks that followed each other closely.
@@ -28,14 +28,14 @@ pub struct OwnStatus {
     looks_at: Option<Moment>,
 }
 
-impl OwnStatus {
+impl StatusWatch {
     /// This is what the resource is to say: before it is written, as the watch may be faster than the answer.
-    pub fn says(&mut self, status: &SyniverseTokenStatus) {
-        self.said = digest(status);
+    pub fn expect(&mut self, status: &SyniverseTokenStatus) {
+        self.expected_hash = digest(status);
     }
 
     /// The API server has it in this version. What the watch shows of earlier ones is our own, or overwritten.
-    pub fn told(&mut self, version: Option<&str>) {
+    pub fn written(&mut self, version: Option<&str>) {
         self.version = version.map(str::to_owned);
     }
 
@@ -46,7 +46,7 @@ impl OwnStatus {
         version: Option<&str>,
         now: Moment,
     ) -> Option<Moment> {
-        let is_ours = status.map(digest) == Some(self.said);
+        let is_ours = status.map(digest) == Some(self.expected_hash);
         let is_overwritten = self.version.as_deref() == version || is_later(self.version.as_deref(), version);
         if is_ours || is_overwritten || self.looks_at.is_some_and(|at| at > now) {
             return None;
@@ -78,11 +78,11 @@ mod tests {
         Moment::after_start(Duration::from_secs(seconds))
     }
 
-    fn own() -> OwnStatus {
-        let mut own = OwnStatus::default();
-        own.says(&status("first"));
-        own.told(Some("8"));
-        own.says(&status("ours"));
+    fn own() -> StatusWatch {
+        let mut own = StatusWatch::default();
+        own.expect(&status("first"));
+        own.written(Some("8"));
+        own.expect(&status("ours"));
         own
     }
 
@@ -90,7 +90,7 @@ mod tests {
     fn what_we_said_is_no_news_before_and_after_the_api_server_answers() {
         let mut own = own();
         assert_eq!(own.look_at(Some(&status("ours")), Some("9"), at(1)), None);
-        own.told(Some("9"));
+        own.written(Some("9"));
         for (shown, version) in [("ours", "9"), ("first", "8"), ("somebody else's, overwritten", "7")] {
             assert_eq!(own.look_at(Some(&status(shown)), Some(version), at(1)), None, "{shown}");
         }
@@ -100,7 +100,7 @@ mod tests {
     fn what_somebody_else_says_is_looked_at_soon_also_where_it_is_what_we_said_before() {
         for (shown, version) in [(Some(status("theirs")), "10"), (Some(status("first")), "11"), (None, "12")] {
             let mut own = own();
-            own.told(Some("9"));
+            own.written(Some("9"));
             let look = own.look_at(shown.as_ref(), Some(version), at(1)).unwrap();
             assert!(at(2) < look && look < at(4), "{look:?}");
         }

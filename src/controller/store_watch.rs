@@ -12,14 +12,14 @@ use syniverse_token_core::revision::Horizon;
 const STORE_LOOK: Duration = Duration::from_secs(10);
 
 /// Finds a store that was set back: its watches do not tell.
-pub(super) async fn watch_the_store(context: Arc<Context>, api: Option<Api<SyniverseToken>>) {
+pub(super) async fn detect_rollback(context: Arc<Context>, api: Option<Api<SyniverseToken>>) {
     let (Some(api), mut horizon) = (api, Horizon::default()) else { return };
     loop {
         tokio::time::sleep(STORE_LOOK).await;
         // An API server that cannot be asked is told of by the watches.
         let Ok(few) = api.list_metadata(&ListParams::default().limit(1)).await else { continue };
         if horizon.falls_back_to(few.metadata.resource_version.as_deref()) {
-            context.set_back();
+            context.store_rolled_back();
         }
     }
 }

@@ -12,11 +12,11 @@ use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::fingerprint::spread;
 use syniverse_token_core::memory::{Memory, Sleep};
 use syniverse_token_core::queue::ObjectName;
-use syniverse_token_core::reconcile_report::Pass;
-use syniverse_token_core::schedule::retry::Delays;
+use syniverse_token_core::reconcile_report::ReconcileReport;
+use syniverse_token_core::schedule::retry::Backoff;
 
 /// Between two passes that came to nothing.
-const PASS_RETRY: Delays = Delays { first: Duration::from_millis(250), longest: Duration::from_secs(4) };
+const PASS_RETRY: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(4) };
 
 /// Why a pass came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -35,10 +35,10 @@ enum PassError {
 /// With the time after which to try again, when the pass came to nothing.
 pub async fn wake(context: &Context, resource: Arc<SyniverseToken>) -> Result<Option<Duration>, Duration> {
     let (name, uid) = (ObjectName::of(&*resource), resource.uid().unwrap_or_default());
-    context.progress().begins(&name, context.clock.now().mono);
-    let result = look(context, resource, &name, &uid).await;
+    context.progress().pass_started(&name, context.clock.now().mono);
+    let result = reconcile_if_due(context, resource, &name, &uid).await;
     let left = result.unwrap_or_else(Some);
-    context.progress().ended(&name, left.map(|left| context.clock.now().mono + left));
+    context.progress().pass_ended(&name, left.map(|left| context.clock.now().mono + left));
     if !context.is_living(&uid) {
         // It went while it was looked at: what that pass left behind is forgotten as well.
         context.forget(&name, Some(&uid));
@@ -46,7 +46,7 @@ pub async fn wake(context: &Context, resource: Arc<SyniverseToken>) -> Result<Op
     result
 }
 
-async fn look(
+async fn reconcile_if_due(
     context: &Context,
     resource: Arc<SyniverseToken>,
     name: &ObjectName,
@@ -55,18 +55,18 @@ async fn look(
     let now = context.clock.now();
     let memory = context.memory(name, uid, now.mono);
     let mut memory = memory.lock().await;
-    let touched = context.take_touch(name);
-    if let Some(sleep) = memory.sleep.filter(|sleep| !touched && !sleep.is_over(now)) {
+    let is_dirty = context.take_dirty(name);
+    if let Some(sleep) = memory.sleep.filter(|sleep| !is_dirty && !sleep.is_over(now)) {
         return Ok(sleep.left(now));
     }
     memory.sleep = None;
     let result = guarded_pass(context, Arc::clone(&resource), &mut memory).await;
-    context.keep_allowance(name, &memory.governor, context.clock.now().mono);
+    context.keep_allowance(name, &memory.rate_limiter, context.clock.now().mono);
     match result {
-        Ok(pass) => Ok(conclude(context, &resource, &mut memory, &pass)),
+        Ok(report) => Ok(conclude(context, &resource, &mut memory, &report)),
         Err(error) => {
             memory.failed_passes = memory.failed_passes.saturating_add(1);
-            context.metrics.failed();
+            context.metrics.observe_failed_pass();
             let ObjectName { namespace, name } = name;
             tracing::warn!(namespace, name, %error, "the pass failed");
             // A refusal shows that the API server is back: it has no part in the delays of an outage before it.
@@ -81,7 +81,7 @@ async fn guarded_pass(
     context: &Context,
     resource: Arc<SyniverseToken>,
     memory: &mut Memory,
-) -> Result<Pass, PassError> {
+) -> Result<ReconcileReport, PassError> {
     let (longest, running) =
         (longest_pass(context.call_timeout), AssertUnwindSafe(reconcile(context, resource, memory)).catch_unwind());
     match tokio::time::timeout(longest, running).await {
@@ -91,11 +91,16 @@ async fn guarded_pass(
     }
 }
 
-fn conclude(context: &Context, resource: &SyniverseToken, memory: &mut Memory, pass: &Pass) -> Option<Duration> {
+fn conclude(
+    context: &Context,
+    resource: &SyniverseToken,
+    memory: &mut Memory,
+    report: &ReconcileReport,
+) -> Option<Duration> {
     let now = context.clock.now();
-    let sleep = Sleep::until(pass.wake, now);
+    let sleep = Sleep::until(report.wake, now);
     (memory.failed_passes, memory.sleep) = (0, Some(sleep));
-    context.reporter.report(resource, pass, now.mono);
-    context.metrics.passed(&ObjectName::of(resource), pass, context.leadership.since(), now);
+    context.reporter.report(resource, report, now.mono);
+    context.metrics.observe_pass(&ObjectName::of(resource), report, context.leadership.since(), now);
     sleep.left(now)
 }

@@ -1,9 +1,9 @@
 //! What is watched: the resources in full, and the Secrets by their metadata.
 
 use crate::client::connection::WATCH;
-use crate::client::error::said_of_watch;
+use crate::client::error::describe_watch;
 use crate::controller::context::Context;
-use crate::controller::secret_index::{Gone, Index};
+use crate::controller::secret_index::{Gone, SecretIndex};
 use futures::channel::mpsc::UnboundedSender;
 use futures::stream::Iter;
 use futures::{Stream, StreamExt};
@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::PartialObjectMeta;
 use kube::runtime::predicates;
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::runtime::utils::Backoff;
+use kube::runtime::utils::Backoff as RetryDelays;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{PredicateConfig, WatchStreamExt};
 use kube::{Api, ResourceExt};
@@ -25,7 +25,7 @@ use std::time::Duration;
 use std::vec::IntoIter;
 use syniverse_token_core::api::{REFRESH_ANNOTATION, SyniverseToken};
 use syniverse_token_core::queue::ObjectName;
-use syniverse_token_core::schedule::retry::Delays;
+use syniverse_token_core::schedule::retry::Backoff;
 use syniverse_token_core::time::Moment;
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
@@ -35,20 +35,20 @@ use tokio::time::Instant;
 const UNCHANGED_FOR: Duration = Duration::from_secs(86_400);
 
 /// A watch that fails is tried again soon: a corrected credential acts soon after an outage, too.
-const WATCH_RETRY: Delays = Delays { first: Duration::from_millis(500), longest: Duration::from_secs(8) };
+const WATCH_RETRY: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(8) };
 /// The code of a watch that went on from a version too old: after a restart of the API server, or a long break.
 const GONE: u16 = 410;
 /// A watch that held for so long begins again with little patience.
-const PATIENCE_FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(60);
 
 /// Where the names of resources to look at are handed in.
-pub type Door = UnboundedSender<ObjectRef<SyniverseToken>>;
+pub type Trigger = UnboundedSender<ObjectRef<SyniverseToken>>;
 
 /// Wakes the resource of this name, whatever it sleeps for.
-pub fn knock(context: &Context, door: &Door, name: ObjectName) {
-    context.touch(&name);
+pub fn enqueue(context: &Context, trigger: &Trigger, name: ObjectName) {
+    context.mark_dirty(&name);
     // A closed door means that this scope has ended.
-    let _ = door.unbounded_send(ObjectRef::new(&name.name).within(&name.namespace));
+    let _ = trigger.unbounded_send(ObjectRef::new(&name.name).within(&name.namespace));
 }
 
 /// The resources that have something new to say: a changed spec, refresh annotation or UID. Errors are logged and dropped, so
@@ -56,27 +56,27 @@ pub fn knock(context: &Context, door: &Door, name: ObjectName) {
 pub fn resources(
     context: Arc<Context>,
     api: Api<SyniverseToken>,
-    index: Arc<Mutex<Index>>,
+    index: Arc<Mutex<SecretIndex>>,
     writer: reflector::store::Writer<SyniverseToken>,
 ) -> impl Stream<Item = Result<SyniverseToken, watcher::Error>> + Send {
     let (touching, noticing) = (Arc::clone(&context), Arc::clone(&context));
     let mut is_first = true;
-    anew(api, context.set_backs())
-        .backoff(Patience::default())
-        .modify(prune)
+    restartable(api, context.rollbacks())
+        .backoff(WatchBackoff::default())
+        .modify(drop_unread_metadata)
         .inspect(move |event| {
             if let Ok(event) = event {
-                follow(&context, &mut index.lock().unwrap_or_else(PoisonError::into_inner), event);
+                update_index(&context, &mut index.lock().unwrap_or_else(PoisonError::into_inner), event);
                 note_first_list(&context, event, &mut is_first);
             }
         })
         .reflect(writer)
         .flat_map(once_listed())
-        .inspect(move |result| result.iter().for_each(|resource| noticing.notice(resource)))
-        .predicate_filter(newness, PredicateConfig::default().ttl(UNCHANGED_FOR))
+        .inspect(move |result| result.iter().for_each(|resource| noticing.check_status(resource)))
+        .predicate_filter(change_hash, PredicateConfig::default().ttl(UNCHANGED_FOR))
         .filter_map(move |result| {
-            let result = result.inspect(|resource| touching.touch(&ObjectName::of(resource)));
-            futures::future::ready(result.inspect_err(|error| complain("SyniverseTokens", error)).ok().map(Ok))
+            let result = result.inspect(|resource| touching.mark_dirty(&ObjectName::of(resource)));
+            futures::future::ready(result.inspect_err(|error| log_watch_error("SyniverseTokens", error)).ok().map(Ok))
         })
 }
 
@@ -104,14 +104,14 @@ fn once_listed() -> impl FnMut(watcher::Result<Event<SyniverseToken>>) -> Iter<I
 
 /// Of what others write about a resource only the refresh annotation is read here, as far as it counts: the rest is most of
 /// what a resource weighs.
-fn prune(resource: &mut SyniverseToken) {
+fn drop_unread_metadata(resource: &mut SyniverseToken) {
     let refresh = resource.refresh().map(|wish| [(REFRESH_ANNOTATION.to_owned(), wish)].into());
     let metadata = &mut resource.metadata;
     (metadata.managed_fields, metadata.labels, metadata.annotations) = (None, None, refresh);
 }
 
 /// What of a resource makes a pass when it changes.
-pub fn newness(resource: &SyniverseToken) -> Option<u64> {
+pub fn change_hash(resource: &SyniverseToken) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     resource.metadata.uid.hash(&mut hasher);
     predicates::generation(resource).hash(&mut hasher);
@@ -121,28 +121,31 @@ pub fn newness(resource: &SyniverseToken) -> Option<u64> {
 
 /// A watch that the API server ends soon, and that goes on then where it was: a connection that has gone silent is found
 /// by that.
-pub fn short() -> watcher::Config {
+pub fn short_watch() -> watcher::Config {
     watcher::Config::default().timeout(u32::try_from(WATCH.as_secs()).unwrap_or(u32::MAX))
 }
 
 /// A watch that begins anew with a list each time when the store was set back.
-fn anew<K>(api: Api<K>, set_back: Receiver<Option<Moment>>) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
+fn restartable<K>(
+    api: Api<K>,
+    rollbacks: Receiver<Option<Moment>>,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
     K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let begin = move || watcher(api.clone(), short()).boxed();
-    futures::stream::unfold((begin(), begin, set_back), |(mut events, begin, mut set_back)| async move {
+    let begin = move || watcher(api.clone(), short_watch()).boxed();
+    futures::stream::unfold((begin(), begin, rollbacks), |(mut events, begin, mut rollbacks)| async move {
         loop {
             tokio::select! {
-                event = events.next() => return event.map(|event| (event, (events, begin, set_back))),
-                Ok(()) = set_back.changed() => events = begin(),
+                event = events.next() => return event.map(|event| (event, (events, begin, rollbacks))),
+                Ok(()) = rollbacks.changed() => events = begin(),
             }
         }
     })
 }
 
 /// Keeps the index in step with the resources.
-pub fn follow(context: &Context, index: &mut Index, event: &Event<SyniverseToken>) {
+pub fn update_index(context: &Context, index: &mut SecretIndex, event: &Event<SyniverseToken>) {
     let gone: Vec<Gone> = match event {
         Event::Init => {
             index.list_begins();
@@ -150,7 +153,7 @@ pub fn follow(context: &Context, index: &mut Index, event: &Event<SyniverseToken
         }
         Event::InitDone => index.list_ends(),
         Event::Apply(resource) | Event::InitApply(resource) => {
-            context.lives(resource.uid().unwrap_or_default());
+            context.mark_living(resource.uid().unwrap_or_default());
             index.set(resource).into_iter().collect()
         }
         Event::Delete(resource) => index.remove(&ObjectName::of(resource)).into_iter().collect(),
@@ -161,19 +164,24 @@ pub fn follow(context: &Context, index: &mut Index, event: &Event<SyniverseToken
 }
 
 /// Wakes the resources that a changed Secret matters to. Metadata only, and nothing is kept.
-pub async fn secrets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>, index: Arc<Mutex<Index>>, door: Door) {
-    let mut events = anew(api, context.set_backs()).backoff(Patience::default()).boxed();
+pub async fn secrets(
+    context: Arc<Context>,
+    api: Api<PartialObjectMeta<Secret>>,
+    index: Arc<Mutex<SecretIndex>>,
+    trigger: Trigger,
+) {
+    let mut events = restartable(api, context.rollbacks()).backoff(WatchBackoff::default()).boxed();
     let (mut listed, mut is_first) = (HashSet::new(), true);
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
                 note_first_list(&context, &event, &mut is_first);
                 let index = index.lock().unwrap_or_else(PoisonError::into_inner);
-                concerned(&context, &index, &mut listed, &event)
+                affected_resources(&context, &index, &mut listed, &event)
                     .into_iter()
-                    .for_each(|name| knock(&context, &door, name));
+                    .for_each(|name| enqueue(&context, &trigger, name));
             }
-            Err(error) => complain("Secrets", &error),
+            Err(error) => log_watch_error("Secrets", &error),
         }
     }
 }
@@ -181,15 +189,15 @@ pub async fn secrets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>,
 /// A watch has shown everything for the first time: the process is ready when each of them has.
 fn note_first_list<K>(context: &Context, event: &Event<K>, is_first: &mut bool) {
     if matches!(event, Event::InitDone) && std::mem::take(is_first) {
-        context.progress().listed();
+        context.progress().watch_listed();
     }
 }
 
 /// The resources that an event of a Secret matters to. Our own writes are passed over; a Secret that a list does not show
 /// may have been deleted while nobody watched. `listed` is what the list in progress has shown.
-pub fn concerned(
+pub fn affected_resources(
     context: &Context,
-    index: &Index,
+    index: &SecretIndex,
     listed: &mut HashSet<ObjectName>,
     event: &Event<PartialObjectMeta<Secret>>,
 ) -> Vec<ObjectName> {
@@ -211,13 +219,13 @@ pub fn concerned(
     }
 }
 
-fn changed(context: &Context, index: &Index, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectName> {
+fn changed(context: &Context, index: &SecretIndex, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectName> {
     let name = ObjectName::of(secret);
-    let is_echo = context.is_echo(&name, secret.metadata.resource_version.as_deref());
-    if is_echo { Vec::new() } else { index.users(&name) }
+    let is_own_write = context.is_own_write(&name, secret.metadata.resource_version.as_deref());
+    if is_own_write { Vec::new() } else { index.users(&name) }
 }
 
-fn complain(what: &str, error: &watcher::Error) {
+fn log_watch_error(what: &str, error: &watcher::Error) {
     if matches!(error, watcher::Error::WatchError(status) if status.code == GONE) {
         tracing::debug!("the watch of {what} begins anew: the API server has forgotten where it was");
         return;
@@ -227,7 +235,7 @@ fn complain(what: &str, error: &watcher::Error) {
         return;
     }
     tracing::warn!(
-        error = said_of_watch(error),
+        error = describe_watch(error),
         "failed to watch {what}: trying again; check that the CRD is installed and the RBAC rules are there"
     );
 }
@@ -235,16 +243,16 @@ fn complain(what: &str, error: &watcher::Error) {
 /// The delays of a failing watch: growing for as long as it fails. That a list begins does not count as a success, as it
 /// would for the stream itself.
 #[derive(Default)]
-struct Patience {
+struct WatchBackoff {
     failures: u32,
     last: Option<Instant>,
 }
 
-impl Iterator for Patience {
+impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        if self.last.is_some_and(|last| last.elapsed() > PATIENCE_FORGOTTEN_AFTER) {
+        if self.last.is_some_and(|last| last.elapsed() > BACKOFF_RESET_AFTER) {
             self.failures = 0;
         }
         self.failures = self.failures.saturating_add(1);
@@ -253,6 +261,6 @@ impl Iterator for Patience {
     }
 }
 
-impl Backoff for Patience {
+impl RetryDelays for WatchBackoff {
     fn reset(&mut self) {}
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use syniverse_token_core::issuer::body::{self, LIMIT_BYTES};
 use syniverse_token_core::issuer::endpoint::{EndpointRules, NotAllowed};
 use syniverse_token_core::issuer::reply::{Body, Reply};
-use syniverse_token_core::issuer::{Answer, Ask, Failure, FailureKind, Message, Method};
+use syniverse_token_core::issuer::{Failure, FailureKind, Message, Method, TokenRequest, TokenResponse};
 
 /// A wish for more patience is read as this. How much of it is granted is decided later: 1 or 5 minutes
 /// (`schedule::retry`).
@@ -74,17 +74,17 @@ impl HttpIssuer {
         Ok(Self { client, settings })
     }
 
-    async fn exchange(&self, ask: &Ask) -> Result<Answer, Failure> {
+    async fn exchange(&self, token_request: &TokenRequest) -> Result<TokenResponse, Failure> {
         // The plan has checked it for the namespace of the resource.
-        let endpoint = self.settings.endpoints.admit(None, ask.endpoint())?;
-        let Message { method, url, body } = ask.wire().message(endpoint);
+        let endpoint = self.settings.endpoints.admit(None, token_request.endpoint())?;
+        let Message { method, url, body } = token_request.wire().message(endpoint);
         let request = self.client.request(method_of(method), url.0);
         let request = body.into_iter().fold(request, with_json);
-        ask.wire().read(&self.send(request).await?)
+        token_request.wire().read(&self.send_http(request).await?)
     }
 
     /// Sends a request whose URL or body is a secret.
-    async fn send(&self, request: RequestBuilder) -> Result<Reply, Failure> {
+    async fn send_http(&self, request: RequestBuilder) -> Result<Reply, Failure> {
         let sent = request.header(ACCEPT, JSON).header(ACCEPT_ENCODING, "identity").send().await;
         let response = sent.map_err(|error| self.failure(error))?;
         let date = date(response.headers(), &DATE);
@@ -119,8 +119,8 @@ impl HttpIssuer {
 }
 
 impl Issuer for HttpIssuer {
-    fn ask<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, Failure>> {
-        self.exchange(ask).boxed()
+    fn send<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<TokenResponse, Failure>> {
+        self.exchange(request).boxed()
     }
 }
 

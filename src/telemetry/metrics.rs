@@ -8,10 +8,10 @@ use prometheus_client::registry::{Metric, Registry};
 use requests::RequestMetrics;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-use syniverse_token_core::issuer::{Ask, Cause, FailureKind};
+use syniverse_token_core::issuer::{Cause, FailureKind, TokenRequest};
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::reason::{Reason, Weight};
-use syniverse_token_core::reconcile_report::Pass;
+use syniverse_token_core::reconcile_report::ReconcileReport;
 use syniverse_token_core::status::reason;
 use syniverse_token_core::time::{Moment, Now};
 use tokens::TokenMetrics;
@@ -38,12 +38,12 @@ pub struct Metrics {
     failures: Family<[Label; 1], Counter>,
     passes: Family<[Label; 1], Counter>,
     rival_writes: Counter,
-    leads: Gauge,
+    leader: Gauge,
     process: ProcessMetrics,
 }
 
 /// Registers a metric under its name and what it tells.
-fn told<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
     registry.register(name, help, metric.clone());
     metric
 }
@@ -53,24 +53,24 @@ impl Default for Metrics {
         let mut registry = Registry::default();
         let own = registry.sub_registry_with_prefix("syniverse_token");
         let (tokens, requests) = (TokenMetrics::register(own), RequestMetrics::register(own));
-        let failures = told(
+        let failures = register(
             own,
             "failures",
             "Resources that came to a reason that is trouble, or that a person must act on",
             Family::default(),
         );
-        let passes = told(own, "reconcile_passes", "Passes over resources", Family::default());
-        let rival_writes = told(
+        let passes = register(own, "reconcile_passes", "Passes over resources", Family::default());
+        let rival_writes = register(
             own,
             "rival_writes",
             "Answers of issuers that another process recorded while this one acts: two operators work in one namespace",
             Counter::default(),
         );
-        let leads = told(own, "leads", "1 while this process leads, 0 while another one does", Gauge::default());
-        let build: Family<[Label; 1], Gauge> = told(own, "build_info", "Always 1", Family::default());
+        let leader = register(own, "leader", "1 while this process leads, 0 while another one does", Gauge::default());
+        let build: Family<[Label; 1], Gauge> = register(own, "build_info", "Always 1", Family::default());
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         let process = ProcessMetrics::register(registry.sub_registry_with_prefix("process"));
-        let metrics = Self { registry, tokens, requests, failures, passes, rival_writes, leads, process };
+        let metrics = Self { registry, tokens, requests, failures, passes, rival_writes, leader, process };
         metrics.start_at_zero();
         metrics
     }
@@ -98,52 +98,52 @@ impl Metrics {
     }
 
     /// Whether this process leads. Before it is told it does not.
-    pub fn leads(&self, leads: bool) {
-        self.tokens.leads(leads, || {
-            self.leads.set(i64::from(leads));
+    pub fn set_leader(&self, is_leader: bool) {
+        self.tokens.leads(is_leader, || {
+            self.leader.set(i64::from(is_leader));
         });
     }
 
     /// A call is being made until what is returned is dropped.
-    pub fn call(&self, ask: &Ask) -> impl Drop + use<> {
-        self.requests.begin(ask)
+    pub fn request_started(&self, request: &TokenRequest) -> impl Drop + use<> {
+        self.requests.begin(request)
     }
 
     /// A call has ended.
-    pub fn called(&self, ask: &Ask, cause: Cause, failure: Option<FailureKind>, took: Duration) {
-        self.requests.ended(ask, cause, failure, took);
+    pub fn observe_request(&self, request: &TokenRequest, cause: Cause, failure: Option<FailureKind>, took: Duration) {
+        self.requests.ended(request, cause, failure, took);
     }
 
     /// The issuer's clock was so far ahead of ours.
-    pub fn skewed(&self, ask: &Ask, ahead_seconds: i64) {
-        self.requests.skewed(ask, ahead_seconds);
+    pub fn set_clock_skew(&self, request: &TokenRequest, ahead_seconds: i64) {
+        self.requests.skewed(request, ahead_seconds);
     }
 
     /// The issuer has put another token in the place of this one, which may be in the token Secret of `name`.
-    pub fn superseded(&self, name: &ObjectName, fingerprint: &str, at: Moment) {
+    pub fn token_superseded(&self, name: &ObjectName, fingerprint: &str, at: Moment) {
         self.tokens.superseded(name, fingerprint, at);
     }
 
     /// A pass over `name` came to an end, in a process that leads since then.
-    pub fn passed(&self, name: &ObjectName, pass: &Pass, leads_since: Moment, now: Now) {
+    pub fn observe_pass(&self, name: &ObjectName, report: &ReconcileReport, leader_since: Moment, now: Now) {
         self.passes.get_or_create(&[("outcome", FINISHED)]).inc();
-        let Some(after) = &pass.after else { return };
-        let before = pass.before.as_ref().and_then(reason);
+        let Some(after) = &report.after else { return };
+        let before = report.before.as_ref().and_then(reason);
         let is_news = |reason: &Reason| is_failure(reason) && before != Some(*reason);
         if let Some(reason) = reason(after).filter(is_news) {
             self.failures.get_or_create(&[("reason", reason.as_str())]).inc();
         }
         // The lead may have been lost while the pass ran: the series are another's then.
-        self.tokens.passed(name, pass, leads_since, now.mono, || self.leads.get() != 0);
+        self.tokens.passed(name, report, leader_since, now.mono, || self.leader.get() != 0);
     }
 
     /// Another process does the work of this one; true when that is seen for the first time.
-    pub fn met_rival(&self) -> bool {
+    pub fn observe_rival(&self) -> bool {
         self.rival_writes.inc() == 0
     }
 
     /// A pass came to nothing.
-    pub fn failed(&self) {
+    pub fn observe_failed_pass(&self) {
         self.passes.get_or_create(&[("outcome", FAILED)]).inc();
     }
 

@@ -68,7 +68,7 @@ async fn a_token_whose_credentials_no_longer_consent_lives_to_its_end_and_not_a_
 }
 
 #[tokio::test]
-async fn a_slip_in_a_value_that_the_issuer_refuses_is_said_and_an_unseen_character_is_named() {
+async fn a_likely_mistake_in_a_value_that_the_issuer_refuses_is_said_and_an_unseen_character_is_named() {
     let stage = Stage::open().await;
     let quoted = format!("\"{CONSUMER_SECRET}\"");
     stage.put_secret(CREDENTIALS, &credentials(CONSUMER_KEY, &quoted, PORTAL_TOKEN)).await;

@@ -6,24 +6,24 @@ use issuer_simulator::model::Life;
 use jiff::Timestamp;
 use serde_json::json;
 use std::time::Duration;
-use syniverse_token_core::issuer::{Ask, Lifetime, Refresh};
+use syniverse_token_core::issuer::{Lifetime, Refresh, TokenRequest};
 use syniverse_token_core::redacted::Redacted;
 
 #[tokio::test]
 async fn an_expired_token_is_replaced_by_one_of_full_validity() {
     let issuer = issuer().await;
-    let answer = refresh(&issuer).await.unwrap();
-    assert_eq!(answer.token.expose(), issuer.journal().tokens.last().unwrap().value);
-    assert_ne!(answer.token.expose(), PORTAL_TOKEN);
-    assert_eq!(answer.lifetime, Lifetime::Seconds(VALIDITY_SECONDS));
+    let response = refresh(&issuer).await.unwrap();
+    assert_eq!(response.token.expose(), issuer.journal().tokens.last().unwrap().value);
+    assert_ne!(response.token.expose(), PORTAL_TOKEN);
+    assert_eq!(response.lifetime, Lifetime::Seconds(VALIDITY_SECONDS));
 }
 
 #[tokio::test]
 async fn a_live_token_comes_back_with_its_remaining_time() {
     let issuer = issuer_with_token(Life::of(Duration::from_secs(300))).await;
-    let answer = refresh(&issuer).await.unwrap();
-    assert_eq!(answer.token.expose(), PORTAL_TOKEN);
-    let Lifetime::Seconds(remaining) = answer.lifetime else { panic!("{answer:?}") };
+    let response = refresh(&issuer).await.unwrap();
+    assert_eq!(response.token.expose(), PORTAL_TOKEN);
+    let Lifetime::Seconds(remaining) = response.lifetime else { panic!("{response:?}") };
     assert!((200..=300).contains(&remaining), "{remaining}");
 }
 
@@ -80,19 +80,19 @@ async fn an_answer_is_read_however_a_gateway_packs_it() {
     ] {
         let issuer = issuer().await;
         issuer.fault(Fault::once(action.clone()));
-        let answer = refresh(&issuer).await.unwrap();
-        assert_eq!(answer.token.expose(), issuer.journal().tokens.last().unwrap().value, "{action:?}");
-        assert_eq!(answer.lifetime, Lifetime::Seconds(VALIDITY_SECONDS), "{action:?}");
+        let response = refresh(&issuer).await.unwrap();
+        assert_eq!(response.token.expose(), issuer.journal().tokens.last().unwrap().value, "{action:?}");
+        assert_eq!(response.lifetime, Lifetime::Seconds(VALIDITY_SECONDS), "{action:?}");
     }
 }
 
 #[tokio::test]
 async fn a_token_without_end_is_one_that_was_asked_for_without_end() {
     let issuer = issuer().await;
-    let ask = Ask::Refresh(Refresh { validity_seconds: 0, ..question(issuer.endpoint()) });
-    assert_eq!(call(insecure(), &ask).await.unwrap().lifetime, Lifetime::Never);
+    let request = TokenRequest::Refresh(Refresh { validity_seconds: 0, ..question(issuer.endpoint()) });
+    assert_eq!(call(insecure(), &request).await.unwrap().lifetime, Lifetime::Never);
     issuer.fault(Fault::once(Action::ValidityTime(Form::Value(json!(-1)))));
-    assert_eq!(call(insecure(), &ask).await.unwrap().lifetime, Lifetime::Never);
+    assert_eq!(call(insecure(), &request).await.unwrap().lifetime, Lifetime::Never);
 }
 
 #[tokio::test]
@@ -106,6 +106,7 @@ async fn the_time_of_the_issuer_is_reported() {
 #[tokio::test]
 async fn an_old_token_nobody_knows_works_where_the_issuer_lets_it() {
     let issuer = issuer().await;
-    let ask = Ask::Refresh(Refresh { old_token: Redacted::new("unheard of"), ..question(issuer.endpoint()) });
-    assert!(call(insecure(), &ask).await.is_ok());
+    let request =
+        TokenRequest::Refresh(Refresh { old_token: Redacted::new("unheard of"), ..question(issuer.endpoint()) });
+    assert!(call(insecure(), &request).await.is_ok());
 }

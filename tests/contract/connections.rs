@@ -4,7 +4,7 @@ use crate::stage::*;
 use crate::wire::{Act, Wire, answer, granting};
 use std::time::{Duration, Instant};
 use syniverse_token_core::issuer::FailureKind::{Rejected, Unavailable};
-use syniverse_token_core::issuer::{Ask, Extend, Pair};
+use syniverse_token_core::issuer::{Extend, Pair, TokenRequest};
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_operator::issuer_client::Issuer;
 use syniverse_token_operator::issuer_client::http::HttpIssuer;
@@ -12,8 +12,8 @@ use syniverse_token_operator::issuer_client::transport::IssuerSettings;
 
 const TOKEN_BODY: &str = r#"{"accessToken":"t","validityTime":600}"#;
 
-async fn token(client: &HttpIssuer, ask: &Ask) -> String {
-    client.ask(ask).await.unwrap().token.expose().to_owned()
+async fn token(client: &HttpIssuer, request: &TokenRequest) -> String {
+    client.send(request).await.unwrap().token.expose().to_owned()
 }
 
 async fn token_of(bytes: impl Into<Vec<u8>>) -> String {
@@ -33,9 +33,9 @@ async fn a_kept_connection_that_the_gateway_has_closed_or_forgotten_costs_nothin
         let scripts = ["first", "second"].map(|name| vec![Act::Say(granting(name)), end.clone()]);
         let wire = Wire::playing(scripts.to_vec()).await;
         let client = HttpIssuer::new(insecure()).unwrap();
-        let (ask, began) = (ask(wire.endpoint()), Instant::now());
-        assert_eq!(token(&client, &ask).await, "first");
-        assert_eq!(token(&client, &ask).await, "second");
+        let (request, began) = (ask(wire.endpoint()), Instant::now());
+        assert_eq!(token(&client, &request).await, "first");
+        assert_eq!(token(&client, &request).await, "second");
         assert!(began.elapsed() < Duration::from_secs(2), "{end:?}: {:?}", began.elapsed());
         assert_eq!(wire.requests().len(), 2, "{end:?}: nothing is sent twice");
     }
@@ -49,7 +49,7 @@ async fn a_pair_is_sent_once_and_never_into_a_connection_that_was_used() {
         let client = HttpIssuer::new(insecure()).unwrap();
         let extend = |name: &str| {
             let pair = Pair { token: Redacted::new(name), refresh_token: Redacted::new(name) };
-            Ask::Extend(Extend { endpoint: wire.endpoint(), pair })
+            TokenRequest::Extend(Extend { endpoint: wire.endpoint(), pair })
         };
         assert_eq!(token(&client, &extend("zeroth")).await, "first");
         assert_eq!(token(&client, &extend("first")).await, "second");
@@ -161,11 +161,11 @@ async fn the_cost_of_a_handshake() {
     const CALLS: u32 = 200;
     for issuer in [issuer().await, tls_issuer().await] {
         let settings = if issuer.ca_pem().is_some() { trusting(&issuer) } else { insecure() };
-        let (client, ask) = (HttpIssuer::new(settings).unwrap(), ask(issuer.endpoint()));
+        let (client, request) = (HttpIssuer::new(settings).unwrap(), ask(issuer.endpoint()));
         let mut took = Vec::new();
         for _ in 0..CALLS {
             let began = Instant::now();
-            client.ask(&ask).await.unwrap();
+            client.send(&request).await.unwrap();
             took.push(began.elapsed());
         }
         took.sort();

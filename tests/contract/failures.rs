@@ -11,7 +11,7 @@ use serde_json::json;
 use std::io::Read;
 use std::time::Duration;
 use syniverse_token_core::issuer::FailureKind::{Refused, Rejected, Unavailable};
-use syniverse_token_core::issuer::{Ask, FailureKind, Refresh};
+use syniverse_token_core::issuer::{FailureKind, Refresh, TokenRequest};
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_operator::issuer_client::transport::IssuerSettings;
 
@@ -27,9 +27,11 @@ async fn kind_after(issuer: &Simulator, action: Action, clause: &str) -> Failure
 #[tokio::test]
 async fn wrong_credentials_are_refused() {
     let issuer = issuer().await;
-    let wrong_secret = Ask::Refresh(Refresh { consumer_secret: Redacted::new("wrong"), ..question(issuer.endpoint()) });
+    let wrong_secret =
+        TokenRequest::Refresh(Refresh { consumer_secret: Redacted::new("wrong"), ..question(issuer.endpoint()) });
     assert_eq!(kind_saying("HTTP 500", call(insecure(), &wrong_secret).await), Refused);
-    let wrong_key = Ask::Refresh(Refresh { consumer_key: Redacted::new("wrong"), ..question(issuer.endpoint()) });
+    let wrong_key =
+        TokenRequest::Refresh(Refresh { consumer_key: Redacted::new("wrong"), ..question(issuer.endpoint()) });
     assert_eq!(kind_saying("HTTP 500", call(insecure(), &wrong_key).await), Refused);
 }
 
@@ -37,15 +39,16 @@ async fn wrong_credentials_are_refused() {
 async fn an_old_token_nobody_knows_is_refused_where_the_issuer_checks_it() {
     let issuer = issuer().await;
     issuer.switch(|switches| switches.unknown_old_token = UnknownOldToken::Reject);
-    let ask = Ask::Refresh(Refresh { old_token: Redacted::new("unheard of"), ..question(issuer.endpoint()) });
-    assert_eq!(kind_saying("HTTP 500", call(insecure(), &ask).await), Refused);
+    let request =
+        TokenRequest::Refresh(Refresh { old_token: Redacted::new("unheard of"), ..question(issuer.endpoint()) });
+    assert_eq!(kind_saying("HTTP 500", call(insecure(), &request).await), Refused);
 }
 
 #[tokio::test]
 async fn a_missing_parameter_is_rejected() {
     let issuer = issuer().await;
-    let ask = Ask::Refresh(Refresh { old_token: Redacted::new(""), ..question(issuer.endpoint()) });
-    assert_eq!(kind_saying("HTTP 400", call(insecure(), &ask).await), Rejected);
+    let request = TokenRequest::Refresh(Refresh { old_token: Redacted::new(""), ..question(issuer.endpoint()) });
+    assert_eq!(kind_saying("HTTP 400", call(insecure(), &request).await), Rejected);
 }
 
 #[tokio::test]

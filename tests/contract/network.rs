@@ -107,10 +107,10 @@ async fn a_host_nobody_knows_is_unavailable() {
 async fn a_connection_the_issuer_closed_costs_no_call() {
     let issuer = issuer().await;
     let client = HttpIssuer::new(insecure()).unwrap();
-    let ask = ask(issuer.endpoint());
-    assert!(client.ask(&ask).await.is_ok());
+    let request = ask(issuer.endpoint());
+    assert!(client.send(&request).await.is_ok());
     issuer.down().await.unwrap();
     issuer.up().await.unwrap();
-    assert!(client.ask(&ask).await.is_ok());
+    assert!(client.send(&request).await.is_ok());
     assert_eq!(issuer.journal().calls.len(), 2);
 }

@@ -71,9 +71,9 @@ async fn each_call_goes_through_a_tunnel_whose_keeper_learns_only_the_host() {
     // The rules refuse loopback: the proxy's own address is exempt, and it answers for the target's.
     let settings = through(format!("http://user:password@localhost:{}", proxy.address.port()), trusting(&issuer));
     let client = HttpIssuer::new(settings).unwrap();
-    let ask = ask(endpoint_at(&issuer, "localhost"));
-    assert!(client.ask(&ask).await.is_ok());
-    assert!(client.ask(&ask).await.is_ok());
+    let request = ask(endpoint_at(&issuer, "localhost"));
+    assert!(client.send(&request).await.is_ok());
+    assert!(client.send(&request).await.is_ok());
     let heads = proxy.heads();
     assert_eq!(heads.len(), 2, "each call has a connection of its own");
     for head in heads {

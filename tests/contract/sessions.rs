@@ -9,7 +9,7 @@ use syniverse_token_core::issuer::FailureKind::{
     Ended, EndpointNotAllowed, LoginRefused, Refused, Rejected, Unavailable,
 };
 use syniverse_token_core::issuer::endpoint::EndpointRules;
-use syniverse_token_core::issuer::{Answer, Ask, Failure, FailureKind, Lifetime};
+use syniverse_token_core::issuer::{Failure, FailureKind, Lifetime, TokenRequest, TokenResponse};
 use syniverse_token_operator::issuer_client::Issuer;
 use syniverse_token_operator::issuer_client::http::HttpIssuer;
 use syniverse_token_operator::issuer_client::transport::IssuerSettings;
@@ -19,7 +19,7 @@ const SUCCESS: &str = include_str!("samples/session-success.json");
 const BROKEN_FAILURE: &str = include_str!("samples/session-failure.txt");
 
 /// Both questions; the first can be answered once.
-fn questions(endpoint: &str) -> [Ask; 2] {
+fn questions(endpoint: &str) -> [TokenRequest; 2] {
     [extend(endpoint), log_in(endpoint)]
 }
 
@@ -27,9 +27,9 @@ fn says(status: u16, body: &str) -> Action {
     Action::Fail { status, retry_after: None, body: FailBody::Text(body.to_owned()), at: Stage::BeforeWork }
 }
 
-async fn after(issuer: &Simulator, action: Action, ask: &Ask) -> Result<Answer, Failure> {
+async fn after(issuer: &Simulator, action: Action, request: &TokenRequest) -> Result<TokenResponse, Failure> {
     issuer.fault(Fault::once(action));
-    call(insecure(), ask).await
+    call(insecure(), request).await
 }
 
 /// The kinds of failure, to an extension and to a log in, of one and the same answer.
@@ -40,37 +40,37 @@ async fn kinds_after(issuer: &Simulator, action: Action, clause: &str) -> [Failu
 }
 
 /// The question that extends the session of an answer.
-fn extend_answer(issuer: &Simulator, answer: &Answer) -> Ask {
-    let refresh_token = answer.refresh_token.as_ref().unwrap().expose();
-    extend_pair(issuer.session_endpoint(), answer.token.expose(), refresh_token)
+fn extend_answer(issuer: &Simulator, response: &TokenResponse) -> TokenRequest {
+    let refresh_token = response.refresh_token.as_ref().unwrap().expose();
+    extend_pair(issuer.session_endpoint(), response.token.expose(), refresh_token)
 }
 
 #[tokio::test]
 async fn a_session_is_extended_with_the_pair_of_each_answer() {
     let issuer = issuer().await;
-    let mut ask = extend(issuer.session_endpoint());
+    let mut request = extend(issuer.session_endpoint());
     for _ in 0..3 {
-        let answer = call(insecure(), &ask).await.unwrap();
-        assert_eq!(answer.token.expose(), issuer.journal().tokens.last().unwrap().value);
-        assert_eq!(answer.lifetime, Lifetime::Seconds(SESSION_SECONDS.into()));
-        assert!(answer.date.is_some());
-        ask = extend_answer(&issuer, &answer);
+        let response = call(insecure(), &request).await.unwrap();
+        assert_eq!(response.token.expose(), issuer.journal().tokens.last().unwrap().value);
+        assert_eq!(response.lifetime, Lifetime::Seconds(SESSION_SECONDS.into()));
+        assert!(response.date.is_some());
+        request = extend_answer(&issuer, &response);
     }
 }
 
 #[tokio::test]
 async fn a_log_in_opens_a_session_that_can_be_extended() {
     let issuer = issuer().await;
-    let answer = call(insecure(), &log_in(issuer.session_endpoint())).await.unwrap();
-    assert_eq!(answer.lifetime, Lifetime::Seconds(SESSION_SECONDS.into()));
-    assert!(call(insecure(), &extend_answer(&issuer, &answer)).await.is_ok());
+    let response = call(insecure(), &log_in(issuer.session_endpoint())).await.unwrap();
+    assert_eq!(response.lifetime, Lifetime::Seconds(SESSION_SECONDS.into()));
+    assert!(call(insecure(), &extend_answer(&issuer, &response)).await.is_ok());
 }
 
 #[tokio::test]
 async fn the_requests_are_as_the_documents_say() {
     let issuer = issuer().await;
-    for ask in questions(&issuer.session_endpoint()) {
-        call(insecure(), &ask).await.unwrap();
+    for request in questions(&issuer.session_endpoint()) {
+        call(insecure(), &request).await.unwrap();
     }
     let calls = issuer.journal().calls;
     let sent = |call: usize| -> Vec<(String, String)> { calls[call].parameters.clone().into_iter().collect() };
@@ -93,8 +93,8 @@ async fn a_pair_that_is_dead_or_was_never_one_ends_whatever_the_status() {
     for status in [200, 400, 401, 403, 500] {
         issuer.switch(|switches| switches.session_failure_status = status);
         let clause = format!("the issuer answered AUTH_1002 (HTTP {status})");
-        for ask in [extend(issuer.session_endpoint()), extend_pair(issuer.session_endpoint(), "no", "body's")] {
-            assert_eq!(kind_saying(&clause, call(insecure(), &ask).await), Ended);
+        for request in [extend(issuer.session_endpoint()), extend_pair(issuer.session_endpoint(), "no", "body's")] {
+            assert_eq!(kind_saying(&clause, call(insecure(), &request).await), Ended);
         }
     }
 }
@@ -106,8 +106,8 @@ async fn a_wrong_log_in_is_refused_whatever_the_status() {
         issuer.switch(|switches| switches.session_failure_status = status);
         let clause = format!("the issuer answered AUTH_1001 (HTTP {status})");
         for (username, password) in [("nobody", PASSWORD), (USER, "wrong"), (USER, "")] {
-            let ask = log_in_as(issuer.session_endpoint(), username, password);
-            assert_eq!(kind_saying(&clause, call(insecure(), &ask).await), LoginRefused);
+            let request = log_in_as(issuer.session_endpoint(), username, password);
+            assert_eq!(kind_saying(&clause, call(insecure(), &request).await), LoginRefused);
         }
     }
 }
@@ -147,9 +147,9 @@ async fn a_code_is_a_verdict_on_its_own_question_only() {
 #[tokio::test]
 async fn the_documents_own_samples_are_read() {
     let issuer = issuer().await;
-    for ask in questions(&issuer.session_endpoint()) {
-        let answer = after(&issuer, says(200, SUCCESS), &ask).await.unwrap();
-        assert_eq!(answer.lifetime, Lifetime::Seconds(3600));
+    for request in questions(&issuer.session_endpoint()) {
+        let response = after(&issuer, says(200, SUCCESS), &request).await.unwrap();
+        assert_eq!(response.lifetime, Lifetime::Seconds(3600));
     }
     let clause = format!("or is cut off at line 4, column 1 ({} bytes)", BROKEN_FAILURE.len());
     assert_eq!(kinds_after(&issuer, says(200, BROKEN_FAILURE), &clause).await, [Unavailable; 2]);
@@ -161,9 +161,9 @@ async fn content_is_read_as_array_and_as_object() {
     let element = r#"{"token":"t","refreshToken":"r","validityTime":60}"#;
     for content in [format!("[{element}]"), element.to_owned()] {
         let body = format!(r#"{{"errorCode":"","content":{content}}}"#);
-        for ask in questions(&issuer.session_endpoint()) {
-            let answer = after(&issuer, says(200, &body), &ask).await.unwrap();
-            assert_eq!((answer.token.expose(), answer.refresh_token.unwrap().expose()), ("t", "r"));
+        for request in questions(&issuer.session_endpoint()) {
+            let response = after(&issuer, says(200, &body), &request).await.unwrap();
+            assert_eq!((response.token.expose(), response.refresh_token.unwrap().expose()), ("t", "r"));
         }
     }
     for content in [r#""content":"","#, r#""content":[],"#, r#""content":{},"#, ""] {
@@ -187,7 +187,7 @@ async fn a_body_that_is_not_the_apis_is_sorted_by_its_status() {
 #[tokio::test]
 async fn no_form_of_the_remaining_time_loses_the_pair() {
     let issuer = issuer().await;
-    let mut ask = extend(issuer.session_endpoint());
+    let mut request = extend(issuer.session_endpoint());
     for (form, expected) in [
         (Form::Float, Lifetime::Seconds(SESSION_SECONDS.into())),
         (Form::Text, Lifetime::Seconds(SESSION_SECONDS.into())),
@@ -198,16 +198,16 @@ async fn no_form_of_the_remaining_time_loses_the_pair() {
         (Form::Value(json!("soon")), Lifetime::Seconds(0)),
         (Form::Value(json!(true)), Lifetime::Seconds(0)),
     ] {
-        let answer = after(&issuer, Action::ValidityTime(form.clone()), &ask).await.unwrap();
-        assert_eq!(answer.lifetime, expected, "{form:?}");
-        ask = extend_answer(&issuer, &answer);
+        let response = after(&issuer, Action::ValidityTime(form.clone()), &request).await.unwrap();
+        assert_eq!(response.lifetime, expected, "{form:?}");
+        request = extend_answer(&issuer, &response);
     }
 }
 
 #[tokio::test]
 async fn no_gateway_that_packs_an_answer_loses_the_pair() {
     let issuer = issuer().await;
-    let mut ask = extend(issuer.session_endpoint());
+    let mut request = extend(issuer.session_endpoint());
     for action in [
         Action::Encode(Encoding::Gzip),
         Action::Encode(Encoding::Deflate),
@@ -216,9 +216,9 @@ async fn no_gateway_that_packs_an_answer_loses_the_pair() {
         Action::Status(201),
         Action::Status(403),
     ] {
-        let answer = after(&issuer, action.clone(), &ask).await.unwrap();
-        assert_eq!(answer.token.expose(), issuer.journal().tokens.last().unwrap().value, "{action:?}");
-        ask = extend_answer(&issuer, &answer);
+        let response = after(&issuer, action.clone(), &request).await.unwrap();
+        assert_eq!(response.token.expose(), issuer.journal().tokens.last().unwrap().value, "{action:?}");
+        request = extend_answer(&issuer, &response);
     }
     let clause = "a body in the encoding br";
     assert_eq!(kinds_after(&issuer, Action::Encode(Encoding::Brotli), clause).await, [Unavailable; 2]);
@@ -240,8 +240,8 @@ async fn the_issuers_wish_for_a_pause_is_passed_on() {
     let issuer = issuer().await;
     let body = FailBody::Envelope;
     let action = Action::Fail { status: 200, retry_after: Some("7".to_owned()), body, at: Stage::BeforeWork };
-    for ask in questions(&issuer.session_endpoint()) {
-        let failure = after(&issuer, action.clone(), &ask).await.unwrap_err();
+    for request in questions(&issuer.session_endpoint()) {
+        let failure = after(&issuer, action.clone(), &request).await.unwrap_err();
         assert_eq!((failure.kind, failure.retry_after), (Unavailable, Some(Duration::from_secs(7))));
     }
 }
@@ -279,11 +279,11 @@ async fn a_reset_is_reported_and_the_request_not_repeated() {
     // The first call leaves a connection, and clients like to repeat what failed on a used one.
     let mut pair = extend(issuer.session_endpoint());
     for at in [Stage::BeforeWork, Stage::AfterWork] {
-        pair = extend_answer(&issuer, &client.ask(&pair).await.unwrap());
+        pair = extend_answer(&issuer, &client.send(&pair).await.unwrap());
         issuer.fault(Fault::once(Action::Reset { at }));
-        assert_eq!(kind_saying("the connection ended", client.ask(&pair).await), Unavailable);
+        assert_eq!(kind_saying("the connection ended", client.send(&pair).await), Unavailable);
     }
-    assert_eq!(kind_saying("AUTH_1002", client.ask(&pair).await), Ended);
+    assert_eq!(kind_saying("AUTH_1002", client.send(&pair).await), Ended);
     assert_eq!(issuer.journal().calls.len(), 5);
 }
 
@@ -292,8 +292,8 @@ async fn a_call_ends_with_its_timeout() {
     let issuer = issuer().await;
     let settings = IssuerSettings { call_timeout: Duration::from_millis(200), ..insecure() };
     issuer.fault(Fault::always(Action::Hang { at: Stage::BeforeWork }));
-    for ask in questions(&issuer.session_endpoint()) {
-        let result = call(settings.clone(), &ask).await;
+    for request in questions(&issuer.session_endpoint()) {
+        let result = call(settings.clone(), &request).await;
         assert_eq!(kind_saying("no answer from the issuer within 200ms", result), Unavailable);
     }
     assert_eq!(issuer.journal().calls.len(), 2);
@@ -302,12 +302,12 @@ async fn a_call_ends_with_its_timeout() {
 #[tokio::test]
 async fn tls_is_verified_before_a_secret_is_sent() {
     let issuer = tls_issuer().await;
-    for ask in questions(&issuer.session_endpoint()) {
-        assert_eq!(kind_saying("not trusted", call(insecure(), &ask).await), Unavailable);
+    for request in questions(&issuer.session_endpoint()) {
+        assert_eq!(kind_saying("not trusted", call(insecure(), &request).await), Unavailable);
     }
     assert!(issuer.journal().calls.is_empty());
-    for ask in questions(&issuer.session_endpoint()) {
-        assert!(call(trusting(&issuer), &ask).await.is_ok());
+    for request in questions(&issuer.session_endpoint()) {
+        assert!(call(trusting(&issuer), &request).await.is_ok());
     }
 }
 
@@ -323,8 +323,8 @@ async fn what_the_rules_refuse_is_not_called() {
         (public.clone(), safe.session_endpoint(), "--private-endpoints"),
         (public, by_name, "--private-endpoints"),
     ] {
-        for ask in questions(&endpoint) {
-            assert_eq!(kind_saying(setting, call(settings.clone(), &ask).await), EndpointNotAllowed);
+        for request in questions(&endpoint) {
+            assert_eq!(kind_saying(setting, call(settings.clone(), &request).await), EndpointNotAllowed);
         }
     }
     assert!(issuer.journal().calls.is_empty() && safe.journal().calls.is_empty());

@@ -9,7 +9,7 @@ use issuer_simulator::{Options, Simulator};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use syniverse_token_core::issuer::{Answer, Ask, Failure, Refresh};
+use syniverse_token_core::issuer::{Failure, Refresh, TokenRequest, TokenResponse};
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_operator::cli::settings::{LogFormat, LogSettings};
 use syniverse_token_operator::issuer_client::transport::IssuerSettings;
@@ -43,15 +43,15 @@ impl Write for Log {
     }
 }
 
-type Outcome = (Simulator, Result<Answer, Failure>);
+type Outcome = (Simulator, Result<TokenResponse, Failure>);
 /// What to ask at a simulator, and what that simulator sends back of it in place of an error code.
-type Question = (fn(&Simulator) -> Ask, &'static str);
+type Question = (fn(&Simulator) -> TokenRequest, &'static str);
 type Settings = fn(&Simulator) -> IssuerSettings;
 
 const QUESTIONS: [Question; 3] = [(refresh, "canary-secret"), (extend, "canary-refresh"), (log_in, "canary-password")];
 
-fn refresh(issuer: &Simulator) -> Ask {
-    Ask::Refresh(Refresh {
+fn refresh(issuer: &Simulator) -> TokenRequest {
+    TokenRequest::Refresh(Refresh {
         endpoint: issuer.endpoint(),
         consumer_key: Redacted::new(KEY),
         consumer_secret: Redacted::new(SECRET),
@@ -60,11 +60,11 @@ fn refresh(issuer: &Simulator) -> Ask {
     })
 }
 
-fn extend(issuer: &Simulator) -> Ask {
+fn extend(issuer: &Simulator) -> TokenRequest {
     extend_pair(issuer.session_endpoint(), TOKEN, REFRESH_TOKEN)
 }
 
-fn log_in(issuer: &Simulator) -> Ask {
+fn log_in(issuer: &Simulator) -> TokenRequest {
     log_in_as(issuer.session_endpoint(), USER, PASSWORD)
 }
 
@@ -73,7 +73,7 @@ fn hasty(_: &Simulator) -> IssuerSettings {
 }
 
 async fn outcomes(question: Question) -> Vec<Outcome> {
-    let (ask, echo) = question;
+    let (request, echo) = question;
     let text = |status| Action::Fail {
         status,
         retry_after: None,
@@ -83,7 +83,7 @@ async fn outcomes(question: Question) -> Vec<Outcome> {
         at: Stage::AfterWork,
     };
     let mut outcomes = Vec::new();
-    outcomes.push(outcome(ask, Options::default(), None, |_| insecure()).await);
+    outcomes.push(outcome(request, Options::default(), None, |_| insecure()).await);
     for action in [
         text(200),
         text(400),
@@ -95,30 +95,35 @@ async fn outcomes(question: Question) -> Vec<Outcome> {
         Action::Reset { at: Stage::AfterWork },
         Action::Redirect { status: 307, location: format!("http://127.0.0.1:1/?{BODY}") },
     ] {
-        outcomes.push(outcome(ask, Options::default(), Some(action), |_| insecure()).await);
+        outcomes.push(outcome(request, Options::default(), Some(action), |_| insecure()).await);
     }
     let hang = Action::Hang { at: Stage::AfterWork };
-    outcomes.push(outcome(ask, Options::default(), Some(hang), hasty).await);
+    outcomes.push(outcome(request, Options::default(), Some(hang), hasty).await);
     for settings in [trusting, |_: &Simulator| insecure(), |_: &Simulator| secure()] {
-        outcomes.push(outcome(ask, Options { tls: true, ..Options::default() }, None, settings).await);
+        outcomes.push(outcome(request, Options { tls: true, ..Options::default() }, None, settings).await);
     }
     outcomes
 }
 
-async fn outcome(ask: fn(&Simulator) -> Ask, options: Options, fault: Option<Action>, settings: Settings) -> Outcome {
+async fn outcome(
+    request: fn(&Simulator) -> TokenRequest,
+    options: Options,
+    fault: Option<Action>,
+    settings: Settings,
+) -> Outcome {
     let issuer = start(options).await;
     issuer.add_application(NewApplication::expired(KEY, SECRET, OLD_TOKEN));
     issuer.add_session(NewSession::account(USER, PASSWORD).with_pair(TOKEN, REFRESH_TOKEN, Life::Never));
     fault.into_iter().for_each(|action| issuer.fault(Fault::always(action)));
-    let ask = ask(&issuer);
-    let result = call(settings(&issuer), &ask).await;
-    tracing::trace!(target: "syniverse_token_operator", ?ask, ?result, "called");
+    let request = request(&issuer);
+    let result = call(settings(&issuer), &request).await;
+    tracing::trace!(target: "syniverse_token_operator", ?request, ?result, "called");
     (issuer, result)
 }
 
 /// The tokens that a simulator gave.
 fn issued((issuer, result): &Outcome) -> Vec<String> {
-    let given = result.as_ref().ok().and_then(|answer| answer.refresh_token.as_ref());
+    let given = result.as_ref().ok().and_then(|response| response.refresh_token.as_ref());
     let tokens = issuer.journal().tokens.into_iter().map(|token| token.value);
     let known = [OLD_TOKEN, TOKEN, crate::stage::PORTAL_TOKEN, crate::stage::TOKEN];
     tokens

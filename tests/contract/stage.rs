@@ -6,7 +6,9 @@ use issuer_simulator::session::NewSession;
 use issuer_simulator::{Options, Simulator};
 use std::time::Duration;
 use syniverse_token_core::issuer::endpoint::EndpointRules;
-use syniverse_token_core::issuer::{Answer, Ask, Extend, Failure, FailureKind, LogIn, Login, Pair, Refresh};
+use syniverse_token_core::issuer::{
+    Extend, Failure, FailureKind, LogIn, Login, Pair, Refresh, TokenRequest, TokenResponse,
+};
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_operator::issuer_client::Issuer;
 use syniverse_token_operator::issuer_client::http::HttpIssuer;
@@ -80,8 +82,8 @@ fn rules() -> EndpointRules {
 }
 
 /// The question that the application of the simulator may ask.
-pub(crate) fn ask(endpoint: impl Into<String>) -> Ask {
-    Ask::Refresh(question(endpoint))
+pub(crate) fn ask(endpoint: impl Into<String>) -> TokenRequest {
+    TokenRequest::Refresh(question(endpoint))
 }
 
 /// The same, to be changed before it is asked.
@@ -96,38 +98,38 @@ pub(crate) fn question(endpoint: impl Into<String>) -> Refresh {
 }
 
 /// The question that extends the session of the simulator, once.
-pub(crate) fn extend(endpoint: impl Into<String>) -> Ask {
+pub(crate) fn extend(endpoint: impl Into<String>) -> TokenRequest {
     extend_pair(endpoint, TOKEN, REFRESH_TOKEN)
 }
 
-pub(crate) fn extend_pair(endpoint: impl Into<String>, token: &str, refresh_token: &str) -> Ask {
+pub(crate) fn extend_pair(endpoint: impl Into<String>, token: &str, refresh_token: &str) -> TokenRequest {
     let pair = Pair { token: Redacted::new(token), refresh_token: Redacted::new(refresh_token) };
-    Ask::Extend(Extend { endpoint: endpoint.into(), pair })
+    TokenRequest::Extend(Extend { endpoint: endpoint.into(), pair })
 }
 
 /// The question that opens one more session.
-pub(crate) fn log_in(endpoint: impl Into<String>) -> Ask {
+pub(crate) fn log_in(endpoint: impl Into<String>) -> TokenRequest {
     log_in_as(endpoint, USER, PASSWORD)
 }
 
-pub(crate) fn log_in_as(endpoint: impl Into<String>, username: &str, password: &str) -> Ask {
+pub(crate) fn log_in_as(endpoint: impl Into<String>, username: &str, password: &str) -> TokenRequest {
     let login = Login { username: Redacted::new(username), password: Redacted::new(password) };
-    Ask::LogIn(LogIn { endpoint: endpoint.into(), login })
+    TokenRequest::LogIn(LogIn { endpoint: endpoint.into(), login })
 }
 
 /// One call with a client of its own, which must end even if the client knew no timeout.
-pub(crate) async fn call(settings: IssuerSettings, ask: &Ask) -> Result<Answer, Failure> {
+pub(crate) async fn call(settings: IssuerSettings, request: &TokenRequest) -> Result<TokenResponse, Failure> {
     let issuer = HttpIssuer::new(settings).unwrap();
-    tokio::time::timeout(2 * PATIENCE, issuer.ask(ask)).await.expect("the call ends")
+    tokio::time::timeout(2 * PATIENCE, issuer.send(request)).await.expect("the call ends")
 }
 
 /// One call over http.
-pub(crate) async fn refresh(simulator: &Simulator) -> Result<Answer, Failure> {
+pub(crate) async fn refresh(simulator: &Simulator) -> Result<TokenResponse, Failure> {
     call(insecure(), &ask(simulator.endpoint())).await
 }
 
 /// The kind of a failure whose text holds `clause`.
-pub(crate) fn kind_saying(clause: &str, result: Result<Answer, Failure>) -> FailureKind {
+pub(crate) fn kind_saying(clause: &str, result: Result<TokenResponse, Failure>) -> FailureKind {
     let failure = result.unwrap_err();
     assert!(failure.detail.contains(clause), "{failure}");
     failure.kind

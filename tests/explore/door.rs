@@ -40,7 +40,7 @@ impl Service<http::Request<Body>> for Door {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let door = self.clone();
+        let trigger = self.clone();
         Box::pin(async move {
             let target = target(request.method().as_str(), request.uri().path());
             let is_rehearsal = request.uri().query().is_some_and(|query| query.contains("dryRun=All"));
@@ -52,15 +52,15 @@ impl Service<http::Request<Body>> for Door {
                 Some((verb, key)) => told(*verb, key),
                 None => "Event".to_owned(),
             };
-            let (process, to) = (door.process.clone(), To::ApiServer);
+            let (process, to) = (trigger.process.clone(), To::ApiServer);
             let trip = Trip { process, to, request: request_name, is_read, way: WAY, patience: PATIENCE };
-            let process = door.process;
+            let process = trigger.process;
             let work = move |inside: &mut Inside, now: Timestamp| match target {
                 // It is taken, and nothing comes of it.
                 Some((verb, _)) if is_rehearsal => answer(if verb == Verb::Create { 201 } else { 200 }, &body),
                 target => serve(inside, now, &process, target, body),
             };
-            door.world.travel(trip, work).await.ok_or(Gone)
+            trigger.world.travel(trip, work).await.ok_or(Gone)
         })
     }
 }

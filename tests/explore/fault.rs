@@ -71,11 +71,11 @@ impl Fault {
         matches!(self, Self::LandsLater | Self::DiesAndLandsLater)
     }
 
-    /// How long it lasts, where a caller waits for an answer for `patience`.
-    pub(crate) const fn lasts(self, patience: Duration) -> Duration {
+    /// How long it lasts, where a caller waits for an answer for `limit`.
+    pub(crate) const fn lasts(self, limit: Duration) -> Duration {
         match self {
             Self::Fails | Self::AnswerLost | Self::EventTwice => Duration::ZERO,
-            Self::Hangs | Self::AnswerHangs => patience,
+            Self::Hangs | Self::AnswerHangs => limit,
             Self::LandsLater | Self::DiesAndLandsLater => LANDING,
             Self::DiesBefore | Self::DiesAfter => RESTART,
             Self::EventLate => LATE,

@@ -11,7 +11,9 @@ use issuer_simulator::request::Request;
 use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::issuer::reply::{Body, Reply};
-use syniverse_token_core::issuer::{Answer, Ask, Extend, Failure, FailureKind, LogIn, application, session};
+use syniverse_token_core::issuer::{
+    Extend, Failure, FailureKind, LogIn, TokenRequest, TokenResponse, application, session,
+};
 use syniverse_token_operator::issuer_client::Issuer;
 use tokio::time::{sleep, timeout};
 
@@ -26,18 +28,18 @@ pub(crate) struct ModelIssuer {
 }
 
 impl Issuer for ModelIssuer {
-    fn ask<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answer, Failure>> {
+    fn send<'a>(&'a self, token_request: &'a TokenRequest) -> BoxFuture<'a, Result<TokenResponse, Failure>> {
         async move {
-            let question = question(ask);
+            let question = question(token_request);
             self.world.say(Some(&self.process), What::Asked(question.clone()));
-            let answer = match timeout(PATIENCE, self.deliver(request(ask))).await {
-                Ok(Some(Delivery::Whole(reply))) => read(ask, &on_the_wire(&reply)),
+            let response = match timeout(PATIENCE, self.deliver(request(token_request))).await {
+                Ok(Some(Delivery::Whole(reply))) => read(token_request, &on_the_wire(&reply)),
                 Ok(Some(Delivery::Truncated(_))) => Err(unavailable("the body broke off")),
                 Ok(Some(Delivery::Reset) | None) => Err(unavailable("the connection was reset")),
                 Ok(Some(Delivery::Hang)) | Err(_) => Err(unavailable("the issuer did not answer in time")),
             };
-            self.world.say(Some(&self.process), What::Answered { to: question, given: given(&answer) });
-            self.taken(ask, answer)
+            self.world.say(Some(&self.process), What::Answered { to: question, given: given(&response) });
+            self.taken(token_request, response)
         }
         .boxed()
     }
@@ -45,10 +47,14 @@ impl Issuer for ModelIssuer {
 
 impl ModelIssuer {
     /// As a planted bug would have it.
-    fn taken(&self, ask: &Ask, answer: Result<Answer, Failure>) -> Result<Answer, Failure> {
+    fn taken(
+        &self,
+        request: &TokenRequest,
+        response: Result<TokenResponse, Failure>,
+    ) -> Result<TokenResponse, Failure> {
         let is_planted = matches!(self.world.inside().planted, Planted::FailuresEndSessions);
-        answer.map_err(|failure| match ask {
-            Ask::Extend(_) if is_planted => Failure { kind: FailureKind::Ended, ..failure },
+        response.map_err(|failure| match request {
+            TokenRequest::Extend(_) if is_planted => Failure { kind: FailureKind::Ended, ..failure },
             _ => failure,
         })
     }
@@ -72,42 +78,42 @@ impl ModelIssuer {
     }
 }
 
-fn question(ask: &Ask) -> Question {
-    match ask {
-        Ask::Refresh(refresh) => Question::Refresh {
+fn question(request: &TokenRequest) -> Question {
+    match request {
+        TokenRequest::Refresh(refresh) => Question::Refresh {
             consumer_key: refresh.consumer_key.expose().to_owned(),
             old_token: refresh.old_token.expose().to_owned(),
         },
-        Ask::Extend(Extend { pair, .. }) => Question::Extend { token: pair.token.expose().to_owned() },
-        Ask::LogIn(LogIn { login, .. }) => Question::LogIn { username: login.username.expose().to_owned() },
+        TokenRequest::Extend(Extend { pair, .. }) => Question::Extend { token: pair.token.expose().to_owned() },
+        TokenRequest::LogIn(LogIn { login, .. }) => Question::LogIn { username: login.username.expose().to_owned() },
     }
 }
 
-fn request(ask: &Ask) -> Request {
-    match ask {
-        Ask::Refresh(refresh) => Request::refresh(
+fn request(request: &TokenRequest) -> Request {
+    match request {
+        TokenRequest::Refresh(refresh) => Request::refresh(
             refresh.consumer_key.expose(),
             refresh.consumer_secret.expose(),
             refresh.old_token.expose(),
             &refresh.validity_seconds.to_string(),
         ),
-        Ask::Extend(Extend { pair, .. }) => Request::extend(pair.token.expose(), pair.refresh_token.expose()),
-        Ask::LogIn(LogIn { login, .. }) => Request::log_in(login.username.expose(), login.password.expose()),
+        TokenRequest::Extend(Extend { pair, .. }) => Request::extend(pair.token.expose(), pair.refresh_token.expose()),
+        TokenRequest::LogIn(LogIn { login, .. }) => Request::log_in(login.username.expose(), login.password.expose()),
     }
 }
 
 /// As the operator reads it.
-fn read(ask: &Ask, reply: &Reply) -> Result<Answer, Failure> {
-    match ask {
-        Ask::Refresh(refresh) => application::answer(reply, refresh.validity_seconds),
-        Ask::Extend(_) => session::extended(reply),
-        Ask::LogIn(_) => session::logged_in(reply),
+fn read(request: &TokenRequest, reply: &Reply) -> Result<TokenResponse, Failure> {
+    match request {
+        TokenRequest::Refresh(refresh) => application::read_response(reply, refresh.validity_seconds),
+        TokenRequest::Extend(_) => session::extended(reply),
+        TokenRequest::LogIn(_) => session::logged_in(reply),
     }
 }
 
-fn given(answer: &Result<Answer, Failure>) -> Given {
-    match answer.as_ref().map_err(|failure| failure.kind) {
-        Ok(answer) => Given::Token(answer.token.expose().to_owned()),
+fn given(response: &Result<TokenResponse, Failure>) -> Given {
+    match response.as_ref().map_err(|failure| failure.kind) {
+        Ok(response) => Given::Token(response.token.expose().to_owned()),
         Err(FailureKind::Ended) => Given::Ended,
         Err(FailureKind::LoginRefused) => Given::LoginRefused,
         Err(_) => Given::Nothing,

@@ -10,7 +10,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use syniverse_token_core::lease::Tenure;
+use syniverse_token_core::lease::Term;
 use syniverse_token_core::time::Moment;
 use syniverse_token_operator::controller::election::Leadership;
 use tokio::sync::watch;
@@ -18,9 +18,9 @@ use tokio::sync::watch;
 /// As with the usual call timeout and Lease.
 const CALLS_FOR: Duration = Duration::from_secs(4);
 
-fn renewed_at(seconds: u64) -> Option<Tenure> {
+fn renewed_at(seconds: u64) -> Option<Term> {
     let renewed = Moment::after_start(Duration::from_secs(seconds));
-    Some(Tenure { since: Moment::after_start(Duration::ZERO), renewed, follows_release: false })
+    Some(Term { since: Moment::after_start(Duration::ZERO), renewed, follows_release: false })
 }
 
 fn is_of_resource(what: &What) -> bool {
@@ -41,8 +41,8 @@ fn no_call_is_begun_under_a_lease_that_grew_old_while_the_call_was_announced() {
         stage.account(USER);
         stage.put_session_credentials(&[Given::Pair(USER)]);
         stage.put_session(json!({}));
-        let (lease, tenure) = watch::channel(renewed_at(0));
-        stage.start_under("A", BUDGET, Leadership::elected(tenure, CALLS_FOR));
+        let (lease, term) = watch::channel(renewed_at(0));
+        stage.start_under("A", BUDGET, Leadership::elected(term, CALLS_FOR));
         stage.until(is_of_resource).await;
         stage.world.inside().lag[1] = CALLS_FOR;
         stage.pause(20.0).await;
@@ -65,8 +65,8 @@ fn no_session_that_cannot_be_recorded_is_extended_under_a_lease_that_grew_old() 
         stage.account(USER);
         stage.put_session_credentials(&[Given::Pair(USER)]);
         stage.put_session(json!({}));
-        let (lease, tenure) = watch::channel(renewed_at(0));
-        stage.start_under("A", BUDGET, Leadership::elected(tenure, CALLS_FOR));
+        let (lease, term) = watch::channel(renewed_at(0));
+        stage.start_under("A", BUDGET, Leadership::elected(term, CALLS_FOR));
         stage.pause(8.0).await;
         assert_eq!(questions(&stage), 1);
         // The pair that this brought lives until 20.
@@ -97,8 +97,8 @@ fn no_call_is_begun_under_a_lease_that_grew_old_while_the_status_was_written() {
         stage.world.by_hand(Verb::ReplaceStatus, resource(), bare);
         stage.pause(20.0).await;
         stage.world.inside().lag[1] = CALLS_FOR;
-        let (lease, tenure) = watch::channel(renewed_at(0));
-        stage.start_under("B", BUDGET, Leadership::elected(tenure, CALLS_FOR));
+        let (lease, term) = watch::channel(renewed_at(0));
+        stage.start_under("B", BUDGET, Leadership::elected(term, CALLS_FOR));
         stage.until(is_of_resource).await;
         stage.pause(20.0).await;
         assert_eq!(questions(&stage), before);

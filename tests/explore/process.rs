@@ -24,9 +24,9 @@ use syniverse_token_core::secret_metadata::SecretMetadata;
 use syniverse_token_operator::controller::context::{Context, Parts};
 use syniverse_token_operator::controller::election::Leadership;
 use syniverse_token_operator::controller::report::Reporter;
-use syniverse_token_operator::controller::secret_index::Index;
+use syniverse_token_operator::controller::secret_index::SecretIndex;
 use syniverse_token_operator::controller::wake::wake;
-use syniverse_token_operator::controller::watches::{concerned, follow, newness};
+use syniverse_token_operator::controller::watches::{affected_resources, change_hash, update_index};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -40,7 +40,7 @@ pub(crate) const BUDGET: Budget = Budget { in_flight: 16, per_second: 50 };
 struct Process {
     context: Context,
     world: Arc<World>,
-    index: Mutex<Index>,
+    index: Mutex<SecretIndex>,
     /// The cache of resources.
     cache: Mutex<HashMap<ObjectName, Arc<SyniverseToken>>>,
     /// What the filter of unchanged resources remembers.
@@ -106,7 +106,7 @@ impl Process {
     async fn follow_resources(self: Arc<Self>, mut watch: Watch) {
         while let Some(told) = watch.next().await {
             for event in self.events::<SyniverseToken>(told, Kind::SyniverseToken) {
-                follow(&self.context, &mut self.index.lock().unwrap(), &event);
+                update_index(&self.context, &mut self.index.lock().unwrap(), &event);
                 self.store(event);
             }
         }
@@ -115,16 +115,16 @@ impl Process {
     /// As the controller: a store that was set back is found, and everything listed and looked at anew.
     async fn watch_the_store(self: Arc<Self>, name: String) {
         let mut horizon = Horizon::default();
-        let mut set_back = self.context.set_backs();
+        let mut rollbacks = self.context.rollbacks();
         loop {
             tokio::select! {
                 () = sleep(STORE_LOOK) => {
                     let version = self.world.inside().api.version();
                     if horizon.falls_back_to(Some(&version)) {
-                        self.context.set_back();
+                        self.context.store_rolled_back();
                     }
                 }
-                Ok(()) = set_back.changed() => {
+                Ok(()) = rollbacks.changed() => {
                     for feed in &mut self.world.inside().feeds {
                         [Kind::SyniverseToken, Kind::Secret].into_iter().for_each(|kind| feed.begins_anew(&name, kind));
                     }
@@ -139,10 +139,10 @@ impl Process {
     fn store(&self, event: Event<SyniverseToken>) {
         match event {
             Event::Apply(resource) | Event::InitApply(resource) => {
-                let (name, new) = (ObjectName::of(&resource), newness(&resource));
+                let (name, new) = (ObjectName::of(&resource), change_hash(&resource));
                 let resource = Arc::new(resource);
                 self.cache.lock().unwrap().insert(name.clone(), Arc::clone(&resource));
-                self.context.notice(&resource);
+                self.context.check_status(&resource);
                 if self.seen.lock().unwrap().insert(name.clone(), new) != Some(new) {
                     self.knock(&name);
                 }
@@ -157,7 +157,7 @@ impl Process {
         let mut listed = HashSet::new();
         while let Some(told) = watch.next().await {
             for event in self.events::<PartialObjectMeta<Secret>>(told, Kind::Secret) {
-                let names = concerned(&self.context, &self.index.lock().unwrap(), &mut listed, &event);
+                let names = affected_resources(&self.context, &self.index.lock().unwrap(), &mut listed, &event);
                 names.iter().for_each(|name| self.knock(name));
             }
         }
@@ -177,7 +177,7 @@ impl Process {
     }
 
     fn knock(&self, name: &ObjectName) {
-        self.context.touch(name);
+        self.context.mark_dirty(name);
         let mut bells = self.bells.lock().unwrap();
         let bell = bells.entry(name.clone()).or_insert_with(|| {
             let bell = Arc::new(Notify::new());
@@ -208,7 +208,7 @@ impl Process {
         if matches!(self.world.inside().planted, Planted::AnswersForgotten) {
             let now = self.context.clock.now().mono;
             let (name, uid) = (ObjectName::of(&*resource), resource.uid().unwrap());
-            self.context.memory(&name, &uid, now).lock().await.held = None;
+            self.context.memory(&name, &uid, now).lock().await.unrecorded = None;
         }
         again
     }

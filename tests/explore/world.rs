@@ -253,14 +253,14 @@ impl Inside {
     }
 
     /// Counts a point, and tells the fault that strikes there.
-    pub(crate) fn point(&mut self, now: Timestamp, process: &str, point: Point, patience: Duration) -> Option<Fault> {
+    pub(crate) fn point(&mut self, now: Timestamp, process: &str, point: Point, limit: Duration) -> Option<Fault> {
         if !self.is_counting {
             return None;
         }
         self.points.push(point.clone());
         let number = self.points.len() - 1;
         let fault = self.faults.get(&number).copied().filter(|fault| point.kind.faults().contains(fault))?;
-        let until = now + SignedDuration::try_from(fault.lasts(patience)).unwrap();
+        let until = now + SignedDuration::try_from(fault.lasts(limit)).unwrap();
         let (request, lands_later) = (point.request, fault.lands_later());
         let what = What::Fault { point: number, fault: fault.to_string(), request, until, lands_later };
         self.say(now, Some(process), what);

@@ -45,9 +45,9 @@ async fn a_token_that_never_goes_is_told_after_a_minute_and_asked_about_ever_les
     stage.simulator.switch(|switches| switches.linger_millis = 3_600_000);
     let end = lent(&stage).await;
 
-    let patience = Duration::from_secs(90);
+    let limit = Duration::from_secs(90);
     let told = async || stage.tokens.get(NAME).await.ok().filter(|token| ready_reason(token) == "NotRotated");
-    let told: SyniverseToken = wait_for("NotRotated", patience, told).await.unwrap();
+    let told: SyniverseToken = wait_for("NotRotated", limit, told).await.unwrap();
     let after = Timestamp::now().duration_since(end);
     assert!(after < MINUTE + SignedDuration::from_secs(7), "{after:?}");
     assert!(!is_ready(&told) && !is_stalled(&told));

@@ -43,7 +43,7 @@ fn expires(pod: &str, every: u64, at: At<'_>) -> Value {
 }
 
 fn leads(pod: &str, every: u64, at: At<'_>) -> Value {
-    series("syniverse_token_leads", &format!("pod=\"{pod}\""), every, at)
+    series("syniverse_token_leader", &format!("pod=\"{pod}\""), every, at)
 }
 
 /// The end of the token that a Secret holds at a second, where each is replaced `LATE` after its end.

@@ -7,9 +7,9 @@ use std::fmt::Write;
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseTokenStatus;
 use syniverse_token_core::issuer::Kind;
-use syniverse_token_core::issuer::{Ask, Cause, Extend, FailureKind, Pair, Refresh};
+use syniverse_token_core::issuer::{Cause, Extend, FailureKind, Pair, Refresh, TokenRequest};
 use syniverse_token_core::queue::ObjectName;
-use syniverse_token_core::reconcile_report::{Delivered, NewToken, Pass};
+use syniverse_token_core::reconcile_report::{NewToken, ReconcileReport, ServedToken};
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::time::{Moment, Now};
 use syniverse_token_operator::telemetry::metrics::Metrics;
@@ -31,7 +31,7 @@ as OpenMetrics, with gzip for those who take it: nothing secret is in them, and 
 most 64 connections are open at a time, each for one request and 10 s at most; a page may be a second old. What is counted
 starts at 0, so that `rate` and `increase` see the first one. Only two metrics have a series per resource, and lose it when the resource goes:
 all other labels come from closed lists, so that 10,000 resources make 20,000 series and some hundred more. Of several
-replicas, the one with `syniverse_token_leads` 1 has the series of resources. What was dead while none led is counted by the
+replicas, the one with `syniverse_token_leader` 1 has the series of resources. What was dead while none led is counted by the
 next one, up to 30 s of each token. The page is written by `make docs`.
 
 The measure of it all: `increase(syniverse_token_dead_seconds_total[1d])`. It grows by the lateness of each healthy rotation,
@@ -59,16 +59,16 @@ fn name() -> ObjectName {
 
 fn leading() -> Metrics {
     let metrics = Metrics::default();
-    metrics.leads(true);
+    metrics.set_leader(true);
     metrics
 }
 
-fn passed(metrics: &Metrics, pass: &Pass, at: f64) {
-    metrics.passed(&name(), pass, now(0.0).mono, now(at));
+fn passed(metrics: &Metrics, report: &ReconcileReport, at: f64) {
+    metrics.observe_pass(&name(), report, now(0.0).mono, now(at));
 }
 
-fn refresh() -> Ask {
-    Ask::Refresh(Refresh {
+fn refresh() -> TokenRequest {
+    TokenRequest::Refresh(Refresh {
         endpoint: "https://e".into(),
         consumer_key: Redacted::new("k"),
         consumer_secret: Redacted::new("s"),
@@ -77,29 +77,29 @@ fn refresh() -> Ask {
     })
 }
 
-fn extend() -> Ask {
+fn extend() -> TokenRequest {
     let pair = Pair { token: Redacted::new("t"), refresh_token: Redacted::new("r") };
-    Ask::Extend(Extend { endpoint: "https://e".into(), pair })
+    TokenRequest::Extend(Extend { endpoint: "https://e".into(), pair })
 }
 
-/// A pass after which the token Secret holds `fingerprint`, which dies at `dies`, as status and reason say.
-fn pass(fingerprint: &str, dies: f64, ready: (&str, &str), written: Option<f64>) -> Pass {
+/// A pass after which the token Secret holds `fingerprint`, which dies at `expires`, as status and reason say.
+fn pass(fingerprint: &str, dies: f64, ready: (&str, &str), written: Option<f64>) -> ReconcileReport {
     let condition = json!({"type": "Ready", "status": ready.0, "reason": ready.1, "message": "",
         "lastTransitionTime": "2026-01-01T00:00:00Z"});
     let status = json!({"conditions": [condition], "fingerprint": fingerprint,
         "expirationTime": now(dies).wall.to_string()});
     let moment = |seconds: f64| now(seconds).mono;
-    Pass {
-        deeds: Vec::new(),
+    ReconcileReport {
+        steps: Vec::new(),
         before: None,
         after: Some(serde_json::from_value::<SyniverseTokenStatus>(status).unwrap()),
         new_token: written.map(|_| NewToken::Next),
-        found: None,
-        delivered: Some(Delivered {
+        served_before: None,
+        served_after: Some(ServedToken {
             fingerprint: fingerprint.into(),
             kind: Kind::Application,
-            dies: Some(moment(dies)),
-            written: written.map(moment),
+            expires: Some(moment(dies)),
+            written_at: written.map(moment),
         }),
         wake: None,
     }
@@ -143,8 +143,8 @@ fn dead_time_runs_from_the_first_instant_past_the_end_until_the_next_token_is_wr
 fn a_token_that_an_extension_killed_is_dead_from_then_on() {
     let metrics = leading();
     passed(&metrics, &pass("a", 20.0, ("True", "Issued"), None), 1.0);
-    metrics.superseded(&name(), "of another session", now(5.0).mono);
-    metrics.superseded(&name(), "a", now(10.0).mono);
+    metrics.token_superseded(&name(), "of another session", now(5.0).mono);
+    metrics.token_superseded(&name(), "a", now(10.0).mono);
     passed(&metrics, &pass("a", 20.0, ("True", "Issued"), None), 10.5);
     passed(&metrics, &pass("b", 40.0, ("True", "Issued"), Some(11.0)), 11.0);
     assert_eq!((dead(&metrics, 30.0, "superseded"), dead(&metrics, 30.0, "expired")), (1.0, 0.0));
@@ -154,9 +154,9 @@ fn a_token_that_an_extension_killed_is_dead_from_then_on() {
 fn who_takes_over_counts_what_was_dead_while_nobody_led() {
     for (died, counted) in [(90.0, 16.0), (10.0, 36.0)] {
         let metrics = leading();
-        let found = pass("a", died, ("True", "Issued"), None).delivered;
-        let first = Pass { found, ..pass("b", 200.0, ("True", "Issued"), Some(106.0)) };
-        metrics.passed(&name(), &first, now(100.0).mono, now(106.0));
+        let found = pass("a", died, ("True", "Issued"), None).served_after;
+        let first = ReconcileReport { served_before: found, ..pass("b", 200.0, ("True", "Issued"), Some(106.0)) };
+        metrics.observe_pass(&name(), &first, now(100.0).mono, now(106.0));
         assert_eq!(dead(&metrics, 150.0, "expired"), counted);
         assert_eq!(late(&metrics, 150.0), 106.0 - died);
     }
@@ -166,7 +166,7 @@ fn who_takes_over_counts_what_was_dead_while_nobody_led() {
 fn a_dead_token_is_counted_until_nobody_can_read_it() {
     let metrics = leading();
     passed(&metrics, &pass("a", 20.0, ("True", "Issued"), None), 1.0);
-    passed(&metrics, &Pass { delivered: None, ..pass("a", 20.0, ("False", "WriteFailed"), None) }, 25.0);
+    passed(&metrics, &ReconcileReport { served_after: None, ..pass("a", 20.0, ("False", "WriteFailed"), None) }, 25.0);
     assert_eq!(dead(&metrics, 99.0, "expired"), 5.0);
 }
 
@@ -176,7 +176,7 @@ fn the_series_of_a_resource_go_with_it_and_with_the_lead() {
         ["syniverse_token_ready{", "syniverse_token_expiration_timestamp_seconds{"]
             .map(|series| values(metrics, 1.0, series).len())
     };
-    for go in [|metrics: &Metrics| metrics.forget(&name()), |metrics: &Metrics| metrics.leads(false)] {
+    for go in [|metrics: &Metrics| metrics.forget(&name()), |metrics: &Metrics| metrics.set_leader(false)] {
         let metrics = leading();
         passed(&metrics, &pass("a", 20.0, ("True", "Issued"), None), 1.0);
         assert_eq!(of_tokens(&metrics), [1, 1]);
@@ -189,7 +189,7 @@ fn the_series_of_a_resource_go_with_it_and_with_the_lead() {
 #[test]
 fn a_pass_that_ends_after_the_lead_was_lost_brings_no_series_back() {
     let metrics = leading();
-    metrics.leads(false);
+    metrics.set_leader(false);
     passed(&metrics, &pass("a", 20.0, ("True", "Issued"), None), 1.0);
     assert_eq!(values(&metrics, 1.0, "syniverse_token_ready{"), BTreeMap::new());
     assert_eq!(counted(values(&metrics, 1.0, "syniverse_token_reconcile_passes_total")).len(), 1);
@@ -200,7 +200,7 @@ fn a_failure_is_counted_when_a_resource_comes_to_it() {
     let metrics = leading();
     let failing = pass("a", 20.0, ("True", "RefreshFailed"), None);
     passed(&metrics, &failing, 1.0);
-    let again = Pass { before: failing.after.clone(), ..pass("a", 20.0, ("True", "RefreshFailed"), None) };
+    let again = ReconcileReport { before: failing.after.clone(), ..pass("a", 20.0, ("True", "RefreshFailed"), None) };
     passed(&metrics, &again, 2.0);
     passed(&metrics, &pass("a", 20.0, ("True", "SharedApplication"), None), 3.0);
     let failures = values(&metrics, 4.0, "syniverse_token_failures_total");
@@ -262,7 +262,7 @@ fn names_follow_the_conventions_and_no_series_stands_twice() {
 fn a_label_that_would_break_a_line_is_escaped() {
     let metrics = leading();
     let odd = ObjectName { namespace: "n\"\\".into(), name: "a\nb 1".into() };
-    metrics.passed(&odd, &pass("a", 20.0, ("True", "Issued"), None), now(0.0).mono, now(1.0));
+    metrics.observe_pass(&odd, &pass("a", 20.0, ("True", "Issued"), None), now(0.0).mono, now(1.0));
     let text = metrics.encode(now(1.0));
     assert!(text.contains(r#"syniverse_token_ready{namespace="n\"\\",name="a\nb 1"} 1"#), "{text}");
 }
@@ -270,7 +270,7 @@ fn a_label_that_would_break_a_line_is_escaped() {
 #[test]
 fn a_call_in_flight_is_seen_until_it_ends() {
     let metrics = leading();
-    let flying = metrics.call(&refresh());
+    let flying = metrics.request_started(&refresh());
     let seen = |metrics: &Metrics| values(metrics, 0.0, "syniverse_token_issuer_requests_in_flight");
     assert_eq!(seen(&metrics)["{issuer=\"application\"}"], 1.0);
     drop(flying);
@@ -280,15 +280,15 @@ fn a_call_in_flight_is_seen_until_it_ends() {
 /// One sample of everything there is.
 fn filled() -> Metrics {
     let metrics = leading();
-    for ask in [refresh(), extend()] {
-        drop(metrics.call(&ask));
-        metrics.called(&ask, Cause::Boundary, None, Duration::from_millis(80));
-        metrics.called(&ask, Cause::FirstIssue, Some(FailureKind::Unavailable), Duration::from_secs(3));
-        metrics.skewed(&ask, 1);
+    for request in [refresh(), extend()] {
+        drop(metrics.request_started(&request));
+        metrics.observe_request(&request, Cause::Boundary, None, Duration::from_millis(80));
+        metrics.observe_request(&request, Cause::FirstIssue, Some(FailureKind::Unavailable), Duration::from_secs(3));
+        metrics.set_clock_skew(&request, 1);
     }
     passed(&metrics, &pass("a", 20.0, ("False", "RefreshFailed"), None), 1.0);
     passed(&metrics, &pass("b", 40.0, ("True", "Issued"), Some(21.0)), 21.0);
-    metrics.failed();
+    metrics.observe_failed_pass();
     metrics
 }
 

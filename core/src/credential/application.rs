@@ -1,7 +1,7 @@
 //! An application: one live token, which cannot be renewed early, asked for with one that it has had.
 
 use super::ENDPOINT;
-use super::secret_values::{SecretValues, slip};
+use super::secret_values::{SecretValues, likely_mistake};
 use crate::api::{ApplicationCredentials, ApplicationKeys, ApplicationSpec};
 use crate::reason::{Finding, Reason};
 use crate::redacted::Redacted;
@@ -71,8 +71,8 @@ impl ApplicationValues {
     }
 
     /// What may be wrong with a value that the issuer refuses, as a clause that names its key.
-    pub fn slip(&self, keys: &ApplicationKeys) -> Option<String> {
-        slip([
+    pub fn likely_mistake(&self, keys: &ApplicationKeys) -> Option<String> {
+        likely_mistake([
             (&keys.consumer_key, Some(&self.consumer_key)),
             (&keys.consumer_secret, Some(&self.consumer_secret)),
             (&keys.old_token, self.old_token.as_ref()),

@@ -55,9 +55,9 @@ impl SecretValues<'_> {
 }
 
 /// What may be wrong with a value that the issuer refuses, as a clause that names its key.
-pub(super) fn slip<const N: usize>(values: [(&str, Option<&Redacted>); N]) -> Option<String> {
-    let slips = |(key, value): (&str, Option<&Redacted>)| {
-        value::slip(value?.expose()).map(|what| format!("the value under key {key} {what}"))
+pub(super) fn likely_mistake<const N: usize>(values: [(&str, Option<&Redacted>); N]) -> Option<String> {
+    let mistakes = |(key, value): (&str, Option<&Redacted>)| {
+        value::likely_mistake(value?.expose()).map(|what| format!("the value under key {key} {what}"))
     };
-    values.into_iter().find_map(slips)
+    values.into_iter().find_map(mistakes)
 }

@@ -1,7 +1,7 @@
 //! A login session: a pair that is extended while it lives, each answer being the only copy of the next pair.
 
 use super::ENDPOINT;
-use super::secret_values::{SecretValues, slip};
+use super::secret_values::{SecretValues, likely_mistake};
 use crate::api::{SessionCredentials, SessionSpec};
 use crate::issuer::{Login, Pair};
 use crate::reason::{Finding, Reason};
@@ -72,9 +72,9 @@ impl SessionValues {
     }
 
     /// What may be wrong with a value that the issuer refuses, as a clause that names its key.
-    pub fn slip(&self) -> Option<String> {
+    pub fn likely_mistake(&self) -> Option<String> {
         let (pair, login) = (self.pair.as_ref(), self.login.as_ref());
-        slip([
+        likely_mistake([
             (USERNAME, login.map(|login| &login.username)),
             (PASSWORD, login.map(|login| &login.password)),
             (TOKEN, pair.map(|pair| &pair.token)),

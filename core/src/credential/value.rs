@@ -1,4 +1,4 @@
-//! What a look at a pasted value tells: what surrounds it and nobody means, what it cannot mean, and which slip it may be.
+//! What a look at a pasted value tells: what surrounds it and nobody means, what it cannot mean, and which mistake it may be.
 
 use crate::redacted::Redacted;
 use base64::Engine;
@@ -55,7 +55,7 @@ pub(super) fn flaw(text: &str) -> Option<String> {
 
 /// What may have gone wrong when it was written down, as a clause, should the issuer refuse it. A guess: such a value is
 /// sent all the same.
-pub(super) fn slip(text: &str) -> Option<&'static str> {
+pub(super) fn likely_mistake(text: &str) -> Option<&'static str> {
     if is_quoted(text) {
         return Some("is wrapped in quotes");
     }
@@ -132,18 +132,22 @@ mod tests {
     #[test]
     fn quotes_around_the_whole_value_are_a_slip() {
         for text in ["\"v\"", "'v'", "`v`", "\u{201c}v\u{201d}", "''", "\"a\"b\""] {
-            assert_eq!(slip(text), Some("is wrapped in quotes"), "{text}");
+            assert_eq!(likely_mistake(text), Some("is wrapped in quotes"), "{text}");
         }
         for text in ["\"", "'", "", "a'", "'a", "\"a'", "it's"] {
-            assert_eq!(slip(text), None, "{text}");
+            assert_eq!(likely_mistake(text), None, "{text}");
         }
     }
 
     #[test]
     fn base64_of_something_that_can_be_read_is_a_slip() {
         for text in ["canary-consumer-secret", "e6e9b18a-6e62-38fb-9bd4-9aa82e93f654", "a secret\n", "12345678"] {
-            assert_eq!(slip(&STANDARD.encode(text)), Some("looks as if it were base64-encoded twice"), "{text}");
-            assert_eq!(slip(text), None, "{text}");
+            assert_eq!(
+                likely_mistake(&STANDARD.encode(text)),
+                Some("looks as if it were base64-encoded twice"),
+                "{text}"
+            );
+            assert_eq!(likely_mistake(text), None, "{text}");
         }
     }
 
@@ -152,7 +156,7 @@ mod tests {
     fn a_random_key_is_none() {
         for text in ["Yx3Kq9TzB1mWcV7dLhR0aSgJ4uPe", "fHnaKsJt2ZDqkP4bVxUwoCEyLm9a", "abcdefghijkl", "MTIz"] {
             assert!(text.len() != 28 || STANDARD.decode(text).is_ok());
-            assert_eq!(slip(text), None, "{text}");
+            assert_eq!(likely_mistake(text), None, "{text}");
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::reply::{self, Reply};
 use super::{
-    Answer, Failure, FailureKind, Kind, Lifetime, Message, Method, Properties, RedactedUrl, Refresh, Renewal,
-    RenewalTime, Wire,
+    Failure, FailureKind, Kind, Lifetime, Message, Method, Properties, RedactedUrl, Refresh, Renewal, RenewalTime,
+    TokenResponse, Wire,
 };
 use serde_json::Value;
 use url::Url;
@@ -35,22 +35,22 @@ impl Wire for Refresh {
     }
 
     fn message(&self, endpoint: Url) -> Message {
-        Message { method: Method::Get, url: RedactedUrl(question(endpoint, self)), body: None }
+        Message { method: Method::Get, url: RedactedUrl(request_url(endpoint, self)), body: None }
     }
 
-    fn read(&self, reply: &Reply) -> Result<Answer, Failure> {
-        answer(reply, self.validity_seconds)
+    fn read(&self, reply: &Reply) -> Result<TokenResponse, Failure> {
+        read_response(reply, self.validity_seconds)
     }
 }
 
 /// Writes the question into the query of `endpoint`. From here on the URL is a secret: it is sent, and dropped.
-pub fn question(mut endpoint: Url, ask: &Refresh) -> Url {
+pub fn request_url(mut endpoint: Url, refresh: &Refresh) -> Url {
     endpoint
         .query_pairs_mut()
-        .append_pair("consumerkey", ask.consumer_key.expose())
-        .append_pair("consumersecret", ask.consumer_secret.expose())
-        .append_pair("oldtoken", ask.old_token.expose())
-        .append_pair("validity", &ask.validity_seconds.to_string());
+        .append_pair("consumerkey", refresh.consumer_key.expose())
+        .append_pair("consumersecret", refresh.consumer_secret.expose())
+        .append_pair("oldtoken", refresh.old_token.expose())
+        .append_pair("validity", &refresh.validity_seconds.to_string());
     endpoint
 }
 
@@ -61,7 +61,7 @@ pub fn question(mut endpoint: Url, ask: &Refresh) -> Url {
 ///
 /// # Errors
 /// Whatever is not HTTP 200 with a token, as [`FailureKind`] sorts it.
-pub fn answer(reply: &Reply, validity_seconds: u64) -> Result<Answer, Failure> {
+pub fn read_response(reply: &Reply, validity_seconds: u64) -> Result<TokenResponse, Failure> {
     if let Some(redirected) = reply.redirected() {
         return Err(redirected);
     }
@@ -86,14 +86,14 @@ fn is_own_error(reply: &Reply) -> bool {
     reply.fields().is_ok_and(|fields| fields.contains_key("errorCode") && !fields.contains_key("accessToken"))
 }
 
-fn token(reply: &Reply, validity_seconds: u64) -> Result<Answer, Failure> {
+fn token(reply: &Reply, validity_seconds: u64) -> Result<TokenResponse, Failure> {
     let fields = reply.fields()?;
     let token = fields.get("accessToken").and_then(Value::as_str).filter(|token| !token.is_empty());
     let token = token.ok_or_else(|| reply.unreadable("no accessToken"))?;
     let token = reply::token(token).map_err(|problem| reply.unreadable(format!("an accessToken {problem}")))?;
     let reported = reply::lifetime(fields.get("validityTime")).map_err(|problem| reply.unreadable(problem))?;
     let lifetime = believed(reported, validity_seconds);
-    Ok(Answer { token, refresh_token: None, lifetime, date: reply.date })
+    Ok(TokenResponse { token, refresh_token: None, lifetime, date: reply.date })
 }
 
 /// A token that is to live for ever may still be asked for while one with an end lives: its remaining time is believed,
@@ -121,11 +121,11 @@ mod tests {
 
     fn lifetime_of(validity_time: &str, asked: u64) -> Result<Lifetime, Failure> {
         let body = format!(r#"{{"accessToken":"t","validityTime":{validity_time}}}"#);
-        answer(&reply(200, &body), asked).map(|answer| answer.lifetime)
+        read_response(&reply(200, &body), asked).map(|response| response.lifetime)
     }
 
     fn kind_of(status: u16, body: &str) -> FailureKind {
-        let failure = answer(&reply(status, body), 60).unwrap_err();
+        let failure = read_response(&reply(status, body), 60).unwrap_err();
         assert!(failure.detail.contains(&status.to_string()), "{failure}");
         assert!(!format!("{failure} {failure:?}").contains("CANARY"), "{failure}");
         failure.kind
@@ -133,14 +133,14 @@ mod tests {
 
     #[test]
     fn a_question_carries_four_encoded_parameters() {
-        let ask = Refresh {
+        let refresh = Refresh {
             endpoint: String::new(),
             consumer_key: Redacted::new("k&=? #"),
             consumer_secret: Redacted::new("s+/%ü"),
             old_token: Redacted::new("o&validity=1"),
             validity_seconds: 86_400,
         };
-        let url = question(Url::parse("https://api.syniverse.com/a").unwrap(), &ask);
+        let url = request_url(Url::parse("https://api.syniverse.com/a").unwrap(), &refresh);
         assert_eq!(
             url.as_str(),
             "https://api.syniverse.com/a?consumerkey=k%26%3D%3F+%23&consumersecret=s%2B%2F%25%C3%BC\
@@ -167,7 +167,7 @@ mod tests {
         for form in ["null", "9223372036854775", "9223372036854775807", "18446744073709551615", "1e300", r#""1e300""#] {
             assert_eq!(lifetime_of(form, 60), Ok(Lifetime::Never), "{form}");
         }
-        let absent = answer(&reply(200, r#"{"accessToken":"t"}"#), 60).unwrap();
+        let absent = read_response(&reply(200, r#"{"accessToken":"t"}"#), 60).unwrap();
         assert_eq!(absent.lifetime, Lifetime::Never);
     }
 
@@ -233,7 +233,7 @@ mod tests {
 
     fn token_in(body: &[u8]) -> Option<String> {
         let reply = Reply { body: Ok(Body(body.to_vec())), ..reply(200, "") };
-        answer(&reply, 60).ok().map(|answer| answer.token.expose().to_owned())
+        read_response(&reply, 60).ok().map(|response| response.token.expose().to_owned())
     }
 
     #[test]
@@ -245,9 +245,9 @@ mod tests {
             assert_eq!(token_in(body.as_bytes()).as_deref(), Some(token));
         }
         let too_long = serde_json::json!({"accessToken": longest + "t"}).to_string();
-        let failure = answer(&reply(200, &too_long), 60).unwrap_err();
+        let failure = read_response(&reply(200, &too_long), 60).unwrap_err();
         assert!(failure.detail.contains("an accessToken of more than 8 KiB"), "{failure}");
-        let unprintable = answer(&reply(200, r#"{"accessToken":"a b"}"#), 60).unwrap_err();
+        let unprintable = read_response(&reply(200, r#"{"accessToken":"a b"}"#), 60).unwrap_err();
         assert!(unprintable.detail.contains("printable ASCII without blanks"), "{unprintable}");
     }
 
@@ -273,7 +273,7 @@ mod tests {
         let latin = b"{\"errorCode\":1,\"userMsg\":\"\xe9chec\"}".to_vec();
         for status in [200, 202, 500] {
             let reply = Reply { body: Ok(Body(latin.clone())), ..reply(status, "") };
-            assert_eq!(answer(&reply, 60).unwrap_err().kind, FailureKind::Refused, "{status}");
+            assert_eq!(read_response(&reply, 60).unwrap_err().kind, FailureKind::Refused, "{status}");
         }
     }
 
@@ -296,10 +296,10 @@ mod tests {
                 assert_eq!(kind_of(status, body), FailureKind::Rejected, "{status} {body}");
             }
             let cut = Err(Failure { kind: FailureKind::Unavailable, detail: "cut".to_owned(), retry_after: None });
-            let failure = answer(&Reply { body: cut, ..reply(status, "") }, 60).unwrap_err();
+            let failure = read_response(&Reply { body: cut, ..reply(status, "") }, 60).unwrap_err();
             assert_eq!(failure.kind, FailureKind::Rejected, "{status}");
         }
-        let said = |body| answer(&reply(403, body), 60).unwrap_err().detail;
+        let said = |body| read_response(&reply(403, body), 60).unwrap_err().detail;
         assert_eq!(said(OWN_ERROR), "the issuer answered HTTP 403");
         assert_eq!(said(foreign), "the issuer answered HTTP 403 with a body that is not the API's own");
     }
@@ -322,7 +322,7 @@ mod tests {
     fn a_token_counts_whatever_the_2xx_that_it_comes_with() {
         let whole = r#"{"accessToken":"t","validityTime":60}"#;
         for status in [200, 201, 202, 203, 206, 226] {
-            assert_eq!(answer(&reply(status, whole), 60).unwrap().token.expose(), "t", "{status}");
+            assert_eq!(read_response(&reply(status, whole), 60).unwrap().token.expose(), "t", "{status}");
             for body in ["", "{}", r#"{"accessToken":"CANARY"#] {
                 assert_eq!(kind_of(status, body), FailureKind::Unavailable, "{status} {body}");
             }
@@ -337,7 +337,7 @@ mod tests {
         let wish = Some(Duration::from_secs(7));
         for (status, body) in [(429, ""), (500, OWN_ERROR), (400, OWN_ERROR), (200, "")] {
             let reply = Reply { retry_after: wish, ..reply(status, body) };
-            assert_eq!(answer(&reply, 60).unwrap_err().retry_after, wish, "{status}");
+            assert_eq!(read_response(&reply, 60).unwrap_err().retry_after, wish, "{status}");
         }
     }
 }

@@ -1,13 +1,13 @@
 //! What is asked of an issuer: one request, as its kind writes it, and what is to be known of it.
 
 use super::reply::{Body, Reply};
-use super::{Answer, Failure, Kind};
+use super::{Failure, Kind, TokenResponse};
 use crate::redacted::Redacted;
 use url::Url;
 
 /// One question to an issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum TokenRequest {
     /// To the application issuer: may be repeated.
     Refresh(Refresh),
     /// To the session issuer: an answer kills the pair that it was asked with.
@@ -16,7 +16,7 @@ pub enum Ask {
     LogIn(LogIn),
 }
 
-impl Ask {
+impl TokenRequest {
     /// What its kind makes of it: the one place where the kinds of requests are told apart.
     pub fn wire(&self) -> &(dyn Wire + Sync) {
         match self {
@@ -50,7 +50,7 @@ pub trait Wire {
     ///
     /// # Errors
     /// Whatever gives no token, as [`super::FailureKind`] sorts it.
-    fn read(&self, reply: &Reply) -> Result<Answer, Failure>;
+    fn read(&self, reply: &Reply) -> Result<TokenResponse, Failure>;
 }
 
 /// What is to be known of a request, whatever its kind.

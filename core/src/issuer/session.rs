@@ -6,8 +6,8 @@
 
 use super::reply::{self, Body, Reply};
 use super::{
-    Answer, Extend, Failure, FailureKind, Kind, Lifetime, LogIn, Login, Message, Method, Pair, Properties, RedactedUrl,
-    Renewal, RenewalTime, Wire,
+    Extend, Failure, FailureKind, Kind, Lifetime, LogIn, Login, Message, Method, Pair, Properties, RedactedUrl,
+    Renewal, RenewalTime, TokenResponse, Wire,
 };
 use crate::redacted::Redacted;
 use serde_json::{Map, Value, json};
@@ -49,7 +49,7 @@ impl Wire for Extend {
         Message { method: Method::Put, url: RedactedUrl(endpoint), body: Some(extension(&self.pair)) }
     }
 
-    fn read(&self, reply: &Reply) -> Result<Answer, Failure> {
+    fn read(&self, reply: &Reply) -> Result<TokenResponse, Failure> {
         extended(reply)
     }
 }
@@ -71,7 +71,7 @@ impl Wire for LogIn {
         Message { method: Method::Post, url: RedactedUrl(endpoint), body: Some(log_in(&self.login)) }
     }
 
-    fn read(&self, reply: &Reply) -> Result<Answer, Failure> {
+    fn read(&self, reply: &Reply) -> Result<TokenResponse, Failure> {
         logged_in(reply)
     }
 }
@@ -94,16 +94,16 @@ fn body(fields: &Value) -> Body {
 ///
 /// # Errors
 /// Whatever gives no new pair, as [`FailureKind`] sorts it; `AUTH_1002` alone is [`FailureKind::Ended`].
-pub fn extended(reply: &Reply) -> Result<Answer, Failure> {
-    answer(reply, &Verdict { code: INVALID_TOKEN, kind: FailureKind::Ended })
+pub fn extended(reply: &Reply) -> Result<TokenResponse, Failure> {
+    read_response(reply, &Verdict { code: INVALID_TOKEN, kind: FailureKind::Ended })
 }
 
 /// Reads the reply to [`log_in`].
 ///
 /// # Errors
 /// Whatever gives no pair, as [`FailureKind`] sorts it; `AUTH_1001` alone is [`FailureKind::LoginRefused`].
-pub fn logged_in(reply: &Reply) -> Result<Answer, Failure> {
-    answer(reply, &Verdict { code: INVALID_CREDENTIALS, kind: FailureKind::LoginRefused })
+pub fn logged_in(reply: &Reply) -> Result<TokenResponse, Failure> {
+    read_response(reply, &Verdict { code: INVALID_CREDENTIALS, kind: FailureKind::LoginRefused })
 }
 
 /// The one code that settles a question for good. To another question it is a code like any other.
@@ -112,7 +112,7 @@ struct Verdict {
     kind: FailureKind,
 }
 
-fn answer(reply: &Reply, verdict: &Verdict) -> Result<Answer, Failure> {
+fn read_response(reply: &Reply, verdict: &Verdict) -> Result<TokenResponse, Failure> {
     if let Some(redirected) = reply.redirected() {
         return Err(redirected);
     }
@@ -170,14 +170,14 @@ fn elements(fields: &Map<String, Value>) -> &[Value] {
 ///
 /// Only a token that could end the header of whoever sends it is worse than none: with it the pair is lost. A refresh token
 /// travels in JSON alone, and may hold anything.
-fn session(reply: &Reply, fields: &Map<String, Value>) -> Result<Answer, Failure> {
+fn session(reply: &Reply, fields: &Map<String, Value>) -> Result<TokenResponse, Failure> {
     let found = elements(fields).iter().find_map(|element| {
         let text = |name| element.get(name).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
         Some((text("token")?, text("refreshToken")?, element.get("validityTime")))
     });
     let (token, refresh_token, validity_time) =
         found.ok_or_else(|| reply.unreadable("neither a session nor an error code"))?;
-    Ok(Answer {
+    Ok(TokenResponse {
         token: reply::token(token).map_err(|problem| reply.unreadable(format!("a token {problem}")))?,
         refresh_token: Some(Redacted::new(refresh_token)),
         lifetime: reply::lifetime(validity_time).unwrap_or(Lifetime::Seconds(0)),
@@ -230,9 +230,10 @@ mod tests {
     /// The tokens of both answers.
     fn tokens(status: u16, body: &str) -> Option<(String, String)> {
         let reply = reply(status, body);
-        let answer = extended(&reply).ok();
-        assert_eq!(answer, logged_in(&reply).ok());
-        answer.map(|answer| (answer.token.expose().to_owned(), answer.refresh_token.unwrap().expose().to_owned()))
+        let response = extended(&reply).ok();
+        assert_eq!(response, logged_in(&reply).ok());
+        response
+            .map(|response| (response.token.expose().to_owned(), response.refresh_token.unwrap().expose().to_owned()))
     }
 
     fn is_session(body: &str) -> bool {
@@ -257,10 +258,10 @@ mod tests {
 
     #[test]
     fn the_documents_own_success_is_a_session() {
-        let answer = extended(&reply(200, SUCCESS)).unwrap();
-        assert!(answer.token.expose().ends_with("JzaGF1bC5jb2hlbkBmb..."));
-        assert!(answer.refresh_token.unwrap().expose().ends_with("LTQ4Y2ItYTc2Mi1kY2Ew..."));
-        assert_eq!(answer.lifetime, Lifetime::Seconds(3600));
+        let response = extended(&reply(200, SUCCESS)).unwrap();
+        assert!(response.token.expose().ends_with("JzaGF1bC5jb2hlbkBmb..."));
+        assert!(response.refresh_token.unwrap().expose().ends_with("LTQ4Y2ItYTc2Mi1kY2Ew..."));
+        assert_eq!(response.lifetime, Lifetime::Seconds(3600));
     }
 
     #[test]

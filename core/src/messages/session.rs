@@ -1,15 +1,15 @@
 //! What is said of sessions.
 
-use super::with_slip;
-use crate::memory::Unwritten;
+use super::with_mistake;
+use crate::memory::FailedWrites;
 use crate::reason::{Finding, Reason};
 
 /// The API server does not take a write, while the only copy of a session's pair waits for it.
-pub fn pair_unrecorded(unwritten: &Unwritten) -> Finding {
+pub fn pair_unrecorded(failed: &FailedWrites) -> Finding {
     let message = format!(
         "{}; the session was extended, and its new pair is in the operator's memory alone: a restart before it is written \
          would lose it",
-        unwritten.detail
+        failed.detail
     );
     Finding::new(Reason::WriteFailed, message)
 }
@@ -30,12 +30,12 @@ pub fn no_session(secret: &str) -> Finding {
 }
 
 /// The session is over, and nothing opens another one.
-pub fn session_lost(secret: &str, slip: Option<String>) -> Finding {
+pub fn session_lost(secret: &str, mistake: Option<String>) -> Finding {
     let message = format!(
         "the session is over, and Secret {secret} has no username and password to log in with: add them, or put a new \
          pair under token and refreshToken"
     );
-    Finding::new(Reason::SessionLost, with_slip(message, slip))
+    Finding::new(Reason::SessionLost, with_mistake(message, mistake))
 }
 
 /// The pasted pair, by the fingerprint of its token, is another resource's, and dies with its first use.
@@ -53,25 +53,25 @@ pub fn session_ended(detail: &str) -> Finding {
 }
 
 /// The issuer does not know the account.
-pub fn login_refused(detail: &str, remedy: &str) -> Finding {
-    Finding::new(Reason::LoginRefused, format!("{detail}: {remedy}"))
+pub fn login_refused(detail: &str, hint: &str) -> Finding {
+    Finding::new(Reason::LoginRefused, format!("{detail}: {hint}"))
 }
 
 /// The issuer does not know the account of a changed login, while the session before goes on.
-pub fn login_refused_meanwhile(secret: &str, slip: Option<String>) -> Finding {
+pub fn login_refused_meanwhile(secret: &str, mistake: Option<String>) -> Finding {
     let message = format!(
         "the issuer refuses the username and password in Secret {secret}: correct them; the session of the ones before \
          goes on"
     );
-    Finding::new(Reason::LoginRefused, with_slip(message, slip))
+    Finding::new(Reason::LoginRefused, with_mistake(message, mistake))
 }
 
 /// What a person can do about a login.
-pub fn login_remedy(secret: &str, slip: Option<String>) -> String {
-    with_slip(format!("check the username and password in Secret {secret}"), slip)
+pub fn login_hint(secret: &str, mistake: Option<String>) -> String {
+    with_mistake(format!("check the username and password in Secret {secret}"), mistake)
 }
 
 /// What a person can do about the values of a session.
-pub fn session_remedy(secret: &str, slip: Option<String>) -> String {
-    with_slip(format!("check the values in Secret {secret}"), slip)
+pub fn session_hint(secret: &str, mistake: Option<String>) -> String {
+    with_mistake(format!("check the values in Secret {secret}"), mistake)
 }

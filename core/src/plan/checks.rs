@@ -1,6 +1,6 @@
 //! What keeps a resource from being served, until a person acts.
 
-use super::input::{Delivery, Desk};
+use super::input::{PlanInput, Writable};
 use super::{Plan, Step};
 use crate::memory::Target;
 use crate::messages;
@@ -13,7 +13,7 @@ use crate::state::State;
 use k8s_openapi::api::core::v1::Secret;
 use kube_core::ResourceExt;
 
-impl Desk<'_> {
+impl PlanInput<'_> {
     pub(super) fn state_obstacle(&self) -> Option<Finding> {
         let secret = self.observed.state.secret()?;
         if let Some(finding) = self.obstacle(Target::State, secret) {
@@ -30,7 +30,7 @@ impl Desk<'_> {
     pub(super) fn token_obstacle(&self, state: Option<&State>) -> Option<Finding> {
         let secret = self.observed.token.as_ref();
         let obstacle = secret.and_then(|secret| self.obstacle(Target::Token, secret));
-        let known = || state.and_then(State::active_token).map(|issued| (issued.token.clone(), issued.expires()));
+        let known = || state.and_then(State::active_token).map(|record| (record.token.clone(), record.expires()));
         let given = || {
             let token = self.observed.values(self.validated.issuer).ok()?.token()?.clone();
             Some((token, !self.validated.wants_no_end()))
@@ -42,8 +42,9 @@ impl Desk<'_> {
 
     fn obstacle(&self, target: Target, secret: &Secret) -> Option<Finding> {
         let finding = self.owner.obstacle(secret)?;
-        let is_sealed = finding.reason == Reason::SecretImmutable && self.memory.writes.is_sealed(target);
-        Some(if is_sealed { messages::sealed(&secret.name_any()) } else { finding })
+        let is_immutable_on_write =
+            finding.reason == Reason::SecretImmutable && self.memory.writes.is_immutable_on_write(target);
+        Some(if is_immutable_on_write { messages::sealed(&secret.name_any()) } else { finding })
     }
 
     /// What keeps credentials from being sent, until a person acts. The pair of a session that lives is none of those that
@@ -61,7 +62,7 @@ impl Desk<'_> {
     }
 
     /// Is there a cause to ask the issuer?
-    pub(super) fn ask(&self, delivery: Delivery) -> Plan {
+    pub(super) fn plan_request(&self, writable: Writable) -> Plan {
         if let Some(finding) = self.token_obstacle(self.known_state()).filter(|_| !self.must_renew()) {
             return Plan::stop(finding);
         }
@@ -71,17 +72,17 @@ impl Desk<'_> {
         if let Some(finding) = self.not_permitted() {
             return Plan::stop(finding);
         }
-        if let Some(unwritten) = self.put_off(Target::Token).filter(|_| self.is_first_issue()) {
-            return Plan::wait(Some(unwritten.not_before), vec![messages::write_failed(unwritten)]);
+        if let Some(failed) = self.postponed_write(Target::Token).filter(|_| self.is_first_issue()) {
+            return Plan::wait(Some(failed.not_before), vec![messages::write_failed(failed)]);
         }
         let state = self.latest_state().unwrap_or_else(|| self.empty_state());
-        match Credential::of(self, &state, delivery) {
-            Ok(credential) => self.ask_for(&credential),
+        match Credential::of(self, &state, writable) {
+            Ok(credential) => self.plan_credential(&credential),
             Err(finding) => Plan::stop(finding),
         }
     }
 
-    fn ask_for(&self, credential: &Credential<'_>) -> Plan {
+    fn plan_credential(&self, credential: &Credential<'_>) -> Plan {
         let proposal = credential.proposal();
         let candidates = match proposal.candidates(credential) {
             Ok(candidates) => candidates,
@@ -91,7 +92,7 @@ impl Desk<'_> {
         let allowed = candidates.into_iter().map(|candidate| (credential.allowed_at(&candidate), candidate));
         match allowed.min_by_key(|(at, _)| *at) {
             Some((at, candidate)) if at <= self.now.mono => {
-                Plan { step: Step::Call(Box::new(proposal.call(credential, candidate))), findings }
+                Plan { step: Step::Request(Box::new(proposal.planned_request(credential, candidate))), findings }
             }
             next => {
                 let settled = proposal.settled_at(credential);

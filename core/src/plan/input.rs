@@ -1,26 +1,26 @@
 //! All that one plan is made from, and what follows from it before any credential is looked at.
 
 use super::{Plan, StateWrite, Step};
-use crate::memory::{Memory, Target, Unwritten};
+use crate::memory::{FailedWrites, Memory, Target};
 use crate::observed::{Observed, StateSecret};
-use crate::secrets::{self, Owner, Restored, Write};
-use crate::state::{Held, Inputs, Issued, State};
+use crate::secrets::{self, Owner, Restored, SecretWrite};
+use crate::state::{Inputs, State, TokenRecord, UnrecordedResponse};
 use crate::time::Now;
 use crate::validated::Validated;
 
 /// Which of the two Secrets can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Delivery {
+pub(super) enum Writable {
     /// Both.
-    InOrder,
+    Both,
     /// The state Secret alone.
-    InTrouble,
+    StateOnly,
     /// Not even the state: what is lost unless renewed is renewed, and nothing else is asked.
-    Unrecorded,
+    Neither,
 }
 
 /// All that one plan is made from.
-pub(super) struct Desk<'a> {
+pub(super) struct PlanInput<'a> {
     pub(super) observed: &'a Observed,
     pub(super) memory: &'a Memory,
     pub(super) now: Now,
@@ -28,31 +28,33 @@ pub(super) struct Desk<'a> {
     pub(super) validated: Validated<'a>,
 }
 
-impl Desk<'_> {
+impl PlanInput<'_> {
     /// The row of failed writes of this Secret, if it is not to be tried again yet.
-    pub(super) fn put_off(&self, target: Target) -> Option<&Unwritten> {
-        self.memory.writes.put_off(target, &self.observed.basis(target), self.now.mono)
+    pub(super) fn postponed_write(&self, target: Target) -> Option<&FailedWrites> {
+        self.memory.writes.postponed_write(target, &self.observed.write_basis(target), self.now.mono)
     }
 
     /// An answer in hand comes before everything else, also where its token cannot be delivered yet.
     pub(super) fn record(&self) -> Option<Plan> {
-        self.memory.held.as_ref()?;
-        let next = self.held().and_then(|held| self.known_state()?.record(held));
-        let next = next.map(|next| self.list_written_anew(next));
+        self.memory.unrecorded.as_ref()?;
+        let next = self.unrecorded_response().and_then(|unrecorded| self.known_state()?.record(unrecorded));
+        let next = next.map(|next| self.refresh_managed_fields(next));
         let write = next.and_then(|next| self.write_state(next));
-        Some(Plan::now(write.map_or(Step::Release, Step::WriteState)))
+        Some(Plan::now(write.map_or(Step::DiscardResponse, Step::WriteState)))
     }
 
     /// The answer in hand, unless it was overtaken.
-    pub(super) fn held(&self) -> Option<&Held> {
-        let held = self.memory.held.as_ref().filter(|held| !held.is_over(self.now.mono))?;
-        self.known_state().is_some_and(|state| state.version() == held.base).then_some(held)
+    pub(super) fn unrecorded_response(&self) -> Option<&UnrecordedResponse> {
+        let unrecorded = self.memory.unrecorded.as_ref().filter(|unrecorded| !unrecorded.is_expired(self.now.mono))?;
+        self.known_state().is_some_and(|state| state.version() == unrecorded.base).then_some(unrecorded)
     }
 
     /// What is known, an answer in hand included.
     pub(super) fn latest_state(&self) -> Option<State> {
         let known = self.known_state()?;
-        Some(self.held().and_then(|held| known.record(held)).unwrap_or_else(|| known.clone()))
+        Some(
+            self.unrecorded_response().and_then(|unrecorded| known.record(unrecorded)).unwrap_or_else(|| known.clone()),
+        )
     }
 
     /// What is stored, or what this process remembers of it when it was deleted, spoilt or set back.
@@ -66,9 +68,9 @@ impl Desk<'_> {
 
     /// None when that is there already.
     pub(super) fn write_state(&self, state: State) -> Option<StateWrite> {
-        let state = self.list_written(state);
+        let state = self.list_managed_fields(state);
         let (read, stored) = (self.observed.state.secret(), self.readable_state());
-        let write = secrets::next_state(read, stored, self.observed.wanted(), &self.owner, &state)?;
+        let write = secrets::next_state(read, stored, self.observed.desired(), &self.owner, &state)?;
         Some(StateWrite { state: Box::new(state), write })
     }
 
@@ -100,16 +102,16 @@ impl Desk<'_> {
     }
 
     /// Before there is a token at all, nobody is asked for one that the API server would not take.
-    pub(super) fn rehearsal(&self) -> Option<Write> {
-        let is_over = self.memory.writes.is_rehearsed(&self.observed.basis(Target::Token));
+    pub(super) fn dry_run(&self) -> Option<SecretWrite> {
+        let is_over = self.memory.writes.has_dry_run(&self.observed.write_basis(Target::Token));
         let (read, kind) = (self.observed.token.as_ref(), self.validated.kind());
-        let sample = || secrets::sample(read, kind, self.observed.wanted(), &self.owner, self.now.wall);
+        let sample = || secrets::dry_run_write(read, kind, self.observed.desired(), &self.owner, self.now.wall);
         (self.is_first_issue() && !is_over).then(sample).flatten()
     }
 
     /// True while there is a credential that is lost unless its token is renewed in time, delivered or not.
     pub(super) fn must_renew(&self) -> bool {
         let token = self.known_state().and_then(State::active_token);
-        self.validated.kind().renewal().is_lost_at_expiry && token.is_some_and(Issued::must_be_renewed)
+        self.validated.kind().renewal().is_lost_at_expiry && token.is_some_and(TokenRecord::must_be_renewed)
     }
 }

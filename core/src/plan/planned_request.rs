@@ -1,26 +1,26 @@
 //! A request to be sent, and what its answer will be recorded with.
 
 use super::StateWrite;
-use crate::issuer::{Answer, Ask, Cause, Failure, FailureKind};
-use crate::secrets::Write;
-use crate::state::{Attempt, Held, Issued, Outcome, State, Version};
+use crate::issuer::{Cause, Failure, FailureKind, TokenRequest, TokenResponse};
+use crate::secrets::SecretWrite;
+use crate::state::{CallResult, RequestKey, State, TokenRecord, UnrecordedResponse, Version};
 use crate::time::{Moment, Now};
 
 /// A request to be sent, and what its answer will be recorded with.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct PlannedRequest {
     /// The question.
-    pub ask: Ask,
+    pub request: TokenRequest,
     /// Why.
     pub cause: Cause,
     /// Since when.
     pub due: Moment,
     /// The token in the token Secret as of now, if it is of the same credential.
-    pub issued: Option<Issued>,
+    pub record: Option<TokenRecord>,
     /// The state that the call starts from.
     pub base: Version,
     /// What it is made with.
-    pub attempt: Attempt,
+    pub key: RequestKey,
     /// The process that makes it.
     pub holder: String,
     /// The last call failed, whatever it was made with.
@@ -34,46 +34,46 @@ pub struct Call {
     /// What an answer in hand makes of the state, if there is one: this call starts from that.
     pub follows: Option<Box<State>>,
     /// What the API server is to be asked first: whether it would take the token Secret.
-    pub rehearsal: Option<Write>,
+    pub dry_run: Option<SecretWrite>,
     /// What must be in the state Secret first; the plan after that write makes the call.
-    pub announcement: Option<StateWrite>,
+    pub intent_write: Option<StateWrite>,
 }
 
-impl Call {
+impl PlannedRequest {
     /// The token that lives while it is made, for all that is known.
-    pub fn living(&self) -> Option<&Issued> {
-        self.issued.as_ref().filter(|issued| !issued.ended)
+    pub fn live_token(&self) -> Option<&TokenRecord> {
+        self.record.as_ref().filter(|record| !record.ended)
     }
 
     /// What is to be recorded of this call, with all that goes with it; none for a failure after which the same is tried
     /// again.
-    pub fn outcome(&self, result: &Result<Answer, Failure>) -> Option<Outcome> {
+    pub fn result_of(&self, result: &Result<TokenResponse, Failure>) -> Option<CallResult> {
         match result {
-            Ok(answer) => Some(Outcome::Token(answer.clone())),
+            Ok(response) => Some(CallResult::Token(response.clone())),
             Err(Failure { kind: FailureKind::Ended, .. }) => {
-                self.ask.wire().properties().spends.cloned().map(Outcome::Ended)
+                self.request.wire().properties().spends.cloned().map(CallResult::Ended)
             }
             // The session that there is goes on; the new account had its try.
             Err(Failure { kind: FailureKind::LoginRefused, .. }) => {
-                self.issued.as_ref().and_then(Issued::pair).map(|_| Outcome::LoginRefused)
+                self.record.as_ref().and_then(TokenRecord::pair).map(|_| CallResult::LoginRefused)
             }
             Err(_) => None,
         }
     }
 
-    /// `outcome` in hand, as it will be recorded.
-    pub fn held(&self, outcome: Outcome, sent: Now) -> Held {
-        let wire = self.ask.wire();
+    /// `result` in hand, as it will be recorded.
+    pub fn unrecorded(&self, result: CallResult, sent: Now) -> UnrecordedResponse {
+        let wire = self.request.wire();
         let properties = wire.properties();
-        Held {
-            outcome,
+        UnrecordedResponse {
+            result,
             sent,
             cause: self.cause,
             base: self.base.clone(),
             holder: self.holder.clone(),
             kind: wire.kind(),
-            attempt: self.attempt.clone(),
-            used: properties.spends.cloned(),
+            key: self.key.clone(),
+            used_token: properties.spends.cloned(),
             asked_seconds: properties.lifetime_seconds,
             credentials: self.credentials.clone(),
             has_new_password: self.has_new_password,

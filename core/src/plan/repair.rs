@@ -1,11 +1,11 @@
 //! What brings both Secrets to what the state says, without a call.
 
 use super::Step;
-use super::input::Desk;
+use super::input::PlanInput;
 use crate::memory::Target;
 use crate::messages;
 use crate::reason::Finding;
-use crate::secrets::{self, Write};
+use crate::secrets::{self, SecretWrite};
 use crate::state::State;
 use crate::time::Moment;
 use kube_core::ResourceExt;
@@ -23,7 +23,7 @@ pub(super) enum Repair {
     Blocked(Option<Moment>, Finding),
 }
 
-impl Desk<'_> {
+impl PlanInput<'_> {
     pub(super) fn repair(&self) -> Repair {
         let Some(state) = self.known_state().cloned().or_else(|| self.state_in_token_secret()) else {
             return Repair::Nothing;
@@ -36,19 +36,19 @@ impl Desk<'_> {
     }
 
     fn repair_state(&self, state: &State) -> Repair {
-        let mut wanted = self.list_written(state.clone());
-        if !self.was_looked_at() {
+        let mut wanted = self.list_managed_fields(state.clone());
+        if !self.has_been_reconciled() {
             wanted.refresh = self.observed.refresh().or(wanted.refresh);
         }
         // A changed spec may change what marks it as ours, and nothing else.
         let generation = self.observed.resource.metadata.generation;
-        let respecified = self.memory.delivered.as_ref().is_some_and(|known| known.generation != generation);
+        let respecified = self.memory.written_token.as_ref().is_some_and(|known| known.generation != generation);
         let is_new = respecified || self.memory.state.as_ref() != Some(&wanted);
         match self.write_state(wanted) {
             Some(wanted) if is_new || self.is_only_marked(Target::State, &wanted.write) => {
                 Repair::Now(Box::new(Step::WriteState(wanted)))
             }
-            Some(wanted) => self.write_again(wanted.write),
+            Some(wanted) => self.repair_write(wanted.write),
             None => Repair::Nothing,
         }
     }
@@ -58,25 +58,25 @@ impl Desk<'_> {
         if let Some(finding) = self.token_obstacle(Some(state)) {
             return Repair::Blocked(None, finding);
         }
-        let is_new = self.memory.delivered != self.observed.delivery(state);
-        let write = secrets::next_token(token, self.observed.wanted(), &self.owner, state);
-        if let Some(unwritten) = self.put_off(Target::Token).filter(|_| write.is_some()) {
-            let (at, finding) = (unwritten.not_before, messages::write_failed(unwritten));
-            let is_refused = unwritten.refused.is_some();
+        let is_new = self.memory.written_token != self.observed.written_token(state);
+        let write = secrets::next_token(token, self.observed.desired(), &self.owner, state);
+        if let Some(failed) = self.postponed_write(Target::Token).filter(|_| write.is_some()) {
+            let (at, finding) = (failed.not_before, messages::write_failed(failed));
+            let is_refused = failed.refused.is_some();
             return if is_refused { Repair::Blocked(Some(at), finding) } else { Repair::Later(at, finding) };
         }
         match write {
             Some(write) if is_new || self.is_only_marked(Target::Token, &write) => {
                 Repair::Now(Box::new(Step::WriteToken(write)))
             }
-            Some(write) => self.write_again(write),
+            Some(write) => self.repair_write(write),
             None => Repair::Nothing,
         }
     }
 
     /// True of a write that changes labels, annotations and owners alone, and is our first one of that Secret: an older version
     /// wrote them otherwise, or a backup brought it back without. Nobody has changed what we write.
-    fn is_only_marked(&self, target: Target, write: &Write) -> bool {
+    fn is_only_marked(&self, target: Target, write: &SecretWrite) -> bool {
         let read = match target {
             Target::State => self.observed.state.secret(),
             Target::Token => self.observed.token.as_ref(),
@@ -87,13 +87,13 @@ impl Desk<'_> {
 
     /// False for a resource that no pass has looked at yet: a refresh annotation that it was created with counts as
     /// handled, also where a retained state carries on.
-    fn was_looked_at(&self) -> bool {
-        let status = self.memory.said.as_ref().or(self.observed.resource.status.as_ref());
+    fn has_been_reconciled(&self) -> bool {
+        let status = self.memory.last_status.as_ref().or(self.observed.resource.status.as_ref());
         status.and_then(|status| status.observed_generation).is_some_and(|generation| generation >= 0)
     }
 
     /// Somebody else changes what we write: repaired at once, but not for ever at once.
-    fn write_again(&self, write: Write) -> Repair {
+    fn repair_write(&self, write: SecretWrite) -> Repair {
         let at = self.memory.writes.repair_at(self.now.mono);
         if at <= self.now.mono {
             return Repair::Now(Box::new(Step::Repair(write)));
@@ -102,16 +102,16 @@ impl Desk<'_> {
     }
 
     /// Before we write a name into one of the Secrets, the state says that it is ours.
-    pub(super) fn list_written(&self, state: State) -> State {
-        let wanted = secrets::wanted_names(self.observed.wanted(), state.active_token());
-        if state.written.covers(&wanted) { state } else { self.list_written_anew(state) }
+    pub(super) fn list_managed_fields(&self, state: State) -> State {
+        let desired = secrets::desired_names(self.observed.desired(), state.active_token());
+        if state.written.covers(&desired) { state } else { self.refresh_managed_fields(state) }
     }
 
     /// As the state is written anyway, names that are no longer there stop being ours.
-    pub(super) fn list_written_anew(&self, mut state: State) -> State {
-        let wanted = secrets::wanted_names(self.observed.wanted(), state.active_token());
+    pub(super) fn refresh_managed_fields(&self, mut state: State) -> State {
+        let desired = secrets::desired_names(self.observed.desired(), state.active_token());
         let present = secrets::present_names(self.observed.token.as_ref(), self.observed.state.secret());
-        state.written = state.written.still_in(&present).and(&wanted);
+        state.written = state.written.intersection(&present).union(&desired);
         state
     }
 }

@@ -6,10 +6,10 @@ use crate::api::SessionSpec;
 use crate::credential::session::{PAIR, PASSWORD, REFRESH_TOKEN, TOKEN, USERNAME};
 use crate::credential::{ENDPOINT, SessionValues};
 use crate::fingerprint::fingerprint;
-use crate::issuer::{Ask, Cause, Extend, LogIn, Pair};
+use crate::issuer::{Cause, Extend, LogIn, Pair, TokenRequest};
 use crate::messages;
 use crate::reason::{Finding, Reason};
-use crate::state::{CredentialRecord, Issued};
+use crate::state::{CredentialRecord, TokenRecord};
 
 pub(super) fn proposal(credential: &Credential<'_>, spec: &SessionSpec, values: &SessionValues) -> Proposal {
     let session = Session { credential, spec, values };
@@ -22,9 +22,9 @@ pub(super) fn proposal(credential: &Credential<'_>, spec: &SessionSpec, values: 
         fallback: session.fallback(),
         has_new_password,
         notices: session.notices(),
-        is_provisional: session.is_taken() != credential.desk.observed.neighbours.sharing.before_us,
-        hint: messages::session_remedy(secret, values.slip()),
-        login_hint: Some(messages::login_remedy(secret, values.slip())),
+        is_provisional: session.is_taken() != credential.input.observed.peers.sharing.before_us,
+        hint: messages::session_hint(secret, values.likely_mistake()),
+        login_hint: Some(messages::login_hint(secret, values.likely_mistake())),
     }
 }
 
@@ -43,7 +43,7 @@ impl Session<'_> {
         let username = Some(USERNAME).filter(|_| *login_refused || inputs.knows(USERNAME));
         let names: Vec<_> = pair.chain(username).chain([ENDPOINT]).collect();
         match self.credential.change(&names) {
-            None | Some(Cause::Requested) if has_new_password && self.credential.issued().is_some() => {
+            None | Some(Cause::Requested) if has_new_password && self.credential.active_token().is_some() => {
                 Some(Cause::Changed(PASSWORD))
             }
             change => change,
@@ -53,11 +53,11 @@ impl Session<'_> {
     /// The password of a refused login is another one now.
     fn has_new_password(&self) -> bool {
         let CredentialRecord { login_refused, refused_credentials, inputs, .. } = &self.credential.record;
-        let (asked, desk) = (&self.credential.attempt.inputs, self.credential.desk);
-        let known = desk.memory.credential(&self.credential.attempt.credential);
+        let (asked, input) = (&self.credential.key.inputs, self.credential.input);
+        let known = input.memory.credential(&self.credential.key.credential);
         let is_new = match (known.and_then(|known| known.refused_login.as_ref()), refused_credentials) {
             (Some(refused), _) => asked.differs(refused, PASSWORD),
-            (None, Some(version)) => desk.observed.credentials_version().as_ref() != Some(version),
+            (None, Some(version)) => input.observed.credentials_version().as_ref() != Some(version),
             // Older versions have recorded a hash.
             (None, None) => asked.differs(inputs, PASSWORD),
         };
@@ -66,7 +66,7 @@ impl Session<'_> {
 
     /// A pair in the Secret that was never used, or that only another endpoint has refused.
     fn pasted(&self) -> Option<Pair> {
-        let (asked, record) = (&self.credential.attempt.inputs, &self.credential.record);
+        let (asked, record) = (&self.credential.key.inputs, &self.credential.record);
         let is_new =
             asked.has_unused(&PAIR, &record.inputs) || record.pair_refused && self.credential.has_changed(ENDPOINT);
         self.values.pair.clone().filter(|_| is_new)
@@ -83,8 +83,8 @@ impl Session<'_> {
 
     /// Another resource was given the pair in the Secret first.
     fn is_taken(&self) -> bool {
-        let said = || self.credential.still_said(Reason::SessionShared).is_some_and(|said| said == self.taken());
-        self.credential.desk.observed.neighbours.sharing.before_us || said()
+        let said = || self.credential.carried_over(Reason::SessionShared).is_some_and(|said| said == self.taken());
+        self.credential.input.observed.peers.sharing.before_us || said()
     }
 
     fn taken(&self) -> Finding {
@@ -94,11 +94,11 @@ impl Session<'_> {
 
     /// The pair that we hold. A verdict that it is over came from the endpoint that gave it, and counts there.
     fn stored(&self) -> Option<Pair> {
-        let known = self.credential.known()?;
+        let known = self.credential.known_token()?;
         if self.credential.has_changed(ENDPOINT) { known.any_pair() } else { known.pair() }
     }
 
-    fn request(&self, change: Option<Cause>) -> Result<Ask, Finding> {
+    fn request(&self, change: Option<Cause>) -> Result<TokenRequest, Finding> {
         let pasted = self.pasted();
         let is_taken = pasted.is_some() && self.is_taken();
         let login = self.values.login.clone();
@@ -106,18 +106,18 @@ impl Session<'_> {
         let stored = self.stored().filter(|_| !other_login);
         let endpoint = self.spec.endpoint.clone();
         match (pasted.filter(|_| !is_taken).or(stored), login) {
-            (Some(pair), _) => Ok(Ask::Extend(Extend { endpoint, pair })),
-            (None, Some(login)) => Ok(Ask::LogIn(LogIn { endpoint, login })),
+            (Some(pair), _) => Ok(TokenRequest::Extend(Extend { endpoint, pair })),
+            (None, Some(login)) => Ok(TokenRequest::LogIn(LogIn { endpoint, login })),
             (None, None) => Err(self.lost(is_taken)),
         }
     }
 
     /// Keeps the session that there is.
-    fn fallback(&self) -> Option<Ask> {
+    fn fallback(&self) -> Option<TokenRequest> {
         let endpoint = self.spec.endpoint.clone();
         Some(match self.stored() {
-            Some(pair) => Ask::Extend(Extend { endpoint, pair }),
-            None => Ask::LogIn(LogIn { endpoint, login: self.values.login.clone()? }),
+            Some(pair) => TokenRequest::Extend(Extend { endpoint, pair }),
+            None => TokenRequest::LogIn(LogIn { endpoint, login: self.values.login.clone()? }),
         })
     }
 
@@ -126,8 +126,8 @@ impl Session<'_> {
         match &self.values.problem {
             _ if is_taken => self.taken(),
             Some(problem) => problem.clone(),
-            None if self.credential.known().is_some() || self.values.pair.is_some() => {
-                messages::session_lost(secret, self.values.slip())
+            None if self.credential.known_token().is_some() || self.values.pair.is_some() => {
+                messages::session_lost(secret, self.values.likely_mistake())
             }
             None => messages::no_session(secret),
         }
@@ -136,10 +136,10 @@ impl Session<'_> {
     fn notices(&self) -> Vec<Finding> {
         let is_refused = self.credential.record.login_refused && self.values.login.is_some();
         let secret = &self.spec.credentials.secret_ref.name;
-        let refused = is_refused.then(|| messages::login_refused_meanwhile(secret, self.values.slip()));
+        let refused = is_refused.then(|| messages::login_refused_meanwhile(secret, self.values.likely_mistake()));
         let is_taken = self.pasted().is_some() && self.is_taken();
         let taken = is_taken.then(|| self.taken());
-        let is_unusable = self.credential.issued().is_some_and(Issued::is_short_lived);
+        let is_unusable = self.credential.active_token().is_some_and(TokenRecord::is_short_lived);
         let unusable = is_unusable.then(messages::session_lifetime_unusable);
         self.values.problem.iter().cloned().chain(unusable).chain(refused).chain(taken).collect()
     }

@@ -1,6 +1,6 @@
 //! How an endpoint fares: whether it is down, when it is probed, and how the calls of each resource ended.
 
-use super::{ObjectName, Outcome};
+use super::{EndpointResult, ObjectName};
 use crate::issuer::FailureKind;
 use crate::time::Moment;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,29 +11,29 @@ const DOWN_AFTER: u32 = 3;
 /// Between two probes: this, doubling ...
 const FIRST_PROBE: Duration = Duration::from_secs(1);
 /// ... up to this while a token is dead or nearly so ...
-const PRESSING_PROBE: Duration = Duration::from_secs(4);
+const URGENT_PROBE: Duration = Duration::from_secs(4);
 /// ... and up to this else.
 const LONGEST_PROBE: Duration = Duration::from_secs(60);
 /// A token that dies within this time presses.
-const PRESSING: Duration = Duration::from_secs(60);
+const URGENT: Duration = Duration::from_secs(60);
 /// How long before a resource began to fail what happened to others still says something about it: tokens of an hour's
 /// validity or less are asked for within it, and an issuer that began to fail since has failed somebody else, too.
-const NEIGHBOUR_MEMORY: Duration = Duration::from_secs(3600);
+const PEER_MEMORY: Duration = Duration::from_secs(3600);
 
 /// How an endpoint fares.
 #[derive(Debug, Default)]
-pub(super) struct Health {
+pub(super) struct CircuitBreaker {
     /// Failures of the resources that it has served: the only ones that say something to those.
-    of_served: Row,
+    served_failures: FailureCount,
     /// Failures of all resources: what those go by that it never served.
-    of_all: Row,
+    all_failures: FailureCount,
     outage: Option<Outage>,
     last_calls: BTreeMap<ObjectName, LastCall>,
 }
 
 /// Failures in a row that are the endpoint's own.
 #[derive(Debug, Default)]
-struct Row {
+struct FailureCount {
     count: u32,
     /// Whose they were.
     failed: BTreeSet<ObjectName>,
@@ -53,7 +53,7 @@ struct Outage {
 }
 
 impl Outage {
-    fn begins(now: Moment) -> Self {
+    fn new(now: Moment) -> Self {
         Self { probes: 0, failed_at: now, by_namespace: BTreeMap::new(), by_resource: BTreeMap::new() }
     }
 }
@@ -62,22 +62,22 @@ impl Outage {
 #[derive(Clone, Copy, Debug)]
 struct LastCall {
     at: Moment,
-    success: bool,
+    is_success: bool,
     /// This call or an earlier one brought a token.
     is_served: bool,
     /// The moment it bears witness of: when it succeeded, or when the first of a row of failures came. Later failures
     /// of the same resource say nothing new of the endpoint.
-    witness: Moment,
+    evidence_at: Moment,
 }
 
-impl Row {
-    fn add(&mut self, member: &ObjectName) {
+impl FailureCount {
+    fn add(&mut self, resource: &ObjectName) {
         self.count = self.count.saturating_add(1);
-        self.failed.insert(member.clone());
+        self.failed.insert(resource.clone());
     }
 
-    fn remove(&mut self, member: &ObjectName) {
-        if self.failed.remove(member) && self.failed.is_empty() {
+    fn remove(&mut self, resource: &ObjectName) {
+        if self.failed.remove(resource) && self.failed.is_empty() {
             *self = Self::default();
         }
     }
@@ -85,97 +85,103 @@ impl Row {
     /// Judges the row among those `known` that it could be about. Failures in two namespaces are no accident; where one
     /// namespace is all there is, all of it has to fail.
     fn judge<'a>(&mut self, known: impl Iterator<Item = &'a ObjectName>) {
-        let namespaces: BTreeSet<_> = self.failed.iter().map(|member| &member.namespace).collect();
+        let namespaces: BTreeSet<_> = self.failed.iter().map(|resource| &resource.namespace).collect();
         let (mut known_count, mut is_alone) = (0, true);
-        for member in known {
+        for resource in known {
             known_count += 1;
-            is_alone &= namespaces.contains(&member.namespace);
+            is_alone &= namespaces.contains(&resource.namespace);
         }
         self.is_general = namespaces.len() > 1 || is_alone && self.failed.len() == known_count;
     }
 
-    fn concerns(&self, member: &ObjectName) -> bool {
-        self.count >= DOWN_AFTER && (self.is_general || self.failed.contains(member))
+    fn applies_to(&self, resource: &ObjectName) -> bool {
+        self.count >= DOWN_AFTER && (self.is_general || self.failed.contains(resource))
     }
 }
 
-impl Health {
-    /// True while the endpoint counts as down for `member`: what fails for one tenant alone may be its own doing, and what
+impl CircuitBreaker {
+    /// True while the endpoint counts as down for `resource`: what fails for one tenant alone may be its own doing, and what
     /// fails for those that were never served says nothing to those that were.
-    pub(super) fn is_down_for(&self, member: &ObjectName) -> bool {
-        let row = if self.has_served(member) { &self.of_served } else { &self.of_all };
-        self.outage.is_some() && row.concerns(member)
+    pub(super) fn is_down_for(&self, resource: &ObjectName) -> bool {
+        let failures = if self.has_served(resource) { &self.served_failures } else { &self.all_failures };
+        self.outage.is_some() && failures.applies_to(resource)
     }
 
-    fn has_served(&self, member: &ObjectName) -> bool {
-        self.last_calls.get(member).is_some_and(|last| last.is_served)
+    fn has_served(&self, resource: &ObjectName) -> bool {
+        self.last_calls.get(resource).is_some_and(|last| last.is_served)
     }
 
-    /// True when `member` is at the end of a token that it was given here, and has not called since: then it may call once
+    /// True when `resource` is at the end of a token that it was given here, and has not called since: then it may call once
     /// although the endpoint counts as down. No probe could tell more.
-    pub(super) fn grants_turn(&self, member: &ObjectName, boundary: Option<Moment>) -> bool {
-        let last = self.last_calls.get(member).filter(|last| last.is_served);
+    pub(super) fn allows_one_request(&self, resource: &ObjectName, boundary: Option<Moment>) -> bool {
+        let last = self.last_calls.get(resource).filter(|last| last.is_served);
         last.zip(boundary).is_some_and(|(last, boundary)| last.at < boundary)
     }
 
     /// Notes how a call ended; true when that shows that the endpoint is up again.
-    pub(super) fn called(&mut self, member: &ObjectName, outcome: Outcome, is_probe: bool, now: Moment) -> bool {
-        self.remember(member, outcome == Outcome::Answered, now);
+    pub(super) fn request_ended(
+        &mut self,
+        resource: &ObjectName,
+        result: EndpointResult,
+        is_probe: bool,
+        now: Moment,
+    ) -> bool {
+        self.record_result(resource, result == EndpointResult::Responded, now);
         if let Some(outage) = self.outage.as_mut().filter(|_| is_probe) {
             (outage.probes, outage.failed_at) = (outage.probes.saturating_add(1), now);
-            outage.by_namespace.insert(member.namespace.clone(), now);
-            outage.by_resource.insert(member.clone(), now);
+            outage.by_namespace.insert(resource.namespace.clone(), now);
+            outage.by_resource.insert(resource.clone(), now);
         }
-        match outcome {
-            Outcome::Failed(FailureKind::Unavailable) => {
-                self.failed(member, now);
+        match result {
+            EndpointResult::Failed(FailureKind::Unavailable) => {
+                self.add_failure(resource, now);
                 false
             }
             // Nothing was sent; or the request was wrong, and whoever stands before the issuer may have said so.
-            Outcome::Failed(FailureKind::EndpointNotAllowed | FailureKind::Rejected) => false,
-            Outcome::Answered
-            | Outcome::Failed(FailureKind::Refused | FailureKind::Ended | FailureKind::LoginRefused) => {
-                (self.of_served, self.of_all) = (Row::default(), Row::default());
+            EndpointResult::Failed(FailureKind::EndpointNotAllowed | FailureKind::Rejected) => false,
+            EndpointResult::Responded
+            | EndpointResult::Failed(FailureKind::Refused | FailureKind::Ended | FailureKind::LoginRefused) => {
+                (self.served_failures, self.all_failures) = (FailureCount::default(), FailureCount::default());
                 self.outage.take().is_some()
             }
         }
     }
 
-    fn failed(&mut self, member: &ObjectName, now: Moment) {
-        self.of_all.add(member);
-        if self.has_served(member) {
-            self.of_served.add(member);
+    fn add_failure(&mut self, resource: &ObjectName, now: Moment) {
+        self.all_failures.add(resource);
+        if self.has_served(resource) {
+            self.served_failures.add(resource);
         }
-        self.judge();
-        if self.of_all.count >= DOWN_AFTER {
-            self.outage.get_or_insert_with(|| Outage::begins(now));
+        self.judge_failures();
+        if self.all_failures.count >= DOWN_AFTER {
+            self.outage.get_or_insert_with(|| Outage::new(now));
         }
     }
 
-    fn judge(&mut self) {
-        self.of_all.judge(self.last_calls.keys());
+    fn judge_failures(&mut self) {
+        self.all_failures.judge(self.last_calls.keys());
         let served = self.last_calls.iter().filter(|(_, last)| last.is_served);
-        self.of_served.judge(served.map(|(member, _)| member));
+        self.served_failures.judge(served.map(|(resource, _)| resource));
     }
 
-    /// Notes that `member` was given its token at `at`, as what is stored tells; what this process has seen itself is
+    /// Notes that `resource` was given its token at `at`, as what is stored tells; what this process has seen itself is
     /// younger.
-    pub(super) fn was_served(&mut self, member: &ObjectName, at: Moment) {
-        let served = LastCall { at, success: true, is_served: true, witness: at };
-        if self.last_calls.contains_key(member) {
+    pub(super) fn was_served(&mut self, resource: &ObjectName, at: Moment) {
+        let served = LastCall { at, is_success: true, is_served: true, evidence_at: at };
+        if self.last_calls.contains_key(resource) {
             return;
         }
-        self.last_calls.insert(member.clone(), served);
+        self.last_calls.insert(resource.clone(), served);
         if self.outage.is_some() {
-            self.judge();
+            self.judge_failures();
         }
     }
 
-    fn remember(&mut self, member: &ObjectName, success: bool, now: Moment) {
-        let before = self.last_calls.get(member);
-        let witness = before.filter(|last| !last.success && !success).map_or(now, |last| last.witness);
-        let is_served = success || before.is_some_and(|last| last.is_served);
-        self.last_calls.insert(member.clone(), LastCall { at: now, success, is_served, witness });
+    fn record_result(&mut self, resource: &ObjectName, is_success: bool, now: Moment) {
+        let before = self.last_calls.get(resource);
+        let evidence_at = before.filter(|last| !last.is_success && !is_success).map_or(now, |last| last.evidence_at);
+        let is_served = is_success || before.is_some_and(|last| last.is_served);
+        self.last_calls.insert(resource.clone(), LastCall { at: now, is_success, is_served, evidence_at });
     }
 
     /// When the next probe is due, if the endpoint is down and `expires` is the earliest expiry of a token that waits:
@@ -184,15 +190,15 @@ impl Health {
         let outage = self.outage.as_ref()?;
         let growing = FIRST_PROBE.saturating_mul(1 << outage.probes.min(16));
         let relaxed = outage.failed_at + growing.min(LONGEST_PROBE);
-        let pressing = outage.failed_at + growing.min(PRESSING_PROBE);
-        Some(expires.map_or(pressing, |expires| relaxed.min(pressing.max(expires - PRESSING))))
+        let urgent = outage.failed_at + growing.min(URGENT_PROBE);
+        Some(expires.map_or(urgent, |expires| relaxed.min(urgent.max(expires - URGENT))))
     }
 
     /// Orders those that could make the next probe: namespaces take turns, and in each of them the resources. None for those
     /// that had none in this outage.
-    pub(super) fn probe_turn(&self, member: &ObjectName) -> (Option<Moment>, Option<Moment>) {
+    pub(super) fn probe_order(&self, resource: &ObjectName) -> (Option<Moment>, Option<Moment>) {
         let Some(outage) = &self.outage else { return (None, None) };
-        (outage.by_namespace.get(&member.namespace).copied(), outage.by_resource.get(member).copied())
+        (outage.by_namespace.get(&resource.namespace).copied(), outage.by_resource.get(resource).copied())
     }
 
     /// True when nobody has called.
@@ -201,31 +207,31 @@ impl Health {
     }
 
     /// Forgets a resource that is gone.
-    pub(super) fn forget(&mut self, member: &ObjectName) {
-        if self.last_calls.remove(member).is_none() {
+    pub(super) fn forget(&mut self, resource: &ObjectName) {
+        if self.last_calls.remove(resource).is_none() {
             return;
         }
-        self.of_served.remove(member);
-        self.of_all.remove(member);
-        if self.of_all.failed.is_empty() {
+        self.served_failures.remove(resource);
+        self.all_failures.remove(resource);
+        if self.all_failures.failed.is_empty() {
             self.outage = None;
         }
         if let Some(outage) = &mut self.outage {
-            outage.by_resource.remove(member);
-            self.judge();
+            outage.by_resource.remove(resource);
+            self.judge_failures();
         }
     }
 
     /// Whether others succeed, by the latest of what they bear witness of; none when that is too old to say something
-    /// about `member`. Those that were never served say nothing to one that was.
-    pub(super) fn others_succeed(&self, member: &ObjectName, now: Moment) -> Option<bool> {
-        let own = self.last_calls.get(member).filter(|last| !last.success);
-        let since = own.map_or(now, |last| last.witness) - NEIGHBOUR_MEMORY;
-        let is_stranger = !self.has_served(member);
+    /// about `resource`. Those that were never served say nothing to one that was.
+    pub(super) fn others_succeed(&self, resource: &ObjectName, now: Moment) -> Option<bool> {
+        let own = self.last_calls.get(resource).filter(|last| !last.is_success);
+        let since = own.map_or(now, |last| last.evidence_at) - PEER_MEMORY;
+        let is_stranger = !self.has_served(resource);
         let others = self
             .last_calls
             .iter()
-            .filter(|(other, last)| *other != member && last.witness > since && (last.is_served || is_stranger));
-        others.map(|(_, last)| (last.witness, last.success)).max().map(|(_, success)| success)
+            .filter(|(other, last)| *other != resource && last.evidence_at > since && (last.is_served || is_stranger));
+        others.map(|(_, last)| (last.evidence_at, last.is_success)).max().map(|(_, is_success)| is_success)
     }
 }

@@ -1,8 +1,8 @@
 //! One host and port: what all endpoints there may be sent together, so that many paths are no way round a budget.
 
-use super::order::{LATE, PATIENCE, WORTH_WAKING, alternate};
-use super::{Budget, ObjectName, Wake, Wish};
-use crate::schedule::rate_limiter::Bucket;
+use super::order::{LONGEST_WAIT, OVERDUE_AFTER, SMALLEST_ADVANCE, alternate};
+use super::{Budget, ObjectName, Queued, Wake};
+use crate::schedule::rate_limiter::RateLimiter;
 use crate::time::Moment;
 use std::collections::BTreeMap;
 use url::Url;
@@ -11,20 +11,20 @@ use url::Url;
 #[derive(Debug)]
 pub(super) struct Host {
     budget: Budget,
-    permits: Bucket,
+    permits: RateLimiter,
     in_flight: usize,
     /// Those whose endpoint would let them call.
-    waiting: BTreeMap<ObjectName, Place>,
+    waiting: BTreeMap<ObjectName, Waiting>,
     /// The last call that began was no retry: the next one may be.
-    retries_turn: bool,
+    is_retry_next: bool,
 }
 
 #[derive(Debug)]
-struct Place {
+struct Waiting {
     expires: Moment,
     is_retry: bool,
     /// When it was told to come.
-    told: Moment,
+    wake_at: Moment,
 }
 
 /// The host and port that a call to `endpoint` connects to; the text itself where it is no URL with a host.
@@ -38,42 +38,42 @@ pub(super) fn authority(endpoint: &str) -> String {
 impl Host {
     /// One that nobody has called. Each of its endpoints may be sent `budget`.
     pub(super) fn new(budget: Budget, now: Moment) -> Self {
-        let permits = Bucket::new(f64::from(budget.per_second), now);
+        let permits = RateLimiter::new(f64::from(budget.per_second), now);
         let budget = Budget { in_flight: budget.in_flight.saturating_mul(2), ..budget };
-        Self { budget, permits, in_flight: 0, waiting: BTreeMap::new(), retries_turn: false }
+        Self { budget, permits, in_flight: 0, waiting: BTreeMap::new(), is_retry_next: false }
     }
 
-    /// Puts the maker of `wish`, whose endpoint would let it call, among those that wait, and says when it may.
-    pub(super) fn place(&mut self, wish: &Wish<'_>, now: Moment) -> Moment {
-        self.drop_the_late(now);
-        let place = Place { expires: wish.expires, is_retry: wish.is_retry, told: now };
-        self.waiting.insert(wish.member.clone(), place);
-        let rank = self.line().iter().take_while(|next| *next != wish.member).count();
+    /// Puts the maker of `queued`, whose endpoint would let it call, among those that wait, and says when it may.
+    pub(super) fn enqueue(&mut self, queued: &Queued<'_>, now: Moment) -> Moment {
+        self.drop_overdue(now);
+        let waiting = Waiting { expires: queued.expires, is_retry: queued.is_retry, wake_at: now };
+        self.waiting.insert(queued.resource.clone(), waiting);
+        let rank = self.in_order().iter().take_while(|next| *next != queued.resource).count();
         let permitted = self.permits.ready_for(rank, now, self.budget.refill());
-        let at = if rank < self.free() { permitted } else { permitted.max(now + PATIENCE) };
-        self.tell(wish.member, at);
+        let at = if rank < self.free_slots() { permitted } else { permitted.max(now + LONGEST_WAIT) };
+        self.set_wake(queued.resource, at);
         at
     }
 
     /// Begins the call of a member that may make it.
-    pub(super) fn begin(&mut self, member: &ObjectName, now: Moment) {
-        self.retries_turn = self.waiting.remove(member).is_some_and(|place| !place.is_retry);
+    pub(super) fn request_started(&mut self, resource: &ObjectName, now: Moment) {
+        self.is_retry_next = self.waiting.remove(resource).is_some_and(|waiting| !waiting.is_retry);
         self.permits.take(now, self.budget.refill());
         self.in_flight += 1;
     }
 
     /// Ends a call, made or not. Names those who may come earlier, and when.
-    pub(super) fn ended(&mut self, was_made: bool, now: Moment) -> Vec<Wake> {
+    pub(super) fn request_ended(&mut self, was_made: bool, now: Moment) -> Vec<Wake> {
         self.in_flight = self.in_flight.saturating_sub(1);
         if !was_made {
             self.permits.give_back();
         }
-        self.call_up(now)
+        self.wake_next(now)
     }
 
-    /// Takes back the wish of `member`. Names those who may come earlier, and when.
-    pub(super) fn withdraw(&mut self, member: &ObjectName, now: Moment) -> Vec<Wake> {
-        if self.waiting.remove(member).is_some() { self.call_up(now) } else { Vec::new() }
+    /// Takes back the wish of `resource`. Names those who may come earlier, and when.
+    pub(super) fn withdraw(&mut self, resource: &ObjectName, now: Moment) -> Vec<Wake> {
+        if self.waiting.remove(resource).is_some() { self.wake_next(now) } else { Vec::new() }
     }
 
     /// True when nothing is known of it that anybody could miss.
@@ -81,39 +81,39 @@ impl Host {
         self.in_flight == 0 && self.waiting.is_empty()
     }
 
-    fn drop_the_late(&mut self, now: Moment) {
-        self.waiting.retain(|_, place| now <= place.told + LATE);
+    fn drop_overdue(&mut self, now: Moment) {
+        self.waiting.retain(|_, waiting| now <= waiting.wake_at + OVERDUE_AFTER);
     }
 
-    fn call_up(&mut self, now: Moment) -> Vec<Wake> {
-        self.drop_the_late(now);
+    fn wake_next(&mut self, now: Moment) -> Vec<Wake> {
+        self.drop_overdue(now);
         let mut woken = Vec::new();
-        for (rank, member) in self.line().into_iter().take(self.free()).enumerate() {
+        for (rank, resource) in self.in_order().into_iter().take(self.free_slots()).enumerate() {
             let at = self.permits.ready_for(rank, now, self.budget.refill());
-            if self.waiting.get(&member).is_some_and(|place| at + WORTH_WAKING < place.told) {
-                self.tell(&member, at);
-                woken.push((member, at));
+            if self.waiting.get(&resource).is_some_and(|waiting| at + SMALLEST_ADVANCE < waiting.wake_at) {
+                self.set_wake(&resource, at);
+                woken.push((resource, at));
             }
         }
         woken
     }
 
     /// Those that wait, in the order in which they may: retries and others take turns, each by expiry.
-    fn line(&self) -> Vec<ObjectName> {
+    fn in_order(&self) -> Vec<ObjectName> {
         let mut line: Vec<_> = self.waiting.iter().collect();
-        line.sort_by_key(|(_, place)| place.expires);
-        let (retries, fresh): (Vec<_>, Vec<_>) = line.into_iter().partition(|(_, place)| place.is_retry);
-        let line = if self.retries_turn { alternate(retries, fresh) } else { alternate(fresh, retries) };
-        line.into_iter().map(|(member, _)| member.clone()).collect()
+        line.sort_by_key(|(_, waiting)| waiting.expires);
+        let (retries, fresh): (Vec<_>, Vec<_>) = line.into_iter().partition(|(_, waiting)| waiting.is_retry);
+        let line = if self.is_retry_next { alternate(retries, fresh) } else { alternate(fresh, retries) };
+        line.into_iter().map(|(resource, _)| resource.clone()).collect()
     }
 
-    fn tell(&mut self, member: &ObjectName, at: Moment) {
-        if let Some(place) = self.waiting.get_mut(member) {
-            place.told = at;
+    fn set_wake(&mut self, resource: &ObjectName, at: Moment) {
+        if let Some(waiting) = self.waiting.get_mut(resource) {
+            waiting.wake_at = at;
         }
     }
 
-    fn free(&self) -> usize {
+    fn free_slots(&self) -> usize {
         self.budget.in_flight.saturating_sub(self.in_flight)
     }
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 /// A member that waits for the end of another call is woken by it, and looks again after this time in case that went wrong.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// A member that does not come this long after the moment it was told has lost its place: its pass failed, or it is gone.
-pub(super) const LATE: Duration = Duration::from_secs(5);
+pub(super) const OVERDUE_AFTER: Duration = Duration::from_secs(5);
 /// Nobody is woken to come earlier by less than this: moments are computed anew after each call, and not to the same
 /// microsecond.
-pub(super) const WORTH_WAKING: Duration = Duration::from_millis(100);
+pub(super) const SMALLEST_ADVANCE: Duration = Duration::from_millis(100);
 
 /// One of each in turn, then the rest of the longer one.
 pub(super) fn alternate<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {

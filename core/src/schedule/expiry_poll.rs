@@ -7,13 +7,13 @@ use std::time::Duration;
 
 /// The longest step of a boundary in its first minute.
 const LONGEST_STEP: Duration = Duration::from_secs(5);
-/// How many calls a boundary may make in [`BOUNDARY_WINDOW`].
-const BOUNDARY_CALLS: usize = 20;
-const BOUNDARY_WINDOW: Duration = MINUTE;
+/// How many calls a boundary may make in [`POLL_WINDOW`].
+const POLL_LIMIT: usize = 20;
+const POLL_WINDOW: Duration = MINUTE;
 
 /// The asking around one token's end, until a different token comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Boundary {
+pub struct ExpiryPoll {
     /// The fingerprint of the token whose end it is: a boundary ends with the first different one.
     fingerprint: String,
     /// When the calls of the last minute were sent.
@@ -26,7 +26,7 @@ pub struct Boundary {
     pub(super) next: Option<Moment>,
 }
 
-impl Boundary {
+impl ExpiryPoll {
     /// Nothing asked yet.
     pub fn of(fingerprint: String) -> Self {
         Self { fingerprint, calls: Vec::new(), steps: 0, since: None, next: None }
@@ -38,21 +38,21 @@ impl Boundary {
     }
 
     /// Counts a call, whatever comes of it.
-    pub fn called(&mut self, sent: Moment) {
-        self.calls.retain(|call| *call + BOUNDARY_WINDOW > sent);
+    pub fn request_sent(&mut self, sent: Moment) {
+        self.calls.retain(|call| *call + POLL_WINDOW > sent);
         self.calls.push(sent);
     }
 
     /// Another end has come: its steps begin anew, while the calls of the last minute still count.
-    pub fn begin(&mut self) {
+    pub fn restart(&mut self) {
         (self.steps, self.since) = (0, None);
     }
 
     /// Takes note of the same token once more; `left` is what the answer said, or zero for one that cannot be believed.
-    pub fn unchanged(&mut self, sent: Moment, left: Lifetime) {
+    pub fn token_unchanged(&mut self, sent: Moment, left: Lifetime) {
         let delay = match left {
             Lifetime::Seconds(seconds) if seconds >= ROUNDING.as_secs() => {
-                self.begin();
+                self.restart();
                 Duration::from_secs(seconds) - SECOND
             }
             // The daily check looks after a token that turned out never to expire.
@@ -68,22 +68,22 @@ impl Boundary {
     /// 0.1 s, doubling, up to 5 s; after a minute of it the ordinary delay, up to a minute.
     fn step(&mut self, sent: Moment) -> Duration {
         let since = *self.since.get_or_insert(sent);
-        let longest = if since + BOUNDARY_WINDOW > sent { LONGEST_STEP } else { MINUTE };
+        let longest = if since + POLL_WINDOW > sent { LONGEST_STEP } else { MINUTE };
         self.steps += 1;
         FIRST_STEP.saturating_mul(1 << (self.steps - 1).min(12)).min(longest)
     }
 
     /// When the window has room for one more call.
-    pub fn room_at(&self, now: Moment) -> Moment {
-        let recent: Vec<_> = self.calls.iter().filter(|call| **call + BOUNDARY_WINDOW > now).collect();
-        match recent.len().checked_sub(BOUNDARY_CALLS) {
-            Some(beyond) => *recent[beyond] + BOUNDARY_WINDOW,
+    pub fn next_allowed(&self, now: Moment) -> Moment {
+        let recent: Vec<_> = self.calls.iter().filter(|call| **call + POLL_WINDOW > now).collect();
+        match recent.len().checked_sub(POLL_LIMIT) {
+            Some(beyond) => *recent[beyond] + POLL_WINDOW,
             None => now,
         }
     }
 
     /// True once a minute of asking brought no new token.
     pub fn is_exhausted(&self, now: Moment) -> bool {
-        self.since.is_some_and(|since| since + BOUNDARY_WINDOW <= now) || self.room_at(now) > now
+        self.since.is_some_and(|since| since + POLL_WINDOW <= now) || self.next_allowed(now) > now
     }
 }

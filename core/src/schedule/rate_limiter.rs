@@ -1,13 +1,13 @@
 //! Below all schedules: how many calls, and how many repairs, one resource may make, whatever the causes.
 
 use super::{MINUTE, SECOND};
-use crate::state::Issued;
+use crate::state::TokenRecord;
 use crate::time::Moment;
 use std::time::Duration;
 
 /// A bucket of permits, in memory only.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Bucket {
+pub struct RateLimiter {
     burst: f64,
     permits: f64,
     counted: Moment,
@@ -25,13 +25,13 @@ pub const LONGEST_REFILL: Duration = MINUTE;
 
 /// How long it takes for one more call to be allowed: a tenth of the life that the last new token was given, at least a
 /// second and at most a minute; a minute before the first token, and after an application's with too little life to be of use.
-pub fn refill(issued: Option<&Issued>) -> Duration {
-    let issued = issued.filter(|issued| issued.renewal().is_lost_at_expiry || !issued.is_short_lived());
-    let lifetime = issued.and_then(|issued| issued.lifetime_seconds);
+pub fn refill(record: Option<&TokenRecord>) -> Duration {
+    let record = record.filter(|record| record.renewal().is_lost_at_expiry || !record.is_short_lived());
+    let lifetime = record.and_then(|record| record.lifetime_seconds);
     lifetime.map_or(LONGEST_REFILL, |seconds| Duration::from_secs(seconds / 10).clamp(SECOND, LONGEST_REFILL))
 }
 
-impl Bucket {
+impl RateLimiter {
     /// A full bucket.
     pub fn new(burst: f64, now: Moment) -> Self {
         Self { burst, permits: burst, counted: now }

@@ -9,21 +9,21 @@ use std::time::Duration;
 /// Between two calls that the issuer calls wrong and never took, or that our settings forbid.
 const SLOW_RETRY: Duration = Duration::from_secs(300);
 /// The longest delay between two retries while a token is dead or nearly so that was to be had before.
-const PRESSING_RETRY: Duration = Duration::from_secs(4);
+const URGENT_RETRY: Duration = Duration::from_secs(4);
 /// An issuer that asks for more patience than this is asked again after it, while no token is dead or nearly so ...
-const LONGEST_PATIENCE: Duration = Duration::from_secs(300);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// ... and after this while one is.
-const PRESSING_PATIENCE: Duration = MINUTE;
+const URGENT_RETRY_AFTER: Duration = MINUTE;
 
 /// A retry that must come before an expiry comes in this part of the time that is left.
 const TRIES_LEFT: u32 = 4;
 
 /// The longest time for which an issuer's wish to be left alone is granted, in the words of a sentence.
-pub const PATIENCE: &str = "1 minute while a token is dead or due, 5 minutes otherwise";
+pub const RETRY_AFTER_LIMITS: &str = "1 minute while a token is dead or due, 5 minutes otherwise";
 
 /// What a failed call looked like at the time: what a retry depends on.
 #[derive(Clone, Copy, Debug)]
-pub struct FailedCall {
+pub struct FailedRequest {
     /// What kind of failure.
     pub kind: FailureKind,
     /// Which failure in a row, from 1.
@@ -37,7 +37,7 @@ pub struct FailedCall {
     /// The next token can be had only before that: a session is extended while it lives.
     pub before_expiry: bool,
     /// There is no live token, or it has less than a minute to live.
-    pub pressing: bool,
+    pub urgent: bool,
     /// The endpoint counts as down.
     pub endpoint_down: bool,
     /// The issuer has given this resource a token for the same inputs: the call itself is not wrong.
@@ -50,59 +50,59 @@ pub struct FailedCall {
 /// served the same call before, at the expiry at the latest, and not before the issuer's own wish as far as that is
 /// granted. What must come before the expiry has several tries in what is left. What is wrong by configuration waits
 /// 5 minutes.
-pub fn retry_at(call: FailedCall) -> Moment {
-    let is_in_vain = match call.kind {
-        FailureKind::Rejected => !call.was_served,
+pub fn retry_at(failed: FailedRequest) -> Moment {
+    let is_in_vain = match failed.kind {
+        FailureKind::Rejected => !failed.was_served,
         // Whoever tries a login that is refused again and again has his account locked.
         FailureKind::EndpointNotAllowed | FailureKind::LoginRefused => true,
         FailureKind::Refused | FailureKind::Unavailable | FailureKind::Ended => false,
     };
-    let longest = if call.pressing && (call.endpoint_down || call.was_served) { PRESSING_RETRY } else { MINUTE };
-    let growing = || Delays { first: SECOND, longest }.after(call.count, call.spread);
+    let longest = if failed.urgent && (failed.endpoint_down || failed.was_served) { URGENT_RETRY } else { MINUTE };
+    let growing = || Backoff { first: SECOND, longest }.after(failed.count, failed.spread);
     let delay = if is_in_vain { SLOW_RETRY } else { growing() };
-    let tries = call.left().filter(|_| call.before_expiry).map(|left| (left / TRIES_LEFT).max(SECOND));
+    let tries = failed.time_left().filter(|_| failed.before_expiry).map(|left| (left / TRIES_LEFT).max(SECOND));
     let delay = tries.map_or(delay, |longest| delay.min(longest));
-    let delay = call.left().map_or(delay, |left| delay.min(left));
-    call.failed_at + delay.max(call.granted())
+    let delay = failed.time_left().map_or(delay, |left| delay.min(left));
+    failed.failed_at + delay.max(failed.granted_retry_after())
 }
 
-impl FailedCall {
+impl FailedRequest {
     /// How much of the issuer's wish to be left alone is granted: counted from the failure.
-    pub fn granted(&self) -> Duration {
-        self.retry_after.unwrap_or_default().min(self.patience())
+    pub fn granted_retry_after(&self) -> Duration {
+        self.retry_after.unwrap_or_default().min(self.longest_retry_after())
     }
 
     /// Less is granted than was wished for.
     pub fn is_cut_short(&self) -> bool {
-        self.retry_after.is_some_and(|wish| wish > self.granted())
+        self.retry_after.is_some_and(|wish| wish > self.granted_retry_after())
     }
 
     /// A wish that was granted while the token lived ends with it, and one that could cost a session leaves time for
     /// further tries.
-    fn patience(&self) -> Duration {
-        match self.left() {
-            Some(left) if self.before_expiry => (left / 2).max(SECOND).min(LONGEST_PATIENCE),
-            _ if self.pressing => PRESSING_PATIENCE,
-            left => left.map_or(LONGEST_PATIENCE, |left| left.min(LONGEST_PATIENCE)),
+    fn longest_retry_after(&self) -> Duration {
+        match self.time_left() {
+            Some(left) if self.before_expiry => (left / 2).max(SECOND).min(LONGEST_RETRY_AFTER),
+            _ if self.urgent => URGENT_RETRY_AFTER,
+            left => left.map_or(LONGEST_RETRY_AFTER, |left| left.min(LONGEST_RETRY_AFTER)),
         }
     }
 
     /// How long the token still lives; none once it is over, and where it never is.
-    fn left(&self) -> Option<Duration> {
+    fn time_left(&self) -> Option<Duration> {
         self.expires.map(|expires| expires.until(self.failed_at)).filter(|left| !left.is_zero())
     }
 }
 
 /// The delays of attempts that fail one after the other.
 #[derive(Clone, Copy, Debug)]
-pub struct Delays {
+pub struct Backoff {
     /// After the first failure.
     pub first: Duration,
     /// Never more than this.
     pub longest: Duration,
 }
 
-impl Delays {
+impl Backoff {
     /// `first`, doubling up to `longest`, each up to a quarter shorter or longer: a function of `count` (from 1) and of
     /// `spread_by`, so that different resources do not move in step.
     pub fn after(self, count: u32, spread_by: u64) -> Duration {

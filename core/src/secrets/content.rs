@@ -1,12 +1,12 @@
 //! What is put into a token Secret: made from the spec and the token, and measured before it is made.
 
-use super::Wanted;
+use super::DesiredSecrets;
 use super::owner::annotation;
 use crate::api::{EXPIRATION_TIME_KEY, SyniverseToken};
 use crate::fingerprint::fingerprint;
 use crate::reason::{Finding, Reason};
 use crate::redacted::Redacted;
-use crate::state::{Issued, Written};
+use crate::state::{ManagedFields, TokenRecord};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -34,48 +34,48 @@ pub(super) struct Content {
 }
 
 impl Content {
-    pub(super) fn of(wanted: Wanted<'_>, issued: &Issued, read: Option<&Secret>) -> Self {
-        let resource = wanted.resource;
+    pub(super) fn of(desired: DesiredSecrets<'_>, record: &TokenRecord, read: Option<&Secret>) -> Self {
+        let resource = desired.resource;
         let spec = resource.spec.secret.as_ref();
         // Data changes only with the token: the expiry in it is the one the token was born with.
-        let born_to_expire = issued.first_expiration_time.map(rfc3339);
-        let mut data = BTreeMap::from([(resource.spec.key().to_owned(), bytes(issued.token.expose()))]);
+        let born_to_expire = record.first_expiration_time.map(rfc3339);
+        let mut data = BTreeMap::from([(resource.spec.key().to_owned(), bytes(record.token.expose()))]);
         data.extend(born_to_expire.as_deref().map(|time| (EXPIRATION_TIME_KEY.to_owned(), bytes(time))));
         for (key, template) in spec.iter().flat_map(|spec| &spec.template) {
-            let text = render(template, issued.token.expose(), born_to_expire.as_deref().unwrap_or_default());
+            let text = render(template, record.token.expose(), born_to_expire.as_deref().unwrap_or_default());
             data.insert(key.clone(), ByteString(text.into_bytes()));
         }
-        let mut annotations = wanted.annotations();
-        annotations.extend(times(issued, read));
-        Self { data, labels: wanted.labels(), annotations }
+        let mut annotations = desired.annotations();
+        annotations.extend(times(record, read));
+        Self { data, labels: desired.labels(), annotations }
     }
 
     /// Replaces what we wrote before by what is wanted now; what others put there stays.
-    pub(super) fn put(self, secret: &mut Secret, written: &Written) {
-        replace(secret.data.get_or_insert_default(), self.data, &written.keys);
-        replace(secret.labels_mut(), self.labels, &written.labels);
-        replace(secret.annotations_mut(), self.annotations, &written.annotations);
+    pub(super) fn put(self, secret: &mut Secret, managed: &ManagedFields) {
+        replace(secret.data.get_or_insert_default(), self.data, &managed.keys);
+        replace(secret.labels_mut(), self.labels, &managed.labels);
+        replace(secret.annotations_mut(), self.annotations, &managed.annotations);
     }
 }
 
-/// Puts `wanted` among `all`, and takes away what of `written` is no longer wanted.
+/// Puts `desired` among `all`, and takes away what of `written` is no longer wanted.
 pub(super) fn replace<V>(all: &mut BTreeMap<String, V>, wanted: BTreeMap<String, V>, written: &BTreeSet<String>) {
     all.retain(|name, _| wanted.contains_key(name) || !written.contains(name));
     all.extend(wanted);
 }
 
-/// The names of all that the spec wants in the Secrets while `issued` is the active token; labels are on both Secrets, also
+/// The names of all that the spec wants in the Secrets while `record` is the active token; labels are on both Secrets, also
 /// before there is one.
-pub fn wanted_names(wanted: Wanted<'_>, issued: Option<&Issued>) -> Written {
-    let (resource, labels) = (wanted.resource, names(&wanted.labels()));
-    let Some(issued) = issued else { return Written { labels, ..Written::default() } };
+pub fn desired_names(desired: DesiredSecrets<'_>, record: Option<&TokenRecord>) -> ManagedFields {
+    let (resource, labels) = (desired.resource, names(&desired.labels()));
+    let Some(record) = record else { return ManagedFields { labels, ..ManagedFields::default() } };
     let templates = resource.spec.secret.as_ref().map(|spec| names(&spec.template)).unwrap_or_default();
-    let annotations = names(&wanted.annotations());
+    let annotations = names(&desired.annotations());
     let when = |known: Option<Timestamp>, name: &str| known.map(|_| name.to_owned());
-    let keys = [Some(resource.spec.key().to_owned()), when(issued.first_expiration_time, EXPIRATION_TIME_KEY)];
+    let keys = [Some(resource.spec.key().to_owned()), when(record.first_expiration_time, EXPIRATION_TIME_KEY)];
     let times =
-        [Some(FINGERPRINT.to_owned()), Some(ISSUE_TIME.to_owned()), when(issued.expiration_time, EXPIRATION_TIME)];
-    Written {
+        [Some(FINGERPRINT.to_owned()), Some(ISSUE_TIME.to_owned()), when(record.expiration_time, EXPIRATION_TIME)];
+    ManagedFields {
         keys: templates.into_iter().chain(keys.into_iter().flatten()).collect(),
         labels,
         annotations: annotations.into_iter().chain(times.into_iter().flatten()).collect(),
@@ -83,9 +83,9 @@ pub fn wanted_names(wanted: Wanted<'_>, issued: Option<&Issued>) -> Written {
 }
 
 /// The names of all that is in the Secrets now.
-pub fn present_names(token: Option<&Secret>, state: Option<&Secret>) -> Written {
+pub fn present_names(token: Option<&Secret>, state: Option<&Secret>) -> ManagedFields {
     let labels = |secret: Option<&Secret>| secret.map(|secret| names(secret.labels())).unwrap_or_default();
-    Written {
+    ManagedFields {
         keys: token.and_then(|token| token.data.as_ref()).map(names).unwrap_or_default(),
         labels: &labels(token) | &labels(state),
         annotations: token.map(|token| names(token.annotations())).unwrap_or_default(),
@@ -97,13 +97,13 @@ fn names<V>(map: &BTreeMap<String, V>) -> BTreeSet<String> {
 }
 
 /// The annotations about the token. A correction of the same token's expiry by less than 30 s is not worth a write.
-fn times(issued: &Issued, read: Option<&Secret>) -> Vec<(String, String)> {
-    let name = fingerprint(&issued.token);
+fn times(record: &TokenRecord, read: Option<&Secret>) -> Vec<(String, String)> {
+    let name = fingerprint(&record.token);
     let shown = read.filter(|read| annotation(read, FINGERPRINT) == Some(&name));
     let shown = shown.and_then(|read| annotation(read, EXPIRATION_TIME)).and_then(|text| text.parse().ok());
-    let expires = issued.expiration_time.map(|time| shown_expiry(time, shown));
+    let expires = record.expiration_time.map(|time| shown_expiry(time, shown));
     let expires = expires.map(|time| (EXPIRATION_TIME.to_owned(), rfc3339(time)));
-    let always = [(FINGERPRINT.to_owned(), name), (ISSUE_TIME.to_owned(), rfc3339(issued.issue_time))];
+    let always = [(FINGERPRINT.to_owned(), name), (ISSUE_TIME.to_owned(), rfc3339(record.issue_time))];
     always.into_iter().chain(expires).collect()
 }
 

@@ -40,6 +40,6 @@ fn secrets_of(state: State) -> Vec<Redacted> {
     let unknown = state.unknown_texts().into_iter().map(Redacted::new).collect::<Vec<_>>();
     let salt = Redacted::new(state.salt);
     let tokens = state.credentials.into_values().filter_map(|record| record.token);
-    let tokens = tokens.flat_map(|issued| [Some(issued.token), issued.refresh_token]);
+    let tokens = tokens.flat_map(|token_record| [Some(token_record.token), token_record.refresh_token]);
     tokens.flatten().chain([salt]).chain(unknown).collect()
 }

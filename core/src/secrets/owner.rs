@@ -15,7 +15,7 @@ const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const OPERATOR: &str = "syniverse-token-operator";
 
 /// How everything is written that we write.
-pub fn in_our_name() -> PostParams {
+pub fn operator_post_params() -> PostParams {
     PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() }
 }
 

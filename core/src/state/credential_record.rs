@@ -1,7 +1,7 @@
 //! What is known of one credential, and what an answer makes of that.
 
-use super::{Brought, Held, Inputs, Issued, Outcome, UnknownFields, inputs};
-use crate::issuer::Answer;
+use super::{CallResult, Inputs, TokenChange, TokenRecord, UnknownFields, UnrecordedResponse, inputs};
+use crate::issuer::TokenResponse;
 use crate::redacted::Redacted;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct CredentialRecord {
     /// Its last token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<Issued>,
+    pub token: Option<TokenRecord>,
     /// What its last recorded call was made with.
     #[serde(default)]
     pub inputs: Inputs,
@@ -31,42 +31,42 @@ pub struct CredentialRecord {
 }
 
 impl CredentialRecord {
-    /// This record with `held` recorded in it.
-    pub(super) fn record(&self, held: &Held, salt: &str) -> Self {
+    /// This record with `unrecorded` recorded in it.
+    pub(super) fn record(&self, unrecorded: &UnrecordedResponse, salt: &str) -> Self {
         let mut next = self.clone();
-        next.inputs = held.settled(salt).over(&self.inputs).without(&[inputs::PASSWORD]);
+        next.inputs = unrecorded.settled(salt).over(&self.inputs).without(&[inputs::PASSWORD]);
         let is_new = |names: &[&str]| names.iter().any(|name| next.inputs.differs(&self.inputs, name));
         let is_elsewhere = is_new(&[inputs::ENDPOINT]);
-        let has_new_login = is_new(&inputs::LOGIN) || held.has_new_password && !held.leaves_login();
+        let has_new_login = is_new(&inputs::LOGIN) || unrecorded.has_new_password && !unrecorded.is_login_open();
         if let Some(known) = next.token.as_mut().filter(|_| is_elsewhere) {
             // That verdict came from the previous endpoint.
             known.ended = false;
         }
-        match &held.outcome {
-            Outcome::Token(answer) => {
-                next.take(answer, held);
-                next.pair_refused &= held.leaves_pair(salt);
-                next.login_refused &= held.used.is_some() && !has_new_login;
+        match &unrecorded.result {
+            CallResult::Token(response) => {
+                next.apply(response, unrecorded);
+                next.pair_refused &= unrecorded.is_pair_open(salt);
+                next.login_refused &= unrecorded.used_token.is_some() && !has_new_login;
                 next.refused_credentials.take_if(|_| !next.login_refused);
             }
-            Outcome::Ended(token) => {
+            CallResult::Ended(token) => {
                 let is_known = next.end(token);
                 next.pair_refused |= !is_known;
             }
-            Outcome::LoginRefused => {
+            CallResult::LoginRefused => {
                 next.login_refused = true;
-                next.refused_credentials.clone_from(&held.credentials);
+                next.refused_credentials.clone_from(&unrecorded.credentials);
             }
         }
         next
     }
 
-    fn take(&mut self, answer: &Answer, held: &Held) {
+    fn apply(&mut self, response: &TokenResponse, unrecorded: &UnrecordedResponse) {
         let known = self.token.as_ref();
-        self.token = Some(match Brought::by(answer, known) {
-            Brought::Previous(known) => known.checked_by(held),
-            Brought::Same(known) => known.corrected(answer, held),
-            Brought::New => Issued::fresh(answer, held, known),
+        self.token = Some(match TokenChange::of(response, known) {
+            TokenChange::Previous(known) => known.checked_by(unrecorded),
+            TokenChange::Same(known) => known.corrected(response, unrecorded),
+            TokenChange::New => TokenRecord::fresh(response, unrecorded, known),
         });
     }
 

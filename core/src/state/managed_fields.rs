@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 /// The names of what we put into the token Secret, and of the labels that we put on both.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
+pub struct ManagedFields {
     /// Data keys.
     #[serde(default)]
     pub keys: BTreeSet<String>,
@@ -17,26 +17,26 @@ pub struct Written {
     pub annotations: BTreeSet<String>,
 }
 
-impl Written {
-    /// True when everything in `wanted` is listed here.
-    pub fn covers(&self, wanted: &Written) -> bool {
-        wanted.keys.is_subset(&self.keys)
-            && wanted.labels.is_subset(&self.labels)
-            && wanted.annotations.is_subset(&self.annotations)
+impl ManagedFields {
+    /// True when everything in `desired` is listed here.
+    pub fn covers(&self, desired: &ManagedFields) -> bool {
+        desired.keys.is_subset(&self.keys)
+            && desired.labels.is_subset(&self.labels)
+            && desired.annotations.is_subset(&self.annotations)
     }
 
     /// Both lists together: what may still be there, and what will be.
-    pub fn and(&self, wanted: &Written) -> Written {
-        Written {
-            keys: &self.keys | &wanted.keys,
-            labels: &self.labels | &wanted.labels,
-            annotations: &self.annotations | &wanted.annotations,
+    pub fn union(&self, desired: &ManagedFields) -> ManagedFields {
+        ManagedFields {
+            keys: &self.keys | &desired.keys,
+            labels: &self.labels | &desired.labels,
+            annotations: &self.annotations | &desired.annotations,
         }
     }
 
     /// What of this list is also in `other`.
-    pub fn still_in(&self, other: &Written) -> Written {
-        Written {
+    pub fn intersection(&self, other: &ManagedFields) -> ManagedFields {
+        ManagedFields {
             keys: &self.keys & &other.keys,
             labels: &self.labels & &other.labels,
             annotations: &self.annotations & &other.annotations,

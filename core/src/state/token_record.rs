@@ -1,8 +1,8 @@
 //! One token as the issuer gave it, and what further answers make of it.
 
-use super::{Held, UnknownFields};
+use super::{UnknownFields, UnrecordedResponse};
 use crate::fingerprint::fingerprint;
-use crate::issuer::{Answer, Cause, Pair, ROUNDING, expiry_moves};
+use crate::issuer::{Cause, Pair, ROUNDING, TokenResponse, expiry_moves};
 use crate::issuer::{Kind, Renewal};
 use crate::redacted::{self, Redacted};
 use crate::time::{Now, later};
@@ -21,7 +21,7 @@ const SMALLEST_PART: u64 = 100;
 /// One token as the issuer gave it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Issued {
+pub struct TokenRecord {
     /// The kind of the credential that it was issued to.
     pub kind: Kind,
     /// The token.
@@ -66,28 +66,28 @@ pub struct Issued {
 
 /// Which token an answer brought.
 #[derive(Clone, Copy, Debug)]
-pub enum Brought<'a> {
+pub enum TokenChange<'a> {
     /// The known one.
-    Same(&'a Issued),
+    Same(&'a TokenRecord),
     /// The one before it: a stale cache.
-    Previous(&'a Issued),
+    Previous(&'a TokenRecord),
     /// One that is new to us.
     New,
 }
 
-impl<'a> Brought<'a> {
-    /// By `answer`, while `known` was the token. A session is given a new pair by every answer.
-    pub fn by(answer: &Answer, known: Option<&'a Issued>) -> Self {
+impl<'a> TokenChange<'a> {
+    /// By `response`, while `known` was the token. A session is given a new pair by every answer.
+    pub fn of(response: &TokenResponse, known: Option<&'a TokenRecord>) -> Self {
         match known {
-            _ if answer.refresh_token.is_some() => Self::New,
-            Some(known) if answer.token == known.token => Self::Same(known),
-            Some(known) if known.previous.as_ref() == Some(&fingerprint(&answer.token)) => Self::Previous(known),
+            _ if response.refresh_token.is_some() => Self::New,
+            Some(known) if response.token == known.token => Self::Same(known),
+            Some(known) if known.previous.as_ref() == Some(&fingerprint(&response.token)) => Self::Previous(known),
             _ => Self::New,
         }
     }
 }
 
-impl Issued {
+impl TokenRecord {
     /// A token of which nothing more is known than when it was asked for, and when it expires; none = never.
     pub fn new(kind: Kind, token: Redacted, issue_time: Timestamp, expiration_time: Option<Timestamp>) -> Self {
         Self {
@@ -109,13 +109,22 @@ impl Issued {
     }
 
     /// A token that is new to us, after `known`.
-    pub(super) fn fresh(answer: &Answer, held: &Held, known: Option<&Issued>) -> Self {
+    pub(super) fn fresh(
+        response: &TokenResponse,
+        unrecorded: &UnrecordedResponse,
+        known: Option<&TokenRecord>,
+    ) -> Self {
         let fresh = Self {
-            refresh_token: answer.refresh_token.clone(),
-            lifetime_seconds: answer.lifetime.duration().map(|life| life.as_secs()),
-            asked_seconds: held.asked_seconds,
+            refresh_token: response.refresh_token.clone(),
+            lifetime_seconds: response.lifetime.duration().map(|lifetime| lifetime.as_secs()),
+            asked_seconds: unrecorded.asked_seconds,
             previous: known.map(|known| fingerprint(&known.token)),
-            ..Self::new(held.kind, answer.token.clone(), held.sent.wall, expiration(answer, held.sent))
+            ..Self::new(
+                unrecorded.kind,
+                response.token.clone(),
+                unrecorded.sent.wall,
+                expiration(response, unrecorded.sent),
+            )
         };
         let short_lived = fresh.was_given_too_little() && known.is_some_and(Self::was_given_too_little);
         Self { short_lived, ..fresh }
@@ -146,23 +155,23 @@ impl Issued {
     }
 
     /// The same token, with what the answer says about its end.
-    pub(super) fn corrected(&self, answer: &Answer, held: &Held) -> Self {
-        let mut next = self.checked_by(held);
-        let known = self.expiration_time.map(|time| held.sent.moment_of(time));
-        if expiry_moves(known, held.sent.mono, answer.lifetime) {
-            next.expiration_time = expiration(answer, held.sent);
+    pub(super) fn corrected(&self, response: &TokenResponse, unrecorded: &UnrecordedResponse) -> Self {
+        let mut next = self.checked_by(unrecorded);
+        let known = self.expiration_time.map(|time| unrecorded.sent.moment_of(time));
+        if expiry_moves(known, unrecorded.sent.mono, response.lifetime) {
+            next.expiration_time = expiration(response, unrecorded.sent);
         }
         next
     }
 
-    pub(super) fn checked_by(&self, held: &Held) -> Self {
+    pub(super) fn checked_by(&self, unrecorded: &UnrecordedResponse) -> Self {
         let mut next = self.clone();
-        if self.is_from_the_future(held.sent) {
-            next.issue_time = held.sent.wall;
+        if self.is_from_the_future(unrecorded.sent) {
+            next.issue_time = unrecorded.sent.wall;
         }
-        next.checked |= held.cause == Cause::Check;
-        if held.cause == Cause::DailyCheck {
-            next.daily_check_time = Some(held.sent.wall);
+        next.checked |= unrecorded.cause == Cause::Check;
+        if unrecorded.cause == Cause::DailyCheck {
+            next.daily_check_time = Some(unrecorded.sent.wall);
         }
         next
     }
@@ -199,6 +208,6 @@ impl Issued {
 }
 
 /// The instant before the request was sent, plus the lifetime reported.
-fn expiration(answer: &Answer, sent: Now) -> Option<Timestamp> {
-    answer.lifetime.duration().map(|life| later(sent.wall, life))
+fn expiration(response: &TokenResponse, sent: Now) -> Option<Timestamp> {
+    response.lifetime.duration().map(|lifetime| later(sent.wall, lifetime))
 }

@@ -2,13 +2,13 @@
 
 use super::{Inputs, State, Version, inputs};
 use crate::issuer::Kind;
-use crate::issuer::{Answer, Cause};
+use crate::issuer::{Cause, TokenResponse};
 use crate::redacted::Redacted;
 use crate::time::{Moment, Now};
 
 /// What a call is made with, beside the token: a change of it is worth a new attempt at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
+pub struct RequestKey {
     /// The credential: a name in [`State::credentials`].
     pub credential: String,
     /// The hashes of the values.
@@ -30,9 +30,9 @@ pub enum Role {
 
 /// An answer in hand that is not yet in the state Secret. It leaves memory only once it is recorded or overtaken.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct UnrecordedResponse {
     /// What it says.
-    pub outcome: Outcome,
+    pub result: CallResult,
     /// When its request was sent.
     pub sent: Now,
     /// Why it was asked for.
@@ -44,9 +44,9 @@ pub struct Held {
     /// The kind of the credential.
     pub kind: Kind,
     /// What it was asked with.
-    pub attempt: Attempt,
+    pub key: RequestKey,
     /// The token of the pair that it was asked with.
-    pub used: Option<Redacted>,
+    pub used_token: Option<Redacted>,
     /// The seconds of life that were asked for, where they can be.
     pub asked_seconds: Option<u64>,
     /// The version of the credentials Secret that it was asked with.
@@ -59,62 +59,62 @@ pub struct Held {
 
 /// What is worth recording of an answer.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum CallResult {
     /// A token.
-    Token(Answer),
+    Token(TokenResponse),
     /// The session of this token is over.
     Ended(Redacted),
     /// The account of a changed login refuses us.
     LoginRefused,
 }
 
-impl Attempt {
+impl RequestKey {
     fn is_fallback(&self) -> bool {
         self.role == Role::Fallback
     }
 }
 
-impl Held {
+impl UnrecordedResponse {
     /// The inputs that need not be tried again. What goes on while a change is tried in vain leaves the change open.
     pub(super) fn settled(&self, salt: &str) -> Inputs {
-        let open = [(self.leaves_pair(salt), inputs::PAIR), (self.leaves_login(), inputs::LOGIN)];
+        let open = [(self.is_pair_open(salt), inputs::PAIR), (self.is_login_open(), inputs::LOGIN)];
         let open = open.into_iter().filter(|(is_open, _)| *is_open).flat_map(|(_, names)| names);
-        self.attempt.inputs.clone().without(&open.collect::<Vec<_>>())
+        self.key.inputs.clone().without(&open.collect::<Vec<_>>())
     }
 
     /// The pasted pair was neither asked with nor made needless by a login.
-    pub(super) fn leaves_pair(&self, salt: &str) -> bool {
-        let is_another = |used: &Redacted| !self.attempt.inputs.is(salt, inputs::TOKEN, used.expose());
-        self.used.as_ref().map_or(self.attempt.is_fallback(), is_another)
+    pub(super) fn is_pair_open(&self, salt: &str) -> bool {
+        let is_another = |used: &Redacted| !self.key.inputs.is(salt, inputs::TOKEN, used.expose());
+        self.used_token.as_ref().map_or(self.key.is_fallback(), is_another)
     }
 
     /// No login was asked with, nor is one made needless by a pair.
-    pub(super) fn leaves_login(&self) -> bool {
-        self.used.is_some() && (self.attempt.is_fallback() || matches!(self.outcome, Outcome::Ended(_)))
+    pub(super) fn is_login_open(&self) -> bool {
+        self.used_token.is_some() && (self.key.is_fallback() || matches!(self.result, CallResult::Ended(_)))
     }
 
     /// True when it tells the end of this token of a session: that session is over, or was extended with it.
-    pub fn ends(&self, token: &Redacted) -> bool {
-        let dead = match &self.outcome {
-            Outcome::Ended(token) => Some(token),
-            Outcome::Token(_) => self.used.as_ref(),
-            Outcome::LoginRefused => None,
+    pub fn is_end_of(&self, token: &Redacted) -> bool {
+        let dead = match &self.result {
+            CallResult::Ended(token) => Some(token),
+            CallResult::Token(_) => self.used_token.as_ref(),
+            CallResult::LoginRefused => None,
         };
-        let is_superseded = |later: &State| later.active_token().is_some_and(|issued| issued.token != *token);
+        let is_superseded = |later: &State| later.active_token().is_some_and(|record| record.token != *token);
         dead == Some(token) || self.follows.as_deref().is_some_and(is_superseded)
     }
 
     /// True for an answer that is the only copy of a session's pair.
-    pub fn brings_pair(&self) -> bool {
-        matches!(&self.outcome, Outcome::Token(answer) if answer.refresh_token.is_some())
+    pub fn has_pair(&self) -> bool {
+        matches!(&self.result, CallResult::Token(response) if response.refresh_token.is_some())
     }
 
     /// True for a session's pair whose time was over before it could be recorded: it opens nothing any more, and must not
     /// come before what another process may be given meanwhile.
-    pub fn is_over(&self, now: Moment) -> bool {
-        let Outcome::Token(answer) = &self.outcome else { return false };
-        let life = answer.lifetime.duration().filter(|life| !life.is_zero());
-        answer.refresh_token.is_some() && life.is_some_and(|life| self.sent.mono + life <= now)
+    pub fn is_expired(&self, now: Moment) -> bool {
+        let CallResult::Token(response) = &self.result else { return false };
+        let lifetime = response.lifetime.duration().filter(|lifetime| !lifetime.is_zero());
+        response.refresh_token.is_some() && lifetime.is_some_and(|lifetime| self.sent.mono + lifetime <= now)
     }
 
     /// True when `state` came after the one that the call started from.

@@ -1,9 +1,9 @@
 //! Who holds the Lease, and for how long somebody else must believe it.
 
-use crate::facts::now;
+use crate::cluster::now;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use std::time::Duration;
-use syniverse_token_core::lease::{Bid, Candidate, Timing};
+use syniverse_token_core::lease::{Candidate, LeaseAction, Timing};
 use syniverse_token_core::time::Now;
 
 const TIMING: Timing = Timing {
@@ -18,18 +18,18 @@ fn candidate(identity: &str) -> Candidate {
 
 /// The Lease after a bid that must be a write, won by `candidate`.
 fn take(candidate: &mut Candidate, found: Option<Lease>, at: Now) -> Lease {
-    match candidate.bid("lease", found, at) {
-        Bid::Create(lease) | Bid::Replace(lease) => {
-            candidate.won(lease.clone(), at.mono);
+    match candidate.next_action("lease", found, at) {
+        LeaseAction::Create(lease) | LeaseAction::Replace(lease) => {
+            candidate.acquired(lease.clone(), at.mono);
             lease
         }
-        Bid::Wait(until) => panic!("it waits until {until:?}"),
+        LeaseAction::Wait(until) => panic!("it waits until {until:?}"),
     }
 }
 
 fn waits_until(candidate: &mut Candidate, found: &Lease, at: Now) -> f64 {
-    match candidate.bid("lease", Some(found.clone()), at) {
-        Bid::Wait(until) => at.mono.until(now(0.0).mono).as_secs_f64() + until.until(at.mono).as_secs_f64(),
+    match candidate.next_action("lease", Some(found.clone()), at) {
+        LeaseAction::Wait(until) => at.mono.until(now(0.0).mono).as_secs_f64() + until.until(at.mono).as_secs_f64(),
         other => panic!("it does not wait: {other:?}"),
     }
 }
@@ -45,7 +45,7 @@ fn where_there_is_none_it_is_created_and_names_its_holder() {
     assert_eq!(lease.metadata.name.as_deref(), Some("lease"));
     let spec = spec(&lease);
     assert_eq!((spec.holder_identity.as_deref(), spec.lease_duration_seconds), (Some("a"), Some(15)));
-    assert_eq!((spec.lease_transitions, a.tenure().unwrap().renewed), (Some(0), now(0.0).mono));
+    assert_eq!((spec.lease_transitions, a.term().unwrap().renewed), (Some(0), now(0.0).mono));
 }
 
 #[test]
@@ -55,8 +55,8 @@ fn a_holder_renews_and_keeps_the_time_since_when_it_holds() {
     let second = take(&mut a, Some(first.clone()), now(2.0));
     assert_eq!(spec(&second).acquire_time, spec(&first).acquire_time);
     assert_ne!(spec(&second).renew_time, spec(&first).renew_time);
-    assert_eq!((spec(&second).lease_transitions, a.gives_up_at()), (Some(0), Some(now(12.0).mono)));
-    assert_eq!(a.tenure().unwrap().since, now(0.0).mono);
+    assert_eq!((spec(&second).lease_transitions, a.renew_deadline_at()), (Some(0), Some(now(12.0).mono)));
+    assert_eq!(a.term().unwrap().since, now(0.0).mono);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn who_sees_another_holder_holds_it_no_longer() {
     waits_until(&mut b, &first, now(0.0));
     let second = take(&mut b, Some(first), now(15.0));
     assert_eq!(waits_until(&mut a, &second, now(16.0)), 31.0);
-    assert_eq!((a.tenure(), a.gives_up_at()), (None, None));
+    assert_eq!((a.term(), a.renew_deadline_at()), (None, None));
 }
 
 #[test]
@@ -99,10 +99,10 @@ fn a_released_lease_is_taken_at_once_and_only_its_holder_releases_it() {
     assert_eq!((spec(&released).holder_identity.as_deref(), spec(&released).lease_transitions), (Some(""), Some(0)));
     let taken = take(&mut b, Some(released), now(1.0));
     assert_eq!((spec(&taken).holder_identity.as_deref(), spec(&taken).lease_transitions), (Some("b"), Some(1)));
-    let followers = [&a, &b].map(|candidate| candidate.tenure().is_some_and(|tenure| tenure.follows_release));
+    let followers = [&a, &b].map(|candidate| candidate.term().is_some_and(|term| term.follows_release));
     assert_eq!(followers, [false, true], "the first one followed nobody");
     take(&mut b, Some(taken), now(3.0));
-    assert!(b.tenure().unwrap().follows_release, "as long as it holds");
+    assert!(b.term().unwrap().follows_release, "as long as it holds");
 }
 
 /// Its holder, if there is one, may be in the middle of a call.
@@ -112,12 +112,12 @@ fn a_lease_that_somebody_emptied_or_deleted_was_not_released() {
     let lease = take(&mut a, None, now(0.0));
     let emptied = LeaseSpec { holder_identity: Some(String::new()), ..lease.spec.clone().unwrap() };
     take(&mut b, Some(Lease { spec: Some(emptied), ..lease.clone() }), now(1.0));
-    assert!(!b.tenure().unwrap().follows_release);
+    assert!(!b.term().unwrap().follows_release);
 
     let mut c = candidate("c");
-    c.bid("lease", a.release(lease, now(1.0)), now(1.0));
+    c.next_action("lease", a.release(lease, now(1.0)), now(1.0));
     take(&mut c, None, now(2.0));
-    assert!(!c.tenure().unwrap().follows_release, "it was another one's meanwhile, for all that is known");
+    assert!(!c.term().unwrap().follows_release, "it was another one's meanwhile, for all that is known");
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! The deciding rooms, from outside: facts and the present in, decisions out. No client, no clock, no waiting.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod facts;
-mod fleet;
+mod cluster;
 mod lease;
 mod memory;
 mod migration;
 mod plan;
+mod queue;
 mod schedule;
 mod secret_metadata;
 mod secrets;

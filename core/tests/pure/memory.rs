@@ -1,11 +1,11 @@
 //! What a process remembers, and what a clock that steps does to it.
 
-use crate::facts::{Cluster, now};
+use crate::cluster::{Cluster, now};
 use jiff::SignedDuration;
 use serde_json::json;
 use syniverse_token_core::api::SyniverseTokenStatus;
 use syniverse_token_core::issuer::Cause;
-use syniverse_token_core::memory::{Memory, Sleep, Target, Told};
+use syniverse_token_core::memory::{Memory, Sleep, Target, WrittenStatus};
 use syniverse_token_core::time::Now;
 
 fn stepped(at: Now, seconds: i64) -> Now {
@@ -60,7 +60,7 @@ fn a_sleep_is_looked_at_every_minute_and_is_over_on_either_axis() {
 #[test]
 fn a_skew_of_the_issuers_clock_is_told_once_until_it_has_been_gone() {
     let mut memory = Cluster::new(json!({})).memory;
-    let told: Vec<_> = [30, 31, -400, 5, -31].into_iter().map(|seconds| memory.saw_skew(seconds)).collect();
+    let told: Vec<_> = [30, 31, -400, 5, -31].into_iter().map(|seconds| memory.observe_skew(seconds)).collect();
     assert_eq!(told, [false, true, false, false, true]);
 }
 
@@ -68,13 +68,16 @@ fn a_skew_of_the_issuers_clock_is_told_once_until_it_has_been_gone() {
 fn what_was_said_before_another_one_acted_is_forgotten() {
     let mut memory = Memory::new(now(0.0).mono);
     let said = || Some(SyniverseTokenStatus { fingerprint: Some("said".into()), ..SyniverseTokenStatus::default() });
-    memory.acts_since(now(1.0).mono);
-    let told = said().map(|status| Told { status, version: None });
-    (memory.status, memory.said) = (told, said());
-    memory.acts_since(now(1.0).mono);
-    assert_eq!((memory.status.as_ref().map(|told| &told.status), &memory.said), (said().as_ref(), &said()));
-    memory.acts_since(now(100.0).mono);
-    assert!(memory.status.is_none() && memory.said.is_none());
+    memory.set_acting_since(now(1.0).mono);
+    let written = said().map(|status| WrittenStatus { status, version: None });
+    (memory.status, memory.last_status) = (written, said());
+    memory.set_acting_since(now(1.0).mono);
+    assert_eq!(
+        (memory.status.as_ref().map(|written| &written.status), &memory.last_status),
+        (said().as_ref(), &said())
+    );
+    memory.set_acting_since(now(100.0).mono);
+    assert!(memory.status.is_none() && memory.last_status.is_none());
 }
 
 #[test]
@@ -85,23 +88,23 @@ fn an_answer_that_another_process_recorded_is_noticed_unless_it_may_be_our_own()
     let later = cluster.state();
     let acting = || {
         let mut memory = Memory::new(now(0.0).mono);
-        memory.acts_since(now(0.0).mono);
-        assert!(!memory.read(earlier.clone()), "nothing was known before");
+        memory.set_acting_since(now(0.0).mono);
+        assert!(!memory.state_read(earlier.clone()), "nothing was known before");
         memory
     };
     let mut alone = acting();
-    assert_eq!([&earlier, &later, &later].map(|state| alone.read(state.clone())), [false, true, false]);
+    assert_eq!([&earlier, &later, &later].map(|state| alone.state_read(state.clone())), [false, true, false]);
     let mut unsure = acting();
-    unsure.writes.failed(Target::State, "timed out".into(), now(1.0).mono, 1);
-    assert!(!unsure.read(later.clone()));
+    unsure.writes.write_failed(Target::State, "timed out".into(), now(1.0).mono, 1);
+    assert!(!unsure.state_read(later.clone()));
     // Sent twice because the answer to the first attempt was lost: the second one comes back as a conflict.
     let mut conflicting = acting();
-    conflicting.sends_state(later.clone());
-    assert!(!conflicting.read(later.clone()));
+    conflicting.state_write_started(later.clone());
+    assert!(!conflicting.state_read(later.clone()));
     let mut overtaken = acting();
-    overtaken.sends_state(earlier.clone());
-    assert!(overtaken.read(later.clone()));
+    overtaken.state_write_started(earlier.clone());
+    assert!(overtaken.state_read(later.clone()));
     let mut led_by_another = acting();
-    led_by_another.acts_since(now(5.0).mono);
-    assert!(!led_by_another.read(later));
+    led_by_another.set_acting_since(now(5.0).mono);
+    assert!(!led_by_another.state_read(later));
 }

@@ -1,10 +1,10 @@
 //! States that other versions wrote: an earlier format, and fields that this version does not know.
 
-use crate::facts::{Cluster, now, old_token};
+use crate::cluster::{Cluster, now, old_token};
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 use syniverse_token_core::issuer::Kind;
-use syniverse_token_core::issuer::{Ask, Cause, FailureKind};
+use syniverse_token_core::issuer::{Cause, FailureKind, TokenRequest};
 use syniverse_token_core::plan::Step;
 use syniverse_token_core::reason::Reason;
 use syniverse_token_core::state::{FORMAT, State};
@@ -49,9 +49,9 @@ fn a_format_before_this_one_costs_neither_a_call_nor_a_write_until_the_next_answ
     assert_eq!(application.rest(now(20.0)), (Some(now(540.0).mono), vec![]));
     assert!(application.steps.is_empty(), "{:?}", application.steps);
     assert_eq!(json_of(&mut application)["version"].as_u64(), Some(1));
-    let call = application.call(now(600.0));
-    assert_eq!((call.cause, old_token(&call)), (Cause::Boundary, "first".to_owned()));
-    application.receive(&call, now(600.0), "second", 600);
+    let planned = application.call(now(600.0));
+    assert_eq!((planned.cause, old_token(&planned)), (Cause::Boundary, "first".to_owned()));
+    application.receive(&planned, now(600.0), "second", 600);
     application.rest(now(600.0));
     assert_eq!(application.steps, ["state", "token"]);
     assert_eq!(json_of(&mut application)["version"].as_u64(), Some(FORMAT.into()));
@@ -81,12 +81,12 @@ fn a_session_of_a_format_before_this_one_is_extended_and_its_refused_login_stays
     let (_, reasons) = session.rest(now(40.0));
     assert_eq!(reasons, [Reason::LoginRefused]);
     assert!(session.steps.is_empty(), "{:?}", session.steps);
-    let call = session.call(now(500.0));
-    let Ask::Extend(extend) = &call.ask else { panic!("{:?}", call.ask) };
-    assert_eq!((call.cause, extend.pair.refresh_token.expose()), (Cause::Extension, "opened refresh"));
+    let planned = session.call(now(500.0));
+    let TokenRequest::Extend(extend) = &planned.request else { panic!("{:?}", planned.request) };
+    assert_eq!((planned.cause, extend.pair.refresh_token.expose()), (Cause::Extension, "opened refresh"));
     session.fail(now(500.0), FailureKind::Unavailable);
     session.give(&[("username", "other"), ("password", "corrected")]);
-    assert!(matches!(session.call(now(510.0)).ask, Ask::LogIn(_)), "the password is another one");
+    assert!(matches!(session.call(now(510.0)).request, TokenRequest::LogIn(_)), "the password is another one");
 }
 
 #[test]

@@ -1,34 +1,34 @@
 //! The order of the checks, and what each of them leads to.
 
-use crate::facts::{Cluster, credentials, now, old_token, refresh, secret};
+use crate::cluster::{Cluster, credentials, now, old_token, refresh, secret};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::issuer::endpoint::NotAllowed;
-use syniverse_token_core::issuer::{Answer, Ask, Cause, Failure, FailureKind, Lifetime};
+use syniverse_token_core::issuer::{Cause, Failure, FailureKind, Lifetime, TokenRequest, TokenResponse};
 use syniverse_token_core::memory::Target;
-use syniverse_token_core::observed::{Neighbours, Observed};
-use syniverse_token_core::plan::{Call, Plan, Step};
+use syniverse_token_core::observed::{Observed, PeerHealth};
+use syniverse_token_core::plan::{Plan, PlannedRequest, Step};
 use syniverse_token_core::reason::Reason;
 use syniverse_token_core::redacted::Redacted;
-use syniverse_token_core::status::Standing;
+use syniverse_token_core::status::TokenHealth;
 use syniverse_token_core::validated::Validated;
 
 const REFRESH: &str = "syniverse.dev/refresh";
 
-fn fail(cluster: &mut Cluster, call: &Call, kind: FailureKind, seconds: f64) {
+fn fail(cluster: &mut Cluster, planned: &PlannedRequest, kind: FailureKind, seconds: f64) {
     let failure = Failure { kind, detail: "the issuer answered HTTP 500".into(), retry_after: None };
-    cluster.end(call, now(seconds), &Err(failure));
+    cluster.end(planned, now(seconds), &Err(failure));
 }
 
 #[test]
 fn a_first_issue_writes_an_empty_state_before_it_asks_and_the_answer_before_the_token() {
     let mut cluster = Cluster::new(json!({}));
-    let call = cluster.call(now(0.0));
+    let planned = cluster.call(now(0.0));
     assert_eq!(cluster.steps, ["announcement"]);
-    assert_eq!((call.cause, old_token(&call)), (Cause::FirstIssue, "old".to_owned()));
-    assert_eq!(refresh(&call).validity_seconds, 600);
-    cluster.receive(&call, now(0.0), "first", 600);
+    assert_eq!((planned.cause, old_token(&planned)), (Cause::FirstIssue, "old".to_owned()));
+    assert_eq!(refresh(&planned).validity_seconds, 600);
+    cluster.receive(&planned, now(0.0), "first", 600);
     cluster.rest(now(0.1));
     assert_eq!(cluster.steps, ["announcement", "state", "token"]);
     assert_eq!(cluster.token("accessToken").as_deref(), Some("first"));
@@ -133,7 +133,11 @@ fn tokens_that_are_over_before_they_are_of_use_are_asked_for_once_a_minute_and_t
         assert!(asked[2] - asked[1] >= 60.0 && asked.len() <= 19, "{validity} {given}: {asked:?}");
         assert_eq!(reasons[0], Reason::LifetimeUnusable, "{validity} {given}");
         let (last, state) = (*asked.last().unwrap(), cluster.state());
-        let planned = Validated::of(&cluster.observed).unwrap().terms.planned(state.active_token().unwrap()).unwrap();
+        let planned = Validated::of(&cluster.observed)
+            .unwrap()
+            .refresh_policy
+            .planned_time(state.active_token().unwrap())
+            .unwrap();
         assert_eq!(now(last).moment_of(planned), now(last + 60.0).mono, "what status shows");
         // The process that comes next knows it, too.
         cluster.restart(now(last + 1.0));
@@ -175,7 +179,7 @@ fn a_token_that_is_said_to_live_for_longer_than_was_asked_for_is_checked_once_wh
     let mut cluster = Cluster::new(json!({}));
     cluster.answer(now(0.0), "first", 600_000);
     let planned = |cluster: &Cluster| {
-        Validated::of(&cluster.observed).unwrap().terms.planned(cluster.state().active_token().unwrap())
+        Validated::of(&cluster.observed).unwrap().refresh_policy.planned_time(cluster.state().active_token().unwrap())
     };
     assert_eq!(planned(&cluster), Some(now(602.0).wall));
     assert_eq!(cluster.rest(now(1.0)).0, Some(now(602.0).mono));
@@ -191,18 +195,18 @@ fn a_token_that_is_said_to_live_for_longer_than_was_asked_for_is_checked_once_wh
 #[test]
 fn a_token_without_end_for_which_an_end_was_asked_is_checked_once_when_that_would_have_come() {
     let mut cluster = Cluster::new(json!({}));
-    let call = cluster.call(now(0.0));
-    let never = |token: &str| Answer {
+    let planned = cluster.call(now(0.0));
+    let never = |token: &str| TokenResponse {
         token: Redacted::new(token),
         refresh_token: None,
         lifetime: Lifetime::Never,
         date: None,
     };
-    cluster.end(&call, now(0.0), &Ok(never("first")));
+    cluster.end(&planned, now(0.0), &Ok(never("first")));
     assert_eq!(cluster.rest(now(1.0)), (Some(now(602.0).mono), vec![Reason::ValidityNotApplied]));
-    let call = cluster.call(now(602.0));
-    assert_eq!(call.cause, Cause::Check);
-    cluster.end(&call, now(602.0), &Ok(never("first")));
+    let planned = cluster.call(now(602.0));
+    assert_eq!(planned.cause, Cause::Check);
+    cluster.end(&planned, now(602.0), &Ok(never("first")));
     assert!(cluster.rest(now(603.0)).0.unwrap() > now(2000.0).mono);
 }
 
@@ -231,23 +235,23 @@ fn an_answer_equal_to_the_token_before_is_no_rotation() {
 #[test]
 fn a_held_answer_is_recorded_without_asking_again() {
     let mut cluster = Cluster::with_token(json!({}));
-    let call = cluster.call(now(540.0));
-    cluster.receive(&call, now(540.0), "second", 600);
+    let planned = cluster.call(now(540.0));
+    cluster.receive(&planned, now(540.0), "second", 600);
     cluster.rest(now(545.0));
     assert_eq!(cluster.steps, ["state", "token"]);
-    assert!(cluster.memory.held.is_none());
+    assert!(cluster.memory.unrecorded.is_none());
 }
 
 #[test]
 fn a_held_answer_is_dropped_when_somebody_recorded_another_one_meanwhile() {
     let mut cluster = Cluster::with_token(json!({}));
-    let call = cluster.call(now(540.0));
+    let planned = cluster.call(now(540.0));
     let mut other = Cluster::with_token(json!({}));
     other.answer(now(540.0), "newer", 600);
-    cluster.receive(&call, now(540.0), "older", 600);
+    cluster.receive(&planned, now(540.0), "older", 600);
     (cluster.observed.state, cluster.observed.token) = (other.observed.state, other.observed.token);
     cluster.rest(now(541.0));
-    assert!(cluster.memory.held.is_none());
+    assert!(cluster.memory.unrecorded.is_none());
     assert_eq!(cluster.token("accessToken").as_deref(), Some("newer"));
     assert!(cluster.steps.is_empty());
 }
@@ -255,9 +259,9 @@ fn a_held_answer_is_dropped_when_somebody_recorded_another_one_meanwhile() {
 #[test]
 fn a_held_answer_survives_the_deletion_of_the_state_it_started_from() {
     let mut cluster = Cluster::with_token(json!({}));
-    let call = cluster.call(now(540.0));
+    let planned = cluster.call(now(540.0));
     cluster.observed.state = None.into();
-    cluster.receive(&call, now(540.0), "second", 600);
+    cluster.receive(&planned, now(540.0), "second", 600);
     cluster.rest(now(541.0));
     assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
     assert_eq!(cluster.state().active_token().unwrap().token.expose(), "second");
@@ -341,8 +345,8 @@ fn a_lost_state_is_not_believed_from_a_token_that_its_annotations_do_not_speak_o
     edited.data.as_mut().unwrap().get_mut("accessToken").unwrap().0 = b"forged".to_vec();
     cluster.observed.state = None.into();
     cluster.restart(now(2.0));
-    let call = cluster.call(now(2.0));
-    assert_eq!((call.cause, old_token(&call)), (Cause::FirstIssue, "old".to_owned()));
+    let planned = cluster.call(now(2.0));
+    assert_eq!((planned.cause, old_token(&planned)), (Cause::FirstIssue, "old".to_owned()));
 }
 
 #[test]
@@ -402,8 +406,8 @@ fn a_changed_value_is_a_cause_and_the_same_values_written_again_are_none() {
     cluster.answer(now(1.0), "first", 599);
     cluster.rest(now(2.0));
     cluster.observed.credentials = Some(credentials("changed", Some("pasted"))).into();
-    let call = cluster.call(now(3.0));
-    assert_eq!((call.cause, old_token(&call)), (Cause::Changed("oldToken"), "pasted".to_owned()));
+    let planned = cluster.call(now(3.0));
+    assert_eq!((planned.cause, old_token(&planned)), (Cause::Changed("oldToken"), "pasted".to_owned()));
 }
 
 #[test]
@@ -431,7 +435,7 @@ fn a_new_refresh_annotation_is_a_cause_once_and_one_present_at_creation_is_none(
 #[test]
 fn a_rotation_seen_by_another_is_a_cause_unless_it_is_ours_already() {
     let mut cluster = Cluster::with_token(json!({}));
-    cluster.memory.rotated_elsewhere = Some(cluster.observed.delivery(&cluster.state()).unwrap().fingerprint);
+    cluster.memory.rotated_elsewhere = Some(cluster.observed.written_token(&cluster.state()).unwrap().fingerprint);
     cluster.rest(now(1.0));
     cluster.memory.rotated_elsewhere = Some("5f2c9a01".into());
     assert_eq!(cluster.call(now(1.0)).cause, Cause::RotatedElsewhere);
@@ -442,8 +446,8 @@ fn a_rotation_seen_by_another_is_a_cause_unless_it_is_ours_already() {
 #[test]
 fn a_failed_attempt_waits_and_a_corrected_value_or_validity_does_not() {
     let mut cluster = Cluster::new(json!({}));
-    let call = cluster.call(now(0.0));
-    fail(&mut cluster, &call, FailureKind::Rejected, 0.0);
+    let planned = cluster.call(now(0.0));
+    fail(&mut cluster, &planned, FailureKind::Rejected, 0.0);
     assert_eq!(cluster.rest(now(1.0)), (Some(now(300.0).mono), vec![Reason::RequestRejected]));
     cluster.respec(json!({"application": {"validity": "900s"}}));
     cluster.call(now(1.0));
@@ -459,8 +463,8 @@ fn a_value_that_is_changed_every_second_is_governed_whatever_comes_of_it_and_an_
         let calls_in_two_minutes = (0..120).filter(|second| {
             cluster.observed.credentials = Some(credentials(&format!("wrong {second}"), Some("old"))).into();
             let at = f64::from(*second);
-            let Step::Call(call) = cluster.plan(now(at)).step else { return false };
-            fail(&mut cluster, &call, kind, at);
+            let Step::Request(planned) = cluster.plan(now(at)).step else { return false };
+            fail(&mut cluster, &planned, kind, at);
             true
         });
         let calls = calls_in_two_minutes.count();
@@ -470,8 +474,8 @@ fn a_value_that_is_changed_every_second_is_governed_whatever_comes_of_it_and_an_
     cluster.answer(now(540.0), "first", 60);
     let mut at = 600.0;
     for _ in 0..100 {
-        let call = cluster.call(now(at));
-        fail(&mut cluster, &call, FailureKind::Unavailable, at);
+        let planned = cluster.call(now(at));
+        fail(&mut cluster, &planned, FailureKind::Unavailable, at);
         let wait = cluster.rest(now(at)).0.unwrap().until(now(at).mono).as_secs_f64();
         assert!(wait <= 4.0, "{wait} at {at}");
         at += wait;
@@ -480,8 +484,8 @@ fn a_value_that_is_changed_every_second_is_governed_whatever_comes_of_it_and_an_
 
 /// How long a resource waits that fails so at the end of its token.
 fn wait_after(cluster: &mut Cluster, kind: FailureKind, seconds: f64) -> f64 {
-    let call = cluster.call(now(seconds));
-    fail(cluster, &call, kind, seconds);
+    let planned = cluster.call(now(seconds));
+    fail(cluster, &planned, kind, seconds);
     cluster.rest(now(seconds)).0.unwrap().until(now(seconds).mono).as_secs_f64()
 }
 
@@ -518,11 +522,11 @@ fn a_wish_for_patience_that_is_not_granted_in_full_is_said_for_as_long_as_it_fai
     cluster.answer(now(540.0), "first", 60);
     let mut said = Vec::new();
     for (at, wish) in [(600.0, None), (610.0, Some(3600)), (671.0, Some(30))] {
-        let call = cluster.call(now(at));
+        let planned = cluster.call(now(at));
         let retry_after = wish.map(Duration::from_secs);
         let failure = Failure { kind: FailureKind::Unavailable, detail: "HTTP 503".into(), retry_after };
-        cluster.observed.neighbours.endpoint_down = true;
-        cluster.end(&call, now(at), &Err(failure));
+        cluster.observed.peers.endpoint_down = true;
+        cluster.end(&planned, now(at), &Err(failure));
         let plan = cluster.plan(now(at));
         let Step::Wait(Some(until)) = plan.step else { panic!("{plan:?}") };
         cluster.memory.endpoint_is_up(now(at).mono);
@@ -536,8 +540,8 @@ fn a_wish_for_patience_that_is_not_granted_in_full_is_said_for_as_long_as_it_fai
 fn a_bad_value_that_is_taken_back_leaves_no_trouble_behind() {
     let mut cluster = Cluster::with_token(json!({}));
     cluster.observed.credentials = Some(credentials("wrong", Some("old"))).into();
-    let call = cluster.call(now(1.0));
-    fail(&mut cluster, &call, FailureKind::Refused, 1.0);
+    let planned = cluster.call(now(1.0));
+    fail(&mut cluster, &planned, FailureKind::Refused, 1.0);
     assert_eq!(cluster.rest(now(1.1)).1, [Reason::RefreshFailed]);
     cluster.observed.credentials = Some(credentials("secret", Some("old"))).into();
     assert_eq!(cluster.rest(now(1.2)), (Some(now(540.0).mono), vec![]));
@@ -549,9 +553,9 @@ fn old_tokens_are_tried_one_per_refusal() {
     let mut tried = Vec::new();
     let mut at = 600.0;
     for _ in 0..3 {
-        let call = cluster.call(now(at));
-        tried.push(old_token(&call));
-        fail(&mut cluster, &call, FailureKind::Refused, at);
+        let planned = cluster.call(now(at));
+        tried.push(old_token(&planned));
+        fail(&mut cluster, &planned, FailureKind::Refused, at);
         at += 100.0;
     }
     assert_eq!(tried, ["first", "old", "first"]);
@@ -560,14 +564,14 @@ fn old_tokens_are_tried_one_per_refusal() {
 #[test]
 fn neighbours_decide_only_the_name_of_a_refusal() {
     let mut cluster = Cluster::new(json!({}));
-    let call = cluster.call(now(0.0));
-    fail(&mut cluster, &call, FailureKind::Refused, 0.0);
+    let planned = cluster.call(now(0.0));
+    fail(&mut cluster, &planned, FailureKind::Refused, 0.0);
     for (succeed, reason) in [
         (None, Reason::RefreshFailed),
         (Some(true), Reason::CredentialsSuspect),
         (Some(false), Reason::IssuerUnavailable),
     ] {
-        cluster.observed.neighbours = Neighbours { succeed, ..Neighbours::default() };
+        cluster.observed.peers = PeerHealth { succeed, ..PeerHealth::default() };
         assert_eq!(cluster.rest(now(0.1)).1, [reason]);
     }
 }
@@ -575,8 +579,8 @@ fn neighbours_decide_only_the_name_of_a_refusal() {
 #[test]
 fn an_endpoint_is_called_unavailable_only_where_nobody_is_known_to_be_served_by_it() {
     let mut cluster = Cluster::new(json!({}));
-    let call = cluster.call(now(0.0));
-    fail(&mut cluster, &call, FailureKind::Unavailable, 0.0);
+    let planned = cluster.call(now(0.0));
+    fail(&mut cluster, &planned, FailureKind::Unavailable, 0.0);
     for (endpoint_down, succeed, reason) in [
         (false, None, Reason::RefreshFailed),
         (true, None, Reason::IssuerUnavailable),
@@ -584,7 +588,7 @@ fn an_endpoint_is_called_unavailable_only_where_nobody_is_known_to_be_served_by_
         (false, Some(false), Reason::IssuerUnavailable),
         (true, Some(true), Reason::RefreshFailed),
     ] {
-        cluster.observed.neighbours = Neighbours { endpoint_down, succeed, ..Neighbours::default() };
+        cluster.observed.peers = PeerHealth { endpoint_down, succeed, ..PeerHealth::default() };
         assert_eq!(cluster.rest(now(0.1)).1, [reason], "{endpoint_down} {succeed:?}");
     }
 }
@@ -611,8 +615,8 @@ fn nothing_is_asked_because(reason: Reason, living: Vec<Cluster>, forbid: impl F
         assert_eq!(cluster.token("accessToken").as_deref(), Some("first"), "repairs go on");
         for (seconds, is_ready) in [(599.0, true), (600.0, false)] {
             let findings = cluster.plan(now(seconds)).findings;
-            let standing = Standing::of(&cluster.observed, &cluster.memory, &findings, now(seconds));
-            assert_eq!(standing.is_ready(now(seconds).mono), is_ready, "{seconds}");
+            let health = TokenHealth::of(&cluster.observed, &cluster.memory, &findings, now(seconds));
+            assert_eq!(health.is_ready(now(seconds).mono), is_ready, "{seconds}");
         }
     }
 }
@@ -654,12 +658,12 @@ fn what_a_state_secret_holds_is_never_sent_for_credentials() {
 }
 
 #[test]
-fn a_refused_value_that_looks_like_a_slip_is_named_by_its_key() {
+fn a_refused_value_that_looks_like_a_likely_mistake_is_named_by_its_key() {
     let told = |secret: &str, kind| {
         let mut cluster = Cluster::new(json!({}));
         cluster.observed.credentials = Some(credentials(secret, Some("old"))).into();
-        let call = cluster.call(now(0.0));
-        fail(&mut cluster, &call, kind, 0.0);
+        let planned = cluster.call(now(0.0));
+        fail(&mut cluster, &planned, kind, 0.0);
         cluster.settle(now(0.1)).findings[0].message.clone()
     };
     for kind in [FailureKind::Refused, FailureKind::Rejected] {
@@ -712,9 +716,9 @@ fn a_right_that_is_missing_is_named_and_asked_for_again_soon_and_ever_less_often
 #[test]
 fn a_write_that_failed_is_tried_again_later_and_nothing_is_asked_meanwhile() {
     let mut cluster = Cluster::with_token(json!({}));
-    let call = cluster.call(now(600.0));
-    cluster.receive(&call, now(600.0), "second", 600);
-    cluster.memory.writes.failed(Target::State, "failed to write Secret x: HTTP 500".into(), now(600.0).mono, 1);
+    let planned = cluster.call(now(600.0));
+    cluster.receive(&planned, now(600.0), "second", 600);
+    cluster.memory.writes.write_failed(Target::State, "failed to write Secret x: HTTP 500".into(), now(600.0).mono, 1);
     let (until, reasons) = cluster.rest(now(600.0));
     assert_eq!(reasons, [Reason::WriteFailed]);
     assert!(until.is_some_and(|until| until <= now(601.0).mono));
@@ -726,9 +730,9 @@ fn a_write_that_failed_is_tried_again_later_and_nothing_is_asked_meanwhile() {
 fn a_token_secret_that_cannot_be_written_holds_up_neither_its_state_nor_the_next_call() {
     let mut cluster = Cluster::with_token(json!({}));
     cluster.answer(now(540.0), "first", 60);
-    let call = cluster.call(now(600.0));
-    cluster.receive(&call, now(600.0), "second", 600);
-    cluster.memory.writes.failed(
+    let planned = cluster.call(now(600.0));
+    cluster.receive(&planned, now(600.0), "second", 600);
+    cluster.memory.writes.write_failed(
         Target::Token,
         "failed to write Secret messaging: HTTP 500".into(),
         now(600.0).mono,
@@ -747,8 +751,8 @@ fn a_token_secret_that_cannot_be_written_holds_up_neither_its_state_nor_the_next
 #[test]
 fn a_write_that_is_refused_as_it_stands_stalls_and_no_call_is_made_until_it_is_taken() {
     let mut cluster = Cluster::with_token(json!({}));
-    let call = cluster.call(now(540.0));
-    cluster.receive(&call, now(540.0), "second", 600);
+    let planned = cluster.call(now(540.0));
+    cluster.receive(&planned, now(540.0), "second", 600);
     refuse(&mut cluster, Target::Token, 540.0);
     let (until, reasons) = cluster.rest(now(540.0));
     assert_eq!(reasons, [Reason::WriteRefused]);
@@ -779,8 +783,8 @@ fn a_refused_write_is_tried_ever_less_often_up_to_a_minute_and_at_once_when_some
 }
 
 fn refuse(cluster: &mut Cluster, target: Target, seconds: f64) {
-    let basis = cluster.observed.basis(target);
-    cluster.memory.writes.refused(target, "denied".into(), basis, now(seconds).mono, 1);
+    let basis = cluster.observed.write_basis(target);
+    cluster.memory.writes.write_refused(target, "denied".into(), basis, now(seconds).mono, 1);
 }
 
 #[test]
@@ -790,16 +794,16 @@ fn what_is_immutable_as_soon_as_it_is_written_is_told_from_what_somebody_has_mad
     let told = |cluster: &mut Cluster| cluster.settle(now(1.0)).findings[0].message.clone();
     assert!(told(&mut cluster).contains("is immutable: delete it"));
     for written in [100.0, 200.0] {
-        cluster.memory.writes.wrote(Target::Token, false, now(written).mono);
-        cluster.memory.writes.found(Target::Token, true, now(written + 1.0).mono);
+        cluster.memory.writes.secret_written(Target::Token, false, now(written).mono);
+        cluster.memory.writes.secret_found(Target::Token, true, now(written + 1.0).mono);
         assert!(told(&mut cluster).contains("as soon as it was written"), "{}", told(&mut cluster));
         // It stays so for as long as it is that Secret.
-        cluster.memory.writes.found(Target::Token, true, now(written + 90.0).mono);
+        cluster.memory.writes.secret_found(Target::Token, true, now(written + 90.0).mono);
         assert!(told(&mut cluster).contains("as soon as it was written"));
-        cluster.memory.writes.found(Target::Token, false, now(written + 91.0).mono);
+        cluster.memory.writes.secret_found(Target::Token, false, now(written + 91.0).mono);
         assert!(told(&mut cluster).contains("is immutable: delete it"));
     }
-    cluster.memory.writes.wrote(Target::Token, true, now(300.0).mono);
+    cluster.memory.writes.secret_written(Target::Token, true, now(300.0).mono);
     assert!(told(&mut cluster).contains("as soon as it was written"));
 }
 
@@ -834,9 +838,9 @@ fn a_changed_consumer_key_keeps_the_old_token_in_place_until_there_is_a_new_one(
     let mut cluster = Cluster::with_token(json!({}));
     cluster.observed.credentials =
         Some(secret("sdc", &[("consumerKey", "other"), ("consumerSecret", "s"), ("oldToken", "theirs")])).into();
-    let call = cluster.call(now(1.0));
-    assert_eq!((call.cause, old_token(&call)), (Cause::FirstIssue, "theirs".to_owned()));
-    fail(&mut cluster, &call, FailureKind::Refused, 1.0);
+    let planned = cluster.call(now(1.0));
+    assert_eq!((planned.cause, old_token(&planned)), (Cause::FirstIssue, "theirs".to_owned()));
+    fail(&mut cluster, &planned, FailureKind::Refused, 1.0);
     cluster.rest(now(1.1));
     assert_eq!(cluster.token("accessToken").as_deref(), Some("first"));
     cluster.answer(now(100.0), "fresh", 600);
@@ -883,5 +887,8 @@ fn an_unusable_refresh_before_is_named_and_the_default_is_in_force() {
     let (until, reasons) = session.rest(now(1.0));
     assert!(until.is_some_and(|until| now(370.0).mono < until && until < now(400.0).mono), "{until:?}");
     assert_eq!(reasons, [Reason::SpecInvalid]);
-    assert!(matches!(session.call(now(401.0)).ask, Ask::Extend(_)), "a session is lost unless it is extended");
+    assert!(
+        matches!(session.call(now(401.0)).request, TokenRequest::Extend(_)),
+        "a session is lost unless it is extended"
+    );
 }

@@ -1,6 +1,6 @@
 //! Which labels and annotations of a spec come onto a Secret.
 
-use crate::facts::{Cluster, now};
+use crate::cluster::{Cluster, now};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::{env, fs};
 use syniverse_token_core::api::TokenSecretSpec;
 use syniverse_token_core::reason::Reason;
 use syniverse_token_core::secret_metadata::{Entry, LeftOut, SecretMetadata, WATCHERS};
-use syniverse_token_core::status::{Standing, ready, status};
+use syniverse_token_core::status::{TokenHealth, ready, status};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/security.md");
 const BEGIN: &str = "<!-- watchers -->\n";
@@ -131,8 +131,8 @@ fn it_is_said_with_the_key_and_the_setting_and_ready_stays_true_to_the_end_and_a
     for (second, is_ready) in [(1.0, "True"), (600.5, "True"), (700.0, "False")] {
         let at = now(second);
         let findings = cluster.plan(at).findings;
-        let standing = Standing::of(&cluster.observed, &cluster.memory, &findings, at);
-        let said = status(&cluster.observed, &standing, None, at);
+        let health = TokenHealth::of(&cluster.observed, &cluster.memory, &findings, at);
+        let said = status(&cluster.observed, &health, None, at);
         assert_eq!(ready(&said).unwrap().status, is_ready, "after {second} s");
         let stalled = said.conditions.iter().find(|condition| condition.type_ == "Stalled").unwrap();
         assert_eq!((stalled.status.as_str(), stalled.reason.as_str()), ("True", "MetadataNotAllowed"));

@@ -1,6 +1,6 @@
 //! Whose Secrets they are, and what is written into them.
 
-use crate::facts::{Cluster, credentials, now, resource, secret};
+use crate::cluster::{Cluster, credentials, now, resource, secret};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
@@ -10,8 +10,8 @@ use syniverse_token_core::plan::Step;
 use syniverse_token_core::reason::Reason;
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::secrets;
-use syniverse_token_core::secrets::{Owner, Write, repeats};
-use syniverse_token_core::state::Outcome;
+use syniverse_token_core::secrets::{Owner, SecretWrite, repeats};
+use syniverse_token_core::state::CallResult;
 
 fn owned_by(uid: &str, controller: bool) -> Secret {
     let mut owned = secret("messaging", &[]);
@@ -139,8 +139,8 @@ fn what_an_older_version_marked_otherwise_was_not_changed_by_anybody_but_what_lo
     strip(&mut cluster);
     cluster.restart(now(5.0));
     let stored = cluster.state();
-    assert!(!cluster.memory.read(stored), "as a pass that begins");
-    cluster.memory.delivered = cluster.observed.delivery(&cluster.state());
+    assert!(!cluster.memory.state_read(stored), "as a pass that begins");
+    cluster.memory.written_token = cluster.observed.written_token(&cluster.state());
     cluster.rest(now(5.0));
     assert_eq!(cluster.steps, ["state", "token"]);
     strip(&mut cluster);
@@ -154,8 +154,8 @@ fn a_secret_that_is_taken_over_was_not_changed_by_anybody_but_one_that_is_gone_o
         let mut cluster = Cluster::with_token(json!({}));
         cluster.restart(now(5.0));
         let stored = cluster.state();
-        cluster.memory.read(stored);
-        cluster.memory.delivered = cluster.observed.delivery(&cluster.state());
+        cluster.memory.state_read(stored);
+        cluster.memory.written_token = cluster.observed.written_token(&cluster.state());
         change(&mut cluster);
         cluster.rest(now(5.0));
         cluster.steps
@@ -178,14 +178,14 @@ fn only_a_write_that_changes_the_owners_takes_over() {
     let owner = |cluster: &Cluster| Owner::of(&cluster.observed.resource).unwrap();
     let next = |cluster: &Cluster| {
         let state = cluster.state();
-        secrets::next_token(cluster.observed.token.as_ref(), cluster.observed.wanted(), &owner(cluster), &state)
+        secrets::next_token(cluster.observed.token.as_ref(), cluster.observed.desired(), &owner(cluster), &state)
     };
     cluster.respec(json!({"secret": {"key": "other"}}));
-    assert!(matches!(next(&cluster), Some(Write::Replace(_))));
+    assert!(matches!(next(&cluster), Some(SecretWrite::Replace(_))));
     cluster.observed.token.as_mut().unwrap().metadata.owner_references = None;
-    assert!(matches!(next(&cluster), Some(Write::TakeOver(_))));
+    assert!(matches!(next(&cluster), Some(SecretWrite::TakeOver(_))));
     cluster.observed.token = None;
-    assert!(matches!(next(&cluster), Some(Write::Create(_))));
+    assert!(matches!(next(&cluster), Some(SecretWrite::Create(_))));
 }
 
 #[test]
@@ -265,10 +265,10 @@ fn labels_of_the_spec_are_on_both_secrets_from_the_first_write_and_leave_both() 
         labels.into_keys().filter(|name| !name.contains('/')).collect::<Vec<_>>()
     };
     let mut cluster = Cluster::new(spec(json!({"team": "a"})));
-    let call = cluster.call(now(0.0));
+    let planned = cluster.call(now(0.0));
     assert_eq!(labels(cluster.observed.state.secret()), ["team"]);
     cluster.respec(spec(json!({"unit": "b"})));
-    cluster.receive(&call, now(0.0), "first", 600);
+    cluster.receive(&planned, now(0.0), "first", 600);
     cluster.rest(now(0.1));
     cluster.observed.state.secret_mut().unwrap().metadata.labels.as_mut().unwrap().insert("theirs".into(), "1".into());
     for (wanted, on_state, on_token) in
@@ -348,9 +348,9 @@ fn the_time_of_an_end_takes_no_room_where_there_is_none() {
         let plan = cluster.settle(now(0.0));
         let said = plan.findings.first().map(|finding| finding.reason);
         assert_eq!(said, refused.then_some(Reason::SecretTooLarge), "{validity}");
-        let Step::Call(call) = plan.step else { continue };
+        let Step::Request(planned) = plan.step else { continue };
         // It has an end after all.
-        cluster.receive(&call, now(0.0), "first", 600);
+        cluster.receive(&planned, now(0.0), "first", 600);
         assert_eq!(cluster.rest(now(0.1)).1, [Reason::SecretTooLarge]);
     }
 }
@@ -358,8 +358,8 @@ fn the_time_of_an_end_takes_no_room_where_there_is_none() {
 #[test]
 fn a_token_that_turns_out_to_be_too_long_is_kept_and_delivered_once_the_template_is_shorter() {
     let mut cluster = Cluster::with_token(repeating(100));
-    let call = cluster.call(now(540.0));
-    cluster.receive(&call, now(540.0), &"t".repeat(2000), 600);
+    let planned = cluster.call(now(540.0));
+    cluster.receive(&planned, now(540.0), &"t".repeat(2000), 600);
     cluster.steps.clear();
     assert_eq!(cluster.rest(now(540.1)), (None, vec![Reason::SecretTooLarge]));
     assert_eq!(cluster.steps, ["state"]);
@@ -401,11 +401,11 @@ fn templates_replace_two_words_and_read_nothing_twice() {
 #[test]
 fn a_token_that_never_expires_has_no_expiration_time_anywhere() {
     let mut cluster = Cluster::with_token(json!({"application": {"validity": "0s"}}));
-    let call = cluster.call(now(600.0));
-    cluster.receive(&call, now(600.0), "second", 600);
-    let held = cluster.memory.held.as_mut().unwrap();
-    let Outcome::Token(answer) = &mut held.outcome else { panic!("a token was given") };
-    answer.lifetime = Lifetime::Never;
+    let planned = cluster.call(now(600.0));
+    cluster.receive(&planned, now(600.0), "second", 600);
+    let unrecorded = cluster.memory.unrecorded.as_mut().unwrap();
+    let CallResult::Token(response) = &mut unrecorded.result else { panic!("a token was given") };
+    response.lifetime = Lifetime::Never;
     cluster.rest(now(601.0));
     assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
     assert_eq!(cluster.token("expirationTime"), None);
@@ -431,8 +431,8 @@ fn the_sample_of_a_token_secret_has_all_that_the_first_one_has_but_a_token() {
     }});
     let mut cluster = Cluster::new(spec);
     let owner = Owner::of(&cluster.observed.resource).unwrap();
-    let sample = secrets::sample(None, Kind::Application, cluster.observed.wanted(), &owner, now(0.0).wall);
-    let Some(Write::Create(sample)) = sample else { panic!("nothing to create but {sample:?}") };
+    let sample = secrets::dry_run_write(None, Kind::Application, cluster.observed.desired(), &owner, now(0.0).wall);
+    let Some(SecretWrite::Create(sample)) = sample else { panic!("nothing to create but {sample:?}") };
     cluster.answer(now(0.0), "first", 600);
     let first = cluster.observed.token.unwrap();
     assert_eq!((sample.type_.as_deref(), first.type_.as_deref()), (Some("Opaque"), Some("Opaque")));

@@ -1,18 +1,18 @@
 //! A session: which pair is extended, when somebody logs in, and what an intent means to whoever finds it.
 
-use crate::facts::{Cluster, now};
+use crate::cluster::{Cluster, now};
 use jiff::SignedDuration;
 use serde_json::json;
 use std::time::Duration;
 use syniverse_token_core::intent::Intent;
 use syniverse_token_core::issuer::endpoint::NotAllowed;
-use syniverse_token_core::issuer::{Ask, Cause, Failure, FailureKind};
+use syniverse_token_core::issuer::{Cause, Failure, FailureKind, TokenRequest};
 use syniverse_token_core::memory::Target;
 use syniverse_token_core::observed::Sharing;
-use syniverse_token_core::plan::{Call, Plan, Step};
+use syniverse_token_core::plan::{Plan, PlannedRequest, Step};
 use syniverse_token_core::reason::Reason;
 use syniverse_token_core::state::Role;
-use syniverse_token_core::status::{Standing, status};
+use syniverse_token_core::status::{TokenHealth, status};
 
 const PAIR: [(&str, &str); 2] = [("token", "pasted"), ("refreshToken", "pasted refresh")];
 const LOGIN: [(&str, &str); 2] = [("username", "user"), ("password", "word")];
@@ -27,14 +27,14 @@ fn settled(values: &[(&str, &str)]) -> Cluster {
     cluster
 }
 
-fn asked(call: &Call) -> String {
-    match &call.ask {
-        Ask::Extend(extend) => {
+fn asked(planned: &PlannedRequest) -> String {
+    match &planned.request {
+        TokenRequest::Extend(extend) => {
             assert_eq!(extend.pair.refresh_token.expose(), format!("{} refresh", extend.pair.token.expose()));
             format!("extend {}", extend.pair.token.expose())
         }
-        Ask::LogIn(log_in) => format!("log in {}", log_in.login.username.expose()),
-        Ask::Refresh(_) => panic!("a session is not refreshed"),
+        TokenRequest::LogIn(log_in) => format!("log in {}", log_in.login.username.expose()),
+        TokenRequest::Refresh(_) => panic!("a session is not refreshed"),
     }
 }
 
@@ -50,9 +50,9 @@ fn a_pasted_pair_comes_before_the_login_and_its_first_use_tells_how_long_it_live
         [(PAIR.to_vec(), "extend pasted"), (LOGIN.to_vec(), "log in user"), ([PAIR, LOGIN].concat(), "extend pasted")]
     {
         let mut cluster = Cluster::session(&values);
-        let call = cluster.call(now(0.0));
-        assert_eq!((asked(&call).as_str(), call.cause), (expected, Cause::FirstIssue));
-        cluster.receive(&call, now(0.0), "first", 600);
+        let planned = cluster.call(now(0.0));
+        assert_eq!((asked(&planned).as_str(), planned.cause), (expected, Cause::FirstIssue));
+        cluster.receive(&planned, now(0.0), "first", 600);
         cluster.settle(now(0.0));
         assert_eq!(cluster.token("accessToken").as_deref(), Some("first"));
         assert_eq!(cluster.steps, ["announcement", "state", "token"]);
@@ -62,11 +62,11 @@ fn a_pasted_pair_comes_before_the_login_and_its_first_use_tells_how_long_it_live
 #[test]
 fn the_intent_is_in_the_state_before_the_call_and_the_recording_takes_it_away() {
     let mut cluster = Cluster::session(&LOGIN);
-    let call = cluster.call(now(0.0));
+    let planned = cluster.call(now(0.0));
     let intent = cluster.state().intent.unwrap();
     assert_eq!((intent.holder.as_str(), intent.time), ("holder", now(0.0).wall));
-    assert!(call.announcement.is_none());
-    cluster.receive(&call, now(0.0), "first", 600);
+    assert!(planned.intent_write.is_none());
+    cluster.receive(&planned, now(0.0), "first", 600);
     cluster.settle(now(0.0));
     assert_eq!(cluster.state().intent, None);
 }
@@ -101,7 +101,7 @@ fn an_intent_of_another_process_is_honoured_for_the_call_timeout_and_five_second
     for (holder, age, expected) in table {
         let at = now(100.0);
         let intent = Intent { time: at.wall - SignedDuration::from_secs(age), holder: holder.into() };
-        let until = intent.honoured_until("holder", at, Duration::from_secs(10));
+        let until = intent.blocks_until("holder", at, Duration::from_secs(10));
         assert_eq!(until.map(|until| until.until(at.mono).as_secs_f64()), expected, "{holder} {age}");
     }
 }
@@ -113,8 +113,8 @@ fn a_process_that_finds_an_intent_waits_it_out_and_tries_the_stored_pair() {
     cluster.restart(now(401.0));
     cluster.observed.holder = "another".into();
     assert_eq!(wait_of(&mut cluster, 401.0), 14.0);
-    let call = cluster.call(now(415.0));
-    assert_eq!((asked(&call).as_str(), call.cause), ("extend first", Cause::Extension));
+    let planned = cluster.call(now(415.0));
+    assert_eq!((asked(&planned).as_str(), planned.cause), ("extend first", Cause::Extension));
 }
 
 #[test]
@@ -204,17 +204,20 @@ fn only_the_issuers_own_word_ends_a_pair() {
 
 fn wait_of_or_now(cluster: &mut Cluster, seconds: f64) -> f64 {
     let at = now(seconds);
-    cluster.memory.failing("session", Role::Main).map_or(0.0, |failing| failing.not_before.until(at.mono).as_secs_f64())
+    cluster
+        .memory
+        .failed_requests("session", Role::Main)
+        .map_or(0.0, |failing| failing.not_before.until(at.mono).as_secs_f64())
 }
 
 #[test]
 fn a_pair_that_is_over_is_followed_by_a_log_in_at_once() {
     let mut cluster = settled(&[PAIR, LOGIN].concat());
     cluster.fail(now(400.0), FailureKind::Ended);
-    let call = cluster.call(now(400.0));
-    assert_eq!((asked(&call).as_str(), call.cause), ("log in user", Cause::Ended));
+    let planned = cluster.call(now(400.0));
+    assert_eq!((asked(&planned).as_str(), planned.cause), ("log in user", Cause::Ended));
     assert_eq!(cluster.steps, ["announcement", "state", "announcement"]);
-    cluster.receive(&call, now(400.0), "second", 600);
+    cluster.receive(&planned, now(400.0), "second", 600);
     cluster.settle(now(400.0));
     assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
 }
@@ -238,8 +241,8 @@ fn a_session_that_is_lost_says_what_to_do_and_asks_nothing_until_somebody_does()
 
 fn ready(cluster: &Cluster, seconds: f64) -> String {
     let plan = cluster.plan(now(seconds));
-    let standing = Standing::of(&cluster.observed, &cluster.memory, &plan.findings, now(seconds));
-    let status = status(&cluster.observed, &standing, None, now(seconds));
+    let health = TokenHealth::of(&cluster.observed, &cluster.memory, &plan.findings, now(seconds));
+    let status = status(&cluster.observed, &health, None, now(seconds));
     let ready = syniverse_token_core::status::ready(&status).unwrap();
     format!("{} {}", ready.status, ready.reason)
 }
@@ -248,8 +251,8 @@ fn ready(cluster: &Cluster, seconds: f64) -> String {
 fn a_new_pasted_pair_is_used_at_once_and_if_it_is_refused_the_old_one_goes_on() {
     let mut cluster = settled(&PAIR);
     cluster.give(&OTHER_PAIR);
-    let call = cluster.call(now(10.0));
-    assert_eq!((asked(&call).as_str(), call.cause), ("extend newer", Cause::Changed("token")));
+    let planned = cluster.call(now(10.0));
+    assert_eq!((asked(&planned).as_str(), planned.cause), ("extend newer", Cause::Changed("token")));
     cluster.fail(now(10.0), FailureKind::Ended);
     assert!(wait_of(&mut cluster, 10.0) > 300.0);
     assert_eq!(ready(&cluster, 11.0), "True Issued");
@@ -260,8 +263,8 @@ fn a_new_pasted_pair_is_used_at_once_and_if_it_is_refused_the_old_one_goes_on() 
 fn a_changed_username_logs_in_and_if_that_is_refused_the_old_session_goes_on() {
     let mut cluster = settled(&LOGIN);
     cluster.give(&OTHER_LOGIN);
-    let call = cluster.call(now(10.0));
-    assert_eq!((asked(&call).as_str(), call.cause), ("log in other", Cause::Changed("username")));
+    let planned = cluster.call(now(10.0));
+    assert_eq!((asked(&planned).as_str(), planned.cause), ("log in other", Cause::Changed("username")));
     cluster.fail(now(10.0), FailureKind::LoginRefused);
     assert!(wait_of(&mut cluster, 10.0) > 300.0);
     assert_eq!(asked(&cluster.call(now(400.0))), "extend first");
@@ -293,9 +296,9 @@ fn a_login_that_was_refused_beside_a_live_session_is_said_and_tried_again_once_i
         cluster.restart(now(11.0));
     }
     cluster.give(&login("right"));
-    let call = cluster.call(now(12.0));
-    assert_eq!((asked(&call).as_str(), call.cause), ("log in other", Cause::Changed("password")));
-    cluster.receive(&call, now(12.0), "second", 600);
+    let planned = cluster.call(now(12.0));
+    assert_eq!((asked(&planned).as_str(), planned.cause), ("log in other", Cause::Changed("password")));
+    cluster.receive(&planned, now(12.0), "second", 600);
     cluster.settle(now(12.0));
     assert_eq!(ready(&cluster, 12.0), "True Issued");
     cluster.give(&login("another"));
@@ -354,18 +357,18 @@ fn a_session_is_kept_alive_as_late_as_is_safe_while_its_token_secret_cannot_be_w
 
     // The API server takes the state Secret, but not the token Secret.
     refused.observed.token = None;
-    let mut failing = |at: f64| refused.memory.writes.failed(Target::Token, "failed".into(), now(at).mono, 1);
+    let mut failing = |at: f64| refused.memory.writes.write_failed(Target::Token, "failed".into(), now(at).mono, 1);
     failing(540.0);
     assert_eq!(refused.rest(now(540.0)).1, [Reason::WriteFailed]);
-    let call = refused.call(now(550.0 - 0.001));
-    assert_eq!(asked(&call), "extend first");
+    let planned = refused.call(now(550.0 - 0.001));
+    assert_eq!(asked(&planned), "extend first");
 }
 
 /// A session of 600 s whose state cannot be written since it was to be extended; its last minute has not begun.
 fn unwritable() -> Cluster {
     let mut cluster = settled(&PAIR);
     for at in [400.0, 401.0] {
-        cluster.memory.writes.failed(Target::State, "failed".into(), now(at).mono, 1);
+        cluster.memory.writes.write_failed(Target::State, "failed".into(), now(at).mono, 1);
     }
     cluster
 }
@@ -374,17 +377,17 @@ fn unwritable() -> Cluster {
 fn a_session_that_cannot_be_recorded_is_extended_near_its_end_without_an_announcement_all_the_same() {
     let mut cluster = unwritable();
     assert_eq!(cluster.rest(now(401.0)).1, [Reason::WriteFailed]);
-    let mut failing = |at: f64| cluster.memory.writes.failed(Target::State, "failed".into(), now(at).mono, 1);
+    let mut failing = |at: f64| cluster.memory.writes.write_failed(Target::State, "failed".into(), now(at).mono, 1);
     failing(538.0);
     let (until, findings) = cluster.rest(now(538.0));
     assert_eq!(findings, [Reason::WriteFailed]);
     assert!(until.unwrap() <= now(545.0).mono);
-    let Plan { step: Step::Call(call), findings } = cluster.plan(now(555.0)) else { panic!("no call") };
-    assert_eq!((asked(&call), call.announcement.is_none()), ("extend first".to_owned(), true));
+    let Plan { step: Step::Request(planned), findings } = cluster.plan(now(555.0)) else { panic!("no call") };
+    assert_eq!((asked(&planned), planned.intent_write.is_none()), ("extend first".to_owned(), true));
     assert_eq!(findings[0].reason, Reason::WriteFailed);
     // The answer waits; nothing is asked meanwhile, and the risk is said.
-    cluster.receive(&call, now(555.0), "second", 600);
-    cluster.memory.writes.failed(Target::State, "failed".into(), now(555.1).mono, 1);
+    cluster.receive(&planned, now(555.0), "second", 600);
+    cluster.memory.writes.write_failed(Target::State, "failed".into(), now(555.1).mono, 1);
     let Plan { step: Step::Wait(_), findings } = cluster.plan(now(555.2)) else { panic!("no wait") };
     assert!(findings[0].message.contains("in the operator's memory alone"), "{}", findings[0].message);
     // Writes are taken again.
@@ -395,11 +398,11 @@ fn a_session_that_cannot_be_recorded_is_extended_near_its_end_without_an_announc
 #[test]
 fn a_pair_in_hand_is_extended_in_its_turn_while_nothing_can_be_recorded() {
     let mut cluster = unwritable();
-    let Step::Call(call) = cluster.plan(now(555.0)).step else { panic!("no call") };
-    cluster.receive(&call, now(555.0), "second", 600);
-    cluster.memory.writes.failed(Target::State, "failed".into(), now(1108.0).mono, 1);
-    let Step::Call(again) = cluster.plan(now(1109.0)).step else { panic!("no call") };
-    assert_eq!((asked(&again), again.announcement.is_none()), ("extend second".to_owned(), true));
+    let Step::Request(planned) = cluster.plan(now(555.0)).step else { panic!("no call") };
+    cluster.receive(&planned, now(555.0), "second", 600);
+    cluster.memory.writes.write_failed(Target::State, "failed".into(), now(1108.0).mono, 1);
+    let Step::Request(again) = cluster.plan(now(1109.0)).step else { panic!("no call") };
+    assert_eq!((asked(&again), again.intent_write.is_none()), ("extend second".to_owned(), true));
     cluster.receive(&again, now(1109.0), "third", 600);
     cluster.settle(now(1200.0));
     assert_eq!(cluster.token("accessToken").as_deref(), Some("third"));
@@ -411,13 +414,13 @@ fn nothing_but_the_session_is_asked_for_while_a_pair_is_in_hand_and_a_change_is_
     for (change, made) in changes {
         let mut cluster = settled(&[PAIR, LOGIN].concat());
         for at in [400.0, 401.0] {
-            cluster.memory.writes.failed(Target::State, "failed".into(), now(at).mono, 1);
+            cluster.memory.writes.write_failed(Target::State, "failed".into(), now(at).mono, 1);
         }
-        let Step::Call(call) = cluster.plan(now(555.0)).step else { panic!("no call") };
-        cluster.receive(&call, now(555.0), "second", 600);
+        let Step::Request(planned) = cluster.plan(now(555.0)).step else { panic!("no call") };
+        cluster.receive(&planned, now(555.0), "second", 600);
         cluster.give(&change);
-        cluster.memory.writes.failed(Target::State, "failed".into(), now(1108.0).mono, 1);
-        let Step::Call(again) = cluster.plan(now(1109.0)).step else { panic!("no call") };
+        cluster.memory.writes.write_failed(Target::State, "failed".into(), now(1108.0).mono, 1);
+        let Step::Request(again) = cluster.plan(now(1109.0)).step else { panic!("no call") };
         assert_eq!(asked(&again), "extend second", "{made}");
         cluster.receive(&again, now(1109.0), "third", 600);
         assert_eq!(asked(&cluster.call(now(1200.0))), made, "a change waits for its time");
@@ -429,16 +432,16 @@ fn nothing_but_the_session_is_asked_for_while_a_pair_is_in_hand_and_a_change_is_
 fn what_several_answers_in_hand_say_is_recorded_of_each_of_them() {
     let mut cluster = settled(&PAIR);
     cluster.give(&OTHER_PAIR);
-    let call = cluster.call(now(300.0));
-    assert_eq!(asked(&call), "extend newer");
-    cluster.receive(&call, now(300.0), "second", 600);
+    let planned = cluster.call(now(300.0));
+    assert_eq!(asked(&planned), "extend newer");
+    cluster.receive(&planned, now(300.0), "second", 600);
     for (at, next) in [(855.0, "extend second"), (1410.0, "extend third")] {
         [at - 10.0, at].iter().for_each(|at| {
-            cluster.memory.writes.failed(Target::State, "failed".into(), now(*at).mono, 1);
+            cluster.memory.writes.write_failed(Target::State, "failed".into(), now(*at).mono, 1);
         });
-        let Step::Call(call) = cluster.plan(now(at + 0.1)).step else { panic!("no call") };
-        assert_eq!(asked(&call), next);
-        cluster.receive(&call, now(at + 0.1), if at < 900.0 { "third" } else { "fourth" }, 600);
+        let Step::Request(planned) = cluster.plan(now(at + 0.1)).step else { panic!("no call") };
+        assert_eq!(asked(&planned), next);
+        cluster.receive(&planned, now(at + 0.1), if at < 900.0 { "third" } else { "fourth" }, 600);
         assert_eq!(ready(&cluster, at + 0.1), "False WriteFailed");
     }
     assert!(wait_of(&mut cluster, 1500.0) > 200.0, "the pasted pair was used at first");
@@ -448,9 +451,9 @@ fn what_several_answers_in_hand_say_is_recorded_of_each_of_them() {
 #[test]
 fn a_session_whose_end_is_told_while_its_pair_is_in_hand_is_recorded_with_that_end() {
     let mut cluster = unwritable();
-    let Step::Call(call) = cluster.plan(now(555.0)).step else { panic!("no call") };
-    cluster.receive(&call, now(555.0), "second", 600);
-    cluster.memory.writes.failed(Target::State, "failed".into(), now(1108.0).mono, 1);
+    let Step::Request(planned) = cluster.plan(now(555.0)).step else { panic!("no call") };
+    cluster.receive(&planned, now(555.0), "second", 600);
+    cluster.memory.writes.write_failed(Target::State, "failed".into(), now(1108.0).mono, 1);
     cluster.fail(now(1108.1), FailureKind::Ended);
     assert!(matches!(cluster.plan(now(1108.2)).step, Step::Wait(_)), "once");
     assert_eq!(cluster.rest(now(1120.0)).1, [Reason::SessionLost]);
@@ -461,24 +464,24 @@ fn a_session_whose_end_is_told_while_its_pair_is_in_hand_is_recorded_with_that_e
 #[test]
 fn a_write_is_tried_between_the_last_calls_of_a_session_that_cannot_be_recorded() {
     let mut cluster = unwritable();
-    let Step::Call(call) = cluster.plan(now(555.0)).step else { panic!("no call") };
-    cluster.receive(&call, now(555.0), "second", 600);
+    let Step::Request(planned) = cluster.plan(now(555.0)).step else { panic!("no call") };
+    cluster.receive(&planned, now(555.0), "second", 600);
     // The first call waits for no write that may hang.
-    assert!(matches!(cluster.plan(now(1109.0)).step, Step::Call(_)));
-    cluster.memory.writes.failed(Target::State, "failed".into(), now(1109.0).mono, 1);
-    let Step::Call(again) = cluster.plan(now(1109.1)).step else { panic!("no call") };
+    assert!(matches!(cluster.plan(now(1109.0)).step, Step::Request(_)));
+    cluster.memory.writes.write_failed(Target::State, "failed".into(), now(1109.0).mono, 1);
+    let Step::Request(again) = cluster.plan(now(1109.1)).step else { panic!("no call") };
     let failure = Failure { kind: FailureKind::Unavailable, detail: "no answer".into(), retry_after: None };
     cluster.end(&again, now(1109.1), &Err(failure));
     assert!(matches!(cluster.plan(now(1115.0)).step, Step::WriteState(_)));
-    cluster.memory.writes.failed(Target::State, "failed".into(), now(1115.0).mono, 1);
-    assert!(matches!(cluster.plan(now(1115.1)).step, Step::Call(_)));
+    cluster.memory.writes.write_failed(Target::State, "failed".into(), now(1115.0).mono, 1);
+    assert!(matches!(cluster.plan(now(1115.1)).step, Step::Request(_)));
 }
 
 #[test]
 fn one_failed_write_a_suspended_session_or_one_that_is_over_make_no_unannounced_call() {
-    let near = |cluster: &Cluster, at: f64| matches!(cluster.plan(now(at)).step, Step::Call(call) if call.announcement.is_none());
+    let near = |cluster: &Cluster, at: f64| matches!(cluster.plan(now(at)).step, Step::Request(planned) if planned.intent_write.is_none());
     let mut once = settled(&PAIR);
-    once.memory.writes.failed(Target::State, "failed".into(), now(555.0).mono, 1);
+    once.memory.writes.write_failed(Target::State, "failed".into(), now(555.0).mono, 1);
     assert!(!near(&once, 555.1));
     assert!(!near(&unwritable(), 600.0));
     let mut suspended = unwritable();
@@ -490,10 +493,10 @@ fn one_failed_write_a_suspended_session_or_one_that_is_over_make_no_unannounced_
 #[test]
 fn a_token_that_an_answer_in_hand_has_superseded_is_not_ready() {
     let mut cluster = settled(&LOGIN);
-    let call = cluster.call(now(400.0));
+    let planned = cluster.call(now(400.0));
     assert_eq!(ready(&cluster, 400.0), "True Issued");
-    cluster.receive(&call, now(400.0), "second", 600);
-    cluster.memory.writes.failed(Target::State, "failed".into(), now(400.0).mono, 1);
+    cluster.receive(&planned, now(400.0), "second", 600);
+    cluster.memory.writes.write_failed(Target::State, "failed".into(), now(400.0).mono, 1);
     assert_eq!(ready(&cluster, 400.0), "False WriteFailed");
     cluster.settle(now(406.0));
     assert_eq!(ready(&cluster, 406.0), "True Issued");
@@ -538,7 +541,7 @@ fn a_live_session_needs_no_consent_to_credentials_that_it_does_not_use() {
 #[test]
 fn a_pair_that_another_resource_was_given_first_is_left_to_it() {
     let mut cluster = Cluster::session(&PAIR);
-    cluster.observed.neighbours.sharing = Sharing { here: true, before_us: true, ..Sharing::default() };
+    cluster.observed.peers.sharing = Sharing { here: true, before_us: true, ..Sharing::default() };
     assert_eq!(cluster.rest(now(0.0)), (None, vec![Reason::SessionShared]));
     cluster.give(&[PAIR, LOGIN].concat());
     assert_eq!(asked(&cluster.call(now(0.0))), "log in user");
@@ -547,10 +550,10 @@ fn a_pair_that_another_resource_was_given_first_is_left_to_it() {
 #[test]
 fn what_was_said_of_a_shared_pair_says_nothing_of_another_one() {
     let mut cluster = Cluster::session(&PAIR);
-    cluster.observed.neighbours.sharing = Sharing { here: true, before_us: true, ..Sharing::default() };
+    cluster.observed.peers.sharing = Sharing { here: true, before_us: true, ..Sharing::default() };
     let said = cluster.plan(now(0.0)).findings.remove(0);
     // Another process begins, and has not met the other resource yet.
-    cluster.observed.neighbours.sharing = Sharing::default();
+    cluster.observed.peers.sharing = Sharing::default();
     let condition = json!({"type": "Ready", "status": "False", "reason": said.reason.as_str(), "message": said.message,
         "lastTransitionTime": "2026-01-01T00:00:00Z"});
     std::sync::Arc::make_mut(&mut cluster.observed.resource).status =
@@ -571,7 +574,7 @@ fn a_session_past_its_end_is_not_ready_from_that_moment_on() {
 #[test]
 fn an_answer_that_was_overtaken_by_a_verdict_on_the_same_pair_still_counts() {
     let mut cluster = settled(&LOGIN);
-    let call = cluster.call(now(400.0));
+    let planned = cluster.call(now(400.0));
     let mut other = Cluster::session(&LOGIN);
     other.observed.state = cluster.observed.state.clone();
     other.observed.holder = "other".into();
@@ -581,7 +584,7 @@ fn an_answer_that_was_overtaken_by_a_verdict_on_the_same_pair_still_counts() {
     assert!(other.state().active_token().unwrap().ended);
     // The first process was frozen, and goes on.
     cluster.observed.state = other.observed.state.clone();
-    cluster.receive(&call, now(400.0), "second", 600);
+    cluster.receive(&planned, now(400.0), "second", 600);
     cluster.settle(now(417.0));
     assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
     let second = cluster.state().active_token().cloned().unwrap();
@@ -591,8 +594,8 @@ fn an_answer_that_was_overtaken_by_a_verdict_on_the_same_pair_still_counts() {
 #[test]
 fn an_answer_whose_time_was_over_before_it_could_be_written_makes_way_for_who_is_at_it_now() {
     let mut cluster = settled(&LOGIN);
-    let call = cluster.call(now(400.0));
-    cluster.receive(&call, now(400.0), "second", 600);
+    let planned = cluster.call(now(400.0));
+    cluster.receive(&planned, now(400.0), "second", 600);
     // Before it is written, another process finds the pair over, and is about to log in.
     let mut other = Cluster::session(&LOGIN);
     other.observed.state = cluster.observed.state.clone();
@@ -605,13 +608,13 @@ fn an_answer_whose_time_was_over_before_it_could_be_written_makes_way_for_who_is
     assert!(
         matches!(in_time.step, Step::WriteState(ref write) if write.state.intent.as_ref().unwrap().holder == "other")
     );
-    assert!(matches!(cluster.plan(now(1000.0)).step, Step::Release));
+    assert!(matches!(cluster.plan(now(1000.0)).step, Step::DiscardResponse));
 }
 
 #[test]
 fn an_answer_that_comes_after_another_session_was_opened_is_dropped() {
     let mut cluster = settled(&LOGIN);
-    let call = cluster.call(now(400.0));
+    let planned = cluster.call(now(400.0));
     let mut other = Cluster::session(&LOGIN);
     other.observed.state = cluster.observed.state.clone();
     other.observed.holder = "other".into();
@@ -620,7 +623,7 @@ fn an_answer_that_comes_after_another_session_was_opened_is_dropped() {
     other.answer(now(416.0), "third", 600);
     cluster.observed.state = other.observed.state.clone();
     cluster.observed.token = other.observed.token.clone();
-    cluster.receive(&call, now(400.0), "second", 600);
+    cluster.receive(&planned, now(400.0), "second", 600);
     cluster.settle(now(417.0));
     assert_eq!(cluster.token("accessToken").as_deref(), Some("third"));
 }
@@ -631,22 +634,22 @@ fn a_resource_that_becomes_a_session_keeps_the_applications_token_until_it_has_o
     let session = json!({"endpoint": "https://sma.example.com/token", "credentials": {"secretRef": {"name": "sma"}}});
     cluster.respec(json!({"application": null, "session": session}));
     cluster.give(&PAIR);
-    let call = cluster.call(now(10.0));
-    assert_eq!((asked(&call).as_str(), cluster.token("accessToken").as_deref()), ("extend pasted", Some("first")));
-    cluster.receive(&call, now(10.0), "second", 600);
+    let planned = cluster.call(now(10.0));
+    assert_eq!((asked(&planned).as_str(), cluster.token("accessToken").as_deref()), ("extend pasted", Some("first")));
+    cluster.receive(&planned, now(10.0), "second", 600);
     cluster.settle(now(10.0));
     assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
     cluster.respec(json!({}));
-    cluster.observed.credentials = Some(crate::facts::credentials("secret", Some("old"))).into();
-    assert_eq!(crate::facts::old_token(&cluster.call(now(700.0))), "first");
+    cluster.observed.credentials = Some(crate::cluster::credentials("secret", Some("old"))).into();
+    assert_eq!(crate::cluster::old_token(&cluster.call(now(700.0))), "first");
 }
 
 #[test]
 fn the_token_of_a_session_is_never_sent_to_the_issuer_of_applications() {
     let mut cluster = settled(&PAIR);
     cluster.respec(json!({}));
-    cluster.observed.credentials = Some(crate::facts::credentials("secret", Some("old"))).into();
-    assert_eq!(crate::facts::old_token(&cluster.call(now(10.0))), "old");
+    cluster.observed.credentials = Some(crate::cluster::credentials("secret", Some("old"))).into();
+    assert_eq!(crate::cluster::old_token(&cluster.call(now(10.0))), "old");
     cluster.answer(now(10.0), "second", 600);
     let session = json!({"endpoint": "https://sma.example.com/token", "credentials": {"secretRef": {"name": "sma"}}});
     cluster.respec(json!({"application": null, "session": session}));
@@ -661,12 +664,12 @@ fn run(cluster: &mut Cluster, from: f64, until: f64, given: &[&str], kind: Failu
     while seconds < until {
         let at = now(seconds);
         match cluster.settle(at).step {
-            Step::Call(call) if given.iter().any(|given| asked(&call).starts_with(given)) => {
-                all.push((seconds, asked(&call)));
-                cluster.receive(&call, at, &format!("of {seconds:.0}"), 600);
+            Step::Request(planned) if given.iter().any(|given| asked(&planned).starts_with(given)) => {
+                all.push((seconds, asked(&planned)));
+                cluster.receive(&planned, at, &format!("of {seconds:.0}"), 600);
             }
-            Step::Call(call) => {
-                all.push((seconds, asked(&call)));
+            Step::Request(planned) => {
+                all.push((seconds, asked(&planned)));
                 cluster.fail(at, kind);
             }
             Step::Wait(wake) => seconds = wake.map_or(until, |wake| seconds + wake.until(at.mono).as_secs_f64()),
@@ -703,10 +706,10 @@ fn a_change_that_the_issuer_does_not_take_never_costs_the_session_that_lives() {
 fn the_wish_for_a_pause_that_comes_with_a_change_holds_back_nothing_else() {
     let mut cluster = settled(&LOGIN);
     cluster.give(&OTHER_LOGIN);
-    let call = cluster.call(now(300.0));
+    let planned = cluster.call(now(300.0));
     let pause = Some(Duration::from_secs(3600));
     let failure = Failure { kind: FailureKind::Refused, detail: "the issuer says no".into(), retry_after: pause };
-    cluster.end(&call, now(300.0), &Err(failure));
+    cluster.end(&planned, now(300.0), &Err(failure));
     let all = run(&mut cluster, 300.0, 599.0, &["extend first", "extend of"], FailureKind::Refused);
     assert!(all.len() == 1 && all.iter().all(|(_, asked)| asked.starts_with("extend")), "{all:?}");
 }
@@ -750,8 +753,8 @@ fn a_change_that_asks_for_the_same_extends_the_session_once_however_often_that_w
     let mut cluster = settled(&LOGIN);
     move_to(&mut cluster, "elsewhere");
     for _ in 0..3 {
-        let call = cluster.call(now(450.0));
-        assert_eq!((asked(&call).as_str(), call.cause), ("extend first", Cause::Changed("endpoint")));
+        let planned = cluster.call(now(450.0));
+        assert_eq!((asked(&planned).as_str(), planned.cause), ("extend first", Cause::Changed("endpoint")));
         cluster.fail(now(450.0), FailureKind::Unavailable);
         cluster.memory.endpoint_is_up(now(450.0).mono);
     }
@@ -816,7 +819,7 @@ fn a_pair_that_is_of_no_use_does_not_use_up_the_user_name_that_came_with_it() {
     assert_eq!(asked(&cluster.call(now(100.0))), "log in other");
 
     let mut cluster = settled(&LOGIN);
-    cluster.observed.neighbours.sharing = Sharing { here: true, before_us: true, ..Sharing::default() };
+    cluster.observed.peers.sharing = Sharing { here: true, before_us: true, ..Sharing::default() };
     cluster.give(&[OTHER_PAIR, LOGIN].concat());
     assert!(wait_of(&mut cluster, 100.0) > 200.0, "it is no cause to call");
     cluster.give(&[OTHER_PAIR, OTHER_LOGIN].concat());
@@ -850,11 +853,11 @@ fn a_change_in_vain_leaves_a_permit_for_the_session_that_lives() {
     cluster.respec(json!({"application": null, "session": session, "refreshBefore": "30s"}));
     cluster.give(&OTHER_LOGIN);
     cluster.fail(now(100.0), FailureKind::Refused);
-    cluster.memory.governor.empty(now(100.0).mono);
-    cluster.memory.governor.give_back();
+    cluster.memory.rate_limiter.empty(now(100.0).mono);
+    cluster.memory.rate_limiter.give_back();
     assert_eq!(wait_of(&mut cluster, 110.0).round(), 50.0, "one permit is not the change's to take");
-    cluster.memory.governor.empty(now(569.0).mono);
-    cluster.memory.governor.give_back();
+    cluster.memory.rate_limiter.empty(now(569.0).mono);
+    cluster.memory.rate_limiter.give_back();
     assert_eq!(asked(&cluster.call(now(570.0))), "extend first");
 }
 
@@ -868,7 +871,7 @@ fn no_hash_of_a_password_is_stored_and_none_is_needed_to_see_that_a_refused_one_
         assert!(cluster.state().credentials["session"].login_refused);
         cluster
     };
-    let calls = |cluster: &mut Cluster, at: f64| matches!(cluster.settle(now(at)).step, Step::Call(_));
+    let calls = |cluster: &mut Cluster, at: f64| matches!(cluster.settle(now(at)).step, Step::Request(_));
     let text = String::from_utf8(refused().state().to_bytes()).unwrap();
     assert!(text.contains("username") && !text.contains("password"), "{text}");
     // The same process knows the values, another one the version of the Secret.
@@ -879,8 +882,8 @@ fn no_hash_of_a_password_is_stored_and_none_is_needed_to_see_that_a_refused_one_
     assert!(!calls(&mut other, 20.0));
     for mut cluster in [same, other] {
         cluster.give(&[("username", "other"), ("password", "corrected")]);
-        let call = cluster.call(now(30.0));
-        assert_eq!((asked(&call).as_str(), call.cause), ("log in other", Cause::Changed("password")));
+        let planned = cluster.call(now(30.0));
+        assert_eq!((asked(&planned).as_str(), planned.cause), ("log in other", Cause::Changed("password")));
     }
 }
 
@@ -942,7 +945,7 @@ fn a_log_in_that_was_made_while_a_pair_was_in_vain_is_not_made_again() {
 fn a_pair_that_is_another_ones_is_said_as_long_as_it_is_there_and_never_asked_with() {
     let mut cluster = settled(&LOGIN);
     cluster.give(&[OTHER_PAIR, LOGIN].concat());
-    cluster.observed.neighbours.sharing = Sharing { here: true, before_us: true, ..Sharing::default() };
+    cluster.observed.peers.sharing = Sharing { here: true, before_us: true, ..Sharing::default() };
     let all = run(&mut cluster, 100.0, 1100.0, &["extend"], FailureKind::Refused);
     assert_eq!((moments(&all, "extend newer").len(), all.len()), (0, 2), "{all:?}");
     assert_eq!(cluster.rest(now(1100.0)).1, [Reason::SessionShared]);
@@ -964,6 +967,6 @@ fn a_change_is_not_starved_by_a_session_that_fails_as_well() {
 fn a_session_that_is_over_counts_as_a_dead_token() {
     let mut cluster = settled(&LOGIN);
     cluster.fail(now(450.0), FailureKind::Ended);
-    let call = cluster.call(now(450.0));
-    assert_eq!((asked(&call).as_str(), call.living()), ("log in user", None));
+    let planned = cluster.call(now(450.0));
+    assert_eq!((asked(&planned).as_str(), planned.live_token()), ("log in user", None));
 }

@@ -1,6 +1,6 @@
 //! What the state Secret holds, and how an answer changes it.
 
-use crate::facts::{Cluster, now};
+use crate::cluster::{Cluster, now};
 use serde_json::json;
 use syniverse_token_core::api::ApplicationSpec;
 use syniverse_token_core::credential::ApplicationValues;
@@ -25,7 +25,7 @@ fn neither_the_credentials_nor_their_plain_hashes_are_stored() {
 fn a_newer_format_is_told_apart_from_nonsense() {
     assert_eq!(State::from_bytes(br#"{"version":3}"#), Err(Unreadable::TooNew(3)));
     for nonsense in [&b""[..], b"{}", b"[]", br#"{"version":1}"#, b"\xff"] {
-        assert_eq!(State::from_bytes(nonsense), Err(Unreadable::Garbled));
+        assert_eq!(State::from_bytes(nonsense), Err(Unreadable::Corrupt));
     }
 }
 
@@ -49,9 +49,9 @@ fn a_recorded_answer_raises_the_serial_and_an_idle_one_does_not() {
 fn a_later_expiry_is_followed_and_the_first_one_kept() {
     let mut cluster = Cluster::with_token(json!({}));
     cluster.answer(now(540.0), "first", 360);
-    let issued = cluster.state().active_token().cloned().unwrap();
-    assert_eq!(issued.expiration_time, Some(now(900.0).wall));
-    assert_eq!(issued.first_expiration_time, Some(now(600.0).wall));
+    let record = cluster.state().active_token().cloned().unwrap();
+    assert_eq!(record.expiration_time, Some(now(900.0).wall));
+    assert_eq!(record.first_expiration_time, Some(now(600.0).wall));
     // Data of the token Secret stays as the token was born.
     assert_eq!(cluster.token("expirationTime").unwrap(), now(600.0).wall.to_string());
 }
@@ -62,7 +62,7 @@ fn only_the_last_tokens_are_kept_and_the_active_one_always() {
     for count in 0..6 {
         let key = format!("key-{count}");
         let values = [("consumerKey", key.as_str()), ("consumerSecret", "s"), ("oldToken", "o")];
-        cluster.observed.credentials = Some(crate::facts::secret("sdc", &values)).into();
+        cluster.observed.credentials = Some(crate::cluster::secret("sdc", &values)).into();
         let at = now(10.0 + f64::from(count));
         cluster.answer(at, &format!("token-{count}"), 600);
     }

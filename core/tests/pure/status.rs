@@ -1,21 +1,21 @@
 //! What the resource says of itself.
 
-use crate::facts::{Cluster, credentials, now};
+use crate::cluster::{Cluster, credentials, now};
 use serde_json::json;
 use syniverse_token_core::api::SyniverseTokenStatus;
 use syniverse_token_core::issuer::{Failure, FailureKind};
-use syniverse_token_core::memory::Told;
+use syniverse_token_core::memory::WrittenStatus;
 use syniverse_token_core::plan::{Plan, Step};
-use syniverse_token_core::status::{Standing, status};
+use syniverse_token_core::status::{TokenHealth, status};
 use syniverse_token_core::time::Now;
 
 /// The status now, of a cluster in which everything that needs no call has been done.
 fn said(cluster: &mut Cluster, at: Now) -> SyniverseTokenStatus {
     let plan = cluster.settle(at);
-    let standing = Standing::of(&cluster.observed, &cluster.memory, &plan.findings, at);
-    let old = cluster.memory.status.as_ref().map(|told| &told.status);
-    let new = status(&cluster.observed, &standing, old, at);
-    cluster.memory.status = Some(Told { status: new.clone(), version: None });
+    let health = TokenHealth::of(&cluster.observed, &cluster.memory, &plan.findings, at);
+    let old = cluster.memory.status.as_ref().map(|written| &written.status);
+    let new = status(&cluster.observed, &health, old, at);
+    cluster.memory.status = Some(WrittenStatus { status: new.clone(), version: None });
     new
 }
 
@@ -74,9 +74,9 @@ fn ready_stays_true_for_ten_seconds_after_the_expiry_while_nothing_fails() {
 #[test]
 fn the_first_failed_call_past_the_expiry_ends_ready() {
     let mut cluster = Cluster::with_token(json!({}));
-    let call = cluster.call(now(600.0));
+    let planned = cluster.call(now(600.0));
     let failure = Failure { kind: FailureKind::Refused, detail: "HTTP 500".into(), retry_after: None };
-    cluster.end(&call, now(600.0), &Err(failure));
+    cluster.end(&planned, now(600.0), &Err(failure));
     assert_eq!(conditions(&said(&mut cluster, now(600.1)))[2], "Ready=False RefreshFailed");
 }
 
@@ -146,8 +146,8 @@ fn a_token_secret_that_holds_something_else_is_not_ready() {
     let mut cluster = Cluster::with_token(json!({}));
     let edited = cluster.observed.token.as_mut().unwrap();
     edited.data.as_mut().unwrap().get_mut("accessToken").unwrap().0 = b"forged".to_vec();
-    let standing = Standing::of(&cluster.observed, &cluster.memory, &[], now(1.0));
-    assert!(!standing.is_ready(now(1.0).mono));
+    let health = TokenHealth::of(&cluster.observed, &cluster.memory, &[], now(1.0));
+    assert!(!health.is_ready(now(1.0).mono));
 }
 
 #[test]
@@ -164,11 +164,11 @@ fn secrets_of_a_former_resource_of_this_name_count_as_ours() {
 #[test]
 fn what_an_earlier_process_said_about_sharing_holds_for_a_minute_unless_this_one_knows_better() {
     let mut cluster = Cluster::with_token(json!({}));
-    cluster.observed.neighbours.sharing.here = true;
+    cluster.observed.peers.sharing.here = true;
     let shared = said(&mut cluster, now(1.0));
     assert_eq!(conditions(&shared)[2], "Ready=True SharedApplication");
     std::sync::Arc::make_mut(&mut cluster.observed.resource).status = Some(shared.clone());
-    cluster.observed.neighbours.sharing.here = false;
+    cluster.observed.peers.sharing.here = false;
     cluster.restart(now(2.0));
     assert_eq!(cluster.rest(now(2.0)).0, Some(now(60.0).mono));
     assert_eq!(conditions(&said(&mut cluster, now(59.0))), conditions(&shared));
@@ -188,9 +188,9 @@ fn a_message_is_the_same_at_every_retry_and_another_one_with_other_values() {
         (30.0, "wrong as well", "HTTP 500 with other words"),
     ] {
         cluster.observed.credentials = Some(credentials(secret, Some("old"))).into();
-        let Plan { step: Step::Call(call), .. } = cluster.settle(now(at)) else { panic!("no call at {at}") };
+        let Plan { step: Step::Request(planned), .. } = cluster.settle(now(at)) else { panic!("no call at {at}") };
         let failure = Failure { kind: FailureKind::Refused, detail: detail.into(), retry_after: None };
-        cluster.end(&call, now(at), &Err(failure));
+        cluster.end(&planned, now(at), &Err(failure));
         seen.push(said(&mut cluster, now(at + 0.1)));
     }
     assert_eq!(seen[0], seen[1]);

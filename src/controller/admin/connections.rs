@@ -22,32 +22,32 @@ const LARGEST_HEAD: usize = 16 * 1024;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What happens when as many connections are open as there may be, and one more comes.
-pub(super) enum Crowd {
+pub(super) enum ConnectionLimit {
     /// It waits until another one has ended.
-    Waits(Arc<Semaphore>),
+    Waiting(Arc<Semaphore>),
     /// The oldest one is closed, so that whoever asks at once is answered at once, however many only hold on.
-    Replaces(VecDeque<AbortHandle>),
+    Replacing(VecDeque<AbortHandle>),
 }
 
-impl Crowd {
-    pub(super) fn waits() -> Self {
-        Self::Waits(Arc::new(Semaphore::new(MOST_CONNECTIONS)))
+impl ConnectionLimit {
+    pub(super) fn waiting() -> Self {
+        Self::Waiting(Arc::new(Semaphore::new(MOST_CONNECTIONS)))
     }
 
-    pub(super) fn replaces() -> Self {
-        Self::Replaces(VecDeque::new())
+    pub(super) fn replacing() -> Self {
+        Self::Replacing(VecDeque::new())
     }
 
-    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+    async fn acquire(&self) -> Option<OwnedSemaphorePermit> {
         match self {
             // It is never closed.
-            Self::Waits(places) => Arc::clone(places).acquire_owned().await.ok(),
-            Self::Replaces(_) => None,
+            Self::Waiting(places) => Arc::clone(places).acquire_owned().await.ok(),
+            Self::Replacing(_) => None,
         }
     }
 
-    fn entered(&mut self, connection: AbortHandle) {
-        let Self::Replaces(open) = self else { return };
+    fn opened(&mut self, connection: AbortHandle) {
+        let Self::Replacing(open) = self else { return };
         if open.len() == MOST_CONNECTIONS {
             open.pop_front().inspect(AbortHandle::abort);
         }
@@ -56,13 +56,13 @@ impl Crowd {
 }
 
 /// Answers every connection by `routes`.
-pub(super) async fn answer_all(listener: TcpListener, routes: Router, mut crowd: Crowd) {
+pub(super) async fn answer_all(listener: TcpListener, routes: Router, mut limit: ConnectionLimit) {
     loop {
-        let place = crowd.place().await;
+        let place = limit.acquire().await;
         match listener.accept().await {
             Ok((stream, _)) => {
                 let answering = tokio::spawn(answer(stream, routes.clone(), place));
-                crowd.entered(answering.abort_handle());
+                limit.opened(answering.abort_handle());
             }
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection for metrics or probes");

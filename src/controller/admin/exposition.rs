@@ -7,20 +7,20 @@ use std::io::Write;
 
 /// A text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Form {
+pub(super) enum Format {
     /// Prometheus' own, version 0.0.4: what a reader gets who asks for nothing.
     Prometheus,
     /// OpenMetrics 1.0.0.
     OpenMetrics,
 }
 
-impl Form {
+impl Format {
     /// The one that an `Accept` header prefers. An answer in the usual format says more than a refusal, so there is none.
     pub(super) fn wanted(accept: &str) -> Self {
         let known = choices(accept).filter_map(|choice| Some((Self::named(&choice)?, choice.weight)));
         let best =
             known.filter(|(_, weight)| *weight > 0.0).reduce(|best, next| if next.1 > best.1 { next } else { best });
-        best.map_or(Self::Prometheus, |(form, _)| form)
+        best.map_or(Self::Prometheus, |(format, _)| format)
     }
 
     fn named(choice: &Choice<'_>) -> Option<Self> {
@@ -113,8 +113,8 @@ mod tests {
 
     #[test]
     fn a_reader_gets_the_format_that_it_prefers_and_the_usual_one_where_it_names_none() {
-        use Form::{OpenMetrics, Prometheus};
-        for (accept, form) in [
+        use Format::{OpenMetrics, Prometheus};
+        for (accept, format) in [
             ("", Prometheus),
             ("*/*", Prometheus),
             ("application/json", Prometheus),
@@ -141,7 +141,7 @@ mod tests {
                 OpenMetrics,
             ),
         ] {
-            assert_eq!(Form::wanted(accept), form, "{accept}");
+            assert_eq!(Format::wanted(accept), format, "{accept}");
         }
     }
 
@@ -172,7 +172,7 @@ mod tests {
              a_seconds_total{of=\"# EOF\"} 1.5\n# HELP a Not a_seconds.\n# TYPE a gauge\na 2\n# EOF\n";
         let text = "# HELP a_seconds_total Time.\n# TYPE a_seconds_total counter\na_seconds_total{of=\"# EOF\"} 1.5\n\
              # HELP a Not a_seconds.\n# TYPE a gauge\na 2\n";
-        assert_eq!(Form::Prometheus.of(openmetrics.to_owned()), text);
-        assert_eq!(Form::OpenMetrics.of(openmetrics.to_owned()), openmetrics);
+        assert_eq!(Format::Prometheus.of(openmetrics.to_owned()), text);
+        assert_eq!(Format::OpenMetrics.of(openmetrics.to_owned()), openmetrics);
     }
 }

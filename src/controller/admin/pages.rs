@@ -1,6 +1,6 @@
 //! Pages that were made a moment ago, which readers who come together share.
 
-use super::exposition::Form;
+use super::exposition::Format;
 use axum::body::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 const FRESH: Duration = Duration::from_secs(1);
 
 /// The form of a page, and whether it is compressed.
-type Kind = (Form, bool);
+type Kind = (Format, bool);
 
 /// The pages of the last second.
 #[derive(Default)]
@@ -53,7 +53,7 @@ mod tests {
 
     #[tokio::test]
     async fn readers_who_leave_before_their_page_is_made_have_one_made_and_not_one_each() {
-        let (pages, made, kind) = (Pages::default(), Arc::new(AtomicUsize::new(0)), (Form::wanted(""), false));
+        let (pages, made, kind) = (Pages::default(), Arc::new(AtomicUsize::new(0)), (Format::wanted(""), false));
         let now = Moment::after_start(Duration::ZERO);
         let (open, gate) = mpsc::channel::<()>();
         let gate = Arc::new(std::sync::Mutex::new(gate));
@@ -76,7 +76,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_that_cannot_be_made_keeps_nobody_from_the_next() {
-        let (pages, kind) = (Pages::default(), (Form::wanted(""), true));
+        let (pages, kind) = (Pages::default(), (Format::wanted(""), true));
         let now = Moment::after_start(Duration::ZERO);
         assert_eq!(pages.page(kind, now, || std::panic::resume_unwind(Box::new(()))).await, None);
         assert_eq!(pages.page(kind, now, || b"page".to_vec()).await.unwrap(), "page");

@@ -12,35 +12,35 @@ const SETTLING: Duration = Duration::from_secs(60);
 
 impl Context {
     /// The store of the API server was set back to an earlier state: what this process wrote since is gone, and its watches
-    /// are deaf. Whoever follows [`Context::set_backs`] begins anew.
-    pub fn set_back(&self) {
+    /// are deaf. Whoever follows [`Context::rollbacks`] begins anew.
+    pub fn store_rolled_back(&self) {
         tracing::warn!(
             "the store of the API server was set back to an earlier state: everything is listed and looked at anew; \
              restart all controllers of the cluster, this one included"
         );
         lock(&self.own_writes).clear();
-        lock(&self.own_statuses).clear();
-        self.set_back.send_replace(Some(self.clock.now().mono));
+        lock(&self.status_watches).clear();
+        self.rollback.send_replace(Some(self.clock.now().mono));
     }
 
-    /// A Secret was found in a version before the one that we wrote: as [`Context::set_back`], but not within a minute of
+    /// A Secret was found in a version before the one that we wrote: as [`Context::store_rolled_back`], but not within a minute of
     /// the last one, because several passes find the same. Should it be another one, the look at the whole store finds it.
-    pub fn found_behind(&self) {
+    pub fn stale_secret_found(&self) {
         let now = self.clock.now().mono;
-        if self.set_back.borrow().is_none_or(|at| now >= at + SETTLING) {
-            self.set_back();
+        if self.rollback.borrow().is_none_or(|at| now >= at + SETTLING) {
+            self.store_rolled_back();
         }
     }
 
     /// Changes each time when the store was set back.
-    pub fn set_backs(&self) -> watch::Receiver<Option<Moment>> {
-        self.set_back.subscribe()
+    pub fn rollbacks(&self) -> watch::Receiver<Option<Moment>> {
+        self.rollback.subscribe()
     }
 
     /// Since when what this process has said holds: it began to act then, or the store was set back.
     pub fn acting_since(&self) -> Moment {
         let since = self.leadership.since();
-        self.set_back.borrow().map_or(since, |at| at.max(since))
+        self.rollback.borrow().map_or(since, |at| at.max(since))
     }
 
     /// The version of a Secret that we wrote ourselves.
@@ -49,36 +49,36 @@ impl Context {
     }
 
     /// Notes what a resource is to say, before that is written.
-    pub fn says(&self, member: &ObjectName, status: &SyniverseTokenStatus) {
-        lock(&self.own_statuses).entry(member.clone()).or_default().says(status);
+    pub fn expect_status(&self, resource: &ObjectName, status: &SyniverseTokenStatus) {
+        lock(&self.status_watches).entry(resource.clone()).or_default().expect(status);
     }
 
     /// Notes the version in which the API server has what a resource says.
-    pub fn told(&self, member: &ObjectName, version: Option<&str>) {
-        if let Some(own) = lock(&self.own_statuses).get_mut(member) {
-            own.told(version);
+    pub fn status_written(&self, resource: &ObjectName, version: Option<&str>) {
+        if let Some(own) = lock(&self.status_watches).get_mut(resource) {
+            own.written(version);
         }
     }
 
     /// Looks at a resource of which somebody else says something different.
-    pub fn notice(&self, resource: &SyniverseToken) {
-        let (member, now) = (ObjectName::of(resource), self.clock.now().mono);
+    pub fn check_status(&self, resource: &SyniverseToken) {
+        let (name, now) = (ObjectName::of(resource), self.clock.now().mono);
         let version = resource.metadata.resource_version.as_deref();
-        let mut own = lock(&self.own_statuses);
-        let look = own.get_mut(&member).and_then(|own| own.look_at(resource.status.as_ref(), version, now));
+        let mut own = lock(&self.status_watches);
+        let look = own.get_mut(&name).and_then(|own| own.look_at(resource.status.as_ref(), version, now));
         drop(own);
-        self.wake_in_turn(look.map(|at| (member, at)).into_iter().collect(), now);
+        self.wake_each(look.map(|at| (name, at)).into_iter().collect(), now);
     }
 
     /// Notes the version of a Secret that we wrote ourselves.
-    pub fn wrote(&self, secret: ObjectName, resource_version: Option<String>) {
+    pub fn secret_written(&self, secret: ObjectName, resource_version: Option<String>) {
         if let Some(version) = resource_version {
             lock(&self.own_writes).insert(secret, version);
         }
     }
 
     /// True of the event that tells us of our own last write.
-    pub fn is_echo(&self, secret: &ObjectName, resource_version: Option<&str>) -> bool {
+    pub fn is_own_write(&self, secret: &ObjectName, resource_version: Option<&str>) -> bool {
         lock(&self.own_writes).get(secret).map(String::as_str) == resource_version && resource_version.is_some()
     }
 

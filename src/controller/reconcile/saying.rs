@@ -1,59 +1,68 @@
 //! The end of a pass: what the resource says of itself, written when that is not what the API server has.
 
-use super::{Rest, Running};
+use super::{Running, Settled};
 use crate::controller::apply;
 use kube::{Api, ResourceExt};
 use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::api::{SyniverseToken, SyniverseTokenStatus};
-use syniverse_token_core::memory::Told;
+use syniverse_token_core::memory::WrittenStatus;
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::reason::Finding;
-use syniverse_token_core::reconcile_report::{Deed, NewToken, Pass};
-use syniverse_token_core::schedule::retry::Delays;
-use syniverse_token_core::secrets::in_our_name;
-use syniverse_token_core::status::{Standing, status};
+use syniverse_token_core::reconcile_report::{NewToken, ReconcileReport, StepResult};
+use syniverse_token_core::schedule::retry::Backoff;
+use syniverse_token_core::secrets::operator_post_params;
+use syniverse_token_core::status::{TokenHealth, status};
 use syniverse_token_core::time::Moment;
 
 /// Between two writes of a status that are not taken.
-const STATUS_RETRY: Delays = Delays { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+const STATUS_RETRY: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
 impl Running<'_> {
     /// Says of a resource of which nothing was said yet that it is on its way: before its first call, which may take its
     /// time, and once in a pass. False when there is nothing to say.
-    pub(super) async fn greet(&mut self, findings: &[Finding]) -> bool {
-        let said = self.memory.status.as_ref().map(|told| &told.status).or(self.observed.resource.status.as_ref());
+    pub(super) async fn publish_pending(&mut self, findings: &[Finding]) -> bool {
+        let said =
+            self.memory.status.as_ref().map(|written| &written.status).or(self.observed.resource.status.as_ref());
         let is_known = said.is_some_and(|said| !said.conditions.is_empty());
-        if is_known || std::mem::replace(&mut self.has_greeted, true) {
+        if is_known || std::mem::replace(&mut self.has_published_pending, true) {
             return false;
         }
         let now = self.now();
-        let standing = Standing::of(&self.observed, self.memory, findings, now);
-        let greeting = status(&self.observed, &standing, None, now);
-        self.context.says(&ObjectName::of(&*self.observed.resource), &greeting);
+        let health = TokenHealth::of(&self.observed, self.memory, findings, now);
+        let greeting = status(&self.observed, &health, None, now);
+        self.context.expect_status(&ObjectName::of(&*self.observed.resource), &greeting);
         // Should it fail, the end of the pass says it again.
-        self.say(greeting, now.mono).await;
+        self.publish(greeting, now.mono).await;
         true
     }
 
-    pub(super) async fn conclude(mut self, rest: Rest) -> Pass {
+    pub(super) async fn conclude(mut self, settled: Settled) -> ReconcileReport {
         let now = self.now();
-        let standing = Standing::of(&self.observed, self.memory, &rest.findings, now);
-        let own = self.memory.status.as_ref().map(|told| told.status.clone());
+        let health = TokenHealth::of(&self.observed, self.memory, &settled.findings, now);
+        let own = self.memory.status.as_ref().map(|written| written.status.clone());
         let before = own.or_else(|| self.observed.resource.status.clone());
         let there = self.stored_status().cloned();
         // Who says the same with other times is not contradicted: two operators would do so for ever.
-        let same = status(&self.observed, &standing, there.as_ref(), now);
+        let same = status(&self.observed, &health, there.as_ref(), now);
         let is_there = there.as_ref() == Some(&same);
-        let after = if is_there { same } else { status(&self.observed, &standing, before.as_ref(), now) };
-        let turns = standing.ready_until().filter(|until| *until > now.mono);
-        self.context.says(&ObjectName::of(&*self.observed.resource), &after);
-        let retry = if is_there { None } else { self.say(after.clone(), now.mono).await };
+        let after = if is_there { same } else { status(&self.observed, &health, before.as_ref(), now) };
+        let turns = health.ready_until().filter(|until| *until > now.mono);
+        self.context.expect_status(&ObjectName::of(&*self.observed.resource), &after);
+        let retry = if is_there { None } else { self.publish(after.clone(), now.mono).await };
         let new_token = self.new_token(before.as_ref(), &after);
-        let before = self.memory.said.replace(after.clone()).or(before);
-        let wake = [rest.until, turns, retry].into_iter().flatten().min();
-        let delivered = standing.delivered(self.written, now.mono);
-        Pass { deeds: self.deeds, before, after: Some(after), new_token, found: None, delivered, wake }
+        let before = self.memory.last_status.replace(after.clone()).or(before);
+        let wake = [settled.until, turns, retry].into_iter().flatten().min();
+        let served = health.served_token(self.token_written_at, now.mono);
+        ReconcileReport {
+            steps: self.steps,
+            before,
+            after: Some(after),
+            new_token,
+            served_before: None,
+            served_after: served,
+            wake,
+        }
     }
 
     /// The status as the API server has it, for all that is known: the cache may be behind our own last write, and it may be
@@ -65,11 +74,11 @@ impl Running<'_> {
     }
 
     /// Writes the status; when that fails, gives the moment to try again.
-    async fn say(&mut self, status: SyniverseTokenStatus, now: Moment) -> Option<Moment> {
+    async fn publish(&mut self, status: SyniverseTokenStatus, now: Moment) -> Option<Moment> {
         match self.write_status(status).await {
             Ok(written) => {
                 self.memory.status_failures = 0;
-                self.deeds.extend(written.then_some(Deed::WroteStatus));
+                self.steps.extend(written.then_some(StepResult::WroteStatus));
                 None
             }
             Err(error) => {
@@ -77,7 +86,7 @@ impl Running<'_> {
                 tracing::warn!(
                     namespace,
                     name,
-                    error = crate::client::error::said(&error),
+                    error = crate::client::error::describe(&error),
                     "failed to write the status"
                 );
                 self.memory.status_failures = self.memory.status_failures.saturating_add(1);
@@ -89,9 +98,9 @@ impl Running<'_> {
     /// Told once per token, when it is in the token Secret, whichever pass brought it there.
     fn new_token(&mut self, before: Option<&SyniverseTokenStatus>, after: &SyniverseTokenStatus) -> Option<NewToken> {
         let known = before.and_then(|before| before.fingerprint.clone()).unwrap_or_default();
-        let announced = self.memory.announced.get_or_insert(known);
+        let announced = self.memory.announced_fingerprint.get_or_insert(known);
         let token = after.fingerprint.as_ref().filter(|token| *token != announced)?;
-        self.deeds.iter().any(|deed| matches!(deed, Deed::WroteToken | Deed::Repaired(_))).then_some(())?;
+        self.steps.iter().any(|step| matches!(step, StepResult::WroteToken | StepResult::Repaired(_))).then_some(())?;
         let is_first = announced.is_empty();
         announced.clone_from(token);
         Some(if is_first { NewToken::First } else { NewToken::Next })
@@ -105,7 +114,7 @@ impl Running<'_> {
             Err(kube::Error::Api(refusal)) if refusal.is_conflict() => {
                 match apply::live(self.context, &resource).await? {
                     Some(live) if live.status.as_ref() == Some(&status) => {
-                        self.told(status, &live);
+                        self.status_written(status, &live);
                         return Ok(false);
                     }
                     Some(live) if live.metadata.generation == resource.metadata.generation => {
@@ -119,7 +128,7 @@ impl Running<'_> {
         };
         match result {
             Ok(written) => {
-                self.told(status, &written);
+                self.status_written(status, &written);
                 Ok(true)
             }
             Err(kube::Error::Api(refusal)) if refusal.is_not_found() => Ok(false),
@@ -130,14 +139,14 @@ impl Running<'_> {
     async fn put_status(&self, on: &SyniverseToken, status: &SyniverseTokenStatus) -> kube::Result<SyniverseToken> {
         let api: Api<SyniverseToken> = self.context.api(on);
         let wanted = SyniverseToken { status: Some(status.clone()), ..on.clone() };
-        api.replace_status(&on.name_any(), &in_our_name(), &wanted).await
+        api.replace_status(&on.name_any(), &operator_post_params(), &wanted).await
     }
 
     /// `status` is what the API server has in this version. A second write of this pass begins with that.
-    fn told(&mut self, status: SyniverseTokenStatus, stored: &SyniverseToken) {
+    fn status_written(&mut self, status: SyniverseTokenStatus, stored: &SyniverseToken) {
         let version = stored.resource_version();
-        self.context.told(&ObjectName::of(stored), version.as_deref());
+        self.context.status_written(&ObjectName::of(stored), version.as_deref());
         Arc::make_mut(&mut self.observed.resource).metadata.resource_version.clone_from(&version);
-        self.memory.status = Some(Told { status, version });
+        self.memory.status = Some(WrittenStatus { status, version });
     }
 }

@@ -1,6 +1,6 @@
 //! What this process uses.
 
-use super::{SecondsTotal, told};
+use super::{SecondsTotal, register};
 use crate::telemetry::process::Usage;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -15,10 +15,10 @@ pub(super) struct ProcessMetrics {
 impl ProcessMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         Self {
-            cpu: told(registry, "cpu_seconds", "CPU time of this process", SecondsTotal::default()),
-            memory: told(registry, "resident_memory_bytes", "Resident memory of this process", Gauge::default()),
-            open_files: told(registry, "open_fds", "Open file descriptors of this process", Gauge::default()),
-            start: told(registry, "start_time_seconds", "When this process started, Unix time", Gauge::default()),
+            cpu: register(registry, "cpu_seconds", "CPU time of this process", SecondsTotal::default()),
+            memory: register(registry, "resident_memory_bytes", "Resident memory of this process", Gauge::default()),
+            open_files: register(registry, "open_fds", "Open file descriptors of this process", Gauge::default()),
+            start: register(registry, "start_time_seconds", "When this process started, Unix time", Gauge::default()),
         }
     }
 

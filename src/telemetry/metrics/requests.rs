@@ -1,13 +1,13 @@
 //! Requests to issuers.
 
-use super::{Label, told};
+use super::{Label, register};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::time::Duration;
-use syniverse_token_core::issuer::{Ask, Cause, FailureKind, Kind};
+use syniverse_token_core::issuer::{Cause, FailureKind, Kind, TokenRequest};
 
 /// Bounds of an issuer's latency, in seconds, up to the usual call timeout.
 const LATENCY: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -28,10 +28,10 @@ impl RequestMetrics {
         let latency = Family::new_with_constructor((|| Histogram::new(LATENCY)) as fn() -> Histogram);
         let in_flight = "Calls to issuers that are being made";
         let metrics = Self {
-            refreshes: told(registry, "refreshes", refreshes, Family::default()),
-            latency: told(registry, "issuer_request_duration_seconds", "How long calls to issuers took", latency),
-            in_flight: told(registry, "issuer_requests_in_flight", in_flight, Family::default()),
-            skew: told(registry, "issuer_clock_skew_seconds", skew, Family::default()),
+            refreshes: register(registry, "refreshes", refreshes, Family::default()),
+            latency: register(registry, "issuer_request_duration_seconds", "How long calls to issuers took", latency),
+            in_flight: register(registry, "issuer_requests_in_flight", in_flight, Family::default()),
+            skew: register(registry, "issuer_clock_skew_seconds", skew, Family::default()),
         };
         metrics.start_at_zero();
         metrics
@@ -50,32 +50,32 @@ impl RequestMetrics {
     }
 
     /// A request is in flight until what is returned is dropped.
-    pub(super) fn begin(&self, ask: &Ask) -> impl Drop + use<> {
-        let in_flight = self.in_flight.get_or_create_owned(&[issuer(ask)]);
+    pub(super) fn begin(&self, request: &TokenRequest) -> impl Drop + use<> {
+        let in_flight = self.in_flight.get_or_create_owned(&[issuer(request)]);
         in_flight.inc();
-        Flying(in_flight)
+        InFlightGuard(in_flight)
     }
 
-    pub(super) fn ended(&self, ask: &Ask, cause: Cause, failure: Option<FailureKind>, took: Duration) {
-        let issuer = issuer(ask);
+    pub(super) fn ended(&self, request: &TokenRequest, cause: Cause, failure: Option<FailureKind>, took: Duration) {
+        let issuer = issuer(request);
         let outcome = failure.map_or(ANSWERED, FailureKind::as_str);
         self.refreshes.get_or_create(&[issuer, ("cause", cause.as_str()), ("outcome", outcome)]).inc();
         self.latency.get_or_create(&[issuer]).observe(took.as_secs_f64());
     }
 
-    pub(super) fn skewed(&self, ask: &Ask, ahead_seconds: i64) {
-        self.skew.get_or_create(&[issuer(ask)]).set(ahead_seconds);
+    pub(super) fn skewed(&self, request: &TokenRequest, ahead_seconds: i64) {
+        self.skew.get_or_create(&[issuer(request)]).set(ahead_seconds);
     }
 }
 
-struct Flying(Gauge);
+struct InFlightGuard(Gauge);
 
-impl Drop for Flying {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.dec();
     }
 }
 
-fn issuer(ask: &Ask) -> Label {
-    ("issuer", ask.wire().kind().as_str())
+fn issuer(request: &TokenRequest) -> Label {
+    ("issuer", request.wire().kind().as_str())
 }

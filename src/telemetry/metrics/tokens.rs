@@ -1,6 +1,6 @@
 //! The tokens in the token Secrets: when they expire, how long dead ones were there, and how late rotations were.
 
-use super::{Label, Seconds, SecondsTotal, told};
+use super::{Label, Seconds, SecondsTotal, register};
 use jiff::Timestamp;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use syniverse_token_core::api::SyniverseTokenStatus;
 use syniverse_token_core::issuer::Kind;
 use syniverse_token_core::queue::ObjectName;
-use syniverse_token_core::reconcile_report::{Delivered, NewToken, Pass};
+use syniverse_token_core::reconcile_report::{NewToken, ReconcileReport, ServedToken};
 use syniverse_token_core::status::ready;
 use syniverse_token_core::time::Moment;
 
@@ -50,9 +50,9 @@ struct Token {
 
 impl Token {
     /// One whose time as a dead one is counted from then on.
-    fn of(delivered: &Delivered, counted: Moment) -> Self {
-        let issuer = ("issuer", delivered.kind.as_str());
-        let (fingerprint, dies) = (delivered.fingerprint.clone(), delivered.dies);
+    fn of(served: &ServedToken, counted: Moment) -> Self {
+        let issuer = ("issuer", served.kind.as_str());
+        let (fingerprint, dies) = (served.fingerprint.clone(), served.expires);
         Self { fingerprint, issuer, dies, is_superseded: false, counted }
     }
 }
@@ -66,10 +66,10 @@ impl TokenMetrics {
         let late = "From the end of a token until the next one was in the Secret; 0 for one that came before";
         let lateness = Family::new_with_constructor((|| Histogram::new(LATENESS)) as fn() -> Histogram);
         let metrics = Self {
-            expiration: told(registry, "expiration_timestamp_seconds", expiration, Family::default()),
-            ready: told(registry, "ready", ready, Family::default()),
-            dead: told(registry, "dead_seconds", dead, Family::default()),
-            lateness: told(registry, "rotation_lateness_seconds", late, lateness),
+            expiration: register(registry, "expiration_timestamp_seconds", expiration, Family::default()),
+            ready: register(registry, "ready", ready, Family::default()),
+            dead: register(registry, "dead_seconds", dead, Family::default()),
+            lateness: register(registry, "rotation_lateness_seconds", late, lateness),
             tokens: Mutex::default(),
         };
         metrics.start_at_zero();
@@ -91,10 +91,10 @@ impl TokenMetrics {
     }
 
     /// Whether this process leads, as `is_set` makes known while no pass can end.
-    pub(super) fn leads(&self, leads: bool, is_set: impl FnOnce()) {
+    pub(super) fn leads(&self, is_leader: bool, is_set: impl FnOnce()) {
         let mut tokens = self.tokens();
         is_set();
-        if !leads {
+        if !is_leader {
             // Whoever leads now knows them.
             tokens.clear();
             self.expiration.clear();
@@ -112,18 +112,18 @@ impl TokenMetrics {
     pub(super) fn passed(
         &self,
         name: &ObjectName,
-        pass: &Pass,
-        leads_since: Moment,
+        report: &ReconcileReport,
+        leader_since: Moment,
         now: Moment,
-        leads: impl FnOnce() -> bool,
+        is_leader: impl FnOnce() -> bool,
     ) {
         let mut tokens = self.tokens();
-        let Some(after) = pass.after.as_ref().filter(|_| leads()) else { return };
+        let Some(after) = report.after.as_ref().filter(|_| is_leader()) else { return };
         self.shows(name, after);
-        if let Some(found) = pass.found.as_ref().filter(|_| !tokens.contains_key(name)) {
-            tokens.insert(name.clone(), Token::of(found, leads_since - HAND_OVER));
+        if let Some(found) = report.served_before.as_ref().filter(|_| !tokens.contains_key(name)) {
+            tokens.insert(name.clone(), Token::of(found, leader_since - HAND_OVER));
         }
-        self.holds(&mut tokens, name, pass, now);
+        self.holds(&mut tokens, name, report, now);
     }
 
     fn shows(&self, name: &ObjectName, status: &SyniverseTokenStatus) {
@@ -137,16 +137,16 @@ impl TokenMetrics {
     }
 
     /// What the token Secret of `name` holds from now on, or since the pass wrote it.
-    fn holds(&self, tokens: &mut HashMap<ObjectName, Token>, name: &ObjectName, pass: &Pass, now: Moment) {
-        let Some(delivered) = &pass.delivered else {
+    fn holds(&self, tokens: &mut HashMap<ObjectName, Token>, name: &ObjectName, report: &ReconcileReport, now: Moment) {
+        let Some(served) = &report.served_after else {
             // Nobody reads a token that is not there.
             if let Some(mut token) = tokens.remove(name) {
                 self.count_dead_time(&mut token, now);
             }
             return;
         };
-        let since = delivered.written.unwrap_or(now);
-        let token = Token::of(delivered, since);
+        let since = served.written_at.unwrap_or(now);
+        let token = Token::of(served, since);
         let Some(before) = tokens.get_mut(name) else {
             tokens.insert(name.clone(), token);
             return;
@@ -157,7 +157,7 @@ impl TokenMetrics {
             return;
         }
         self.count_dead_time(before, since);
-        if pass.new_token == Some(NewToken::Next) {
+        if report.new_token == Some(NewToken::Next) {
             let late = before.dies.map_or(Duration::ZERO, |dies| since.until(dies));
             self.lateness.get_or_create(&[token.issuer]).observe(late.as_secs_f64());
         }

@@ -1,43 +1,44 @@
 //! Who probes an endpoint that is down, and when.
 
-use super::{Endpoint, OUTAGE_PATIENCE, Place};
+use super::{Endpoint, LONGEST_OUTAGE_WAIT, Waiting};
 use crate::fingerprint::spread;
-use crate::queue::order::LATE;
-use crate::queue::{ObjectName, Wake, Wish};
+use crate::queue::order::OVERDUE_AFTER;
+use crate::queue::{ObjectName, Queued, Wake};
 use crate::time::Moment;
 
 impl Endpoint {
-    /// True while `member` may call only as one of those that find out whether the endpoint is up again.
-    pub(super) fn has_to_probe(&self, member: &ObjectName, boundary: Option<Moment>) -> bool {
-        self.health.is_down_for(member) && !self.health.grants_turn(member, boundary)
+    /// True while `resource` may call only as one of those that find out whether the endpoint is up again.
+    pub(super) fn must_probe(&self, resource: &ObjectName, expired_at: Option<Moment>) -> bool {
+        self.circuit_breaker.is_down_for(resource) && !self.circuit_breaker.allows_one_request(resource, expired_at)
     }
 
-    /// When the maker of `wish` may call an endpoint that is down: alone, when the time of the next probe has come, and
+    /// When the maker of `queued` may call an endpoint that is down: alone, when the time of the next probe has come, and
     /// nobody else was told to come for it.
-    pub(super) fn probe_at(&mut self, wish: &Wish<'_>, now: Moment) -> Moment {
-        let patience = now + OUTAGE_PATIENCE.mul_f64(1.0 + (spread(&wish.member.name) % 1000) as f64 / 1000.0);
+    pub(super) fn probe_at(&mut self, queued: &Queued<'_>, now: Moment) -> Moment {
+        let longest_wait =
+            now + LONGEST_OUTAGE_WAIT.mul_f64(1.0 + (spread(&queued.resource.name) % 1000) as f64 / 1000.0);
         if !self.in_flight.is_empty() {
-            return patience;
+            return longest_wait;
         }
         let at = self.next_probe(now);
         match &self.prober {
-            Some((prober, told)) if prober != wish.member && *told <= at => {
+            Some((prober, wake_at)) if prober != queued.resource && *wake_at <= at => {
                 if at <= now {
-                    *told + LATE
+                    *wake_at + OVERDUE_AFTER
                 } else {
-                    patience
+                    longest_wait
                 }
             }
             _ => {
-                self.prober = Some((wish.member.clone(), at));
+                self.prober = Some((queued.resource.clone(), at));
                 at
             }
         }
     }
 
     pub(super) fn next_probe(&self, now: Moment) -> Moment {
-        let earliest = self.queue.values().chain(self.failed.values()).map(|place| place.expires).min();
-        let probe = self.health.next_probe(earliest).unwrap_or(now);
+        let earliest = self.waiting.values().chain(self.failed.values()).map(|waiting| waiting.expires).min();
+        let probe = self.circuit_breaker.next_probe(earliest).unwrap_or(now);
         probe.max(self.permits.ready_at(now, self.budget.refill()))
     }
 
@@ -46,12 +47,15 @@ impl Endpoint {
         if !self.in_flight.is_empty() || self.prober.is_some() {
             return None;
         }
-        let rank = |(member, place): &(&ObjectName, &Place)| (self.health.probe_turn(member), place.expires);
-        let waits =
-            |(member, place): &(&ObjectName, &Place)| !place.is_announcing && self.has_to_probe(member, place.boundary);
-        let (member, _) = self.queue.iter().filter(waits).min_by_key(rank)?;
-        let chosen = (member.clone(), self.next_probe(now));
-        self.tell(&chosen.0, chosen.1);
+        let rank = |(resource, waiting): &(&ObjectName, &Waiting)| {
+            (self.circuit_breaker.probe_order(resource), waiting.expires)
+        };
+        let waits = |(resource, waiting): &(&ObjectName, &Waiting)| {
+            !waiting.is_writing_intent && self.must_probe(resource, waiting.expired_at)
+        };
+        let (resource, _) = self.waiting.iter().filter(waits).min_by_key(rank)?;
+        let chosen = (resource.clone(), self.next_probe(now));
+        self.set_wake(&chosen.0, chosen.1);
         self.prober = Some(chosen.clone());
         Some(chosen)
     }

@@ -19,7 +19,7 @@ use crate::stage::{self, Sighting};
 const LONGEST_STOP: Duration = Duration::from_secs(15);
 
 /// Everything of one phase; it goes when dropped.
-pub(crate) struct Fleet {
+pub(crate) struct Resources {
     // Dropped in this order: nobody writes into a namespace that goes.
     operator: Operator,
     pub(crate) simulator: Simulator,
@@ -38,7 +38,7 @@ pub(crate) struct Rest {
     pub(crate) requests: Requests,
 }
 
-impl Fleet {
+impl Resources {
     /// Starts the simulator and the operator; the resources of these names are the caller's to create.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl Fleet {
     /// Records what is seen for as long as this.
     ///
     /// # Errors
-    /// As [`Fleet::until`].
+    /// As [`RequestQueue::until`].
     pub(crate) async fn pass(&mut self, time: Duration) -> anyhow::Result<()> {
         self.until(time, |_| false).await
     }
@@ -89,7 +89,7 @@ impl Fleet {
     /// What happens from now on, for as long as this, while nothing is due.
     ///
     /// # Errors
-    /// As [`Fleet::until`], or if the API server does not count.
+    /// As [`RequestQueue::until`], or if the API server does not count.
     pub(crate) async fn rest(&mut self, time: Duration) -> anyhow::Result<Rest> {
         let (calls, writes) = (self.simulator.journal().calls.len(), self.record.writes());
         let before = Requests::so_far(&self.cluster)?;

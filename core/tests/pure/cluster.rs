@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::effects;
-use syniverse_token_core::issuer::{Answer, Ask, Failure, FailureKind, Lifetime, Refresh};
+use syniverse_token_core::issuer::{Failure, FailureKind, Lifetime, Refresh, TokenRequest, TokenResponse};
 use syniverse_token_core::memory::{Memory, Target};
-use syniverse_token_core::observed::{Neighbours, Observed};
-use syniverse_token_core::plan::{Call, Plan, StateWrite, Step, plan};
+use syniverse_token_core::observed::{Observed, PeerHealth};
+use syniverse_token_core::plan::{Plan, PlannedRequest, StateWrite, Step, plan};
 use syniverse_token_core::reason::Reason;
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::state::State;
@@ -81,7 +81,7 @@ impl Cluster {
             state: None.into(),
             token: None,
             forbidden: None,
-            neighbours: Neighbours::default(),
+            peers: PeerHealth::default(),
             salt: "salt".into(),
             daily_check: Duration::from_secs(86_400),
             secret_metadata: Arc::default(),
@@ -127,14 +127,14 @@ impl Cluster {
         for _ in 0..10 {
             let plan = self.plan(at);
             match plan.step {
-                Step::Call(ref call) if call.announcement.is_some() => {
-                    let write = call.announcement.as_ref().unwrap();
+                Step::Request(ref planned) if planned.intent_write.is_some() => {
+                    let write = planned.intent_write.as_ref().unwrap();
                     let stored = write.write.secret().clone();
                     effects::intent_written(&mut self.observed, &mut self.memory, write, stored, at.mono);
                     self.steps.push("announcement");
                 }
-                Step::Call(_) | Step::Wait(_) => return plan,
-                Step::Release => self.memory.held = None,
+                Step::Request(_) | Step::Wait(_) => return plan,
+                Step::DiscardResponse => self.memory.unrecorded = None,
                 Step::WriteState(StateWrite { ref state, ref write }) => {
                     let stored = write.secret().clone();
                     effects::state_written(&mut self.observed, &mut self.memory, state, stored, at.mono);
@@ -158,9 +158,9 @@ impl Cluster {
     }
 
     /// The call that the plan comes to; anything else is a failed test.
-    pub(crate) fn call(&mut self, at: Now) -> Box<Call> {
+    pub(crate) fn call(&mut self, at: Now) -> Box<PlannedRequest> {
         match self.settle(at) {
-            Plan { step: Step::Call(call), .. } => call,
+            Plan { step: Step::Request(planned), .. } => planned,
             other => panic!("no call but {other:?}"),
         }
     }
@@ -177,23 +177,23 @@ impl Cluster {
 
     /// The call that is due is answered with `token`, and everything is written.
     pub(crate) fn answer(&mut self, at: Now, token: &str, seconds: u64) {
-        let call = self.call(at);
-        self.receive(&call, at, token, seconds);
+        let planned = self.call(at);
+        self.receive(&planned, at, token, seconds);
         self.settle(at);
         self.look();
     }
 
     /// The call that is due fails.
     pub(crate) fn fail(&mut self, at: Now, kind: FailureKind) {
-        let call = self.call(at);
+        let planned = self.call(at);
         let failure = Failure { kind, detail: format!("the issuer says {kind:?}"), retry_after: None };
-        self.end(&call, at, &Err(failure));
+        self.end(&planned, at, &Err(failure));
     }
 
     /// The request was sent at `at`, and ended at once.
-    pub(crate) fn end(&mut self, call: &Call, at: Now, result: &Result<Answer, Failure>) {
-        effects::request_sent(&mut self.memory, call, at);
-        effects::request_ended(&mut self.observed, &mut self.memory, call, result, (at, at.mono), |_, _| {});
+    pub(crate) fn end(&mut self, planned: &PlannedRequest, at: Now, result: &Result<TokenResponse, Failure>) {
+        effects::request_sent(&mut self.memory, planned, at);
+        effects::request_ended(&mut self.observed, &mut self.memory, planned, result, (at, at.mono), |_, _| {});
     }
 
     /// A pass has ended: the status says so.
@@ -203,15 +203,15 @@ impl Cluster {
     }
 
     /// An answer comes in, and nothing is done with it yet.
-    pub(crate) fn receive(&mut self, call: &Call, sent: Now, token: &str, seconds: u64) {
+    pub(crate) fn receive(&mut self, planned: &PlannedRequest, sent: Now, token: &str, seconds: u64) {
         // A session is given a pair.
-        let refresh_token = match call.ask {
-            Ask::Refresh(_) => None,
-            Ask::Extend(_) | Ask::LogIn(_) => Some(Redacted::new(format!("{token} refresh"))),
+        let refresh_token = match planned.request {
+            TokenRequest::Refresh(_) => None,
+            TokenRequest::Extend(_) | TokenRequest::LogIn(_) => Some(Redacted::new(format!("{token} refresh"))),
         };
         let lifetime = Lifetime::Seconds(seconds);
-        let answer = Answer { token: Redacted::new(token), refresh_token, lifetime, date: None };
-        self.end(call, sent, &Ok(answer));
+        let response = TokenResponse { token: Redacted::new(token), refresh_token, lifetime, date: None };
+        self.end(planned, sent, &Ok(response));
     }
 
     /// The process dies and another one starts.
@@ -245,14 +245,14 @@ impl Cluster {
 }
 
 /// What an application is asked.
-pub(crate) fn refresh(call: &Call) -> &Refresh {
-    match &call.ask {
-        Ask::Refresh(refresh) => refresh,
+pub(crate) fn refresh(planned: &PlannedRequest) -> &Refresh {
+    match &planned.request {
+        TokenRequest::Refresh(refresh) => refresh,
         other => panic!("not a refresh but {other:?}"),
     }
 }
 
 /// The old token that an application is asked with.
-pub(crate) fn old_token(call: &Call) -> String {
-    refresh(call).old_token.expose().to_owned()
+pub(crate) fn old_token(planned: &PlannedRequest) -> String {
+    refresh(planned).old_token.expose().to_owned()
 }

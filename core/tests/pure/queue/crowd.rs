@@ -22,8 +22,8 @@ struct Resource {
 }
 
 /// Resources with one issuer, which answers after `latency` as `issuer` says for the moment of sending.
-struct Crowd<F: Fn(usize, Moment) -> Outcome> {
-    fleet: Fleet,
+struct Crowd<F: Fn(usize, Moment) -> EndpointResult> {
+    fleet: RequestQueue,
     callers: Vec<Caller>,
     index: HashMap<ObjectName, usize>,
     resources: Vec<Resource>,
@@ -37,14 +37,27 @@ struct Crowd<F: Fn(usize, Moment) -> Outcome> {
     counter: usize,
 }
 
-impl<F: Fn(usize, Moment) -> Outcome> Crowd<F> {
+impl<F: Fn(usize, Moment) -> EndpointResult> Crowd<F> {
     fn new(callers: Vec<Caller>, budget: Budget, latency: f64, issuer: F) -> Self {
         let index = callers.iter().enumerate().map(|(n, caller)| (caller.member.clone(), n)).collect();
         let resources = callers.iter().map(|_| Resource::default()).collect();
         let (events, sent, running) = (BTreeMap::new(), Vec::new(), HashMap::new());
-        let (fleet, latency) = (fleet(budget), Duration::from_secs_f64(latency));
+        let (queue, latency) = (fleet(budget), Duration::from_secs_f64(latency));
         let (most_running, passes, counter) = (0, 0, 0);
-        Self { fleet, callers, index, resources, events, latency, issuer, sent, running, most_running, passes, counter }
+        Self {
+            fleet: queue,
+            callers,
+            index,
+            resources,
+            events,
+            latency,
+            issuer,
+            sent,
+            running,
+            most_running,
+            passes,
+            counter,
+        }
     }
 
     fn event(&mut self, at: Moment, event: Event) {
@@ -80,18 +93,18 @@ impl<F: Fn(usize, Moment) -> Outcome> Crowd<F> {
             return;
         }
         self.passes += 1;
-        let (now, member) = (woken + PASS, self.callers[n].member.clone());
-        if self.fleet.take_release(&member) {
+        let (now, resource) = (woken + PASS, self.callers[n].member.clone());
+        if self.fleet.take_retry_release(&resource) {
             self.resources[n].not_before = None;
         }
         if let Some(until) = self.resources[n].not_before.filter(|until| *until > now) {
-            let woken = self.fleet.withdraw(&member, now);
+            let woken = self.fleet.withdraw(&resource, now);
             self.wake(woken);
             return self.sleeps(n, until);
         }
         match self.callers[n].asks_at(&mut self.fleet, now) {
-            Later(at) => self.sleeps(n, at),
-            Go => {
+            Wait(at) => self.sleeps(n, at),
+            Admitted => {
                 self.sent.push((now, n));
                 self.running.insert(n, now);
                 self.most_running = self.most_running.max(self.running.len());
@@ -101,12 +114,12 @@ impl<F: Fn(usize, Moment) -> Outcome> Crowd<F> {
     }
 
     fn ends(&mut self, n: usize, now: Moment) {
-        let outcome = (self.issuer)(n, self.running.remove(&n).unwrap());
-        let Caller { endpoint, call_key, member, .. } = &self.callers[n];
-        let woken = self.fleet.ended(endpoint, call_key, member, Some(outcome), now);
+        let result = (self.issuer)(n, self.running.remove(&n).unwrap());
+        let Caller { endpoint, call_key: request_key, member: name, .. } = &self.callers[n];
+        let woken = self.fleet.request_ended(endpoint, request_key, name, Some(result), now);
         self.wake(woken);
         let resource = &mut self.resources[n];
-        resource.wants = outcome != Answered;
+        resource.wants = result != Responded;
         self.callers[n].is_retry = resource.wants;
         if resource.wants {
             resource.failures += 1;
@@ -117,8 +130,8 @@ impl<F: Fn(usize, Moment) -> Outcome> Crowd<F> {
     }
 
     fn wake(&mut self, wakes: Vec<Wake>) {
-        for (member, at) in wakes {
-            self.event(at, Event::Pass(self.index[&member], None));
+        for (resource, at) in wakes {
+            self.event(at, Event::Pass(self.index[&resource], None));
         }
     }
 
@@ -147,7 +160,7 @@ fn crowd_of(size: usize) -> Vec<Caller> {
 #[test]
 fn three_hundred_at_once_keep_to_the_rate_use_it_and_look_seldom() {
     let budget = Budget { in_flight: 16, per_second: 20 };
-    let mut crowd = Crowd::new(crowd_of(300), budget, 0.2, |_, _| Answered);
+    let mut crowd = Crowd::new(crowd_of(300), budget, 0.2, |_, _| Responded);
     (0..300).for_each(|n| crowd.wants(n, 0.0));
     crowd.run(60.0);
     assert_eq!(crowd.sent.len(), 300);
@@ -159,7 +172,7 @@ fn three_hundred_at_once_keep_to_the_rate_use_it_and_look_seldom() {
 
 #[test]
 fn slow_calls_fill_the_room_in_flight_and_no_more() {
-    let mut crowd = Crowd::new(crowd_of(100), ROOMY, 9.0, |_, _| Answered);
+    let mut crowd = Crowd::new(crowd_of(100), ROOMY, 9.0, |_, _| Responded);
     (0..100).for_each(|n| crowd.wants(n, 0.0));
     crowd.run(100.0);
     assert_eq!((crowd.sent.len(), crowd.most_running), (100, 16));
@@ -171,7 +184,7 @@ fn slow_calls_fill_the_room_in_flight_and_no_more() {
 #[test]
 fn those_that_fail_for_ever_starve_nobody_and_are_not_starved() {
     let budget = Budget { in_flight: 16, per_second: 10 };
-    let issuer = |n, _| if n < 100 { Failed(FailureKind::Refused) } else { Answered };
+    let issuer = |n, _| if n < 100 { Failed(FailureKind::Refused) } else { Responded };
     let mut crowd = Crowd::new(crowd_of(200), budget, 0.2, issuer);
     (0..100).for_each(|n| crowd.wants(n, 0.0));
     crowd.run(60.0);
@@ -189,7 +202,7 @@ fn those_that_fail_for_ever_starve_nobody_and_are_not_starved() {
 fn an_outage_with_three_hundred_is_probed_by_one_and_ends_for_all_at_the_rate() {
     let budget = Budget { in_flight: 16, per_second: 20 };
     let is_down = |moment: Moment| (at(100.0)..at(220.0)).contains(&moment);
-    let issuer = move |_, sent| if is_down(sent) { UNAVAILABLE } else { Answered };
+    let issuer = move |_, sent| if is_down(sent) { UNAVAILABLE } else { Responded };
     let mut crowd = Crowd::new(crowd_of(300), budget, 0.2, issuer);
     (0..300).for_each(|n| crowd.wants(n, 100.0 + n as f64 * 0.3));
     crowd.run(102.0);
