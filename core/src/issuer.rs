@@ -111,6 +111,13 @@ pub struct TokenResponse {
     pub date: Option<Timestamp>,
 }
 
+impl TokenResponse {
+    /// The seconds by which the issuer's clock is ahead of ours, which shows `now`.
+    pub fn clock_skew(&self, now: Timestamp) -> Option<i64> {
+        Some(self.date?.as_second() - now.as_second())
+    }
+}
+
 /// True when an answer for the same token, sent at `sent`, moves the expiry that was `known` (none = never).
 ///
 /// An earlier expiry counts at once; a later one is followed, unless the answer is so short that it only says "at its

@@ -3,7 +3,7 @@
 use crate::issuer::RenewalTime;
 use crate::issuer::{Cause, ROUNDING};
 use crate::state::TokenRecord;
-use crate::time::{Moment, Now, earlier, later};
+use crate::time::{MINUTE, Moment, Now, SECOND, earlier, later};
 use expiry_poll::ExpiryPoll;
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
@@ -13,8 +13,6 @@ mod extension;
 pub mod rate_limiter;
 pub mod retry;
 
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// The longest lead that is taken by default.
@@ -160,31 +158,34 @@ impl RefreshPolicy {
 
     /// Once per token, and not when its last answer is younger than the lead. A token that is said to live for longer than
     /// was asked for is checked when that time is over.
-    fn check_at(&self, record: &TokenRecord, token_lifetime: &TokenLifetime, now: Now) -> Option<Moment> {
-        if record.checked || record.is_short_lived() {
-            return None;
+    fn check_at(&self, record: &TokenRecord, lifetime: &TokenLifetime, now: Now) -> Option<Moment> {
+        match self.check(record)? {
+            Check::At(end) => Some(now.moment_of(end)),
+            Check::Before(lead) => {
+                let at = lifetime.expires? - lead;
+                (lifetime.answered + lead < at).then_some(at)
+            }
         }
-        if let Some(end) = record.asked_end() {
-            return Some(now.moment_of(end));
-        }
-        let (expires, lifetime) = (token_lifetime.expires?, Duration::from_secs(record.lifetime_seconds?));
-        let refresh_lead = refresh_lead(self.refresh_before, self.validity, lifetime);
-        let at = expires - refresh_lead;
-        (token_lifetime.answered + refresh_lead < at).then_some(at)
     }
 
     /// The same from what is stored alone.
     fn check_time(&self, record: &TokenRecord) -> Option<Timestamp> {
+        match self.check(record)? {
+            Check::At(end) => Some(end),
+            Check::Before(lead) => {
+                let time = earlier(record.expiration_time?, lead);
+                (later(record.issue_time, lead) < time).then_some(time)
+            }
+        }
+    }
+
+    fn check(&self, record: &TokenRecord) -> Option<Check> {
         if record.checked || record.is_short_lived() {
             return None;
         }
-        if let Some(end) = record.asked_end() {
-            return Some(end);
-        }
         let lifetime = Duration::from_secs(record.lifetime_seconds.unwrap_or_default());
-        let refresh_lead = refresh_lead(self.refresh_before, self.validity, lifetime);
-        let time = earlier(record.expiration_time?, refresh_lead);
-        (later(record.issue_time, refresh_lead) < time).then_some(time)
+        let lead = || refresh_lead(self.refresh_before, self.validity, lifetime);
+        Some(record.asked_end().map_or_else(|| Check::Before(lead()), Check::At))
     }
 
     /// The first slot of this resource's daily grid after the last look, for a token with more than a day to live.
@@ -218,6 +219,14 @@ impl RefreshPolicy {
         let end = ends.min().filter(|_| record.expiration_time.is_some()).max(pause);
         [self.check_time(record), end, slot].into_iter().flatten().min()
     }
+}
+
+/// When the one check of a token is due.
+enum Check {
+    /// When it would be over if the issuer counted in other units than it says.
+    At(Timestamp),
+    /// So long before its end, unless it is hardly older than that then.
+    Before(Duration),
 }
 
 /// The first point of the grid `offset + n * interval` that lies after `after`; the offset comes from `spread`.

@@ -4,6 +4,11 @@ use jiff::{SignedDuration, Timestamp};
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+/// One second.
+pub const SECOND: Duration = Duration::from_secs(1);
+/// One minute.
+pub const MINUTE: Duration = Duration::from_secs(60);
+
 /// A point on the monotonic axis of this process. Points before its start are negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(SignedDuration);

@@ -267,8 +267,8 @@ async fn send_measured(context: &Context, planned: &PlannedRequest) -> Result<To
     let now = context.clock.now();
     let kind = result.as_ref().err().map(|failure| failure.kind);
     context.metrics.observe_request(&planned.request, planned.cause, kind, now.mono.until(sent));
-    if let Some(date) = result.as_ref().ok().and_then(|response| response.date) {
-        context.metrics.set_clock_skew(&planned.request, date.as_second() - now.wall.as_second());
+    if let Some(ahead) = result.as_ref().ok().and_then(|response| response.clock_skew(now.wall)) {
+        context.metrics.set_clock_skew(&planned.request, ahead);
     }
     result
 }

@@ -208,7 +208,7 @@ impl Running<'_> {
     }
 
     fn skew(&mut self, response: &TokenResponse) -> Option<StepResult> {
-        let ahead = response.date?.as_second() - self.now().wall.as_second();
+        let ahead = response.clock_skew(self.now().wall)?;
         self.memory.observe_skew(ahead).then_some(StepResult::SawSkew(ahead))
     }
 

@@ -2,11 +2,10 @@
 
 use crate::schedule::rate_limiter::{REPAIR_REFILL, REPAIRS, RateLimiter};
 use crate::schedule::retry::Backoff;
-use crate::time::Moment;
+use crate::time::{MINUTE, Moment};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-const MINUTE: Duration = Duration::from_secs(60);
 /// Between two attempts at a write: the API server is asked often, it is ours.
 const WRITE_RETRY: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(5) };
 /// The same of a write that is refused as it stands. No event tells that a rule was lifted.

@@ -1,8 +1,8 @@
 //! The asking around one token's end.
 
-use super::{FIRST_STEP, MINUTE, SECOND};
+use super::FIRST_STEP;
 use crate::issuer::{Lifetime, ROUNDING};
-use crate::time::Moment;
+use crate::time::{MINUTE, Moment, SECOND};
 use std::time::Duration;
 
 /// The longest step of a boundary in its first minute.

@@ -1,10 +1,10 @@
 //! When a session is extended: once per pair, while the pair lives.
 
-use super::{Due, MINUTE, RefreshPolicy, TokenLifetime, next_slot};
+use super::{Due, RefreshPolicy, TokenLifetime, next_slot};
 use crate::fingerprint::spread;
 use crate::issuer::Cause;
 use crate::state::TokenRecord;
-use crate::time::{Now, earlier};
+use crate::time::{MINUTE, Now, earlier};
 use jiff::Timestamp;
 use std::time::Duration;
 

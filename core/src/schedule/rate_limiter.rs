@@ -1,8 +1,7 @@
 //! Below all schedules: how many calls, and how many repairs, one resource may make, whatever the causes.
 
-use super::{MINUTE, SECOND};
 use crate::state::TokenRecord;
-use crate::time::Moment;
+use crate::time::{MINUTE, Moment, SECOND};
 use std::time::Duration;
 
 /// A bucket of permits, in memory only.

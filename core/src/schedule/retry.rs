@@ -1,9 +1,8 @@
 //! When something that failed is tried again.
 
-use super::{MINUTE, SECOND};
 use crate::fingerprint::spread;
 use crate::issuer::FailureKind;
-use crate::time::Moment;
+use crate::time::{MINUTE, Moment, SECOND};
 use std::time::Duration;
 
 /// Between two calls that the issuer calls wrong and never took, or that our settings forbid.
