@@ -1,4 +1,4 @@
-//! The ways to the API server: where it is, how it is reached, what its errors mean, and what it allows.
+//! The client for the API server: configuration, connections, errors, and permissions.
 
 pub mod admission_policy;
 pub mod connection;

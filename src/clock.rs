@@ -1,16 +1,16 @@
-//! Where the present comes from. The pure rooms are given a [`Now`]; only the rooms with a client read a clock.
+//! The source of the current time. The core is given a [`Now`]; only the operator reads a clock.
 
 use jiff::Timestamp;
 use syniverse_token_core::time::{Moment, Now};
 use tokio::time::Instant;
 
-/// Tells the present.
+/// Reads the current time.
 pub trait Clock: Send + Sync {
-    /// The present on both axes.
+    /// The current time on both axes.
     fn now(&self) -> Now;
 }
 
-/// The clocks of this machine.
+/// The clocks of the machine.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     start: Instant,

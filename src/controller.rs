@@ -1,4 +1,4 @@
-//! Wires watches to passes, and passes to the report.
+//! Connects watches to passes, and passes to the report.
 
 pub mod admin;
 pub mod apply;
@@ -40,17 +40,17 @@ use tokio::sync::{oneshot, watch};
 /// Of resources and of Secrets.
 const WATCHES: usize = 2;
 
-/// Why the operator ended.
+/// Reasons for which the operator ends.
 #[derive(Debug, thiserror::Error)]
 pub enum ControllerError {
-    /// Neither a cluster around us nor a kubeconfig that can be used.
+    /// Neither an in-cluster configuration nor a usable kubeconfig.
     #[error("failed to find a Kubernetes API server: {0}")]
     NoCluster(#[from] kubeconfig::NoApiServer),
-    /// The client for the API server could not be made.
-    #[error("failed to make the client for the API server: {0}")]
+    /// The client for the API server could not be created.
+    #[error("failed to create the client for the API server: {0}")]
     Client(kube::Error),
     /// The settings for issuers cannot be used.
-    #[error("failed to make the client for issuers: {0}")]
+    #[error("failed to create the client for issuers: {0}")]
     Issuer(#[from] crate::issuer_client::http::ClientError),
     /// The system gave no random bits.
     #[error("failed to get randomness from the system: {0}")]
@@ -61,15 +61,15 @@ pub enum ControllerError {
     /// Signals could not be listened for.
     #[error("failed to listen for signals: {0}")]
     Signals(std::io::Error),
-    /// Everything stopped without being told to.
-    #[error("the watches ended by themselves")]
+    /// All watches stopped without a signal.
+    #[error("the watches ended unexpectedly")]
     Ended,
 }
 
 /// Runs the operator until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When it cannot start, or ends without having been told to.
+/// When it cannot start, or ends without a signal.
 pub async fn run(settings: Settings) -> Result<(), ControllerError> {
     let config = kubeconfig::configuration()?;
     let watches = connection::watching(config.clone()).map_err(ControllerError::Client)?;
@@ -100,7 +100,7 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
     if *stop.borrow() { Ok(()) } else { Err(ControllerError::Ended) }
 }
 
-/// What every pass is given, and the names of resources that something other than their own watch wakes.
+/// The shared context of all passes, and the names of resources woken by something other than their own watch.
 fn context(
     settings: &Settings,
     client: Client,
@@ -131,7 +131,7 @@ fn context(
 
 fn expect_admission_policy(settings: &Settings, client: &Client) {
     if settings.expect_admission_policy {
-        // Where the account may make Secrets.
+        // A namespace in which the account may create Secrets.
         let namespace = settings.namespaces.first().map_or_else(|| client.default_namespace(), String::as_str);
         tokio::spawn(admission_policy::expect(client.clone(), namespace.to_owned()));
     }
@@ -148,7 +148,7 @@ async fn serve(settings: &Settings, context: &Arc<Context>) -> Result<(), Contro
     Ok(())
 }
 
-/// The keeper of the Lease, if there is one to be kept, and what it says of this process.
+/// The elector, if leader election is on, and its verdict about this process.
 fn election(
     settings: &Settings,
     [client, watches]: [Client; 2],
@@ -167,7 +167,7 @@ fn election(
     (Some(elector), leadership)
 }
 
-/// Keeps what is said of this process in step with whether it acts, and whether it was told to stop.
+/// Keeps metrics and probes in step with leadership and shutdown.
 async fn follow_leadership(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
     let mut leadership = context.leadership.clone();
     context.metrics.set_leader(leadership.is_leader());
@@ -188,7 +188,7 @@ fn stop_signal() -> Result<watch::Receiver<bool>, ControllerError> {
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        tracing::info!("told to stop: calls in flight are finished and recorded");
+        tracing::info!("stopping: requests in flight are finished and recorded");
         stop.send_replace(true);
         stop.closed().await;
     });

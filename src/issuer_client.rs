@@ -6,8 +6,8 @@ pub mod transport;
 use futures::future::BoxFuture;
 use syniverse_token_core::issuer::{Failure, TokenRequest, TokenResponse};
 
-/// The side of the operator that talks to issuers.
+/// The client for issuers.
 pub trait Issuer: Send + Sync {
-    /// Sends one question and reads its answer, within the call timeout. It never repeats a request by itself.
+    /// Sends a request and reads the response, within the call timeout. It never repeats a request by itself.
     fn send<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<TokenResponse, Failure>>;
 }

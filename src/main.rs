@@ -1,4 +1,4 @@
-//! Reads settings, starts telemetry, opens the client, runs until told to stop.
+//! Reads settings, starts telemetry, creates the client, runs until stopped.
 
 use clap::Parser;
 use std::alloc::System;
@@ -8,7 +8,7 @@ use syniverse_token_operator::controller;
 use syniverse_token_operator::telemetry::{logs, process};
 use zeroizing_alloc::ZeroAlloc;
 
-/// Wipes what is freed: a token passes through buffers of half a dozen libraries on its way, and none of them does.
+/// Wipes freed memory: a token passes through buffers of half a dozen libraries, none of which wipes them.
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 

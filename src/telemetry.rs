@@ -1,4 +1,4 @@
-//! What the process tells of itself: logs and metrics, and nothing of its memory.
+//! Logs and metrics of the process.
 
 pub mod logs;
 pub mod metrics;

@@ -1,4 +1,4 @@
-//! The custom resource as its users see it. The doc comments here are what `kubectl explain` prints.
+//! The custom resource as its users see it. `kubectl explain` prints the doc comments here.
 
 mod crd;
 mod duration;
@@ -28,8 +28,8 @@ use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which token is wanted, where it is kept, and when it is refreshed. Exactly one of application and session says
-/// who issues the token.
+/// The token to keep, where to store it, and when to refresh it. Exactly one of application and session selects the
+/// issuer.
 #[allow(clippy::duplicated_attributes, reason = "each printcolumn has a type of its own")]
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
@@ -50,18 +50,19 @@ use serde::{Deserialize, Serialize};
     status = "SyniverseTokenStatus",
     derive = "PartialEq",
     derive = "Default",
-    doc = "SyniverseToken keeps a live Syniverse access token in a Secret of its namespace, for as long as the resource exists: the token is issued, refreshed and replaced without anybody touching it. Workloads mount that Secret.",
+    doc = "SyniverseToken keeps a live Syniverse access token in a Secret of its namespace, for as long as the \
+        resource exists: the token is issued, refreshed and replaced automatically. Workloads mount that Secret.",
     printcolumn(
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
-        description = "Whether a live token is in the Secret"
+        description = "Whether the Secret holds a live token"
     ),
     printcolumn(
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        description = "The most important thing to know about the token"
+        description = "The most important current fact about the token"
     ),
     printcolumn(
         name = "Secret",
@@ -80,26 +81,26 @@ use serde::{Deserialize, Serialize};
         name = "Next",
         type_ = "string",
         json_path = ".status.nextRefreshTime",
-        description = "When the issuer is asked next",
+        description = "When the next request to the issuer is planned",
         priority = 1
     )
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules::spec)]
 pub struct SyniverseTokenSpec {
-    /// A token of an application of the Syniverse Platform, from the apptoken-refresh API. The issuer gives a new
-    /// token only after the old one has expired.
+    /// A token of a Syniverse Platform application, from the apptoken-refresh API. The issuer issues a new token only
+    /// after the old token has expired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<ApplicationSpec>,
     /// A token of a login session, from the /api/v2/auth/token API. The session is extended before its token
     /// expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionSpec>,
-    /// How long before its expiry the token is refreshed, as a duration such as 90s, 5m or 1h30m. At most half of
-    /// the application's validity, unless that is 0s. If not set: a tenth of the validity but at most 5m; with
-    /// standbyCredentials a third of the validity but at most 1h; of a session a third of its lifetime. The time
-    /// really used is never more than half of the lifetime that the issuer reported, and of a session not less than
-    /// a twentieth.
+    /// How long before its expiry the token is refreshed, as a duration such as 90s, 5m or 1h30m. At most half of the
+    /// application's validity, unless that is 0s. If not set: a tenth of the validity, at most 5m; with
+    /// standbyCredentials a third of the validity, at most 1h; for a session a third of its lifetime. The time actually
+    /// used is never more than half of the lifetime that the issuer reported and, for a session, never less than a
+    /// twentieth of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = rules::duration)]
     pub refresh_before: Option<String>,
@@ -107,23 +108,23 @@ pub struct SyniverseTokenSpec {
     /// under accessToken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<TokenSecretSpec>,
-    /// What becomes of the Secrets when this resource is deleted. Delete: they are deleted with it. Retain: they
-    /// stay, and a resource of the same name created later carries on from them. A Secret that the operator did
-    /// not create is never deleted.
+    /// What happens to the Secrets when this resource is deleted. Delete: they are deleted with it. Retain: they stay,
+    /// and a re-created resource of the same name resumes from them. A Secret that the operator did not create is never
+    /// deleted.
     #[serde(default, deserialize_with = "token_secret::known_or_retain")]
     pub deletion_policy: DeletionPolicy,
-    /// While true the issuer is not asked, so that the token ends at its expiry. The Secret is still restored if
-    /// somebody deletes or edits it.
+    /// While true, no token is requested, so the token runs out at its expiry. The Secret is still restored if it is
+    /// deleted or edited.
     #[serde(default)]
     pub suspend: bool,
-    /// How a new token reaches Pods that already run. If not set, nothing is done: kubelet updates a mounted Secret
-    /// within about a minute, and an environment variable or a subPath mount never changes.
+    /// How a new token reaches running Pods. If not set, nothing is done: the kubelet updates a mounted Secret within
+    /// about a minute; an environment variable or a subPath mount never changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub propagation: Option<PropagationSpec>,
 }
 
 impl SyniverseTokenSpec {
-    /// The issuer that it names; none only in an object that the API server has not validated.
+    /// The issuer that the spec names; none only in an object that the API server has not validated.
     pub fn issuer(&self) -> Option<IssuerSpec<'_>> {
         let application = self.application.as_ref().map(IssuerSpec::Application);
         application.or_else(|| self.session.as_ref().map(IssuerSpec::Session))

@@ -1,4 +1,4 @@
-//! A credential: one thing that tokens can be had with. What its Secret holds, and how the next token is had, by kind.
+//! Credentials, by kind: the contents of their Secret, and how the next token is requested.
 
 use crate::api::{CONSENT_LABEL, IssuerSpec};
 use crate::issuer::Kind;
@@ -18,7 +18,7 @@ pub use session::SessionValues;
 /// The name of a value that goes into a request of every kind.
 pub const ENDPOINT: &str = "endpoint";
 
-/// What a credentials Secret holds for the issuer of a spec.
+/// The contents of a credentials Secret for the issuer of a spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Values {
     /// Of an application.
@@ -66,7 +66,7 @@ impl Values {
         }
     }
 
-    /// What tells this credential from others of the same resource.
+    /// Identity of this credential among those of the resource.
     pub fn identity(&self) -> Identity<'_> {
         match self {
             Self::Application(values) => Identity::Hashed(&values.consumer_key),
@@ -74,7 +74,7 @@ impl Values {
         }
     }
 
-    /// What makes resources share this credential; none where nothing does.
+    /// The value by which resources share this credential; none where it cannot be shared.
     pub fn shared(&self) -> Option<Shared<'_>> {
         match self {
             Self::Application(values) => Some(Shared { by: &values.consumer_key, first_come: &[] }),
@@ -86,16 +86,16 @@ impl Values {
     }
 }
 
-/// What tells a credential from others of the same resource.
+/// Identity of a credential among those of a resource.
 #[derive(Clone, Copy, Debug)]
 pub enum Identity<'a> {
     /// A value, of which a keyed hash is stored.
     Hashed(&'a Redacted),
-    /// A name: a resource has one of this kind.
+    /// A fixed name: a resource has a single credential of this kind.
     Fixed(&'static str),
 }
 
-/// What makes resources share a credential.
+/// The value by which resources share a credential.
 #[derive(Clone, Copy, Debug)]
 pub struct Shared<'a> {
     /// The value that they have in common.
@@ -104,7 +104,7 @@ pub struct Shared<'a> {
     pub first_come: &'static [&'static str],
 }
 
-/// True when whoever is responsible for this Secret says that it may be used for credentials.
+/// True when the label of this Secret consents to its use for credentials.
 pub fn consents(secret: &Secret) -> bool {
     secret.labels().get(CONSENT_LABEL).is_some_and(|value| value == "true")
 }

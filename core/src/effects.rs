@@ -1,5 +1,5 @@
-//! What follows from a step: how the facts at hand and the memory change once it was done. A pass applies these after the
-//! API server or the issuer has answered; tests apply the same ones.
+//! Effects of the steps on the observations and the memory. A pass applies them after the API server or the issuer has
+//! responded; tests apply the same effects.
 
 use crate::issuer::{Failure, TokenResponse};
 use crate::memory::{FailureContext, Memory, Target};
@@ -9,7 +9,7 @@ use crate::state::State;
 use crate::time::{Moment, Now};
 use k8s_openapi::api::core::v1::Secret;
 
-/// Takes note of what was read. True when another process has recorded an answer that this one knows nothing of.
+/// Notes what was read. True when another process has recorded a response that is unknown to this process.
 pub fn secrets_read(observed: &Observed, memory: &mut Memory, now: Moment) -> bool {
     for (target, secret) in [(Target::State, observed.state.secret()), (Target::Token, observed.token.as_ref())] {
         secret.into_iter().for_each(|secret| memory.writes.secret_found(target, is_immutable(secret), now));
@@ -50,7 +50,7 @@ pub fn token_written(observed: &mut Observed, memory: &mut Memory, stored: Secre
     observed.token = Some(stored);
 }
 
-/// A Secret that somebody else had changed or deleted was written again, and is `stored` now.
+/// A Secret that another writer had changed or deleted was restored, and is `stored` now.
 pub fn repaired(observed: &mut Observed, memory: &mut Memory, target: Target, stored: Secret, now: Moment) {
     memory.writes.secret_written(target, is_immutable(&stored), now);
     memory.writes.repair_done(now);
@@ -60,12 +60,12 @@ pub fn repaired(observed: &mut Observed, memory: &mut Memory, target: Target, st
     }
 }
 
-/// The API server would take the token Secret as it would be written.
+/// The dry run of the token Secret succeeded.
 pub fn dry_run_succeeded(observed: &Observed, memory: &mut Memory) {
     memory.writes.dry_run_succeeded(observed.write_basis(Target::Token));
 }
 
-/// A write failed; one that `is_refused` will not be taken as it stands.
+/// A write failed; if it `is_refused`, the same write would be refused again.
 pub fn write_failed(
     observed: &Observed,
     memory: &mut Memory,

@@ -9,8 +9,8 @@ pub fn fingerprint(token: &Redacted) -> String {
     hex(&Sha256::digest(token.expose().as_bytes()), 8)
 }
 
-/// A keyed hash of a named value, 32 hex digits. Without the salt of the state Secret it tells nothing about weak
-/// values; with it, it is worth no more than the token stored beside it.
+/// A keyed hash of a named value, 32 hex digits. Without the salt of the state Secret it reveals nothing about weak
+/// values; with the salt it is worth no more than the token stored beside it.
 pub fn keyed(salt: &str, name: &str, value: &str) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(salt.as_bytes()) else { return String::new() };
     mac.update(name.as_bytes());
@@ -19,7 +19,7 @@ pub fn keyed(salt: &str, name: &str, value: &str) -> String {
     hex(&mac.finalize().into_bytes(), 32)
 }
 
-/// A number that stays the same for the same text: spreads moments and jitter without randomness.
+/// A stable number for a text: spreads moments and jitter without randomness.
 pub fn spread(text: &str) -> u64 {
     Sha256::digest(text.as_bytes()).iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }

@@ -1,4 +1,4 @@
-//! What we ask of an issuer, and what it can answer: the nouns that the pure rooms and the HTTP client share.
+//! Requests to an issuer and its responses: the types that the core and the HTTP client share.
 
 use crate::redacted::Redacted;
 use crate::time::Moment;
@@ -18,19 +18,19 @@ pub mod session;
 pub use renewal::{Kind, Renewal, RenewalTime};
 pub use request::{Extend, LogIn, Login, Message, Method, Pair, Properties, RedactedUrl, Refresh, TokenRequest, Wire};
 
-/// Answers are whole seconds, rounded either way: a difference up to this is none.
+/// Lifetimes are whole seconds, rounded either way: a difference up to this does not count.
 pub const ROUNDING: Duration = Duration::from_secs(2);
 
-/// Why the issuer is asked. There is no other cause.
+/// Why a token is requested. There is no other cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// There is no token yet.
     FirstIssue,
-    /// A value that goes into the call changed; its name.
+    /// A value of the request changed; its name.
     Changed(&'static str),
     /// The refresh annotation has a new value.
     Requested,
-    /// Another resource of the same application saw a rotation.
+    /// Another resource of the same application received a new token.
     RotatedElsewhere,
     /// The session ends soon.
     Extension,
@@ -42,12 +42,12 @@ pub enum Cause {
     Check,
     /// The daily check of a long-lived token.
     DailyCheck,
-    /// The wall clock stands before the issue time: it is not believed.
+    /// The wall clock is before the issue time, so it is not trusted.
     ClockDoubt,
 }
 
 impl Cause {
-    /// Every cause there is; a change of whatever.
+    /// Every cause; a change of any value.
     pub const ALL: [Self; 10] = [
         Self::FirstIssue,
         Self::Changed(""),
@@ -61,7 +61,7 @@ impl Cause {
         Self::ClockDoubt,
     ];
 
-    /// The word for logs and Events.
+    /// The name in logs and Events.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::FirstIssue => "first-issue",
@@ -78,7 +78,7 @@ impl Cause {
     }
 }
 
-/// How long the issuer says a token still lives, counted from the moment the request was sent.
+/// The remaining lifetime that the issuer reports, counted from the moment the request was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
     /// It does not expire: `validityTime` was absent, null or above 100 years, or no more than zero where validity 0 was
@@ -89,7 +89,7 @@ pub enum Lifetime {
 }
 
 impl Lifetime {
-    /// None = for ever.
+    /// None = forever.
     pub fn duration(self) -> Option<Duration> {
         match self {
             Self::Never => None,
@@ -98,14 +98,14 @@ impl Lifetime {
     }
 }
 
-/// A token as the issuer gave it: the one that lives, or a new one.
+/// A token as the issuer returned it: the live token or a new token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenResponse {
     /// The live token.
     pub token: Redacted,
-    /// What extends it, where it is one of a session.
+    /// The refresh token, for a session.
     pub refresh_token: Option<Redacted>,
-    /// How long it lives.
+    /// Its lifetime.
     pub lifetime: Lifetime,
     /// The issuer's `Date` header: for measuring clock skew, never for arithmetic on expiries.
     pub date: Option<Timestamp>,
@@ -118,10 +118,10 @@ impl TokenResponse {
     }
 }
 
-/// True when an answer for the same token, sent at `sent`, moves the expiry that was `known` (none = never).
+/// True when a response with the same token, requested at `sent`, moves the `known` expiry (none = never).
 ///
-/// An earlier expiry counts at once; a later one is followed, unless the answer is so short that it only says "at its
-/// end" (otherwise a token that is returned after its end would seem to live on from answer to answer).
+/// An earlier expiry counts at once; a later expiry is followed, unless the lifetime is so short that it only means "at
+/// its end" (otherwise a token that is returned after its end would seem to live on from response to response).
 pub fn expiry_moves(known: Option<Moment>, sent: Moment, lifetime: Lifetime) -> bool {
     match (known, lifetime) {
         (None, Lifetime::Never) => false,
@@ -133,31 +133,31 @@ pub fn expiry_moves(known: Option<Moment>, sent: Moment, lifetime: Lifetime) -> 
     }
 }
 
-/// What kind of failure it was: decides the reason, the retry, and whether the endpoint is to blame.
+/// Kind of a failure: decides the reason, the retry, and whether the endpoint is to blame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureKind {
     /// Our settings forbid this endpoint (host, address or scheme); nothing was sent.
     EndpointNotAllowed,
-    /// The request itself is wrong, as whoever answers it says (a 4xx other than 408 and 429, or a redirect): it says
-    /// nothing about the endpoint, and a retry alone will not help.
+    /// The request itself is rejected (a 4xx other than 408 and 429, or a redirect): this says nothing about the
+    /// endpoint, and a retry alone will not help.
     Rejected,
-    /// An answer to this resource alone: a 500 with the API's envelope, which wrong credentials look like, or a failure of
-    /// a session with a 4xx or with a code that we do not know.
+    /// A refusal of this resource alone: a 500 with the API's envelope, as for wrong credentials, or a failure of a
+    /// session with a 4xx or an unknown code.
     Refused,
-    /// The session that was to be extended is over (`AUTH_1002`). No other failure ends one.
+    /// The session to be extended has ended (`AUTH_1002`). No other failure ends a session.
     Ended,
-    /// The account that was to be logged in to is not known by this username and password (`AUTH_1001`).
+    /// The issuer does not accept this username and password (`AUTH_1001`).
     LoginRefused,
     /// Not reachable, timed out, throttled, another 5xx, or a 2xx without what the API promises: the endpoint is to blame.
     Unavailable,
 }
 
 impl FailureKind {
-    /// Every kind there is.
+    /// Every kind.
     pub const ALL: [Self; 6] =
         [Self::EndpointNotAllowed, Self::Rejected, Self::Refused, Self::Ended, Self::LoginRefused, Self::Unavailable];
 
-    /// The word for metrics.
+    /// The name in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::EndpointNotAllowed => "endpoint-not-allowed",
@@ -170,14 +170,14 @@ impl FailureKind {
     }
 }
 
-/// A call that gave no token. Its text never holds a credential, a token, a URL query or a body.
+/// A request that returned no token. Its text never holds a credential, a token, a URL query or a body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Failure {
-    /// What kind.
+    /// Its kind.
     pub kind: FailureKind,
-    /// One clause for people, such as `the issuer answered HTTP 500`.
+    /// A clause for people, such as `the issuer answered HTTP 500`.
     pub detail: String,
-    /// The issuer's wish (`Retry-After`), bounded by the reader.
+    /// The issuer's `Retry-After`, bounded by the reader.
     pub retry_after: Option<Duration>,
 }

@@ -1,37 +1,38 @@
-//! The Lease by which replicas agree on one that acts: what a candidate makes of it, by the rules of client-go.
+//! The Lease by which replicas elect a leader: the decisions of a candidate, by the rules of client-go.
 //!
-//! How long a Lease still holds is judged by this process' own monotonic clock since it last saw the record change, never by
-//! the times in it: those are another machine's.
+//! The validity of a Lease is judged by this process' own monotonic clock since it last saw the record change, never by
+//! the times in it, which are another machine's.
 
 use crate::time::{Moment, Now};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use std::time::Duration;
 
-/// Kept free between the latest end of a call and the end of the Lease it was begun under.
+/// Margin between the latest end of a request and the expiry of the Lease under which it was sent.
 const RESERVE: Duration = Duration::from_secs(1);
-/// A released Lease holds for so long, in seconds, should somebody not understand the empty holder.
+/// Duration of a released Lease, in seconds, for candidates that ignore the empty holder.
 const RELEASED_SECONDS: i32 = 1;
 
-/// How a Lease is kept.
+/// Timing of a Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// How long it holds after its last renewal.
+    /// Validity after the last renewal.
     pub duration: Duration,
-    /// Who could not renew it for so long stops acting.
+    /// Time without a renewal after which the leader stops acting.
     pub renew_deadline: Duration,
-    /// Between two attempts to take or renew it.
+    /// Interval between attempts to acquire or renew it.
     pub retry_period: Duration,
 }
 
 impl Timing {
-    /// How long after a renewal a call of up to `call_timeout` may begin: it ends before the Lease can be another's.
+    /// How long after a renewal a request of up to `call_timeout` may be sent: it ends before another process can hold
+    /// the Lease.
     pub fn calls_may_begin_for(&self, call_timeout: Duration) -> Duration {
         self.duration.saturating_sub(call_timeout + RESERVE).min(self.renew_deadline)
     }
 }
 
-/// One who wants to hold the Lease.
+/// A process that wants to hold the Lease.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     identity: String,
@@ -41,45 +42,45 @@ pub struct Candidate {
     term: Option<Term>,
 }
 
-/// Our holding the Lease.
+/// A term as the leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Term {
     /// When it began.
     pub since: Moment,
     /// When the request was sent that last renewed it.
     pub renewed: Moment,
-    /// Whoever held it before has released it, which comes after the last of its calls.
+    /// The previous holder released it, which comes after the last of its requests.
     pub follows_release: bool,
 }
 
-/// What to do about the Lease.
+/// The next action on the Lease.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LeaseAction {
-    /// There is none: whoever creates it holds it.
+    /// There is no Lease: the process that creates it holds it.
     Create(Lease),
-    /// It is ours or free: whoever replaces the version that was read holds it.
+    /// The Lease is ours or free: the process that replaces the version that was read holds it.
     Replace(Lease),
-    /// Another one holds it, until then at least.
+    /// Another process holds it, at least until then.
     Wait(Moment),
 }
 
 impl Candidate {
-    /// One who holds nothing yet. `identity` is different for each process.
+    /// A candidate that holds nothing yet. `identity` is different for each process.
     pub fn new(identity: String, timing: Timing) -> Self {
         Self { identity, timing, seen: None, term: None }
     }
 
-    /// None = another holds it, or nobody.
+    /// None = another process or no process holds it.
     pub fn term(&self) -> Option<Term> {
         self.term
     }
 
-    /// When we stop acting if it is not renewed before.
+    /// When this process stops acting unless the Lease is renewed.
     pub fn renew_deadline_at(&self) -> Option<Moment> {
         self.term.map(|term| term.renewed + self.timing.renew_deadline)
     }
 
-    /// Takes in the Lease as it is, and decides.
+    /// Takes the current Lease, and decides.
     pub fn next_action(&mut self, name: &str, found: Option<Lease>, now: Now) -> LeaseAction {
         let Some(mut lease) = found else {
             self.seen = None;
@@ -115,12 +116,12 @@ impl Candidate {
         self.seen = lease.spec.map(|spec| (spec, sent));
     }
 
-    /// Somebody else was faster, or the deadline has passed.
+    /// Another process was faster, or the deadline has passed.
     pub fn lost(&mut self) {
         self.term = None;
     }
 
-    /// The Lease as it is when we let go of it; none when it is not ours to give.
+    /// The Lease as released; none when this process does not hold it.
     pub fn release(&self, mut lease: Lease, now: Now) -> Option<Lease> {
         let spec = lease.spec.take().filter(|spec| self.is_ours(spec))?;
         lease.spec = Some(LeaseSpec {
@@ -155,12 +156,12 @@ impl Candidate {
     }
 }
 
-/// True when nobody holds it.
+/// True when no process holds it.
 pub fn is_free(spec: &LeaseSpec) -> bool {
     spec.holder_identity.as_deref().unwrap_or_default().is_empty()
 }
 
-/// True when its holder has let go of it: one that somebody else emptied says nothing of the holder's calls.
+/// True when its holder released it: a Lease emptied by another writer says nothing about the holder's requests.
 fn is_released(spec: &LeaseSpec) -> bool {
     is_free(spec) && spec.lease_duration_seconds == Some(RELEASED_SECONDS)
 }

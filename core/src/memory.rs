@@ -1,4 +1,4 @@
-//! What the process knows of one resource beside its Secrets. Losing it costs a look, never a token.
+//! In-memory knowledge about a resource beside its Secrets. Losing it costs a read, never a token.
 
 use crate::api::{SyniverseToken, SyniverseTokenStatus};
 use crate::fingerprint::fingerprint;
@@ -21,31 +21,31 @@ pub use credential_memory::{CredentialMemory, FailedRequests, FailureContext};
 pub use sleep::Sleep;
 pub use write_memory::{FailedWrites, Target, WriteBasis, WriteMemory};
 
-/// How far the issuer's clock may be from ours before it is worth telling.
+/// Clock skew of an issuer above which it is reported.
 const LARGEST_SKEW_SECONDS: i64 = 30;
 
-/// What the process knows of one resource.
+/// In-memory knowledge about a resource.
 #[derive(Clone, Debug)]
 pub struct Memory {
-    /// An answer that is not yet in the state Secret.
+    /// A response that is not yet in the state Secret.
     pub unrecorded: Option<UnrecordedResponse>,
     /// The state as this process last read or wrote it.
     pub state: Option<State>,
-    /// The intent that this process wrote last, and when it was written: the call it stands for is still to be made.
+    /// The intent that this process wrote last, and when: its request is still to be sent.
     intent: Option<(Intent, Moment)>,
-    /// What this process last brought into the token Secret: writing the same again is a repair.
+    /// The token that this process last wrote to the token Secret: writing the same again is a repair.
     pub written_token: Option<WrittenToken>,
-    /// The status as this process last wrote it: the cache may still show an older one.
+    /// The status as this process last wrote it: the cache may still show an older status.
     pub status: Option<WrittenStatus>,
-    /// The status as the last pass would have it, written or not: what is said is said once.
+    /// The last status, written or not: each change is reported only once.
     pub last_status: Option<SyniverseTokenStatus>,
-    /// The fingerprint of the token that was last told of in an Event; empty for none.
+    /// The fingerprint of the token in the last Event; empty for none.
     pub announced_fingerprint: Option<String>,
-    /// Writes of the status that failed in a row.
+    /// Consecutive failed writes of the status.
     pub status_failures: u32,
-    /// What it knows of each credential, by its identity.
+    /// In-memory knowledge about each credential, by its identity.
     credentials: BTreeMap<String, CredentialMemory>,
-    /// What it knows of its writes of the two Secrets.
+    /// In-memory knowledge about the writes of the two Secrets.
     pub writes: WriteMemory,
     /// Since when this process acts, as its last pass knew it.
     acting_since: Option<Moment>,
@@ -53,26 +53,26 @@ pub struct Memory {
     knows_state: bool,
     /// The state as this process last tried to write it, answered or not, until it is read.
     sent_state: Option<State>,
-    /// The bucket of calls.
+    /// Rate limiter of requests.
     pub rate_limiter: RateLimiter,
-    /// This process has met another user of the same application.
+    /// This process has seen another user of the same application.
     pub met_sharers: bool,
-    /// What the last pass said about the next one; none = a pass is wanted.
+    /// When the next pass is due, according to the last; none = now.
     pub sleep: Option<Sleep>,
-    /// The issuer's clock was found to differ from ours, and that was said.
+    /// The clock skew of the issuer was reported.
     skewed: bool,
-    /// Looks at the Secrets that the API server refused, in a row.
+    /// Consecutive reads of the Secrets that the API server refused.
     pub refused_reads: u32,
-    /// Passes in a row that came to nothing.
+    /// Consecutive failed passes.
     pub failed_passes: u32,
-    /// The fingerprint of a token that another resource of the same application was given.
+    /// The fingerprint of a token that another resource of the same application received.
     pub rotated_elsewhere: Option<String>,
 }
 
-/// A status as it was written.
+/// A written status.
 #[derive(Clone, Debug)]
 pub struct WrittenStatus {
-    /// What it says.
+    /// The status.
     pub status: SyniverseTokenStatus,
     /// The version of the resource that the API server made of it.
     pub version: Option<String>,
@@ -85,7 +85,7 @@ impl WrittenStatus {
     }
 }
 
-/// What a written token Secret is known by.
+/// The identifying data of a written token Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenToken {
     /// Of the token.
@@ -125,7 +125,7 @@ impl Memory {
         }
     }
 
-    /// What is known of this credential; none before its first call.
+    /// The memory of this credential; none before its first request.
     pub fn credential(&self, id: &str) -> Option<&CredentialMemory> {
         self.credentials.get(id)
     }
@@ -142,20 +142,20 @@ impl Memory {
         TokenLifetime::of(record, &token, seen, now)
     }
 
-    /// The asking around the end of `record`.
+    /// Polling around the expiry of `record`.
     pub fn expiry_poll(&self, record: &TokenRecord) -> Option<&ExpiryPoll> {
         self.credentials.values().find_map(|known| known.expiry_poll(record))
     }
 
-    /// Counts a call for this credential that is about to be sent.
+    /// Counts a request for this credential that is about to be sent.
     pub fn request_sent(&mut self, credential: &str, record: Option<&TokenRecord>, sent: Now) {
         self.intent = None;
         self.rate_limiter.take(sent.mono, refill(record));
         self.credential_mut(credential).request_sent(record, sent);
     }
 
-    /// Takes in an answer to a call made while `record` was the token of that credential, and holds it. What was known of
-    /// credentials that were tried before it is of no use any more.
+    /// Takes a response to a request sent while `record` was the token of that credential, and keeps it. Knowledge
+    /// about credentials that were tried before is dropped.
     pub fn response_received(&mut self, record: Option<&TokenRecord>, unrecorded: UnrecordedResponse) {
         self.rotated_elsewhere = None;
         let RequestKey { credential, role, inputs, .. } = &unrecorded.key;
@@ -170,18 +170,18 @@ impl Memory {
         self.unrecorded = Some(unrecorded);
     }
 
-    /// Takes note of an intent that was written just now.
+    /// Notes an intent that was just written.
     pub fn intent_written(&mut self, intent: Option<Intent>, now: Moment) {
         self.intent = intent.map(|intent| (intent, now));
     }
 
-    /// True while the call that `intent` stands for is still to be made by this process, and soon enough.
+    /// True while this process still has to send the request of `intent`, and can do so soon enough.
     pub fn is_about_to_call(&self, intent: &Intent, now: Moment) -> bool {
         self.intent.as_ref().is_some_and(|(own, written)| own == intent && now < *written + RECORDING)
     }
 
-    /// Takes note of how far the issuer's clock is ahead of ours; true when that is news worth telling. It is never used
-    /// in arithmetic: all times are relative.
+    /// Notes how far the issuer's clock is ahead of ours; true when that is worth reporting. Never used in arithmetic:
+    /// all times are relative.
     pub fn observe_skew(&mut self, seconds: i64) -> bool {
         let is_skewed = seconds.abs() > LARGEST_SKEW_SECONDS;
         let was_skewed = std::mem::replace(&mut self.skewed, is_skewed);
@@ -198,7 +198,7 @@ impl Memory {
         self.credentials.values().any(|known| known.failed_requests(role).is_some())
     }
 
-    /// Takes in a failure of a call that came at `failed_at`.
+    /// Notes a failure of a request at `failed_at`.
     pub fn request_failed(
         &mut self,
         failure: &Failure,
@@ -208,7 +208,7 @@ impl Memory {
         context: FailureContext,
     ) {
         let before = self.failed_requests(&key.credential, key.role);
-        // Retries have delays of their own; a value that is changed again and again has none.
+        // Retries have their own delays; a value that keeps changing has none.
         let is_paced = before.is_some_and(|before| before.key == key) || !self.is_failing(key.role);
         if failure.kind == FailureKind::Unavailable && is_paced {
             self.rate_limiter.give_back();
@@ -217,12 +217,12 @@ impl Memory {
         self.credential_mut(&id).request_failed(failure, key, lifetime, failed_at, context);
     }
 
-    /// Takes note that the endpoint is up again: a call that met it down is tried now.
+    /// Notes that the endpoint is up again: a request that found it down is retried now.
     pub fn endpoint_is_up(&mut self, now: Moment) {
         self.credentials.values_mut().for_each(|known| known.endpoint_is_up(now));
     }
 
-    /// Takes note of since when this process acts: while another one did, it may have said something else.
+    /// Notes since when this process acts: another process may have reported something else before.
     pub fn set_acting_since(&mut self, since: Moment) {
         if self.acting_since.replace(since) != Some(since) {
             (self.status, self.last_status) = (None, None);
@@ -230,13 +230,13 @@ impl Memory {
         }
     }
 
-    /// Takes note of a state before it is written. The answer to that may be lost, or be a conflict with itself.
+    /// Notes a state before it is written. The response may be lost, or be a conflict with the same write.
     pub fn state_write_started(&mut self, state: State) {
         self.sent_state = Some(state);
     }
 
-    /// Takes note of the state as it was read. True when another process has recorded an answer in it while this one acts;
-    /// a write of our own that seemed to fail may have come through.
+    /// Notes the state as it was read. True when another process has recorded a response in it while this process acts;
+    /// a write of our own that seemed to fail may have succeeded.
     pub fn state_read(&mut self, stored: State) -> bool {
         let is_sent = self.sent_state.take().as_ref() == Some(&stored) || self.writes.failing(Target::State).is_some();
         let is_ours = !self.knows_state || is_sent;

@@ -1,4 +1,4 @@
-//! The facts that one decision is made from.
+//! The observations that a plan is made from.
 
 use crate::api::{IssuerSpec, SyniverseToken};
 use crate::credential::Values;
@@ -16,12 +16,12 @@ use kube_core::ResourceExt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// What one decision needs to know of the cluster.
+/// The observed state of the cluster that a plan is made from.
 #[derive(Clone, Debug)]
 pub struct Observed {
     /// The resource.
     pub resource: Arc<SyniverseToken>,
-    /// Why its endpoint must not be asked, if the settings do not allow it.
+    /// Why its endpoint must not be called, if the settings do not allow it.
     pub not_allowed: Option<NotAllowed>,
     /// The credentials Secret; none when it does not exist, or may not be used.
     pub credentials: Parsed<Result<Values, Finding>>,
@@ -31,58 +31,58 @@ pub struct Observed {
     pub state: Parsed<Result<State, Unreadable>>,
     /// The token Secret.
     pub token: Option<Secret>,
-    /// Why none of these Secrets could be read, if the API server does not let us.
+    /// Why none of these Secrets could be read, if the API server refuses it.
     pub forbidden: Option<String>,
-    /// Who else uses the same endpoint and application.
+    /// Other users of the same endpoint and application.
     pub peers: PeerHealth,
     /// A fresh salt, should a state have to be made.
     pub salt: String,
-    /// Between two daily checks of a long-lived token.
+    /// Interval between two checks of a long-lived token.
     pub daily_check: Duration,
-    /// Which labels and annotations a spec may put on a Secret.
+    /// Labels and annotations that a spec may set on a Secret.
     pub secret_metadata: Arc<SecretMetadata>,
-    /// Names this process in an intent.
+    /// Identity of this process in an intent.
     pub holder: String,
-    /// The longest that a call takes.
+    /// Longest duration of a request to an issuer.
     pub call_timeout: Duration,
     /// Since when this process acts.
     pub acting_since: Moment,
-    /// When the calls of all processes before it were over, where that is known.
+    /// When the requests of all earlier processes were over, where that is known.
     pub calls_over_by: Option<Moment>,
 }
 
-/// How other resources fare.
+/// How the requests of other resources end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerHealth {
     /// The endpoint counts as down.
     pub endpoint_down: bool,
-    /// The last call of another resource to this endpoint succeeded; none without a recent neighbour.
+    /// The last request of another resource to this endpoint succeeded; none without a recent request.
     pub succeed: Option<bool>,
-    /// Who else uses the same consumer key at the same endpoint.
+    /// Other users of the same consumer key at the same endpoint.
     pub sharing: Sharing,
 }
 
-/// Who else uses the same application.
+/// Other users of the same application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sharing {
     /// Another resource of this namespace.
     pub here: bool,
     /// A resource of another namespace.
     pub elsewhere: bool,
-    /// One of them was there before this one.
+    /// Another user came before this resource.
     pub before_us: bool,
 }
 
-/// What a resource shares with others.
+/// The shared credential of a resource.
 #[derive(Clone, Debug)]
 pub struct SharedUse {
-    /// The value that they have in common; none where it has one of its own.
+    /// The value that they have in common; none where the resource has its own.
     pub by: Option<Redacted>,
     /// It has used what serves only the resource that used it first.
     pub has_used: bool,
 }
 
-/// What a state Secret says.
+/// The contents of a state Secret.
 #[derive(Clone, Copy, Debug)]
 pub enum StateSecret<'a> {
     /// There is none.
@@ -91,7 +91,7 @@ pub enum StateSecret<'a> {
     Foreign,
     /// A newer version of the operator wrote it, in this format.
     TooNew(u32),
-    /// It is not what we write.
+    /// It is not a state of this operator.
     Corrupt,
     /// A state.
     Ours(&'a State),
@@ -110,7 +110,7 @@ impl<T> Parsed<T> {
         self.secret.as_ref()
     }
 
-    /// The Secret, to be changed: what it says is parsed anew.
+    /// The Secret, to be changed: its contents are parsed again.
     pub fn secret_mut(&mut self) -> Option<&mut Secret> {
         self.content = OnceLock::new();
         self.secret.as_mut()
@@ -149,12 +149,12 @@ impl Observed {
         spread(self.resource.metadata.uid.as_deref().unwrap_or_default())
     }
 
-    /// What the resource asks for, and what the settings allow of it.
+    /// The requested Secrets, as far as the settings allow.
     pub fn desired(&self) -> DesiredSecrets<'_> {
         DesiredSecrets { resource: &self.resource, metadata: &self.secret_metadata }
     }
 
-    /// What a token Secret written for `state` is known by.
+    /// The identifying data of a token Secret written for `state`.
     pub fn written_token(&self, state: &State) -> Option<WrittenToken> {
         let record = state.active_token()?;
         Some(WrittenToken {
@@ -172,7 +172,7 @@ impl Observed {
         state.active_token().is_none_or(fits) && Owner::of(&self.resource).is_some_and(|owner| next(owner).is_none())
     }
 
-    /// What the next write of this Secret starts from.
+    /// The basis of the next write of this Secret.
     pub fn write_basis(&self, target: Target) -> WriteBasis {
         let secret = match target {
             Target::State => self.state.secret(),
@@ -182,7 +182,7 @@ impl Observed {
         WriteBasis { generation: self.resource.metadata.generation, version }
     }
 
-    /// What the state Secret says.
+    /// The contents of the state Secret.
     pub fn state_secret(&self) -> StateSecret<'_> {
         let Some(secret) = self.state.secret() else { return StateSecret::Absent };
         if self.ours(Some(secret)).is_none() {
@@ -203,7 +203,7 @@ impl Observed {
         }
     }
 
-    /// What the credentials Secret holds for this issuer.
+    /// The contents of the credentials Secret for this issuer.
     ///
     /// # Errors
     /// As [`Values::read`].
@@ -212,7 +212,7 @@ impl Observed {
         self.credentials.content(read).as_ref().map_err(Clone::clone)
     }
 
-    /// What this resource shares with others; none while its credentials cannot be read.
+    /// The shared credential of this resource; none while its credentials cannot be read.
     pub fn shared(&self, issuer: IssuerSpec<'_>) -> Option<SharedUse> {
         let values = self.values(issuer).ok()?;
         let shared = values.shared();
@@ -225,8 +225,8 @@ impl Observed {
         Some(SharedUse { by: shared.map(|shared| shared.by.clone()), has_used })
     }
 
-    /// What the token Secret holds where the token belongs, if the Secret is ours: that of a former resource of this
-    /// name may go at any moment.
+    /// The token in the token Secret, if the Secret is ours: the Secret of a deleted resource of this name may vanish
+    /// at any moment.
     pub fn served_token(&self) -> Option<Redacted> {
         secrets::token_in(self.ours(self.token.as_ref())?, self.resource.spec.key())
     }

@@ -1,4 +1,5 @@
-//! Decides the next step for one resource from facts alone. It reads as the specification: one check a line, in order.
+//! Decides the next step for a resource from observations alone. Reads like the specification: a check per line, in
+//! order.
 
 use crate::memory::Memory;
 use crate::messages;
@@ -28,42 +29,42 @@ pub use planned_request::PlannedRequest;
 /// No event tells that a missing right was granted.
 const REFUSED_RETRY: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(15) };
 
-/// One step, and what a person should know meanwhile, the most important thing first.
+/// The next step, and the findings for people, the most important first.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What to do now.
+    /// The next step.
     pub step: Step,
-    /// What to say.
+    /// Findings for people.
     pub findings: Vec<Finding>,
 }
 
-/// What to do now.
+/// The next step.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// Write the state Secret.
     WriteState(StateWrite),
     /// Write the token Secret.
     WriteToken(SecretWrite),
-    /// Write again what we had written before: somebody else changed or deleted it.
+    /// Restore a Secret that another writer changed or deleted.
     Repair(SecretWrite),
-    /// The held answer is recorded, changes nothing, or was overtaken: let go of it.
+    /// Discard the unrecorded response: it is recorded, changes nothing, or was superseded.
     DiscardResponse,
-    /// Ask the issuer.
+    /// Send a request to the issuer.
     Request(Box<PlannedRequest>),
-    /// Nothing until then, or until something changes.
+    /// Wait until then, or until something changes.
     Wait(Option<Moment>),
 }
 
 /// A write of the state Secret.
 #[derive(Clone, Debug)]
 pub struct StateWrite {
-    /// What it is to hold.
+    /// The state to write.
     pub state: Box<State>,
     /// How that comes there.
     pub write: SecretWrite,
 }
 
-/// The next step for one resource.
+/// Plans the next step for a resource.
 pub fn plan(observed: &Observed, memory: &Memory, now: Now) -> Plan {
     let resource = &observed.resource;
     let Some(owner) = Owner::of(resource) else { return Plan::wait(None, Vec::new()) };
@@ -90,7 +91,8 @@ pub fn plan(observed: &Observed, memory: &Memory, now: Now) -> Plan {
     }
     match input.repair() {
         Repair::Now(step) => Plan::now(*step),
-        // No call brings a token that nobody could read; but a session is lost if it is not extended while it lives.
+        // No request is sent for a token that could not be delivered; but a session is lost unless it is extended while
+        // it is live.
         Repair::Blocked(at, finding) if input.must_renew() => {
             input.plan_request(Writable::StateOnly).meanwhile(at, finding)
         }
@@ -114,7 +116,7 @@ impl Plan {
         Self::wait(None, vec![finding])
     }
 
-    /// This plan, while something else is put off until `at`, or until something changes.
+    /// This plan, with something else postponed until `at`, or until something changes.
     fn meanwhile(mut self, at: Option<Moment>, finding: Finding) -> Self {
         self.findings.insert(0, finding);
         if let Step::Wait(until) = &mut self.step {

@@ -1,8 +1,8 @@
-//! What the resources know of each other: whose turn it is to call, how an endpoint fares, who shares an application.
+//! The queue of requests of all resources: order and permits, health of endpoints, shared applications.
 //!
-//! A call is wished for, admitted and ended; nothing here waits. A wish that is not granted is a place in the queue of
-//! its endpoint, kept between passes: [`RequestQueue::admit`] says when to come again, [`RequestQueue::request_ended`] and
-//! [`RequestQueue::withdraw`] who may come earlier.
+//! A request is queued, admitted and ended; nothing here blocks. A request that is not admitted keeps its place in the
+//! queue of its endpoint between passes: [`RequestQueue::admit`] says when to come again,
+//! [`RequestQueue::request_ended`] and [`RequestQueue::withdraw`] who may come earlier.
 
 use crate::fingerprint::keyed;
 use crate::issuer::{Failure, FailureKind, TokenResponse};
@@ -37,51 +37,51 @@ impl ObjectName {
     }
 }
 
-/// How many calls one endpoint may be sent. One that is slow or down uses up nobody else's. All endpoints of one host and
-/// port together may be sent as many in a second, and twice as many at a time: one of them that hangs leaves room for the
-/// others.
+/// Limits of the requests to an endpoint. A slow or failing endpoint does not use up those of others. All endpoints of
+/// the same host and port together may be sent as many per second, and twice as many at a time: an endpoint that hangs
+/// leaves room for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// At a time.
+    /// In flight at a time.
     pub in_flight: usize,
-    /// In a second, and in a burst.
+    /// Per second, and per burst.
     pub per_second: u32,
 }
 
 impl Budget {
-    /// The time until there is one more permit.
+    /// The time until the next permit.
     fn refill(self) -> Duration {
         Duration::from_secs(1) / self.per_second.max(1)
     }
 }
 
-/// A call that a resource wants to make now.
+/// A request that a resource wants to send now.
 #[derive(Clone, Copy, Debug)]
 pub struct Queued<'a> {
     /// The resource.
     pub resource: &'a ObjectName,
-    /// Whom it wants to call.
+    /// The endpoint.
     pub endpoint: &'a str,
-    /// Calls with the same key are made one at a time.
+    /// Requests with the same key are sent one at a time.
     pub request_key: &'a str,
-    /// When the token in the Secret expires, or since when there should be one: the earliest comes first.
+    /// When the token in the Secret expires, or since when it is missing: the earliest comes first.
     pub expires: Moment,
-    /// When the token came to the end at which this call asks for the next one; none for every other call.
+    /// When the token expired, if the request polls for its successor; none for every other request.
     pub expired_at: Option<Moment>,
-    /// Its last call failed, whatever it was made with.
+    /// Its last request failed, whatever its inputs.
     pub is_retry: bool,
 }
 
-/// Whether a call may be made.
+/// Whether a request may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// It counts as in flight until [`RequestQueue::request_ended`].
     Admitted,
-    /// Wish again then, at the latest: it may be woken before.
+    /// Queue again then, at the latest: the resource may be woken earlier.
     Wait(Moment),
 }
 
-/// How a call ended.
+/// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointResult {
     /// With a token.
@@ -91,7 +91,7 @@ pub enum EndpointResult {
 }
 
 impl EndpointResult {
-    /// What `result` comes to.
+    /// The outcome of `result`.
     pub fn of(result: &Result<TokenResponse, Failure>) -> Self {
         result.as_ref().map_or_else(|failure| Self::Failed(failure.kind), |_| Self::Responded)
     }
@@ -100,7 +100,7 @@ impl EndpointResult {
 /// A resource to be woken at a moment.
 pub type Wake = (ObjectName, Moment);
 
-/// Everything that resources know of each other.
+/// The queue of requests of all resources.
 #[derive(Debug)]
 pub struct RequestQueue {
     salt: String,
@@ -108,36 +108,36 @@ pub struct RequestQueue {
     endpoints: HashMap<String, Endpoint>,
     hosts: HashMap<String, Host>,
     memberships: Memberships,
-    /// The tokens that others of the same application were given.
+    /// Tokens that other resources of the same application received.
     rotations: HashMap<ObjectName, String>,
 }
 
 impl RequestQueue {
-    /// Nobody yet. `salt` keys the hashes of this process; `budget` is that of each endpoint.
+    /// An empty queue. `salt` keys the hashes of this process; `budget` is that of each endpoint.
     pub fn new(salt: String, budget: Budget) -> Self {
         let (endpoints, hosts, rotations) = (HashMap::new(), HashMap::new(), HashMap::new());
         Self { salt, budget, endpoints, hosts, memberships: Memberships::default(), rotations }
     }
 
-    /// The name under which an application, or a pasted session pair, is known here: calls with it are made one at a
-    /// time.
+    /// The key of an application or a pasted session pair: requests with the same key are sent one at a time.
     pub fn request_key(&self, endpoint: &str, consumer_key: &str) -> String {
         keyed(&self.salt, endpoint, consumer_key)
     }
 
-    /// A name like [`RequestQueue::request_key`] that nobody but `resource` uses.
+    /// A name like [`RequestQueue::request_key`] that only `resource` uses.
     pub fn exclusive_key(&self, resource: &ObjectName) -> String {
         keyed(&self.salt, &resource.namespace, &resource.name)
     }
 
-    /// Whether this call could be made now, so that it is worth announcing: [`RequestQueue::admit`] says whether it may be once
-    /// that is done, and others do not wait for it for long. Names those who may come earlier, and when.
+    /// Checks whether this request could be sent now, so that writing its intent is worthwhile: [`RequestQueue::admit`]
+    /// decides once that is done, and others do not wait long for it. Returns the resources that may come earlier, and
+    /// when.
     pub fn reserve(&mut self, queued: &Queued<'_>, now: Moment) -> (Admission, Vec<Wake>) {
         let (endpoint, host) = self.endpoint(queued.endpoint, now);
         let (admission, mut woken) = endpoint.reserve(queued, now);
         let admission = match admission {
             Admission::Admitted => host_admission(endpoint, host, queued, now),
-            // Overtaken at the endpoint while it announced: its place at the host would only be in the way of others.
+            // Overtaken at the endpoint while it wrote its intent: its place at the host would only block others.
             later @ Admission::Wait(_) => {
                 woken.extend(host.withdraw(queued.resource, now));
                 later
@@ -146,8 +146,8 @@ impl RequestQueue {
         (admission, woken)
     }
 
-    /// Whether this call may be made now. A refused wish keeps its place until some seconds after the moment it is
-    /// told. Names those who may come earlier, and when.
+    /// Decides whether this request may be sent now. A request that has to wait keeps its place until some seconds
+    /// after the moment it is given. Returns the resources that may come earlier, and when.
     pub fn admit(&mut self, queued: &Queued<'_>, now: Moment) -> (Admission, Vec<Wake>) {
         let (endpoint, host) = self.endpoint(queued.endpoint, now);
         let at = endpoint.enqueue(queued, now);
@@ -170,7 +170,8 @@ impl RequestQueue {
         (known, host)
     }
 
-    /// Notes that `resource` asks this endpoint, and no other. Names those elsewhere who may come earlier, and when.
+    /// Notes that `resource` asks this endpoint, and no other. Returns the resources elsewhere that may come earlier,
+    /// and when.
     pub fn set_endpoint(&mut self, resource: &ObjectName, endpoint: &str, now: Moment) -> Vec<Wake> {
         let mut woken = Vec::new();
         for (_, other) in self.endpoints.iter_mut().filter(|(other, _)| *other != endpoint) {
@@ -183,7 +184,8 @@ impl RequestQueue {
         woken
     }
 
-    /// Ends an admitted call; `result` is none when it was not made. Names those who should wish again, and when.
+    /// Ends an admitted request; `result` is none when it was not sent. Returns the resources that should queue again,
+    /// and when.
     pub fn request_ended(
         &mut self,
         endpoint: &str,
@@ -200,20 +202,21 @@ impl RequestQueue {
         known.request_ended(request_key, resource, result, now).into_iter().chain(woken).collect()
     }
 
-    /// The resource no longer wants to call. Names those who should wish again, and when.
+    /// Withdraws the request of a resource. Returns the resources that should queue again, and when.
     pub fn withdraw(&mut self, resource: &ObjectName, now: Moment) -> Vec<Wake> {
         let woken = self.endpoints.values_mut().flat_map(|endpoint| endpoint.withdraw(resource, now));
         let at_hosts = self.hosts.values_mut().flat_map(|host| host.withdraw(resource, now));
         woken.chain(at_hosts).collect()
     }
 
-    /// Notes that `resource` uses `application` (or a pasted session pair), and no other; `has_asked` is true once it has
-    /// done so. Names those to whom that is news.
+    /// Notes that `resource` uses `application` (or a pasted session pair), and no other; `has_asked` is true once it
+    /// has done so. Returns the resources that this affects.
     pub fn set_application(&mut self, resource: &ObjectName, application: &str, has_asked: bool) -> Vec<ObjectName> {
         self.memberships.set_application(resource, application, has_asked)
     }
 
-    /// Forgets a resource that is gone. Names those to whom that is news. [`RequestQueue::withdraw`] comes first.
+    /// Forgets a resource that is gone. Returns the resources that this affects. [`RequestQueue::withdraw`] comes
+    /// first.
     pub fn forget(&mut self, resource: &ObjectName) -> Vec<ObjectName> {
         self.rotations.remove(resource);
         self.endpoints.values_mut().for_each(|endpoint| endpoint.forget(resource));
@@ -223,31 +226,31 @@ impl RequestQueue {
         self.memberships.remove(resource)
     }
 
-    /// Notes that `resource` was given a new token, and names the others of that application.
+    /// Notes that `resource` received a new token, and returns the other resources of that application.
     pub fn rotated(&mut self, resource: &ObjectName, application: &str, fingerprint: &str) -> Vec<ObjectName> {
         let others: Vec<_> = self.memberships.others(resource, application).cloned().collect();
         self.rotations.extend(others.iter().map(|other| (other.clone(), fingerprint.to_owned())));
         others
     }
 
-    /// The token that another resource of the same application was given since this was last asked.
+    /// The token that another resource of the same application has received since the last call.
     pub fn take_rotation(&mut self, resource: &ObjectName) -> Option<String> {
         self.rotations.remove(resource)
     }
 
-    /// Notes that this endpoint gave `resource` its token at `at`, as what is stored tells: a process that has called nobody
-    /// yet can tell wrong credentials from an outage all the same.
+    /// Notes that this endpoint gave `resource` its token at `at`, according to the stored state: even a process that
+    /// has sent no request yet can tell wrong credentials from an outage.
     pub fn was_served(&mut self, resource: &ObjectName, endpoint: &str, at: Moment, now: Moment) {
         self.endpoint(endpoint, now).0.was_served(resource, at);
     }
 
-    /// True once after an endpoint came up again at which the last call of `resource` had failed: its retry need not
-    /// wait.
+    /// True once after the endpoint of `resource` came up again, if its last request had failed there: its retry need
+    /// not wait.
     pub fn take_retry_release(&mut self, resource: &ObjectName) -> bool {
         self.endpoints.values_mut().any(|endpoint| endpoint.take_retry_release(resource))
     }
 
-    /// How the others fare, as `resource` may know it.
+    /// Health of the endpoint from the view of `resource`.
     pub fn peer_health(&self, resource: &ObjectName, endpoint: &str, application: &str, now: Moment) -> PeerHealth {
         let breaker = self.endpoints.get(endpoint).map(Endpoint::circuit_breaker);
         PeerHealth {

@@ -4,7 +4,7 @@ use std::fmt;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident: $weight:ident,)*) => {
-        /// Why things are as they are.
+        /// Reasons of conditions and Events.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Reason { $($(#[$doc])* $name,)* }
 
@@ -12,12 +12,12 @@ macro_rules! reasons {
             /// Every reason there is, in the order of the table.
             pub const ALL: &'static [Reason] = &[$(Reason::$name,)*];
 
-            /// The word users see.
+            /// The name that users see.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Reason::$name => stringify!($name),)* }
             }
 
-            /// How much it asks of a person.
+            /// Its severity.
             pub const fn weight(self) -> Weight {
                 match self { $(Reason::$name => Weight::$weight,)* }
             }
@@ -25,14 +25,14 @@ macro_rules! reasons {
     };
 }
 
-/// How much a reason asks of a person.
+/// Severity of a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
     /// As it should be.
     Normal,
     /// Worth knowing; nothing is wrong.
     Notice,
-    /// Something fails; the operator goes on by itself.
+    /// Something fails; the operator keeps retrying.
     Trouble,
     /// A person must act: the Stalled condition is True.
     Stall,
@@ -52,13 +52,13 @@ impl Reason {
 reasons! {
     /// A live token is in the token Secret.
     Issued: Normal,
-    /// A token is on its way into the Secret.
+    /// The token is not yet in the Secret.
     Pending: Normal,
-    /// A new token took the old one's place.
+    /// A new token replaced the old token.
     Rotated: Normal,
     /// A deleted or edited Secret was written again from state.
     Repaired: Normal,
-    /// The trouble reported before is over.
+    /// The failure reported before is over.
     Recovered: Normal,
     /// Another resource uses the same application.
     SharedApplication: Notice,
@@ -70,27 +70,27 @@ reasons! {
     ClockSkew: Notice,
     /// `spec.suspend` is true.
     Suspended: Notice,
-    /// The governor holds calls back.
+    /// The rate limiter delays requests.
     CallsLimited: Trouble,
-    /// The issuer still returns the old token after its end.
+    /// The issuer still returns the old token after its expiry.
     NotRotated: Trouble,
-    /// The issuer gives its tokens too little life to be of use.
+    /// The issuer's tokens live too short to be of use.
     LifetimeUnusable: Trouble,
     /// The token in the Secret is dead.
     Expired: Trouble,
-    /// Calls fail; with no neighbour to compare, the cause is open.
+    /// Requests fail; without other resources to compare with, the cause is open.
     RefreshFailed: Trouble,
     /// The issuer refuses this resource while it serves others.
     CredentialsSuspect: Trouble,
     /// The issuer's endpoint cannot be used.
     IssuerUnavailable: Trouble,
-    /// The issuer says that the session is over: the operator logs in, if it can.
+    /// The issuer has ended the session: the operator logs in, if it can.
     SessionEnded: Trouble,
-    /// The API server does not let us read a Secret.
+    /// The API server refuses reading a Secret.
     ReadFailed: Trouble,
     /// The API server did not take a write.
     WriteFailed: Trouble,
-    /// Somebody else keeps changing a Secret that we write.
+    /// Another writer keeps changing a Secret of ours.
     SecretContested: Trouble,
     /// The issuer says that the request is wrong.
     RequestRejected: Stall,
@@ -104,13 +104,13 @@ reasons! {
     CredentialsIncomplete: Stall,
     /// A value in the credentials Secret cannot be used.
     CredentialsInvalid: Stall,
-    /// The session is over, and there is no login to open another one with.
+    /// The session has ended, and there is no login to open a new session.
     SessionLost: Stall,
     /// A pasted session pair is already used by another resource.
     SessionShared: Stall,
     /// The issuer knows no account of this username and password.
     LoginRefused: Stall,
-    /// A Secret of the wanted name belongs to somebody else.
+    /// A Secret of the wanted name belongs to another owner.
     SecretNotOwned: Stall,
     /// The API server refuses a write as it stands: a policy, a webhook, a quota or its own limits.
     WriteRefused: Stall,

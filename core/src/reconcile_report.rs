@@ -1,26 +1,26 @@
-//! What one pass did.
+//! Report of a pass.
 
 use crate::api::SyniverseTokenStatus;
 use crate::issuer::Kind;
 use crate::issuer::{Cause, Failure, TokenResponse};
 use crate::time::Moment;
 
-/// What one pass did, for the report and for the next wake.
+/// Result of a pass, for the report and for the next wake.
 #[derive(Debug, Default)]
 pub struct ReconcileReport {
-    /// What was done, in order.
+    /// The steps, in order.
     pub steps: Vec<StepResult>,
-    /// What was said of the resource before; none = nothing yet.
+    /// The status before the pass; none = no status yet.
     pub before: Option<SyniverseTokenStatus>,
-    /// What should be said of the resource now; none when it is gone.
+    /// The status after the pass; none when the resource is gone.
     pub after: Option<SyniverseTokenStatus>,
-    /// The token that it brought into the token Secret, if that is worth telling.
+    /// The token that it wrote to the token Secret, if worth reporting.
     pub new_token: Option<NewToken>,
     /// The token that the token Secret held when the pass began, if that was ours.
     pub served_before: Option<ServedToken>,
     /// The token that it holds now, likewise.
     pub served_after: Option<ServedToken>,
-    /// When to look again; none = when something changes.
+    /// When the next pass is due; none = when something changes.
     pub wake: Option<Moment>,
 }
 
@@ -33,23 +33,23 @@ pub struct ServedToken {
     pub kind: Kind,
     /// When it dies as far as is known; none = never.
     pub expires: Option<Moment>,
-    /// When this pass wrote it there; none = an earlier one did.
+    /// When this pass wrote it there; none = an earlier pass did.
     pub written_at: Option<Moment>,
 }
 
-/// A token that workloads have not seen before.
+/// A token that is new to workloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NewToken {
-    /// The first one of this resource.
+    /// The first token of this resource.
     First,
-    /// The one after another.
+    /// The successor of another token.
     Next,
 }
 
-/// One thing that a pass did.
+/// A step of a pass.
 #[derive(Debug)]
 pub enum StepResult {
-    /// Asked the issuer.
+    /// Sent a request to the issuer.
     Requested(Cause, Result<TokenResponse, Failure>),
     /// Found the issuer's clock ahead of ours by so many seconds.
     SawSkew(i64),
@@ -57,9 +57,9 @@ pub enum StepResult {
     WroteState,
     /// Wrote the token Secret with a token, key or template that is new in it.
     WroteToken,
-    /// Wrote again what somebody else had changed or deleted; the Secret's name.
+    /// Restored a Secret that another writer had changed or deleted; its name.
     Repaired(String),
-    /// The API server did not take a write; one clause for people.
+    /// The API server did not accept a write; a clause for people.
     FailedWrite(String),
     /// Wrote the status.
     WroteStatus,

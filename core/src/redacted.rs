@@ -16,7 +16,7 @@ impl Redacted {
         Self(SecretString::from(text.into()))
     }
 
-    /// The text itself, for the one place that sends or writes it.
+    /// The text itself, for the only place that sends or writes it.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }

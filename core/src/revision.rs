@@ -1,7 +1,7 @@
-//! Versions of stored objects in their order, as far as they tell it.
+//! The order of resourceVersions, where it is known.
 //!
-//! Since Kubernetes 1.35 (KEP-5504) a resourceVersion is promised to be a number that can be compared; it has been one
-//! for as long as etcd has been the store. One that is no number is neither earlier nor later than another.
+//! Since Kubernetes 1.35 (KEP-5504) a resourceVersion is promised to be a number that can be compared; it always was
+//! with etcd as the store. A version that is no number is neither earlier nor later than another.
 
 /// True when the version `a` is known to come after `b`.
 pub fn is_later(a: Option<&str>, b: Option<&str>) -> bool {
@@ -11,15 +11,15 @@ pub fn is_later(a: Option<&str>, b: Option<&str>) -> bool {
     }
 }
 
-/// The latest version that was seen of a store. One that comes before it shows that the store was set back to an earlier
-/// state: its watches wait then for versions that have been already, and say nothing.
+/// The latest version that was seen of a store. An earlier version shows that the store was rolled back: its watches
+/// wait for versions that have already passed, and stay silent.
 #[derive(Debug, Default)]
 pub struct Horizon {
     latest: Option<String>,
 }
 
 impl Horizon {
-    /// Takes note of the version that the store has now; true when it was set back.
+    /// Notes the current version of the store; true when it was rolled back.
     pub fn falls_back_to(&mut self, version: Option<&str>) -> bool {
         let falls_back = is_later(self.latest.as_deref(), version);
         self.latest = version.map(str::to_owned).or(self.latest.take());

@@ -1,4 +1,4 @@
-//! When the issuer is to be asked. Every rule of time is in this room and in those under it.
+//! When tokens are requested. All rules of time are in this module and its submodules.
 
 use crate::issuer::RenewalTime;
 use crate::issuer::{Cause, ROUNDING};
@@ -15,16 +15,16 @@ pub mod retry;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// The longest lead that is taken by default.
+/// The longest default refresh lead.
 const LONGEST_DEFAULT_LEAD: Duration = Duration::from_secs(300);
-/// The first step of a boundary; each further one is twice as long.
+/// The first interval of an expiry poll; each further interval is twice as long.
 const FIRST_STEP: Duration = Duration::from_millis(100);
-/// Between two tokens of an issuer that gives them too little life to be of use.
+/// Interval between requests to an issuer whose tokens live too short to be of use.
 const SHORT_LIVED_PAUSE: Duration = MINUTE;
 /// How long after an expiry Ready stays True while every answer is the same token.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// How long before its expiry a token is looked after.
+/// How long before its expiry a token is refreshed or checked.
 ///
 /// `refresh_before` as the spec says, by default the smaller of 5 minutes and a tenth of the validity (of the reported
 /// lifetime where none was asked for); never more than half of the reported lifetime.
@@ -33,34 +33,36 @@ pub fn refresh_lead(refresh_before: Option<Duration>, validity: Option<Duration>
     refresh_before.unwrap_or(LONGEST_DEFAULT_LEAD.min(length / 10)).min(lifetime / 2)
 }
 
-/// This process' own knowledge of one token, on the monotonic axis.
+/// This process' own knowledge of a token, on the monotonic axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedExpiry {
-    /// The fingerprint of the token it speaks of.
+    /// The fingerprint of the token.
     pub fingerprint: String,
-    /// When the last request that was answered with this token was sent.
+    /// When the last request that returned this token was sent.
     pub answered: Now,
     /// When it expires; none = never.
     pub expires: Option<Moment>,
-    /// When it was to expire by its first answer in this process.
+    /// When it was to expire according to the first response in this process.
     pub first_expires: Option<Moment>,
 }
 
-/// One token's life on the monotonic axis: the earlier of what is stored and what this process saw.
+/// The lifetime of a token on the monotonic axis: the earlier of the stored expiry and the expiry that this process
+/// saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenLifetime {
-    /// When the last request that was answered with this token was sent.
+    /// When the last request that returned this token was sent.
     pub answered: Moment,
     /// When it expires; none = never.
     pub expires: Option<Moment>,
-    /// Every end that was ever reported.
+    /// Every expiry that was ever reported.
     ends: Vec<End>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct End {
     at: Moment,
-    /// From the last answer to this end, on the axis that it was reported on; negative once it has been asked at.
+    /// From the last response to this expiry, on the axis that it was reported on; negative once a request was sent at
+    /// it.
     since_answer: SignedDuration,
 }
 
@@ -68,7 +70,7 @@ impl TokenLifetime {
     /// The life of `record`, with `observed` where that speaks of the same token.
     pub fn of(record: &TokenRecord, fingerprint: &str, observed: Option<&ObservedExpiry>, now: Now) -> Self {
         let own = observed.filter(|observed| observed.fingerprint == fingerprint);
-        // Each axis is compared with itself: a wall clock that stepped since the last answer shifts all of its times.
+        // Each axis is compared with itself: a wall clock that stepped since the last response shifts all of its times.
         let answered = own.map_or(record.issue_time, |own| own.answered.wall);
         let stored = [record.first_expiration_time, record.expiration_time].into_iter().flatten();
         let stored = stored.map(|end| End { at: now.moment_of(end), since_answer: end.duration_since(answered) });
@@ -84,24 +86,24 @@ impl TokenLifetime {
         }
     }
 
-    /// The earliest end, known or first reported, that has not been asked at.
+    /// The earliest expiry, known or first reported, at which no request was sent yet.
     pub fn unasked_end(&self) -> Option<Moment> {
         let ahead = self.ends.iter().filter(|end| !end.since_answer.is_negative());
-        // An answer that said "no time left" is followed by another ask, but not in the same instant.
+        // A response with "no time left" is followed by another request, but not in the same instant.
         ahead.map(|end| if end.since_answer.is_zero() { end.at + FIRST_STEP } else { end.at }).min()
     }
 
-    /// True when an answer to a request sent at `sent` comes after an end of this token.
+    /// True when a request sent at `sent` came after an expiry of this token.
     pub fn has_ended_by(&self, sent: Moment) -> bool {
         self.ends.iter().any(|end| end.at <= sent)
     }
 
-    /// True when a request sent at `sent` is the first one at or after one of its ends.
+    /// True when a request sent at `sent` is the first at or after an expiry of this token.
     pub fn is_first_at_an_end(&self, sent: Moment) -> bool {
         self.ends.iter().any(|end| end.at <= sent && !end.since_answer.is_negative())
     }
 
-    /// True while `sent` is so close after an end that the token may in truth live for the last bit of a second.
+    /// True while `sent` is so close after an expiry that the token may still be live for the rest of the second.
     pub fn is_barely_over(&self, sent: Moment) -> bool {
         self.ends.iter().any(|end| end.at <= sent && sent < end.at + ROUNDING)
     }
@@ -114,20 +116,20 @@ fn earlier_of(a: Option<Moment>, b: Option<Moment>) -> Option<Moment> {
     }
 }
 
-/// What the spec and the settings say about time.
+/// The timing set by the spec and the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshPolicy {
     /// `spec.refreshBefore`.
     pub refresh_before: Option<Duration>,
     /// `spec.application.validity`, zero = never expires; none where the request names none.
     pub validity: Option<Duration>,
-    /// Between two daily checks of a long-lived token.
+    /// Interval between two checks of a long-lived token.
     pub daily_check: Duration,
-    /// Spreads moments of different resources: a function of the UID.
+    /// Spreads the moments of different resources: a function of the UID.
     pub spread: u64,
 }
 
-/// A moment to ask at, and why. It may lie in the past.
+/// A moment for a request, and its cause. It may be in the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     /// Why.
@@ -137,7 +139,7 @@ pub struct Due {
 }
 
 impl RefreshPolicy {
-    /// The next moment at which time alone calls for asking the issuer; none for a token that needs no looking after.
+    /// The next moment at which time alone requires a request; none for a token that needs no refresh or check.
     pub fn next_due(
         &self,
         record: &TokenRecord,
@@ -156,8 +158,8 @@ impl RefreshPolicy {
         all.clone().find(|due| due.at <= now.mono).or_else(|| all.min_by_key(|due| due.at))
     }
 
-    /// Once per token, and not when its last answer is younger than the lead. A token that is said to live for longer than
-    /// was asked for is checked when that time is over.
+    /// Once per token, and not when its last response is younger than the refresh lead. A token that is reported to
+    /// live longer than requested is checked when the requested time is over.
     fn check_at(&self, record: &TokenRecord, lifetime: &TokenLifetime, now: Now) -> Option<Moment> {
         match self.check(record)? {
             Check::At(end) => Some(now.moment_of(end)),
@@ -168,7 +170,7 @@ impl RefreshPolicy {
         }
     }
 
-    /// The same from what is stored alone.
+    /// The same from stored data alone.
     fn check_time(&self, record: &TokenRecord) -> Option<Timestamp> {
         match self.check(record)? {
             Check::At(end) => Some(end),
@@ -188,9 +190,9 @@ impl RefreshPolicy {
         Some(record.asked_end().map_or_else(|| Check::Before(lead()), Check::At))
     }
 
-    /// The first slot of this resource's daily grid after the last look, for a token with more than a day to live.
+    /// The first slot of this resource's daily grid after the last check, for a token with more than a day to live.
     fn daily_check_at(&self, record: &TokenRecord, lifetime: &TokenLifetime, now: Now) -> Option<Moment> {
-        // A check dated in the future was made while the clock was wrong: it would put off the next one as far.
+        // A check dated in the future was made while the clock was wrong: it would delay the next check as far.
         let looked =
             record.daily_check_time.filter(|time| *time <= later(now.wall, MINUTE)).unwrap_or(record.issue_time);
         let at = now.moment_of(next_slot(looked, self.daily_check, self.spread));
@@ -201,7 +203,7 @@ impl RefreshPolicy {
         next_slot(record.daily_check_time.unwrap_or(record.issue_time), self.daily_check, self.spread)
     }
 
-    /// The next planned ask as status shows it: from what is stored alone, so that it is the same in every pass.
+    /// The next planned request as the status shows it: from stored data alone, so that it is the same in every pass.
     pub fn planned_time(&self, record: &TokenRecord) -> Option<Timestamp> {
         match record.renewal().when {
             RenewalTime::AfterExpiry => self.planned_after_expiry(record),

@@ -1,5 +1,5 @@
-//! Which labels and annotations of a spec come onto a Secret: all but those that make others act on it, as far as
-//! the settings do not say otherwise.
+//! The labels and annotations of a spec that are written to a Secret: all but those that make other controllers act on
+//! it, unless the settings say otherwise.
 
 use crate::api::{TokenSecretSpec, owner_of_annotation, owner_of_label};
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,12 +8,12 @@ use std::str::FromStr;
 /// Stars that a pattern may have: matching takes a power of their number.
 const MOST_STARS: usize = 2;
 
-/// What somebody else reads from the labels and annotations of Secrets.
+/// A tool that reads labels or annotations of Secrets.
 #[derive(Clone, Copy, Debug)]
 pub struct Watcher {
     /// Its name.
     pub name: &'static str,
-    /// What it does then.
+    /// What the tool does with such a Secret.
     pub does: &'static str,
     /// The keys, as [`Entry`] writes them.
     pub keys: &'static [&'static str],
@@ -68,7 +68,7 @@ const LOADS: &str = "loads the Secret's contents as its own configuration";
 const TRUSTS: &str = "takes the Secret for credentials, keys or clusters to trust";
 const WRITES: &str = "writes into the Secret, or gives it to others";
 
-/// One line of the setting: keys that are allowed, or that are not.
+/// A line of the setting: allowed or forbidden keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// A key; `*` stands for any text.
@@ -90,18 +90,18 @@ impl FromStr for Entry {
     }
 }
 
-/// What a spec may put on a Secret, beside what belongs to others for good.
+/// The labels and annotations that specs may set on Secrets, besides the reserved keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecretMetadata {
     entries: Vec<Entry>,
 }
 
-/// The keys of a spec that do not come onto the Secret, each once.
+/// The keys of a spec that are left out of the Secret, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Those that no setting allows: the API server refuses them as well, but not from a resource that is older.
+    /// Keys that no setting allows: the API server refuses them as well, but not in an older resource.
     pub reserved: BTreeSet<String>,
-    /// Those that a setting could allow.
+    /// Keys that a setting could allow.
     pub not_allowed: BTreeSet<String>,
 }
 

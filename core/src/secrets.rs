@@ -1,4 +1,4 @@
-//! What the two Secrets are to look like: their owner, and the next version of each, or none when nothing changes.
+//! The desired contents of the two Secrets: their owner, and the next version of each, or none when nothing changes.
 
 use crate::api::{EXPIRATION_TIME_KEY, SyniverseToken};
 use crate::fingerprint::fingerprint;
@@ -25,19 +25,20 @@ pub use owner::{OPERATOR, Owner, operator_post_params};
 /// The data key of a state Secret.
 const STATE_KEY: &str = "state.json";
 
-/// A write that brings a Secret to what it is to be.
+/// A write that brings a Secret to its desired contents.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SecretWrite {
-    /// POST: fails when somebody else was first.
+    /// POST: fails if the Secret exists by then.
     Create(Secret),
     /// PUT of the object read, its resourceVersion included.
     Replace(Secret),
-    /// The same with another owner. Only for a resource that lives: the garbage collector deletes what belongs to a dead one.
+    /// The same with another owner. Only while the resource exists: the garbage collector deletes Secrets of deleted
+    /// resources.
     TakeOver(Secret),
 }
 
 impl SecretWrite {
-    /// The Secret as it is to be.
+    /// The desired Secret.
     pub fn secret(&self) -> &Secret {
         match self {
             Self::Create(secret) | Self::Replace(secret) | Self::TakeOver(secret) => secret,
@@ -45,7 +46,7 @@ impl SecretWrite {
     }
 }
 
-/// What is stored in a state Secret.
+/// Reads the state from a state Secret.
 ///
 /// # Errors
 /// When a newer version wrote it, or it holds something else.
@@ -54,11 +55,11 @@ pub fn read_state(secret: &Secret) -> Result<State, Unreadable> {
     State::from_bytes(&bytes.0)
 }
 
-/// The state Secret that holds `state`; none when the one read, which says `stored`, already does: one of an older format
-/// is rewritten with the next answer only, so that nothing is written for a new version of the operator alone.
+/// The state Secret that holds `state`; none when the Secret that was read, with the state `stored`, already does: an
+/// older format is rewritten only with the next response, so that an upgrade of the operator alone writes nothing.
 ///
-/// It has the labels of the token Secret: rules of a cluster about labels are about all Secrets. It has none of its
-/// annotations: some make others copy a Secret, and this one must not be copied.
+/// It has the labels of the token Secret, because a cluster's rules about labels apply to all Secrets. It has none of
+/// its annotations: some make other tools copy a Secret, and the state must not be copied.
 pub fn next_state(
     read: Option<&Secret>,
     stored: Option<&State>,
@@ -75,7 +76,7 @@ pub fn next_state(
     })
 }
 
-/// What a resource asks for, and what the settings allow of it.
+/// The requested Secrets of a resource, as far as the settings allow.
 #[derive(Clone, Copy, Debug)]
 pub struct DesiredSecrets<'a> {
     /// The resource.
@@ -96,7 +97,8 @@ impl DesiredSecrets<'_> {
     }
 }
 
-/// The token Secret that holds the active token of `state`; none when the one read already does, or there is no token.
+/// The token Secret that holds the active token of `state`; none when the Secret that was read already does, or there
+/// is no token.
 pub fn next_token(
     read: Option<&Secret>,
     desired: DesiredSecrets<'_>,
@@ -108,7 +110,7 @@ pub fn next_token(
     next(read, desired.resource.secret_name(), owner, |secret| content.put(secret, &state.written))
 }
 
-/// The token Secret as it would be with a first token: what the API server says to it, it says to the real one.
+/// The token Secret with a placeholder token: a dry run shows whether the API server would accept the real Secret.
 pub fn dry_run_write(
     read: Option<&Secret>,
     kind: Kind,
@@ -138,7 +140,7 @@ fn next(read: Option<&Secret>, name: &str, owner: &Owner, fill: impl FnOnce(&mut
     }
 }
 
-/// An empty map and an absent one are the same to the API server: written as absent, so that they compare equal.
+/// Empty and absent maps are the same to the API server: written as absent, so that they compare equal.
 fn drop_empty(secret: &mut Secret) {
     let metadata = &mut secret.metadata;
     metadata.labels.take_if(|labels| labels.is_empty());
@@ -154,7 +156,7 @@ pub fn token_in(secret: &Secret, key: &str) -> Option<Redacted> {
     (!text.is_empty()).then(|| Redacted::new(text))
 }
 
-/// The token that a token Secret holds, unless its annotations speak of another one: somebody has edited it then.
+/// The token in a token Secret, unless its annotations describe another token, after an edit by another writer.
 pub fn believed_token(secret: &Secret, key: &str) -> Option<Redacted> {
     let claimed = annotation(secret, FINGERPRINT);
     token_in(secret, key).filter(|token| claimed.is_none_or(|claimed| *claimed == fingerprint(token)))
@@ -167,11 +169,11 @@ pub struct Restored {
     pub id: String,
     /// Its kind.
     pub kind: Kind,
-    /// What it was issued for, as far as anybody knows.
+    /// The inputs it was issued for, as far as they are known.
     pub inputs: Inputs,
 }
 
-/// The state that a token Secret alone still tells, when the token in it is the one its annotations speak of.
+/// The state that can be restored from a token Secret alone, if its annotations match its token.
 pub fn restore(secret: &Secret, key: &str, empty: State, credential: Restored) -> Option<State> {
     let Restored { id, kind, inputs } = credential;
     let token = token_in(secret, key).filter(|token| annotation(secret, FINGERPRINT) == Some(&fingerprint(token)))?;

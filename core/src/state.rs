@@ -1,4 +1,4 @@
-//! What must survive the process: the contents of the state Secret, and how an answer changes them.
+//! The state that must survive the process: the contents of the state Secret, and how a response changes them.
 
 use crate::credential::Identity;
 use crate::credential::application::CONSUMER_KEY;
@@ -27,7 +27,8 @@ pub use unrecorded::{CallResult, RequestKey, Role, UnrecordedResponse};
 
 /// The format this version writes, and the newest that it reads.
 pub const FORMAT: u32 = 2;
-/// Credentials kept, the active one included, so that swapping references back and forth loses nothing.
+/// Number of credentials kept, including the active credential, so that swapping references back and forth loses
+/// nothing.
 const CREDENTIALS_KEPT: usize = 4;
 
 /// The contents of a state Secret.
@@ -37,31 +38,32 @@ pub struct State {
     /// The format of this document.
     #[serde(rename = "version")]
     pub format: u32,
-    /// One higher for each recorded answer: the fence between an answer and a newer one.
+    /// Increases with each recorded response: the fence between an older and a newer response.
     pub serial: u64,
-    /// Keys the hashes below; a state made anew has a new one, so that serials of two lives are never confused.
+    /// Key of the hashes below; a re-created state has a new salt, so that serials of two states are never confused.
     pub salt: String,
-    /// Whose token is in the token Secret: a name in `credentials`.
+    /// The credential whose token is in the token Secret: a name in `credentials`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<String>,
-    /// What is known of each credential, by its identity: the keyed hash of an application's consumer key, or a fixed name.
+    /// The record of each credential, by its identity: the keyed hash of an application's consumer key, or a fixed
+    /// name.
     #[serde(default)]
     pub credentials: BTreeMap<String, CredentialRecord>,
     /// The refresh annotation handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<String>,
-    /// A call that cannot be repeated is being made, or was when its process ended.
+    /// A request that cannot be repeated is in flight, or was when its process ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
-    /// What we wrote into the token Secret, so that what the spec drops is removed.
+    /// The names that we wrote to the token Secret, so that entries dropped from the spec are removed.
     #[serde(default)]
     pub written: ManagedFields,
-    /// What a newer version of the same format added.
+    /// Fields added by a newer version of the same format.
     #[serde(flatten)]
     pub unknown: UnknownFields,
 }
 
-/// Which state a call started from.
+/// Identifies the state from which a request was planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
     salt: String,
@@ -73,12 +75,12 @@ pub struct Version {
 pub enum Unreadable {
     /// A newer version of the operator wrote it, in this format.
     TooNew(u32),
-    /// It is not what we write.
+    /// It is not a state of this operator.
     Corrupt,
 }
 
 impl State {
-    /// A state that knows nothing yet. `refresh` is the annotation present now: it counts as handled.
+    /// An empty state. `refresh` is the annotation present now: it counts as handled.
     pub fn new(salt: String, refresh: Option<String>) -> Self {
         Self {
             format: FORMAT,
@@ -93,7 +95,7 @@ impl State {
         }
     }
 
-    /// Reads what [`State::to_bytes`] wrote, in this version or an earlier one.
+    /// Reads what [`State::to_bytes`] wrote, in this version or an earlier version.
     ///
     /// # Errors
     /// When the format is newer than [`FORMAT`], or the bytes are not a state at all.
@@ -115,12 +117,12 @@ impl State {
         serde_json::to_vec(self).expect("a state can be written as JSON")
     }
 
-    /// Which state this is.
+    /// The identity of this state.
     pub fn version(&self) -> Version {
         Version { salt: self.salt.clone(), serial: self.serial }
     }
 
-    /// True when both are of one life and this one has recorded more answers.
+    /// True when both have the same salt and this state has recorded more responses.
     pub fn is_newer_than(&self, other: &State) -> bool {
         self.salt == other.salt && self.serial > other.serial
     }
@@ -142,7 +144,7 @@ impl State {
         self.credentials.get(self.active.as_ref()?)
     }
 
-    /// The token that belongs into the token Secret, if there is one yet.
+    /// The token for the token Secret, if any yet.
     pub fn active_token(&self) -> Option<&TokenRecord> {
         self.active_credential()?.token.as_ref()
     }
@@ -152,23 +154,23 @@ impl State {
         self.credentials.get(id)?.token.as_ref()
     }
 
-    /// What the last recorded call for this credential was made with; for one that is new, what the last call for the one
-    /// before it was made with.
+    /// The inputs of the last recorded request for this credential; for a new credential, those of the previous
+    /// credential.
     pub fn inputs_of(&self, id: &str) -> Inputs {
         let record = self.credentials.get(id).or_else(|| self.active_credential());
         record.map(|record| record.inputs.clone()).unwrap_or_default()
     }
 
-    /// True for the token of a known credential of another kind: it is none of this one's business.
+    /// True for the token of a known credential of another kind, which this credential must ignore.
     pub fn is_of_another_kind(&self, token: &Redacted, kind: Kind) -> bool {
         let tokens = self.credentials.values().filter_map(|record| record.token.as_ref());
         tokens.filter(|known| known.kind != kind).any(|known| known.token == *token)
     }
 
-    /// This state with `unrecorded` recorded in it; `None` when the answer changes nothing worth a write.
+    /// This state with `unrecorded` recorded in it; `None` when the response changes nothing worth a write.
     ///
-    /// Only a token is a step that the fence counts: should the same pair have been extended and found to be over, each
-    /// by another process, the token counts, whichever comes first.
+    /// Only a token advances the fence: if the same pair was extended by a process and found ended by another, the
+    /// token counts, whichever comes first.
     pub fn record(&self, unrecorded: &UnrecordedResponse) -> Option<State> {
         let Some(earlier) = &unrecorded.follows else { return self.recorded(unrecorded) };
         let (intent, managed) = (self.intent.clone(), self.written.clone());
@@ -196,7 +198,7 @@ impl State {
         Some(next)
     }
 
-    /// This state with a token found elsewhere as its active one, `inputs` being taken as those it was issued for.
+    /// This state with a token found elsewhere as its active token, and `inputs` as those that it was issued for.
     pub fn restored(mut self, id: String, token_record: TokenRecord, inputs: Inputs) -> Self {
         let record = CredentialRecord { token: Some(token_record), inputs, ..CredentialRecord::default() };
         self.credentials.insert(id.clone(), record);

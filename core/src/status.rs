@@ -1,4 +1,4 @@
-//! What the resource says of itself: computed from what was really found and done, written only when it changed.
+//! The status of the resource: computed from observations and steps, written only when it changed.
 
 use crate::api::{SyniverseToken, SyniverseTokenStatus};
 use crate::fingerprint::fingerprint;
@@ -19,7 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 pub const READY: &str = "Ready";
 /// The condition that is True until the first token exists.
 const RECONCILING: &str = "Reconciling";
-/// The condition that is True where a person must act.
+/// The condition that is True when a person must act.
 const STALLED: &str = "Stalled";
 
 /// The condition Ready of a status.
@@ -27,7 +27,7 @@ pub fn ready(status: &SyniverseTokenStatus) -> Option<&Condition> {
     status.conditions.iter().find(|condition| condition.type_ == READY)
 }
 
-/// The condition that says the most important thing to know: Ready, or where there is none yet, Reconciling.
+/// The condition with the most important finding: Ready, or Reconciling without a Ready.
 pub fn headline(status: &SyniverseTokenStatus) -> Option<&Condition> {
     ready(status).or_else(|| status.conditions.iter().find(|condition| condition.type_ == RECONCILING))
 }
@@ -38,20 +38,20 @@ pub fn reason(status: &SyniverseTokenStatus) -> Option<Reason> {
     Reason::ALL.iter().copied().find(|reason| reason.as_str() == said)
 }
 
-/// How things stand with the token, as status tells it.
+/// Health of the token, as the status shows it.
 #[derive(Clone, Debug)]
 pub struct TokenHealth {
     record: Option<TokenRecord>,
     lifetime: Option<TokenLifetime>,
     is_served: bool,
-    /// An answer in hand tells the end of the delivered token.
+    /// An unrecorded response ends the token in the Secret.
     is_dead: bool,
     finding: Option<Finding>,
     stalled: Option<Finding>,
 }
 
 impl TokenHealth {
-    /// Draws it up from the facts and from what the plan found.
+    /// Derives it from the observations and the findings of the plan.
     pub fn of(observed: &Observed, memory: &Memory, findings: &[Finding], now: Now) -> Self {
         let state = observed.stored_state().or(memory.state.as_ref());
         let record = state.and_then(|state| state.active_token().cloned());
@@ -83,12 +83,12 @@ impl TokenHealth {
         Some(if self.is_in_order() && is_due_later { expires + GRACE } else { expires })
     }
 
-    /// Nothing keeps the operator from getting the next token.
+    /// True when nothing keeps the operator from getting the next token.
     fn is_in_order(&self) -> bool {
         self.finding.as_ref().is_none_or(|finding| !finding.reason.is_in_the_way())
     }
 
-    /// There is no token, and none is to come for now.
+    /// True when there is no token, and none is to come for now.
     fn is_idle(&self) -> bool {
         self.record.is_none() && self.finding.as_ref().is_some_and(|finding| finding.reason == Reason::Suspended)
     }
@@ -109,18 +109,24 @@ impl TokenHealth {
     fn ready(&self, secret: &str, shown: Option<&str>, now: Moment) -> (bool, Finding) {
         let ready = self.is_ready(now);
         let fallback = match (&self.record, shown) {
-            (None, _) => Finding::new(Reason::Pending, "the first token is on its way"),
+            (None, _) => Finding::new(Reason::Pending, "waiting for the first token"),
             (Some(_), None) if ready => Finding::new(Reason::Issued, format!("Secret {secret} holds a live token")),
             (Some(_), Some(time)) if ready => {
                 Finding::new(Reason::Issued, format!("Secret {secret} holds a live token until {time}"))
             }
             (Some(record), _) if self.is_served && record.ended => {
-                Finding::new(Reason::SessionEnded, format!("the session of the token in Secret {secret} is over"))
+                Finding::new(Reason::SessionEnded, format!("the session of the token in Secret {secret} has ended"))
             }
             (Some(_), Some(time)) if self.is_served && !self.is_dead => {
                 Finding::new(Reason::Expired, format!("the token in Secret {secret} expired at {time}"))
             }
-            (Some(_), _) => Finding::new(Reason::Pending, format!("the token is on its way into Secret {secret}")),
+            (Some(_), _) => Finding::new(
+                Reason::Pending,
+                format!(
+                    "waiting for the token to be written to Secret \
+                {secret}"
+                ),
+            ),
         };
         let says_more = |finding: &Finding| ready || finding.reason == Reason::Pending || !self.is_in_order();
         (ready, self.finding.clone().filter(says_more).unwrap_or(fallback))
@@ -171,8 +177,8 @@ struct DraftCondition {
     finding: Finding,
 }
 
-/// A resource that was suspended before its first token is as it is wanted, and not ready either: it has no condition
-/// Ready, so that kstatus takes it for current, and who waits for Ready goes on waiting.
+/// A resource suspended before its first token is as requested, but not ready: it has no condition Ready, so that
+/// kstatus treats it as current, and clients that wait for Ready keep waiting.
 fn conditions(
     health: &TokenHealth,
     resource: &SyniverseToken,

@@ -1,4 +1,4 @@
-//! Time as the pure rooms see it: an argument, never a clock.
+//! Time as the core sees it: an argument, never a clock.
 
 use jiff::{SignedDuration, Timestamp};
 use std::ops::{Add, Sub};
@@ -24,7 +24,7 @@ impl Moment {
         (self - now).try_into().unwrap_or(Duration::ZERO)
     }
 
-    /// The whole second this moment lies in, so that one wall-clock time is one moment however often it is converted.
+    /// The whole second of this moment, so that a wall-clock time is always converted to the same moment.
     pub fn whole_second(self) -> Self {
         Self(SignedDuration::from_secs(self.0.as_secs()))
     }
@@ -51,7 +51,7 @@ impl Sub for Moment {
     }
 }
 
-/// The present on both axes, read once per pass and again when a request is sent.
+/// The current time on both axes, read once per pass and again when a request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     /// For deadlines set by this process: immune to steps of the wall clock.

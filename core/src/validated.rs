@@ -1,4 +1,4 @@
-//! The step between observing and planning: what the spec says, in types that cannot be wrong, or what is wrong with it.
+//! The step between observing and planning: the validated spec, or its errors.
 
 use crate::api::{IssuerSpec, parse_duration};
 use crate::issuer::Kind;
@@ -8,16 +8,16 @@ use crate::reason::Finding;
 use crate::schedule::RefreshPolicy;
 use std::time::Duration;
 
-/// What the spec says.
+/// The validated spec.
 #[derive(Clone, Debug)]
 pub struct Validated<'a> {
-    /// Who issues the token.
+    /// The issuer of the token.
     pub issuer: IssuerSpec<'a>,
-    /// What the spec and the settings say about time. What could not be read of the spec is left out.
+    /// The timing set by the spec and the settings. What could not be read of the spec is left out.
     pub refresh_policy: RefreshPolicy,
-    /// What is wrong with `spec.refreshBefore`: the default is in force instead.
+    /// The error in `spec.refreshBefore`: the default is used instead.
     pub refresh_before_problem: Option<Finding>,
-    /// What is wrong with `spec.application.validity`: nothing can be requested without one.
+    /// The error in `spec.application.validity`: no token can be requested without it.
     pub validity_problem: Option<Finding>,
 }
 

@@ -1,4 +1,4 @@
-//! What can be set on the command line or in the environment, parsed once into plain types.
+//! The settings from the command line and the environment, parsed once into plain types.
 
 use crate::issuer_client::transport::{CaBundle, IssuerSettings};
 use clap::builder::BoolishValueParser;
@@ -23,19 +23,19 @@ pub use election::ElectionSettings;
 
 mod election;
 
-/// With none at all no token would ever be renewed; more than this is a typing error.
+/// Zero would renew no token; more than this is a typing error.
 const MOST_REQUESTS: RangeInclusive<i64> = 1..=10_000;
 
 /// Keeps a live Syniverse access token in a Kubernetes Secret.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 pub struct CommandLine {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What the program can do.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the operator, with the in-cluster configuration or the current kubeconfig
@@ -48,8 +48,9 @@ pub enum Command {
 /// `SYNIVERSE_TOKEN_OPERATOR_`; repeatable ones take a comma between values there.
 #[derive(Args)]
 pub struct RunArguments {
-    /// A place that endpoints may name besides the documented paths of api.syniverse.com: the default port of a host, or
-    /// that port, every path, or that one and all below it, for all namespaces or for one; * allows all [repeatable]
+    /// An endpoint to allow besides the documented paths of api.syniverse.com. Without a port it means the default
+    /// port, without a path every path, with a path also all paths below it, without a namespace all namespaces; *
+    /// allows everything [repeatable]
     #[arg(
         long,
         value_name = "[NAMESPACE=]HOST[:PORT][/PATH]",
@@ -57,7 +58,7 @@ pub struct RunArguments {
         value_delimiter = ','
     )]
     endpoint_host: Vec<Entry>,
-    /// A range of loopback, link-local, private or reserved addresses that may be called, over https [repeatable]
+    /// A range of loopback, link-local, private or reserved addresses that endpoints may have, over https [repeatable]
     #[arg(long, value_name = "CIDR", env = "SYNIVERSE_TOKEN_OPERATOR_PRIVATE_ENDPOINTS", value_delimiter = ',',
         value_parser = range)]
     private_endpoints: Vec<IpNet>,
@@ -67,61 +68,60 @@ pub struct RunArguments {
     /// Use a credentials Secret only if it has the label syniverse.dev/credentials: "true"
     #[arg(long, env = "SYNIVERSE_TOKEN_OPERATOR_REQUIRE_CREDENTIALS_LABEL", value_parser = BoolishValueParser::new())]
     require_credentials_label: bool,
-    /// A namespace to work in [repeatable; default: all]
+    /// A namespace to watch [repeatable; default: all]
     #[arg(long, value_name = "NS", env = "SYNIVERSE_TOKEN_OPERATOR_NAMESPACE", value_delimiter = ',',
         value_parser = namespace)]
     namespace: Vec<String>,
-    /// How long a call to an issuer may take, from connecting to the last byte
+    /// Timeout of a request to an issuer, from connecting to the last byte
     #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_CALL_TIMEOUT", default_value = "10s",
         value_parser = duration)]
     call_timeout: Duration,
-    /// How long connecting to an issuer may take, DNS and TLS included
+    /// Timeout of connecting to an issuer, including DNS and TLS
     #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_CONNECT_TIMEOUT", default_value = "5s",
         value_parser = duration)]
     connect_timeout: Duration,
-    /// Calls to one endpoint at a time. A call takes the issuer some tenths of a second, so 16 keep up with 50 a
-    /// second, and an issuer that hangs is sent no more than 16 before it is known to be down; then it is probed by one
-    /// call at a time, beside one call of each resource at the end of its own token. All endpoints of one host and port
-    /// together may be sent twice as many: a slow one leaves as much room again for the others of its host
+    /// Requests in flight to one endpoint. A request takes the issuer some tenths of a second, so 16 keep up with 50
+    /// per second, and a hanging issuer is sent no more than 16 before it counts as down; then it is probed with a
+    /// single request at a time, beside a single request of each resource whose token expires. All endpoints of one
+    /// host and port together may have twice as many, so that a slow endpoint leaves room for the others of its host
     #[arg(long, value_name = "NUMBER", env = "SYNIVERSE_TOKEN_OPERATOR_REQUESTS_IN_FLIGHT", default_value = "16",
         value_parser = clap::value_parser!(u32).range(MOST_REQUESTS))]
     requests_in_flight: u32,
-    /// Calls to one endpoint in a second, and in a burst. At 50 a thousand tokens are renewed within 20 s of an
-    /// outage's end, which is no more than an issuer for the public expects. All endpoints of one host and port together
-    /// may be sent as many
+    /// Requests to one endpoint per second, and per burst. At 50, a thousand tokens are renewed within 20 s of the end
+    /// of an outage, a rate that a public issuer can be expected to handle. All endpoints of one host and port share
+    /// this limit
     #[arg(long, value_name = "NUMBER", env = "SYNIVERSE_TOKEN_OPERATOR_REQUESTS_PER_SECOND", default_value = "50",
         value_parser = clap::value_parser!(u32).range(MOST_REQUESTS))]
     requests_per_second: u32,
-    /// The proxy for calls to issuers, such as http://proxy.example.com:3128; HTTPS_PROXY is not read
+    /// The proxy for requests to issuers, such as http://proxy.example.com:3128; HTTPS_PROXY is not read
     #[arg(long, value_name = "URL", env = "SYNIVERSE_TOKEN_OPERATOR_PROXY", hide_env_values = true)]
     proxy: Option<String>,
-    /// A PEM file of CA certificates to trust besides those of the system
+    /// A PEM file of CA certificates to trust in addition to those of the system
     #[arg(long, value_name = "FILE", env = "SYNIVERSE_TOKEN_OPERATOR_CA_BUNDLE")]
     ca_bundle: Option<PathBuf>,
-    /// How often a token with more than a day to live is checked
+    /// Interval between checks of a token with more than a day to live
     #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_DAILY_CHECK", default_value = "24h",
         value_parser = duration)]
     daily_check: Duration,
-    /// Labels and annotations that specs may put on Secrets besides those allowed by default, such as
-    /// grafana_dashboard or example.com/*; with ! before it, that they may not. The last that matches decides
-    /// [repeatable]
+    /// A label or annotation key that specs may put on Secrets besides those allowed by default, such as
+    /// grafana_dashboard or example.com/*; a leading ! forbids it instead. The last match decides [repeatable]
     #[arg(long, value_name = "[!]KEY", env = "SYNIVERSE_TOKEN_OPERATOR_SECRET_METADATA", value_delimiter = ',')]
     secret_metadata: Vec<secret_metadata::Entry>,
-    /// Say in the log when the API server does not refuse this account what the chart's admission policy refuses it
+    /// Log a warning when the chart's admission policy does not bind the operator's account
     #[arg(long, env = "SYNIVERSE_TOKEN_OPERATOR_EXPECT_ADMISSION_POLICY", value_parser = BoolishValueParser::new())]
     expect_admission_policy: bool,
     #[command(flatten)]
     election: ElectionArguments,
-    /// Where metrics are served, over plain http, such as 0.0.0.0:8080 [default: nowhere]
+    /// Address to serve metrics on, over plain http, such as 0.0.0.0:8080 [default: none]
     #[arg(long, value_name = "ADDRESS:PORT", env = "SYNIVERSE_TOKEN_OPERATOR_LISTEN")]
     listen: Option<SocketAddr>,
-    /// Where probes are answered, over plain http, such as 0.0.0.0:8081 [default: nowhere]
+    /// Address to answer probes on, over plain http, such as 0.0.0.0:8081 [default: none]
     #[arg(long, value_name = "ADDRESS:PORT", env = "SYNIVERSE_TOKEN_OPERATOR_HEALTH_LISTEN")]
     health_listen: Option<SocketAddr>,
-    /// The least important lines to log: error, warn, info, debug or trace
+    /// Lowest level to log: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "SYNIVERSE_TOKEN_OPERATOR_LOG_LEVEL", default_value = "info")]
     log_level: LevelFilter,
-    /// The form of log lines
+    /// Format of log lines
     #[arg(long, value_name = "FORMAT", env = "SYNIVERSE_TOKEN_OPERATOR_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
 }
@@ -133,55 +133,55 @@ impl std::fmt::Debug for RunArguments {
     }
 }
 
-/// Everything that can be set for `run`.
+/// The settings of `run`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How issuers are called.
+    /// Settings for requests to issuers.
     pub issuer: IssuerSettings,
-    /// Credentials Secrets are used only where a label consents.
+    /// Use credentials Secrets only with the consent label.
     pub require_credentials_label: bool,
     /// The namespaces to work in; empty = all.
     pub namespaces: Vec<String>,
-    /// How often a token with more than a day to live is checked.
+    /// Interval between checks of a token with more than a day to live.
     pub daily_check: Duration,
-    /// Which labels and annotations a spec may put on a Secret.
+    /// Labels and annotations that a spec may set on a Secret.
     pub secret_metadata: SecretMetadata,
-    /// Whether an admission policy is to bind the operator's account.
+    /// Whether an admission policy is expected to bind the operator's account.
     pub expect_admission_policy: bool,
-    /// How many calls each endpoint may be sent.
+    /// Limits of the requests to each endpoint.
     pub budget: Budget,
-    /// Which Lease is kept; none for a process that runs alone.
+    /// The Lease for leader election; none for a process that runs alone.
     pub election: Option<ElectionSettings>,
-    /// Where metrics are served.
+    /// Address of metrics.
     pub listen: Option<SocketAddr>,
-    /// Where probes are answered.
+    /// Address of probes.
     pub health_listen: Option<SocketAddr>,
-    /// What is logged.
+    /// Log settings.
     pub log: LogSettings,
 }
 
-/// What is logged.
+/// Log settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// The least important lines.
+    /// The lowest level.
     pub level: LevelFilter,
     /// Their form.
     pub format: LogFormat,
 }
 
-/// The form of log lines.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// A JSON object per line.
     Json,
 }
 
-/// Flags that each can be read, but not used.
+/// Flags that parse but cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A connection that may take longer than the call it is for.
+    /// A connect timeout longer than the call timeout.
     #[error("--connect-timeout {connect:?} must not be longer than --call-timeout {call:?}")]
     Timeouts {
         /// As given.
@@ -189,16 +189,17 @@ pub enum SettingsError {
         /// As given.
         call: Duration,
     },
-    /// A Lease that its holder could lose while it acts.
+    /// Lease timing with which its holder could lose it while it acts.
     #[error(
-        "--retry-period {:?} must be shorter than --renew-deadline {:?}, and that shorter than --lease-duration {:?}",
+        "--retry-period {:?} must be shorter than --renew-deadline {:?}, which must be shorter than --lease-duration \
+         {:?}",
         timing.retry_period, timing.renew_deadline, timing.duration
     )]
     Lease {
         /// As given.
         timing: Timing,
     },
-    /// A Lease within which no call can end.
+    /// A Lease too short for a request.
     #[error(
         "--lease-duration {duration:?} must be longer than --call-timeout {call:?}, --retry-period and a second together"
     )]

@@ -1,5 +1,5 @@
-//! Finds out whether the chart's admission policy binds the operator's account, without the right to read policies: it
-//! asks the API server, as a dry run, for a Secret that the policy refuses.
+//! Checks whether the chart's admission policy binds the operator's account, without the right to read policies: a dry
+//! run creates a Secret that the policy must refuse.
 
 use crate::client::error::describe;
 use k8s_openapi::api::core::v1::Secret;
@@ -8,36 +8,42 @@ use kube::{Api, Client};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// So long an API server may take to follow a policy that was installed together with the operator.
+/// How long an API server may take to enforce a policy that was installed together with the operator.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(2);
-/// Nobody owns this Secret, and nobody consents. It is never stored.
+/// The probe: a Secret without owner or consent. It is never stored.
 const PROBE: &str = "syniverse-token-operator-policy-probe";
-/// What every sentence of the policy says.
+/// Text in every message of the policy.
 const REFUSAL: &str = "the operator writes";
 
-/// What is known of the policy.
+/// Result of the check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Binding {
     /// It binds this account.
     Binds,
-    /// What it would refuse is accepted.
+    /// A write that the policy would refuse is accepted.
     Absent,
-    /// The API server gave another answer, which says nothing of the policy.
+    /// The API server gave another response, which says nothing about the policy.
     Unknown(String),
 }
 
-/// Says once in the log when no policy binds this account in `namespace`, where it may make Secrets. Nothing waits for it.
+/// Logs once whether a policy binds this account in `namespace`, where it may create Secrets. Nothing waits for it.
 pub async fn expect(client: Client, namespace: String) {
     match look(client, &namespace).await {
         Binding::Binds => tracing::info!("the admission policy binds the operator's account"),
         Binding::Absent => tracing::warn!(
             namespace,
-            "no admission policy binds the operator's account, although the chart has one: whoever steals its token can \
-             overwrite any Secret that it can reach; look for a ValidatingAdmissionPolicy and its binding"
+            "no admission policy binds the operator's account, although the chart ships one: with a stolen token of \
+             this account any Secret in its reach can be overwritten; check the ValidatingAdmissionPolicy and its \
+             binding"
         ),
         Binding::Unknown(answer) => {
-            tracing::info!(namespace, answer, "whether an admission policy binds the operator's account is not known");
+            tracing::info!(
+                namespace,
+                answer,
+                "could not determine whether an admission policy binds the operator's \
+                account"
+            );
         }
     }
 }
@@ -83,7 +89,7 @@ mod tests {
         json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": "Invalid", "message": message})
     }
 
-    /// An API server that gives these answers in turn, and the last one again and again.
+    /// An API server that gives these responses in turn, and then repeats the last.
     fn server(answers: Vec<Value>, asked: &'static AtomicUsize) -> Client {
         let service = tower::service_fn(move |request: Request<Body>| {
             assert!(request.uri().query().unwrap().contains("dryRun=All"), "nothing is ever stored");

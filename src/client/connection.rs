@@ -1,8 +1,8 @@
-//! The ways to the API server: kept alive, renewed when they go silent, and not kept when they are not needed.
+//! Connections to the API server: kept alive, renewed when they go silent, and closed when they are not needed.
 //!
-//! A gateway that has forgotten a connection swallows what is sent and answers nothing, not even that it is gone. TCP's
-//! keepalive keeps gateways from forgetting, and finds a peer that is away. A peer that still acknowledges and never
-//! answers is found by [`renewal`], and in a watch by its end, which comes every [`WATCH`].
+//! A gateway that has forgotten a connection drops what is sent without any answer. TCP keepalive keeps gateways from
+//! forgetting, and detects a peer that is gone. A peer that still acknowledges but never answers is detected by
+//! [`renewal`], and in a watch by its end, which comes every [`WATCH`].
 
 use http::HeaderValue;
 use http::header::USER_AGENT;
@@ -19,29 +19,29 @@ use tower::{BoxError, Layer, ServiceBuilder};
 
 mod renewal;
 
-/// The API server ends each watch after this, and it goes on where it was: what is silent for longer is dead. The one
-/// request that this costs each time is answered from the API server's cache.
+/// The API server ends each watch after this time, and the watch resumes where it was: a watch that is silent for
+/// longer is dead. The extra request is answered from the API server's cache.
 pub const WATCH: Duration = Duration::from_secs(20);
-/// What a watch's end may be late by.
+/// Tolerance for the end of a watch.
 const WATCH_RESERVE: Duration = Duration::from_secs(3);
 
-/// How requests are signed. What is before the slash is the field manager where none is named.
+/// User agent of requests. The part before the slash is the field manager where none is named.
 const OUR_USER_AGENT: &str = concat!("syniverse-token-operator/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest silence in an answer, and before it.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-/// Requests to the API server at a time: a thousand resources that wake together do not open a thousand connections.
+/// Concurrent requests to the API server: a thousand resources that wake together do not open a thousand connections.
 const REQUESTS_IN_FLIGHT: usize = 32;
-/// A connection that nobody used for so long is closed: what went silent meanwhile is not met at a boundary, and what was
-/// read from it does not stay in its buffers.
+/// Idle time after which a connection is closed: a connection that went silent is not met when a token expires, and
+/// data read from it does not stay in its buffers.
 const REUSED_WITHIN: Duration = Duration::from_secs(5);
 
-/// An idle connection is probed after this, and then at this interval, and given up after so many probes in vain.
+/// Keepalive of an idle connection: first probe, interval, and number of failed probes before it is given up.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::from_secs(5), 3);
-/// What was sent is acknowledged within this, or the connection is given up (Linux `TCP_USER_TIMEOUT`).
+/// Sent data is acknowledged within this time, or the connection is given up (Linux `TCP_USER_TIMEOUT`).
 const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
 
-/// For watches: an answer may last for as long as it is heard of.
+/// Client for watches: a response may last as long as data keeps arriving.
 ///
 /// # Errors
 /// When the configuration cannot be used.
@@ -51,7 +51,7 @@ pub fn watching(mut config: Config) -> kube::Result<Client> {
     Ok(Client::new(Renewal::of(config, Duration::ZERO)?, namespace))
 }
 
-/// For the few requests that keep the Lease: they wait in no line.
+/// Client for the few requests that keep the Lease: they wait for no others.
 ///
 /// # Errors
 /// When the configuration cannot be used.
@@ -60,8 +60,8 @@ pub fn leasing(config: Config) -> kube::Result<Client> {
     Ok(Client::new(Renewal::of(bounded(config), REUSED_WITHIN)?, namespace))
 }
 
-/// For all other requests. They are bounded in time, and repeated only where an answer does not come: a pass that fails is
-/// a new pass.
+/// Client for all other requests. They are bounded in time, and repeated only when no response comes: a failed pass is
+/// followed by a new pass.
 ///
 /// # Errors
 /// When the configuration cannot be used.
@@ -78,15 +78,15 @@ fn bounded(mut config: Config) -> Config {
     config
 }
 
-/// A client without a connection yet; one that was idle for longer than `reused_within` is not used again.
+/// A client without a connection yet; a connection that was idle for longer than `reused_within` is not used again.
 fn connect(config: &Config, reused_within: Duration) -> kube::Result<Client> {
     let mut config = config.clone();
     config.headers.push((USER_AGENT, HeaderValue::from_static(OUR_USER_AGENT)));
     config.connect_timeout = Some(CONNECT_TIMEOUT);
-    // A client that repeats requests by itself would sleep through the end of an outage.
+    // A client with its own retries would sleep through the end of an outage.
     config.default_retry = false;
     if config.proxy_url.is_some() {
-        // A tunnel is the library's business; its silence is found by the timeouts alone.
+        // The library handles tunnels; their silence is detected by the timeouts alone.
         return Client::try_from(config);
     }
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(kept_alive())?);

@@ -1,4 +1,4 @@
-//! What went wrong with a request to the API server, in words that can be shown.
+//! Errors of requests to the API server, in words that can be shown.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::Status;
@@ -8,21 +8,21 @@ use syniverse_token_core::secrets::repeats;
 /// Longest text of the API server that is repeated, in characters.
 const LONGEST_SENTENCE: usize = 512;
 
-/// What went wrong with a request to the API server, without the bodies that went either way.
+/// Describes an error of a request to the API server, without any body.
 pub fn describe(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if status.is_forbidden() || status.is_invalid() => {
             one_line(up_to_denial(&status.message))
         }
         kube::Error::Api(status) => format!("HTTP {} {}", status.code, status.reason),
-        kube::Error::SerdeError(_) => "the answer is not what was asked for".to_owned(),
+        kube::Error::SerdeError(_) => "the response could not be parsed".to_owned(),
         kube::Error::HyperError(_) | kube::Error::Service(_) => "the API server cannot be reached".to_owned(),
-        _ => "the request could not be made".to_owned(),
+        _ => "the request could not be sent".to_owned(),
     }
 }
 
-/// What went wrong with a write, in the API server's own sentence. It may be that of a policy or webhook, which was shown
-/// what was to be written: one that repeats a value of `secrets` is cut to what the API server says itself.
+/// Describes an error of a write in the API server's own words. They may be those of a policy or webhook, which has
+/// seen the object: a message that repeats a value of `secrets` is cut to the words of the API server itself.
 pub fn describe_write(error: &kube::Error, secrets: &[&Secret]) -> String {
     let kube::Error::Api(status) = error else { return describe(error) };
     let sentences = [status.message.as_str(), up_to_denial(&status.message)].map(one_line);
@@ -30,15 +30,15 @@ pub fn describe_write(error: &kube::Error, secrets: &[&Secret]) -> String {
     sentences.into_iter().find(is_clean).unwrap_or_else(|| format!("HTTP {}", status.code))
 }
 
-/// True of a write that will not succeed as it stands: a policy, a webhook, a quota or the API server's own limits refuse
-/// it. A right that is missing is not of that kind: an API server that has just started refuses everybody.
+/// True for a write that would fail again as it is: a policy, a webhook, a quota or the API server's own limits refuse
+/// it. A missing right does not count: an API server that has just started refuses every request.
 pub fn is_refused_as_it_stands(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else { return false };
     match status.code {
         _ if denial(&status.message).is_some() => true,
         403 => !is_missing_right(status),
         400 | 413 | 422 => true,
-        // The words of etcd, which has a limit of its own.
+        // The message of etcd, which has a limit of its own.
         500 => status.message.contains("request is too large"),
         _ => false,
     }
@@ -49,7 +49,7 @@ fn is_missing_right(status: &Status) -> bool {
     status.message.contains("forbidden: User \"") && status.message.contains(" cannot ")
 }
 
-/// Where the API server's own words end and those of an admission policy or webhook begin.
+/// Position at which the words of an admission policy or webhook begin.
 fn denial(message: &str) -> Option<usize> {
     ["denied the request", "denied request"].iter().find_map(|words| Some(message.find(words)? + words.len()))
 }
@@ -58,7 +58,7 @@ fn up_to_denial(message: &str) -> &str {
     &message[..denial(message).unwrap_or(message.len())]
 }
 
-/// One line of printable characters, of at most [`LONGEST_SENTENCE`].
+/// A single line of printable characters, of at most [`LONGEST_SENTENCE`].
 fn one_line(text: &str) -> String {
     let is_shown = |letter: char| {
         !letter.is_control()
@@ -75,13 +75,13 @@ pub fn is_namespace_ending(error: &kube::Error) -> bool {
     status.is_forbidden() && causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
-/// What a watch failed of, in the words of [`describe`].
+/// Describes an error of a watch, in the words of [`describe`].
 pub fn describe_watch(error: &watcher::Error) -> String {
     use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
     match error {
         InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => describe(error),
         WatchError(status) => describe(&kube::Error::Api(status.clone())),
-        NoResourceVersion => "no resourceVersion in the answer".to_owned(),
+        NoResourceVersion => "no resourceVersion in the response".to_owned(),
     }
 }
 

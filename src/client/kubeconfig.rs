@@ -1,4 +1,4 @@
-//! The configuration for the API server: the current kubeconfig, or the cluster around us. Client required.
+//! The configuration for the API server: the current kubeconfig, or the in-cluster configuration. Client required.
 //!
 //! The client library's own reading of a kubeconfig also reads `NO_PROXY`, by rules that are not kubectl's, and fails at a
 //! value that kubectl takes. So the parts are put together here, and the proxy is found by `proxy`.
@@ -10,15 +10,15 @@ use kube::config::{AuthInfo, Cluster, Context, ExecAuthCluster, InClusterError, 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
-/// Why there is no way to an API server.
+/// Why no configuration for an API server could be loaded.
 #[derive(Debug, thiserror::Error)]
-#[error("the kubeconfig: {kubeconfig}; the cluster around us: {in_cluster}")]
+#[error("kubeconfig: {kubeconfig}; in-cluster configuration: {in_cluster}")]
 pub struct NoApiServer {
     kubeconfig: Unusable,
     in_cluster: InClusterError,
 }
 
-/// Why a kubeconfig is not used.
+/// Why a kubeconfig is unusable.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
     #[error(transparent)]
@@ -29,7 +29,7 @@ enum Unusable {
     Proxy(#[from] InvalidUri),
 }
 
-/// The configuration of the current kubeconfig, or of the cluster around us where there is none.
+/// The configuration from the current kubeconfig, or the in-cluster configuration without a kubeconfig.
 ///
 /// # Errors
 /// When there is neither.
@@ -54,7 +54,7 @@ fn of(kubeconfig: &Kubeconfig, variables: &Variables) -> Result<Config, Unusable
     Ok(config)
 }
 
-/// What the current context is made of. As for kubectl, a user that is not there is one without credentials.
+/// The parts of the current context. As for kubectl, a missing user is a user without credentials.
 fn current(kubeconfig: &Kubeconfig) -> Result<(&Context, &Cluster, AuthInfo), KubeconfigError> {
     let name = kubeconfig.current_context.as_ref().ok_or(KubeconfigError::CurrentContextNotSet)?;
     let context = kubeconfig.contexts.iter().find(|named| named.name == *name);

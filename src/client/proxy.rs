@@ -8,7 +8,7 @@ use http::uri::InvalidUri;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-/// What the environment says about proxies. The URL of one may hold a password.
+/// The proxy settings of the environment. A proxy URL may hold a password.
 pub struct Variables {
     http_proxy: Option<String>,
     https_proxy: Option<String>,
@@ -87,7 +87,7 @@ impl Target {
     }
 }
 
-/// The name, and the port where there is one; an IPv6 address without one has colons too.
+/// The name, and the port if present; an IPv6 address without a port has colons too.
 fn with_port(entry: &str) -> (&str, Option<u16>) {
     let port = || entry.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?)));
     match port() {
@@ -105,7 +105,7 @@ fn in_domain(host: &str, domain: &str) -> bool {
     host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || domain.starts_with('.') || rest.ends_with('.'))
 }
 
-/// The address, as IPv4 where it is one inside IPv6.
+/// The address, as IPv4 if it is embedded in IPv6.
 fn address(host: &str) -> Option<IpAddr> {
     host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }

@@ -1,5 +1,5 @@
-//! Metrics and the answers to probes, over plain http, each at a port of its own, so that no crowd of readers keeps the
-//! kubelet from its answer. No secret passes here; who may ask is a NetworkPolicy's to say.
+//! Serves metrics and probes over plain HTTP, each on its own port, so that many readers of metrics cannot delay the
+//! kubelet's probes. No secret passes here; a NetworkPolicy restricts access.
 
 use crate::controller::context::Context;
 use crate::controller::reconcile::longest_pass;
@@ -20,7 +20,7 @@ mod connections;
 mod exposition;
 mod pages;
 
-/// Nothing can listen there.
+/// The port could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to listen on {flag} {address}: {cause}")]
 pub struct ListenError {
@@ -32,10 +32,10 @@ pub struct ListenError {
     cause: std::io::Error,
 }
 
-/// Opens the port for metrics, and answers there for as long as the returned future is polled.
+/// Opens the port for metrics, and serves it while the returned future is polled.
 ///
 /// # Errors
-/// When it is taken, or may not be opened.
+/// When the port is taken, or may not be opened.
 pub async fn metrics(
     address: SocketAddr,
     context: Arc<Context>,
@@ -46,10 +46,10 @@ pub async fn metrics(
     Ok(answer_all(listener, routes, ConnectionLimit::waiting()))
 }
 
-/// Opens the port for probes, and answers there for as long as the returned future is polled.
+/// Opens the port for probes, and serves it while the returned future is polled.
 ///
 /// # Errors
-/// When it is taken, or may not be opened.
+/// When the port is taken, or may not be opened.
 pub async fn probes(
     address: SocketAddr,
     context: Arc<Context>,
@@ -61,7 +61,7 @@ pub async fn probes(
 
 async fn open(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
     let listener = TcpListener::bind(address).await.map_err(|cause| ListenError { flag, address, cause })?;
-    tracing::info!(flag, address = %listener.local_addr().unwrap_or(address), "listens");
+    tracing::info!(flag, address = %listener.local_addr().unwrap_or(address), "listening");
     Ok(listener)
 }
 

@@ -1,4 +1,4 @@
-//! Does what the plan says, and chooses nothing.
+//! Carries out the steps of a plan, and decides nothing.
 
 use crate::client::error::{describe, describe_write, is_namespace_ending, is_refused_as_it_stands};
 use crate::controller::context::Context;
@@ -19,32 +19,32 @@ use syniverse_token_core::secrets::{SecretWrite, operator_post_params};
 use syniverse_token_core::state::TokenChange;
 use syniverse_token_core::time::{Moment, Now};
 
-/// A token that never expires is the last to be in a hurry: a year.
+/// A token that never expires sorts last: treated as expiring in a year.
 const NEVER: Duration = Duration::from_secs(365 * 86_400);
 
-/// What became of a write.
+/// Result of a write.
 #[derive(Debug)]
 pub enum WriteResult {
     /// The Secret as the API server has it now.
     Written(Box<Secret>),
-    /// Somebody else was faster: look again.
+    /// Another writer was faster: observe again.
     Conflict,
-    /// The resource, or its namespace, is going or gone: nothing is written any more.
+    /// The resource or its namespace is deleted, or being deleted: nothing more is written.
     Gone,
-    /// The API server did not take it.
+    /// The API server did not accept the write.
     Failed(WriteFailure),
 }
 
-/// A write that the API server did not take.
+/// A write that the API server did not accept.
 #[derive(Debug)]
 pub struct WriteFailure {
-    /// One clause for people.
+    /// A clause for people.
     pub detail: String,
-    /// It will not be taken as it stands.
+    /// The same write would be refused again.
     pub is_refused: bool,
 }
 
-/// Writes one Secret of the observed resource, under the fence: the version that was read, or creation only.
+/// Writes one Secret of the observed resource, fenced by the version that was read, or by creation only.
 pub async fn write(context: &Context, observed: &Observed, write: &SecretWrite) -> WriteResult {
     let result = send(context, observed, write, &operator_post_params()).await;
     if let WriteResult::Written(secret) = &result {
@@ -53,7 +53,7 @@ pub async fn write(context: &Context, observed: &Observed, write: &SecretWrite) 
     result
 }
 
-/// Asks the API server whether it would take this write; nothing is written.
+/// Sends this write as a dry run; nothing is stored.
 pub async fn dry_run(context: &Context, observed: &Observed, write: &SecretWrite) -> WriteResult {
     send(context, observed, write, &PostParams { dry_run: true, ..operator_post_params() }).await
 }
@@ -79,8 +79,8 @@ async fn send(context: &Context, observed: &Observed, write: &SecretWrite, how: 
     }
 }
 
-/// A Secret is made, and given an owner, only for a resource that lives: asked of the API server, because the cache may not
-/// know yet.
+/// A Secret is created, or given an owner, only while the resource exists. The API server is asked, because the cache
+/// may be behind.
 async fn check_resource(context: &Context, resource: &SyniverseToken) -> Option<WriteResult> {
     match live(context, resource).await {
         Ok(Some(_)) => None,
@@ -92,17 +92,17 @@ async fn check_resource(context: &Context, resource: &SyniverseToken) -> Option<
     }
 }
 
-/// The resource as it is now; none when it is gone, going, or another one of that name.
+/// Reads the resource; none when it is deleted, being deleted, or re-created under that name.
 ///
 /// # Errors
-/// When the API server cannot tell.
+/// When the API server cannot be asked.
 pub async fn live(context: &Context, resource: &SyniverseToken) -> kube::Result<Option<SyniverseToken>> {
     let api: Api<SyniverseToken> = context.api(resource);
     let found = api.get_opt(&resource.name_any()).await?;
     Ok(found.filter(|found| found.uid() == resource.uid() && found.metadata.deletion_timestamp.is_none()))
 }
 
-/// `secrets` are what whoever refuses the write may have been shown.
+/// `secrets` are values that a refusing webhook or policy has seen, and may repeat.
 fn failed_write(name: &str, error: &kube::Error, secrets: &[&Secret]) -> WriteResult {
     let is_refused = is_refused_as_it_stands(error);
     match error {
@@ -119,7 +119,7 @@ fn failed_write(name: &str, error: &kube::Error, secrets: &[&Secret]) -> WriteRe
     }
 }
 
-/// The right to make one call, as the fleet admits them.
+/// Permission to send a single request, granted by the queue.
 pub struct Permit<'a> {
     context: &'a Context,
     resource: ObjectName,
@@ -140,13 +140,13 @@ impl Permit<'_> {
 }
 
 impl Drop for Permit<'_> {
-    /// Also when the pass is cut short, or what comes before the call fails: the others must not wait for ever.
+    /// Also runs when the pass is aborted, or fails before its request: others must not wait forever.
     fn drop(&mut self) {
         self.end(None);
     }
 }
 
-/// A call as the fleet is to judge it.
+/// The request as the queue sees it.
 struct QueueEntry {
     resource: ObjectName,
     endpoint: String,
@@ -161,14 +161,14 @@ impl QueueEntry {
         let (resource, endpoint) = (ObjectName::of(&*observed.resource), planned.request.endpoint().to_owned());
         let request_key = match planned.request.wire().properties().shared_by {
             Some(shared) => queue.request_key(&endpoint, shared.expose()),
-            // A pair or an account of its own: no other resource's call is in its way.
+            // Credentials of its own: no request of another resource conflicts.
             None => queue.exclusive_key(&resource),
         };
         let expires = match planned.live_token() {
             Some(record) => memory.lifetime(record, now).expires.unwrap_or(now.mono + NEVER),
             None => creation_moment(&observed.resource, now),
         };
-        // Who could not write the last time may fail at it again before it calls.
+        // A resource whose last write failed may fail again before its request.
         let is_retry = planned.is_retry || memory.writes.is_failing();
         let expired_at = matches!(planned.cause, Cause::Boundary | Cause::Extension).then_some(planned.due);
         Self { resource, endpoint, request_key, expires, expired_at, is_retry }
@@ -180,17 +180,19 @@ impl QueueEntry {
     }
 }
 
-/// When `resource` was made: since then its first token is due. In whole seconds, as the two clocks are read one after
-/// the other: a rank that moves by microseconds from pass to pass would shuffle all who were made in one second.
+/// When `resource` was created, which is when its first token became due. In whole seconds, as the two clocks are read
+/// one after the other: a rank that moved by microseconds from pass to pass would shuffle all resources created in the
+/// same second.
 fn creation_moment(resource: &SyniverseToken, now: Now) -> Moment {
     let made = resource.metadata.creation_timestamp.as_ref();
     made.map_or(now.mono, |made| now.moment_of(made.0).whole_second().min(now.mono))
 }
 
-/// Whether this call could be made now, so that it is worth announcing. Nothing is held meanwhile that others wait for.
+/// Checks whether this request could be sent now, so that writing its intent is worthwhile. No permit is held
+/// meanwhile.
 ///
 /// # Errors
-/// With the moment to try again, where others come first; the resource may be woken before.
+/// The moment to try again, when others come first; the resource may be woken earlier.
 pub fn reserve(
     context: &Context,
     observed: &Observed,
@@ -207,7 +209,7 @@ pub fn reserve(
     }
 }
 
-/// Takes the turn for this call.
+/// Acquires the permit for this request.
 ///
 /// # Errors
 /// As [`reserve`].
@@ -222,7 +224,7 @@ pub fn acquire<'a>(
     let (admission, woken) = queue.admit(&entry.queued(), now.mono);
     context.wake_each(woken, now.mono);
     match admission {
-        // Made only where it is admitted: dropping a turn ends the call that it stands for.
+        // Created only when admitted: dropping a permit ends its request.
         Admission::Admitted => {
             let QueueEntry { resource, endpoint, request_key, .. } = entry;
             Ok(Permit { context, resource, endpoint, request_key, is_over: false })
@@ -231,7 +233,7 @@ pub fn acquire<'a>(
     }
 }
 
-/// Asks the issuer, once. What its answer says is in memory before anything else happens to it.
+/// Sends the request once. The response is in memory before anything else is done with it.
 pub async fn request_token(
     mut permit: Permit<'_>,
     observed: &mut Observed,
@@ -252,7 +254,7 @@ pub async fn request_token(
         if properties.shared_by.is_some() {
             notify_sharers(&permit, planned, response);
         }
-        // At the latest when the request was sent the issuer began to kill the old one.
+        // The old token counts as dead from the moment at which the request was sent.
         if let Some(spent) = properties.spends {
             context.metrics.token_superseded(&permit.resource, &fingerprint(spent), sent.mono);
         }
@@ -273,7 +275,7 @@ async fn send_measured(context: &Context, planned: &PlannedRequest) -> Result<To
     result
 }
 
-/// The others of an application ask for themselves when one of them saw a rotation.
+/// The other resources of an application request the token themselves once a rotation was seen.
 fn notify_sharers(permit: &Permit<'_>, planned: &PlannedRequest, response: &TokenResponse) {
     if matches!(TokenChange::of(response, planned.record.as_ref()), TokenChange::New) {
         let others =

@@ -1,4 +1,4 @@
-//! What every pass is given: the two sides it talks to, the clock, and the memory of this process.
+//! Shared context of all passes: the clients, the clock, and the memory of this process.
 
 use crate::clock::Clock;
 use crate::controller::election::Leadership;
@@ -25,78 +25,78 @@ use tokio::sync::watch;
 
 mod own_writes;
 
-/// What every pass is given.
+/// Shared context of all passes.
 pub struct Context {
     client: kube::Client,
     /// The issuers.
     pub issuer: Arc<dyn Issuer>,
-    /// Which endpoints may be asked.
+    /// Rules for the endpoints that may be called.
     pub endpoints: EndpointRules,
-    /// Credentials Secrets are used only where a label consents.
+    /// Use credentials Secrets only with the consent label.
     pub require_credentials_label: bool,
     /// The present.
     pub clock: Arc<dyn Clock>,
-    /// Says what happened.
+    /// Reports what happened.
     pub reporter: Reporter,
-    /// Between two daily checks of a long-lived token.
+    /// Interval between two checks of a long-lived token.
     pub daily_check: Duration,
-    /// Which labels and annotations a spec may put on a Secret.
+    /// Labels and annotations that a spec may set on a Secret.
     pub secret_metadata: Arc<SecretMetadata>,
-    /// Names this process in an intent.
+    /// Identity of this process in an intent.
     pub holder: String,
-    /// The longest that a call takes.
+    /// Longest duration of a request to an issuer.
     pub call_timeout: Duration,
     /// Whether this process may act.
     pub leadership: Leadership,
-    /// What is counted and measured.
+    /// Metrics of this process.
     pub metrics: Metrics,
     wake: UnboundedSender<ObjectName>,
     progress: Mutex<Progress>,
     queue: Mutex<RequestQueue>,
     memories: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
-    /// What is left of the allowances of calls that are not whole, also of resources that are gone.
+    /// Rate limiters that are not full, also of resources that are gone.
     allowances: Mutex<HashMap<ObjectName, RateLimiter>>,
-    /// The UIDs of the resources that the watch has shown and not taken back.
+    /// UIDs of the resources that exist according to the watch.
     live_uids: Mutex<HashSet<String>>,
     dirty: Mutex<HashSet<ObjectName>>,
     own_writes: Mutex<HashMap<ObjectName, String>>,
     status_watches: Mutex<HashMap<ObjectName, StatusWatch>>,
-    /// When the store of the API server was found to be set back.
+    /// When the store of the API server was found to be rolled back.
     rollback: watch::Sender<Option<Moment>>,
 }
 
-/// What a [`Context`] is made of.
+/// Parts of a [`Context`].
 pub struct Parts {
     /// The API server.
     pub client: kube::Client,
     /// The issuers.
     pub issuer: Arc<dyn Issuer>,
-    /// Which endpoints may be asked.
+    /// Rules for the endpoints that may be called.
     pub endpoints: EndpointRules,
-    /// Credentials Secrets are used only where a label consents.
+    /// Use credentials Secrets only with the consent label.
     pub require_credentials_label: bool,
     /// The present.
     pub clock: Arc<dyn Clock>,
-    /// Says what happened.
+    /// Reports what happened.
     pub reporter: Reporter,
     /// Wakes a resource from outside its own watch.
     pub wake: UnboundedSender<ObjectName>,
-    /// Between two daily checks of a long-lived token.
+    /// Interval between two checks of a long-lived token.
     pub daily_check: Duration,
-    /// Which labels and annotations a spec may put on a Secret.
+    /// Labels and annotations that a spec may set on a Secret.
     pub secret_metadata: SecretMetadata,
-    /// The longest that a call takes.
+    /// Longest duration of a request to an issuer.
     pub call_timeout: Duration,
-    /// How many calls each endpoint may be sent.
+    /// Limits of the requests to each endpoint.
     pub budget: Budget,
     /// Whether this process may act.
     pub leadership: Leadership,
-    /// Random: names this process, and keys the hashes that live no longer than it does.
+    /// Random identity of this process; also keys the hashes that do not outlive it.
     pub salt: String,
 }
 
 impl Context {
-    /// A context in which nothing is known yet.
+    /// A context without any knowledge yet.
     pub fn new(parts: Parts) -> Self {
         Self {
             client: parts.client,
@@ -133,18 +133,18 @@ impl Context {
         Api::namespaced(self.client.clone(), &resource.namespace().unwrap_or_default())
     }
 
-    /// How far things have come.
+    /// Progress of the watches and passes.
     pub fn progress(&self) -> MutexGuard<'_, Progress> {
         lock(&self.progress)
     }
 
-    /// What resources know of each other.
+    /// Queue of the requests of all resources.
     pub fn queue(&self) -> MutexGuard<'_, RequestQueue> {
         lock(&self.queue)
     }
 
-    /// The memory of the resource `resource` with this UID. A pass holds it for as long as it runs. A resource that is made
-    /// anew starts no new allowance of calls.
+    /// The memory of the resource `resource` with this UID. A pass holds it for as long as it runs. A re-created
+    /// resource keeps its rate limit.
     pub fn memory(&self, resource: &ObjectName, uid: &str, now: Moment) -> Arc<tokio::sync::Mutex<Memory>> {
         let allowance = lock(&self.allowances).get(resource).cloned();
         let new = || {
@@ -155,7 +155,7 @@ impl Context {
         Arc::clone(lock(&self.memories).entry(uid.to_owned()).or_insert_with(new))
     }
 
-    /// Keeps what is left of the allowance of calls of `resource`, for as long as that is not all of it.
+    /// Keeps the rate limiter of `resource` until it is full again.
     pub fn keep_allowance(&self, resource: &ObjectName, limiter: &RateLimiter, now: Moment) {
         let mut allowances = lock(&self.allowances);
         if limiter.is_full(now, LONGEST_REFILL) {
@@ -165,10 +165,10 @@ impl Context {
         }
     }
 
-    /// Wakes these resources: what they should say, or their token, may have changed by what happened to another one.
+    /// Wakes these resources: their status or token may have changed because of another resource.
     pub fn wake_all(&self, names: Vec<ObjectName>) {
         for name in names {
-            // The receiver lives as long as the controller; without one there is nobody to wake.
+            // The receiver lives as long as the controller; without it there is no resource to wake.
             let _ = self.wake.send(name);
         }
     }
@@ -185,7 +185,7 @@ impl Context {
         });
     }
 
-    /// Nothing is to be asked for this resource: others need not wait for it.
+    /// Withdraws the resource from the queue: others need not wait for it.
     pub fn withdraw(&self, name: &ObjectName) {
         let now = self.clock.now().mono;
         let woken = self.queue().withdraw(name, now);
@@ -197,7 +197,7 @@ impl Context {
         wakes.into_iter().for_each(|(name, at)| self.wake_at(name, at, now));
     }
 
-    /// True while an answer waits in memory to be written.
+    /// True while a response waits in memory to be recorded.
     pub async fn has_unrecorded_response(&self, uid: &str) -> bool {
         let memory = lock(&self.memories).get(uid).cloned();
         match memory {
@@ -206,12 +206,12 @@ impl Context {
         }
     }
 
-    /// The watch shows this resource.
+    /// Notes that the watch shows this resource.
     pub fn mark_living(&self, uid: String) {
         lock(&self.live_uids).insert(uid);
     }
 
-    /// True until the watch has taken it back.
+    /// True until the watch shows its deletion.
     pub fn is_living(&self, uid: &str) -> bool {
         lock(&self.live_uids).contains(uid)
     }
@@ -233,7 +233,7 @@ impl Context {
         }
     }
 
-    /// Notes that something about `resource` changed: its next pass looks at everything.
+    /// Marks `resource` as changed: its next pass checks everything.
     pub fn mark_dirty(&self, resource: &ObjectName) {
         lock(&self.dirty).insert(resource.clone());
     }

@@ -1,4 +1,5 @@
-//! Keeps the Lease: takes it when it is free, renews it, and says at every moment whether this process may act.
+//! Leader election: acquires the Lease when it is free, renews it, and tells at any moment whether this process may
+//! act.
 
 use crate::client::error::{describe, describe_watch};
 use crate::clock::Clock;
@@ -16,26 +17,26 @@ use syniverse_token_core::time::Moment;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-/// One attempt takes no longer.
+/// Timeout of an attempt.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// Whether this process may act.
 #[derive(Clone, Debug)]
 pub struct Leadership {
     term: watch::Receiver<Option<Term>>,
-    /// After each renewal calls may begin for so long.
+    /// How long after each renewal requests may be sent.
     calls_for: Duration,
 }
 
 impl Leadership {
-    /// Of a process that runs alone: for ever since its start.
+    /// Leadership of a process that runs alone: forever, since its start.
     pub fn sole() -> Self {
         let start = Moment::after_start(Duration::ZERO);
         let (_, term) = watch::channel(Some(Term { since: start, renewed: start, follows_release: false }));
         Self::elected(term, Duration::MAX)
     }
 
-    /// Of a process that acts while there is a `term`, and begins calls for so long after each renewal.
+    /// Of a process that acts while there is a `term`, and may send requests for this long after each renewal.
     pub fn elected(term: watch::Receiver<Option<Term>>, calls_for: Duration) -> Self {
         Self { term, calls_for }
     }
@@ -45,33 +46,33 @@ impl Leadership {
         self.term.borrow().is_some()
     }
 
-    /// True while a call that begins now ends before another process could act.
+    /// True while a request sent now ends before another process could act.
     pub fn may_call(&self, now: Moment) -> bool {
         self.term.borrow().is_some_and(|term| now < term.renewed + self.calls_for)
     }
 
-    /// Since when this process acts: what it knows of all resources it has learnt since then.
+    /// Since when this process acts: all its knowledge of resources is from later.
     pub fn since(&self) -> Moment {
         self.term.borrow().map_or(Moment::after_start(Duration::ZERO), |term| term.since)
     }
 
-    /// When all calls of other processes were over, where the last one has let go of the Lease.
+    /// When all requests of other processes were over, if the last holder released the Lease.
     pub fn calls_over_by(&self) -> Option<Moment> {
         self.term.borrow().filter(|term| term.follows_release).map(|term| term.since)
     }
 
-    /// Ends when this process acts, if that can begin.
+    /// Resolves when this process acts, if it ever does.
     pub async fn wait_until_leader(&mut self) {
         self.wait_until(Option::is_some).await;
     }
 
-    /// Ends when this process does not act.
+    /// Resolves when this process does not act.
     pub async fn wait_until_not_leader(&mut self) {
         self.wait_until(Option::is_none).await;
     }
 
-    /// Ends when this process acts since another moment than `last`, and tells since when: also when it lost and regained the
-    /// lead while nobody looked.
+    /// Resolves when this process acts since a moment other than `last`, and returns that moment: also when leadership
+    /// was lost and regained unnoticed.
     pub async fn wait_for_new_term(&mut self, last: Option<Moment>) -> Moment {
         self.wait_until(|term| term.is_some_and(|term| Some(term.since) != last)).await;
         self.since()
@@ -79,13 +80,13 @@ impl Leadership {
 
     async fn wait_until(&mut self, is_so: impl Fn(&Option<Term>) -> bool) {
         if self.term.wait_for(is_so).await.is_err() {
-            // There is no elector, or it has ended: nothing changes any more.
+            // No elector, or it has ended: nothing changes any more.
             std::future::pending().await
         }
     }
 }
 
-/// What the election is about.
+/// Parameters of the election.
 #[derive(Clone, Debug)]
 pub struct LeaseParams {
     /// The namespace of the Lease.
@@ -94,11 +95,11 @@ pub struct LeaseParams {
     pub name: String,
     /// Names this process.
     pub identity: String,
-    /// How it is kept.
+    /// Timing of the Lease.
     pub timing: Timing,
 }
 
-/// The one who keeps the Lease.
+/// Acquires, renews and releases the Lease.
 pub struct Elector {
     api: Api<Lease>,
     /// The same, for a watch.
@@ -110,8 +111,8 @@ pub struct Elector {
 }
 
 impl Elector {
-    /// A candidate with a client for requests and one for watches, and what it says of itself. Calls take up to
-    /// `call_timeout`.
+    /// An elector with a client for requests and a client for watches, and the leadership that it publishes. Requests
+    /// to issuers take up to `call_timeout`.
     pub fn new(
         [client, watches]: [Client; 2],
         params: LeaseParams,
@@ -125,7 +126,7 @@ impl Elector {
         (Self { api, watched, params, candidate, clock, term: sender }, Leadership::elected(term, calls_for))
     }
 
-    /// Keeps the Lease until `stop`, which comes when everything else has ended: then it is released.
+    /// Keeps the Lease until `stop`, which comes when everything else has ended, and then releases it.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut freed = std::pin::pin!(self.releases());
         let mut stop = std::pin::pin!(stop);
@@ -141,8 +142,8 @@ impl Elector {
         self.release().await;
     }
 
-    /// The moments at which somebody lets go of the Lease. Without the right to watch it there are none, and it is taken
-    /// when its time is over.
+    /// Releases of the Lease by its holder. Without the right to watch it there are none, and the Lease is acquired
+    /// once it has expired.
     fn releases(&self) -> impl Stream<Item = ()> + use<> {
         let only = watches::short_watch().fields(&format!("metadata.name={}", self.params.name));
         let (leases, name) = (watcher(self.watched.clone(), only).default_backoff(), self.params.name.clone());
@@ -155,7 +156,7 @@ impl Elector {
                     tracing::warn!(
                         lease = name,
                         error,
-                        "failed to watch the Lease: trying again; a release is taken up later than it could be"
+                        "failed to watch the Lease, retrying; until then a release is noticed late"
                     );
                     None
                 }
@@ -170,9 +171,18 @@ impl Elector {
         match timeout(left, self.acquire_or_renew(sent)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(lease = self.params.name, error = describe(&error), "failed to keep the Lease")
+                tracing::warn!(
+                    lease = self.params.name,
+                    error = describe(&error),
+                    "failed to acquire or renew the \
+                    Lease"
+                )
             }
-            Err(_) => tracing::warn!(lease = self.params.name, "failed to keep the Lease: no answer in time"),
+            Err(_) => tracing::warn!(
+                lease = self.params.name,
+                "failed to acquire or renew the Lease: no response in \
+                time"
+            ),
         }
         let now = self.clock.now().mono;
         if self.candidate.renew_deadline_at().is_some_and(|end| end <= now) {
@@ -191,7 +201,7 @@ impl Elector {
         };
         match written {
             Ok(lease) => self.candidate.acquired(lease, sent),
-            // Who was faster will be seen at the next attempt.
+            // The next attempt sees which candidate was faster.
             Err(kube::Error::Api(refusal)) if refusal.is_conflict() || refusal.is_already_exists() => {}
             Err(error) => return Err(error),
         }
@@ -203,13 +213,13 @@ impl Elector {
         let was = self.term.send_replace(term);
         let (lease, identity) = (&self.params.name, &self.params.identity);
         match (was, term) {
-            (None, Some(_)) => tracing::info!(lease, identity, "leads"),
-            (Some(_), None) => tracing::info!(lease, identity, "leads no longer: no further call is begun"),
+            (None, Some(_)) => tracing::info!(lease, identity, "became the leader"),
+            (Some(_), None) => tracing::info!(lease, identity, "lost leadership; starting no new issuer calls"),
             _ => {}
         }
     }
 
-    /// Attempts come every retry period; one who leads makes one more right at its deadline.
+    /// Attempts come every retry period; the leader makes another attempt right at its deadline.
     fn wait(&self) -> Duration {
         let now = self.clock.now().mono;
         let deadline = self.candidate.renew_deadline_at().map(|end| end.until(now));
@@ -220,7 +230,7 @@ impl Elector {
     async fn release(mut self) {
         self.candidate.lost();
         self.publish();
-        // Also where it could not be renewed of late, as long as the record is ours.
+        // Also if recent renewals failed, as long as the record is ours.
         let released = timeout(ATTEMPT, async {
             let Some(lease) = self.api.get_opt(&self.params.name).await? else { return Ok(false) };
             let Some(released) = self.candidate.release(lease, self.clock.now()) else { return Ok(false) };
@@ -232,7 +242,7 @@ impl Elector {
             Ok(Err(error)) => {
                 tracing::warn!(lease = self.params.name, error = describe(&error), "failed to release the Lease")
             }
-            Err(_) => tracing::warn!(lease = self.params.name, "failed to release the Lease: no answer in time"),
+            Err(_) => tracing::warn!(lease = self.params.name, "failed to release the Lease: no response in time"),
         }
     }
 }

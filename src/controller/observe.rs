@@ -1,4 +1,4 @@
-//! Reads everything that one decision needs, from the API server itself and not from a cache.
+//! Reads everything that a plan needs, from the API server itself and not from a cache.
 
 use crate::client::error::describe;
 use crate::controller::context::Context;
@@ -14,10 +14,10 @@ use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::revision::is_later;
 use syniverse_token_core::state::State;
 
-/// So many refusals in a row are no accident.
+/// Number of consecutive refusals that are no accident.
 const BELIEVED_REFUSALS: u32 = 3;
 
-/// Why there are no facts.
+/// Reasons why nothing could be observed.
 #[derive(Debug, thiserror::Error)]
 pub enum ObserveError {
     /// The API server did not give a Secret.
@@ -25,7 +25,7 @@ pub enum ObserveError {
     Read {
         /// Its name.
         secret: String,
-        /// Whatever came instead.
+        /// The error.
         source: kube::Error,
     },
     /// The system gave no random bits for a salt.
@@ -34,13 +34,13 @@ pub enum ObserveError {
 }
 
 impl ObserveError {
-    /// True when the API server could be asked and does not let us: rules are missing, which is a fact like others.
+    /// True when the API server refused the request: the RBAC rules are missing, which is an observation like others.
     fn is_forbidden(&self) -> bool {
         matches!(self, Self::Read { source: kube::Error::Api(status), .. } if status.is_forbidden())
     }
 }
 
-/// Reads the Secrets of `resource`. What does not exist is a fact; what cannot be reached is an error.
+/// Reads the Secrets of `resource`. A missing Secret is an observation; an unreachable API server is an error.
 ///
 /// # Errors
 /// When a Secret cannot be read.
@@ -63,7 +63,7 @@ pub async fn observe(
         calls_over_by: context.leadership.calls_over_by(),
         not_allowed: not_allowed(context, &resource),
         resource,
-        // Whoever may not use it does not see it.
+        // A resource that may not use it does not see it.
         credentials: credentials.filter(|_| !lacks_consent).into(),
         lacks_consent,
         state: state.into(),
@@ -81,8 +81,8 @@ fn not_allowed(context: &Context, resource: &SyniverseToken) -> Option<NotAllowe
 
 type Secrets = [Option<Secret>; 3];
 
-/// A refusal is a fact once it was repeated. The first ones are an error like others: an API server that has just started
-/// refuses everybody until it knows the rules.
+/// A refusal counts once it was repeated. The first refusals are errors like others: an API server that has just
+/// started refuses every request until it knows the rules.
 fn believed(
     read: Result<Secrets, ObserveError>,
     memory: &mut Memory,
@@ -125,7 +125,7 @@ async fn read(
     name: &str,
 ) -> Result<Option<Secret>, ObserveError> {
     let secret = ObjectName { namespace: resource.namespace().unwrap_or_default(), name: name.to_owned() };
-    // Known before it is read: another pass may write it meanwhile, and be answered first.
+    // Taken before the read: another pass may write the Secret meanwhile, and be answered first.
     let ours = context.own_version(&secret);
     let found = api.get_opt(name).await.map_err(|source| ObserveError::Read { secret: name.to_owned(), source })?;
     let version = found.as_ref().and_then(ResourceExt::resource_version);
@@ -135,10 +135,10 @@ async fn read(
     Ok(found)
 }
 
-/// Takes what the fleet knows: it may have changed by this resource's own call.
+/// Takes the knowledge of the queue, which this resource's own request may have changed.
 pub fn sync_with_peers(context: &Context, observed: &mut Observed, memory: &mut Memory) {
     if !observed.resource.metadata.uid.as_deref().is_some_and(|uid| context.is_living(uid)) {
-        // A pass may outlive its resource: who is gone joins nobody.
+        // A pass may outlive its resource: a deleted resource shares nothing.
         return;
     }
     let resource = ObjectName::of(&*observed.resource);

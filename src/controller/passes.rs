@@ -1,4 +1,4 @@
-//! What a wake of one resource comes to, as the controller has it.
+//! Result of a wake of a resource, for the controller.
 
 use crate::controller::context::Context;
 use crate::controller::wake::wake;
@@ -9,13 +9,13 @@ use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::queue::ObjectName;
 
-/// How often a pass with an answer in hand looks again, at least.
+/// Longest wait of a pass with an unrecorded response before it checks again.
 const ANSWER_RETRY: Duration = Duration::from_secs(1);
 
-/// The one thing to do for a process that does not act: to write down an answer that it was given while it did.
+/// A standby replica only records responses received while it was leader.
 ///
-/// Told to stop, the controller waits for what runs, not for timers: with an answer in hand it goes on until that is
-/// written.
+/// At shutdown the controller waits for running passes, not for timers: with an unrecorded response the pass continues
+/// until it is written.
 pub(super) async fn reconcile_resource(resource: Arc<SyniverseToken>, context: Arc<Context>) -> Result<Action, Retry> {
     let uid = resource.uid().unwrap_or_default();
     if !context.leadership.is_leader() && !context.has_unrecorded_response(&uid).await {
@@ -32,9 +32,9 @@ pub(super) async fn reconcile_resource(resource: Arc<SyniverseToken>, context: A
     }
 }
 
-/// A failed pass is tried again after this.
+/// Delay until a failed pass is retried.
 #[derive(Debug, thiserror::Error)]
-#[error("tried again in {0:?}")]
+#[error("retrying in {0:?}")]
 pub(super) struct Retry(Duration);
 
 #[allow(clippy::needless_pass_by_value)] // the controller's signature

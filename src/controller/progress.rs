@@ -1,18 +1,17 @@
-//! Whether this process is ready and alive: what the probes of the kubelet ask.
+//! Readiness and liveness of this process, for the probes of the kubelet.
 
 use std::collections::HashMap;
 use std::time::Duration;
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::time::Moment;
 
-/// A pass that runs for so long after it should have been given up, or begins so long after its time, shows that nothing
-/// moves any more.
+/// Delay after which a pass that should have been aborted, or started, shows that the process is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(120);
 
-/// How far things have come.
+/// Progress of the watches and passes.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Watches that have not shown everything yet.
+    /// Watches that have not completed their first list.
     unlisted: usize,
     is_stopping: bool,
     /// Passes that run, since when.
@@ -22,17 +21,17 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// So many watches begin.
+    /// Notes that so many watches start.
     pub fn expect_watches(&mut self, count: usize) {
         self.unlisted += count;
     }
 
-    /// One of them has shown everything for the first time.
+    /// Notes that a watch has completed its first list.
     pub fn watch_listed(&mut self) {
         self.unlisted = self.unlisted.saturating_sub(1);
     }
 
-    /// The process was told to stop.
+    /// The process is stopping.
     pub fn set_stopping(&mut self) {
         self.is_stopping = true;
     }
@@ -43,7 +42,7 @@ impl Progress {
         self.running.insert(name.clone(), now);
     }
 
-    /// A pass has ended, and the next one is to begin at `due`; none = when something changes.
+    /// A pass has ended, and the next is to start at `due`; none = when something changes.
     pub fn pass_ended(&mut self, name: &ObjectName, due: Option<Moment>) {
         self.running.remove(name);
         self.due.extend(due.map(|due| (name.clone(), due)));
@@ -54,21 +53,21 @@ impl Progress {
         self.due.remove(name);
     }
 
-    /// Why this process is not ready, if it is not.
+    /// Why this process is not ready, if so.
     pub fn not_ready(&self) -> Option<String> {
         match self {
-            Self { is_stopping: true, .. } => Some("told to stop".to_owned()),
+            Self { is_stopping: true, .. } => Some("stopping".to_owned()),
             Self { unlisted: 0, .. } => None,
-            Self { unlisted, .. } => Some(format!("{unlisted} watches have not shown everything yet")),
+            Self { unlisted, .. } => Some(format!("{unlisted} watches have not completed their first list")),
         }
     }
 
-    /// Why this process is no longer alive, if it is not, where a pass may take up to `longest_pass`.
+    /// Why this process is stuck, if so, where a pass may take up to `longest_pass`.
     pub fn stuck(&self, now: Moment, longest_pass: Duration) -> Option<String> {
         let is_old = |(_, since): &(&ObjectName, &Moment)| **since + longest_pass + STUCK_AFTER < now;
         let told = |what: &str, name: &ObjectName| format!("{what} {}/{}", name.namespace, name.name);
-        let running = self.running.iter().find(is_old).map(|(name, _)| told("a pass does not end:", name));
-        running.or_else(|| self.due.iter().find(is_old).map(|(name, _)| told("a pass does not begin:", name)))
+        let running = self.running.iter().find(is_old).map(|(name, _)| told("a pass has not ended in time:", name));
+        running.or_else(|| self.due.iter().find(is_old).map(|(name, _)| told("a pass has not started in time:", name)))
     }
 }
 
@@ -94,7 +93,7 @@ mod tests {
         let mut progress = Progress::default();
         progress.expect_watches(2);
         progress.watch_listed();
-        assert_eq!(progress.not_ready().unwrap(), "1 watches have not shown everything yet");
+        assert_eq!(progress.not_ready().unwrap(), "1 watches have not completed their first list");
         progress.watch_listed();
         assert_eq!(progress.not_ready(), None);
         progress.set_stopping();
@@ -106,10 +105,10 @@ mod tests {
         let mut progress = Progress::default();
         progress.pass_started(&name(), at(0));
         assert_eq!(stuck(&progress, 180), None);
-        assert_eq!(stuck(&progress, 181).unwrap(), "a pass does not end: n/messaging");
+        assert_eq!(stuck(&progress, 181).unwrap(), "a pass has not ended in time: n/messaging");
         progress.pass_ended(&name(), Some(at(200)));
         assert_eq!(stuck(&progress, 380), None);
-        assert_eq!(stuck(&progress, 381).unwrap(), "a pass does not begin: n/messaging");
+        assert_eq!(stuck(&progress, 381).unwrap(), "a pass has not started in time: n/messaging");
         progress.pass_started(&name(), at(381));
         progress.pass_ended(&name(), None);
         assert_eq!(stuck(&progress, 9999), None);

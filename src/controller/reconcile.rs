@@ -1,4 +1,4 @@
-//! One pass over one resource: observe, plan, apply, until there is nothing to do now; then status, and when to wake.
+//! A pass over a resource: observe, plan, apply, until there is nothing to do now; then the status, and the next wake.
 
 use crate::controller::apply::{self, Permit, WriteFailure, WriteResult};
 use crate::controller::context::Context;
@@ -23,13 +23,13 @@ use syniverse_token_core::time::{Moment, Now};
 
 mod saying;
 
-/// Steps of one pass, at most: a first issue takes 6 (status, rehearsal, state, call, state, token Secret), each conflict one
-/// more.
+/// Limit of the steps of a pass: a first issue takes 6 (status, dry run, state, request, state, token Secret), each
+/// conflict another.
 const STEPS: usize = 12;
-/// How soon a call is tried again that had to wait for the Lease to be renewed.
+/// Delay of a request that has to wait for the Lease to be renewed.
 const LEASE_RETRY: Duration = Duration::from_secs(1);
 
-/// One pass. `memory` is the resource's, held for as long as the pass runs.
+/// Runs a pass. `memory` is the resource's, held for as long as the pass runs.
 ///
 /// # Errors
 /// When the API server cannot be read; nothing has been done then.
@@ -58,11 +58,12 @@ pub async fn reconcile(
     })
 }
 
-/// A pass may take so long before it makes its call. One that took longer makes none: the answer would come when its time
-/// is over.
+/// Time within which a pass has to send its request. A later request is not sent: its response would come after the end
+/// of the pass.
 const BEFORE_A_CALL: Duration = Duration::from_secs(45);
 
-/// How long a pass may take, where a call takes up to `call_timeout`. A few requests to the API server fit in as well.
+/// Longest duration of a pass, where a request takes up to `call_timeout`. A few requests to the API server fit in as
+/// well.
 pub fn longest_pass(call_timeout: Duration) -> Duration {
     BEFORE_A_CALL + call_timeout + RECORDING
 }
@@ -75,7 +76,7 @@ struct Running<'a> {
     steps: Vec<StepResult>,
     /// When the token Secret was written.
     token_written_at: Option<Moment>,
-    /// The resource was said to be on its way, or was not for the API server.
+    /// The pending status was published, or could not be.
     has_published_pending: bool,
 }
 
@@ -85,7 +86,7 @@ struct Settled {
     until: Option<Moment>,
 }
 
-/// How far a call has come.
+/// Progress of a request.
 enum RequestStep {
     Continue,
     Wait(Moment),
@@ -94,8 +95,8 @@ enum RequestStep {
 }
 
 impl Running<'_> {
-    /// Takes step after step until the plan says wait; none when the resource is gone. At most one call: the next ask
-    /// is a new pass, with everything read anew.
+    /// Takes steps until the plan says wait; none when the resource is gone. Sends at most one request: the next
+    /// request is a new pass, with everything read again.
     async fn run(&mut self) -> Result<Option<Settled>, ObserveError> {
         for _ in 0..STEPS {
             let now = self.now();
@@ -108,11 +109,11 @@ impl Running<'_> {
                 Step::Request(_) if self.has_requested() || now.mono > self.begun + BEFORE_A_CALL => {
                     return Ok(Some(Settled { findings, until: Some(now.mono) }));
                 }
-                // Asked anew after an announcement, which may have taken its time.
+                // Checked again after the write of an intent, which may have taken its time.
                 Step::Request(_) if !self.context.leadership.may_call(now.mono) => {
                     return Ok(Some(Settled { findings, until: Some(now.mono + LEASE_RETRY) }));
                 }
-                // It takes its time as well: whether a call may be made is asked anew.
+                // The write takes time: the permit is checked again.
                 Step::Request(_) if self.publish_pending(&findings).await => {}
                 Step::Request(planned) => match self.make_request(*planned).await? {
                     RequestStep::Continue => {}
@@ -128,14 +129,14 @@ impl Running<'_> {
         }
         let (token, state) = (self.observed.resource.secret_name(), self.observed.resource.state_secret_name());
         let detail = format!(
-            "Secrets {token} and {state} change faster than they can be written: find out who else writes them"
+            "Secrets {token} and {state} change faster than they can be written: find out what else writes them"
         );
         self.note_failed_write(Target::State, WriteFailure { detail, is_refused: false });
         let until = self.memory.writes.failing(Target::State).map(|failed| failed.not_before);
         Ok(Some(Settled { findings: Vec::new(), until }))
     }
 
-    /// What the API server says to a write that is not made yet is remembered; false when the resource is gone.
+    /// Dry-runs a write and remembers the result; false when the resource is gone.
     async fn dry_run(&mut self, write: &SecretWrite) -> Result<bool, ObserveError> {
         match apply::dry_run(self.context, &self.observed, write).await {
             WriteResult::Written(_) => effects::dry_run_succeeded(&self.observed, self.memory),
@@ -152,7 +153,8 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// A rehearsal, the announcement of a call, or the call. The call comes with the next plan: by then another process may be at it.
+    /// A dry run, the write of an intent, or the request. The request comes with the next plan: by then another process
+    /// may be sending it.
     async fn make_request(&mut self, mut planned: PlannedRequest) -> Result<RequestStep, ObserveError> {
         if let Some(write) = planned.dry_run.take() {
             let is_there = self.dry_run(&write).await?;
@@ -179,7 +181,7 @@ impl Running<'_> {
         effects::write_failed(&self.observed, self.memory, target, detail, is_refused, now);
     }
 
-    /// One step; false when the resource is gone.
+    /// Takes a step; false when the resource is gone.
     async fn apply_step(&mut self, step: Step) -> Result<bool, ObserveError> {
         match step {
             Step::WriteState(wanted) => return self.write_state(wanted).await,
@@ -217,7 +219,7 @@ impl Running<'_> {
         TokenHealth::of(&self.observed, self.memory, &[], now).served_token(None, now.mono)
     }
 
-    /// Takes note of what was read.
+    /// Notes what was read.
     fn note_secrets_read(&mut self) {
         let now = self.now().mono;
         if effects::secrets_read(&self.observed, self.memory, now) && self.context.metrics.observe_rival() {
@@ -225,8 +227,8 @@ impl Running<'_> {
             tracing::warn!(
                 namespace,
                 name,
-                "another process works here: it has recorded an answer of the issuer. Each asks for every token; stop \
-                 one, or give each namespaces of its own"
+                "another operator works here: it has recorded a response of the issuer, and both request every \
+                 token; stop one of them, or give each its own namespaces"
             );
         }
     }
@@ -269,8 +271,8 @@ impl Running<'_> {
         .await
     }
 
-    /// Makes one write, and takes note with `then` of what follows from it. What stands in its way is looked at anew, what
-    /// fails is tried again later; false when the resource is gone.
+    /// Writes a Secret, and applies its effects with `then`. After a conflict everything is observed again, a failed
+    /// write is retried later; false when the resource is gone.
     async fn write_secret(
         &mut self,
         target: Target,

@@ -1,4 +1,4 @@
-//! Says what a pass did: one log line, and Events for what changed.
+//! Reports a pass: a log line, and Events for changes.
 
 use crate::client::error::is_namespace_ending;
 use kube::runtime::events::{Event, EventType, Recorder};
@@ -34,7 +34,7 @@ impl Reporter {
         (Self { events }, send(client, queue))
     }
 
-    /// Reports one pass over `resource`.
+    /// Reports a pass over `resource`.
     pub fn report(&self, resource: &SyniverseToken, report: &ReconcileReport, now: Moment) {
         log(resource, report, now);
         for finding in findings_to_report(resource, report) {
@@ -48,7 +48,7 @@ impl Reporter {
             };
             if self.events.try_send((event, resource.object_ref(&()))).is_err() {
                 let (namespace, name) = (resource.namespace(), resource.name_any());
-                tracing::warn!(namespace, name, reason = %finding.reason, "an Event was dropped: the queue is full");
+                tracing::warn!(namespace, name, reason = %finding.reason, "dropped an Event: the queue is full");
             }
         }
     }
@@ -64,7 +64,7 @@ async fn send(client: kube::Client, mut queue: mpsc::Receiver<(Event, k8s_openap
     while let Some((event, about)) = queue.recv().await {
         let Err(error) = recorder.publish(&event, &about).await else { continue };
         if is_namespace_ending(&error) {
-            tracing::debug!(reason = event.reason, "an Event was not sent: the namespace is being deleted");
+            tracing::debug!(reason = event.reason, "did not send an Event: the namespace is being deleted");
         } else {
             tracing::warn!(
                 error = crate::client::error::describe(&error),
@@ -75,7 +75,7 @@ async fn send(client: kube::Client, mut queue: mpsc::Receiver<(Event, k8s_openap
     }
 }
 
-/// What is worth an Event: a new token, a repair, and every change of the reason that matters.
+/// Findings worth an Event: a new token, a repair, and every change of the reason that matters.
 fn findings_to_report(resource: &SyniverseToken, report: &ReconcileReport) -> Vec<Finding> {
     let Some(after) = &report.after else { return Vec::new() };
     let before = report.before.as_ref();
@@ -83,12 +83,11 @@ fn findings_to_report(resource: &SyniverseToken, report: &ReconcileReport) -> Ve
     news.extend(new_token(resource, report));
     news.extend(report.steps.iter().filter_map(|step| match step {
         StepResult::Repaired(name) => {
-            let message =
-                format!("Secret {name} was changed or deleted: it was written again, without asking the issuer");
+            let message = format!("Secret {name} was changed or deleted: restored without a request to the issuer");
             Some(Finding::new(Reason::Repaired, message))
         }
         StepResult::SawSkew(ahead) => {
-            let message = format!("{}: one of them is wrong; expiries are not affected", skew(*ahead));
+            let message = format!("{}: one of the two clocks is wrong; expiries are not affected", skew(*ahead));
             Some(Finding::new(Reason::ClockSkew, message))
         }
         StepResult::Requested(_, Err(failure)) => request_finding(resource, after, failure),
@@ -98,7 +97,7 @@ fn findings_to_report(resource: &SyniverseToken, report: &ReconcileReport) -> Ve
     news
 }
 
-/// What the issuer says of a session for good, where the status does not tell it.
+/// A final verdict of the issuer about a session that the status does not show.
 fn request_finding(resource: &SyniverseToken, after: &SyniverseTokenStatus, failure: &Failure) -> Option<Finding> {
     let finding = match failure.kind {
         FailureKind::Ended => messages::session_ended(&failure.detail),
@@ -123,10 +122,10 @@ fn new_token(resource: &SyniverseToken, report: &ReconcileReport) -> Vec<Finding
     match report.new_token {
         None => Vec::new(),
         Some(NewToken::Next) => {
-            vec![Finding::new(Reason::Rotated, format!("a new token took the old one's place in Secret {secret}"))]
+            vec![Finding::new(Reason::Rotated, format!("a new token replaced the old token in Secret {secret}"))]
         }
         Some(NewToken::First) => {
-            let issued = Finding::new(Reason::Issued, format!("a token is in Secret {secret}"));
+            let issued = Finding::new(Reason::Issued, format!("Secret {secret} holds the first token"));
             [Some(issued), short_validity(resource)].into_iter().flatten().collect()
         }
     }
@@ -134,7 +133,7 @@ fn new_token(resource: &SyniverseToken, report: &ReconcileReport) -> Vec<Finding
 
 fn short_validity(resource: &SyniverseToken) -> Option<Finding> {
     let validity = resource.spec.application.as_ref().and_then(|application| parse_duration(&application.validity))?;
-    let message = "spec.application.validity is below 15m: Syniverse's specification does not promise that";
+    let message = "spec.application.validity is below 15m: Syniverse's specification does not guarantee that";
     (!validity.is_zero() && validity < SHORTEST_PROMISED).then(|| Finding::new(Reason::ShortValidity, message))
 }
 
@@ -167,8 +166,10 @@ fn log(resource: &SyniverseToken, report: &ReconcileReport, now: Moment) {
 
 fn describe_step(step: &StepResult) -> String {
     match step {
-        StepResult::Requested(cause, Ok(_)) => format!("asked ({})", cause.as_str()),
-        StepResult::Requested(cause, Err(failure)) => format!("asked ({}) and failed: {failure}", cause.as_str()),
+        StepResult::Requested(cause, Ok(_)) => format!("requested a token ({})", cause.as_str()),
+        StepResult::Requested(cause, Err(failure)) => {
+            format!("requested a token ({}), but failed: {failure}", cause.as_str())
+        }
         StepResult::SawSkew(ahead) => format!("found that {}", skew(*ahead)),
         StepResult::WroteState => "wrote state Secret".to_owned(),
         StepResult::WroteToken => "wrote token Secret".to_owned(),

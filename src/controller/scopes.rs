@@ -1,4 +1,4 @@
-//! One controller for each scope: a namespace, or all of them.
+//! A controller for each scope: a namespace, or all of them.
 
 use crate::controller::context::Context;
 use crate::controller::passes::{error_policy, reconcile_resource};
@@ -17,11 +17,12 @@ use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::queue::ObjectName;
 use tokio::sync::watch;
 
-/// Told to stop, a process has the time of a call and this to record what it was given, as the API server may be away for
-/// a moment. With the usual call timeout that leaves 5 s of a Pod's usual 30 for the release of the Lease.
+/// Grace period for recording responses at shutdown, beside the duration of a request, as the API server may be
+/// unavailable for a moment. With the default call timeout that leaves 5 s of a Pod's default 30 s for the release of
+/// the Lease.
 const LONGEST_RECORDING: Duration = Duration::from_secs(15);
 
-/// Where one controller works: a namespace, or all.
+/// Scope of a controller: a namespace, or all.
 #[derive(Clone, Debug)]
 pub(super) struct Scope(Option<String>);
 
@@ -45,7 +46,7 @@ impl Scope {
     }
 }
 
-/// One controller per scope; what wakes a resource from elsewhere goes to the scope it is in.
+/// Runs a controller per scope; wakes from elsewhere go to the scope of the resource.
 pub(super) async fn run_scopes(
     context: Arc<Context>,
     client: &Client,
@@ -65,10 +66,12 @@ pub(super) async fn run_scopes(
             trigger.into_iter().for_each(|trigger| enqueue(&context, trigger, name.clone()));
         }
     };
-    // Told to stop, all are waited for; one that ends by itself ends the process: nobody else would serve its namespace.
+    // At shutdown all are awaited; a controller that ends by itself ends the process, as its namespace would no longer
+    // be served.
     let all = async { while running.next().await.is_some() && *stop.borrow() {} };
     let out_of_time = out_of_time(stop.clone(), context.call_timeout + LONGEST_RECORDING);
-    tokio::select! { () = all => {}, () = post => {}, () = out_of_time => tracing::warn!("stopped before all passes ended") }
+    tokio::select! { () = all => {}, () = post => {}, () = out_of_time => tracing::warn!("stopped before all passes \
+    had ended") }
 }
 
 async fn out_of_time(mut stop: watch::Receiver<bool>, longest: Duration) {
@@ -77,7 +80,7 @@ async fn out_of_time(mut stop: watch::Receiver<bool>, longest: Duration) {
 }
 
 pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error means that the sender is gone, which ends us as well.
+    // An error means that the sender is gone, which ends this task as well.
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
@@ -104,8 +107,8 @@ async fn run_scope(
     tokio::select! { () = passes => {}, () = secrets => {}, () = resync => {}, () = idle => {} }
 }
 
-/// Ends when the process is told to stop before it has seen any resource: it has nothing to finish. The controller would go
-/// on waiting for an API server that is away.
+/// Ends at a shutdown before any resource was seen: there is nothing to finish, but the controller would keep waiting
+/// for an API server that is unavailable.
 async fn stopped_before_the_list(resources: Store<SyniverseToken>, mut stop: watch::Receiver<bool>) {
     stopped(&mut stop).await;
     if resources.wait_until_ready().now_or_never().is_some() {
@@ -113,8 +116,7 @@ async fn stopped_before_the_list(resources: Store<SyniverseToken>, mut stop: wat
     }
 }
 
-/// Looks at everything when this process begins to act: what changed before was none of its business. The same when the
-/// store was set back.
+/// A new leader reconciles everything; earlier changes were another leader's. The same after a rollback of the store.
 async fn resync_on_leadership(context: Arc<Context>, resources: Store<SyniverseToken>, trigger: Trigger) {
     let (mut leadership, mut rollbacks, mut since) = (context.leadership.clone(), context.rollbacks(), None);
     loop {

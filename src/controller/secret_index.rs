@@ -1,16 +1,16 @@
-//! Which resources a Secret matters to: kept from the events of the resources alone, so that no Secret is cached.
+//! Index of the resources that use a Secret: built from the events of the resources alone, so that no Secret is cached.
 
 use kube::ResourceExt;
 use std::collections::{HashMap, HashSet};
 use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::queue::ObjectName;
 
-/// From Secrets to the resources that read or write them.
+/// Maps Secrets to the resources that read or write them.
 #[derive(Debug, Default)]
 pub struct SecretIndex {
     resources: HashMap<ObjectName, Entry>,
     by_secret: HashMap<ObjectName, HashSet<ObjectName>>,
-    /// What a list in progress has shown.
+    /// The resources shown by a list in progress.
     listed: Option<HashSet<ObjectName>>,
 }
 
@@ -25,7 +25,7 @@ struct Entry {
 pub struct Gone {
     /// Where it was.
     pub name: ObjectName,
-    /// Which one it was.
+    /// Its UID.
     pub uid: Option<String>,
 }
 
@@ -42,7 +42,7 @@ impl SecretIndex {
         missing.iter().filter_map(|name| self.remove(name)).collect()
     }
 
-    /// A resource is there. Tells the one it replaced, if that had another UID.
+    /// Adds a resource. Returns the resource it replaced, if that had another UID.
     pub fn set(&mut self, resource: &SyniverseToken) -> Option<Gone> {
         let name = ObjectName::of(resource);
         if let Some(listed) = &mut self.listed {
@@ -77,14 +77,14 @@ impl SecretIndex {
         Some(Gone { name: name.clone(), uid: entry.uid })
     }
 
-    /// The resources to which a Secret matters that is not among `listed`.
+    /// The resources that use a Secret that is not among `listed`.
     pub fn users_of_others(&self, listed: &HashSet<ObjectName>) -> Vec<ObjectName> {
         let others = self.by_secret.iter().filter(|(secret, _)| !listed.contains(*secret));
         let users: HashSet<_> = others.flat_map(|(_, users)| users).collect();
         users.into_iter().cloned().collect()
     }
 
-    /// The resources that a Secret matters to.
+    /// The resources that use a Secret.
     pub fn users(&self, secret: &ObjectName) -> Vec<ObjectName> {
         self.by_secret.get(secret).into_iter().flatten().cloned().collect()
     }

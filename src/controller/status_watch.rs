@@ -1,5 +1,4 @@
-//! What this process said last of a resource, by which it finds out in what a watch shows that somebody else says
-//! something different.
+//! The last status that this process wrote for a resource, to detect in the watch that another writer has changed it.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -9,37 +8,37 @@ use syniverse_token_core::revision::is_later;
 use syniverse_token_core::schedule::retry::Backoff;
 use syniverse_token_core::time::Moment;
 
-/// How long after somebody else has changed a status it is looked at, and between two such looks. Two operators that
-/// disagree for a moment do not write in turns meanwhile.
+/// Delay before a status changed by another writer is checked, and interval between such checks. Two operators that
+/// disagree for a moment do not overwrite each other meanwhile.
 const LOOKS: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(60) };
-/// After so long without one, the next look comes soon again.
+/// Time without a check after which the next check comes soon again.
 const CALM: Duration = Duration::from_secs(120);
 
-/// What this process said last of one resource.
+/// The last status that this process wrote for a resource.
 #[derive(Debug, Default)]
 pub struct StatusWatch {
-    /// A hash of it: thousands of resources have one.
+    /// A hash of the status, which is small: there are thousands of resources.
     expected_hash: u64,
     /// The version of our last write.
     version: Option<String>,
-    /// Looks that followed each other closely.
+    /// Checks that followed each other closely.
     looks: u32,
-    /// When the look comes that was asked for last.
+    /// When the last requested check is due.
     looks_at: Option<Moment>,
 }
 
 impl StatusWatch {
-    /// This is what the resource is to say: before it is written, as the watch may be faster than the answer.
+    /// Notes the expected status before it is written, as the watch may be faster than the response.
     pub fn expect(&mut self, status: &SyniverseTokenStatus) {
         self.expected_hash = digest(status);
     }
 
-    /// The API server has it in this version. What the watch shows of earlier ones is our own, or overwritten.
+    /// Notes the version of the written status. Earlier versions in the watch are our own, or overwritten.
     pub fn written(&mut self, version: Option<&str>) {
         self.version = version.map(str::to_owned);
     }
 
-    /// When to look at the resource that shows this status in this version; none where that is no news.
+    /// When to check the resource that shows this status in this version; none if it shows nothing new.
     pub fn look_at(
         &mut self,
         status: Option<&SyniverseTokenStatus>,

@@ -1,4 +1,4 @@
-//! Notices when the store of the API server was set back to an earlier state: its watches do not tell.
+//! Notices when the store of the API server was rolled back to an earlier state: its watches do not tell.
 
 use crate::controller::context::Context;
 use kube::Api;
@@ -8,15 +8,15 @@ use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::revision::Horizon;
 
-/// How often the store of the API server is asked for its version.
+/// Interval of checking the version of the API server's store.
 const STORE_LOOK: Duration = Duration::from_secs(10);
 
-/// Finds a store that was set back: its watches do not tell.
+/// Detects a store that was rolled back, which its watches do not show.
 pub(super) async fn detect_rollback(context: Arc<Context>, api: Option<Api<SyniverseToken>>) {
     let (Some(api), mut horizon) = (api, Horizon::default()) else { return };
     loop {
         tokio::time::sleep(STORE_LOOK).await;
-        // An API server that cannot be asked is told of by the watches.
+        // The watches already report an API server that is unavailable.
         let Ok(few) = api.list_metadata(&ListParams::default().limit(1)).await else { continue };
         if horizon.falls_back_to(few.metadata.resource_version.as_deref()) {
             context.store_rolled_back();

@@ -1,4 +1,4 @@
-//! One wake of one resource: a timer alone only looks at the clocks; what changed makes a pass.
+//! A wake of a resource: a timer alone only checks the clocks; a change makes a pass.
 
 use crate::controller::context::Context;
 use crate::controller::observe::ObserveError;
@@ -15,10 +15,10 @@ use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::reconcile_report::ReconcileReport;
 use syniverse_token_core::schedule::retry::Backoff;
 
-/// Between two passes that came to nothing.
+/// Delay between failed passes.
 const PASS_RETRY: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(4) };
 
-/// Why a pass came to nothing.
+/// Why a pass failed.
 #[derive(Debug, thiserror::Error)]
 enum PassError {
     #[error(transparent)]
@@ -32,7 +32,7 @@ enum PassError {
 /// Wakes `resource`, and gives the time until it wants to be woken again; none = when something changes.
 ///
 /// # Errors
-/// With the time after which to try again, when the pass came to nothing.
+/// The delay before the next attempt, when the pass failed.
 pub async fn wake(context: &Context, resource: Arc<SyniverseToken>) -> Result<Option<Duration>, Duration> {
     let (name, uid) = (ObjectName::of(&*resource), resource.uid().unwrap_or_default());
     context.progress().pass_started(&name, context.clock.now().mono);
@@ -40,7 +40,7 @@ pub async fn wake(context: &Context, resource: Arc<SyniverseToken>) -> Result<Op
     let left = result.unwrap_or_else(Some);
     context.progress().pass_ended(&name, left.map(|left| context.clock.now().mono + left));
     if !context.is_living(&uid) {
-        // It went while it was looked at: what that pass left behind is forgotten as well.
+        // Deleted during the pass: what that pass left behind is forgotten as well.
         context.forget(&name, Some(&uid));
     }
     result
@@ -69,14 +69,14 @@ async fn reconcile_if_due(
             context.metrics.observe_failed_pass();
             let ObjectName { namespace, name } = name;
             tracing::warn!(namespace, name, %error, "the pass failed");
-            // A refusal shows that the API server is back: it has no part in the delays of an outage before it.
+            // A refusal shows that the API server is back: the delays of an earlier outage do not apply.
             let in_a_row = if memory.refused_reads > 0 { memory.refused_reads } else { memory.failed_passes };
             Err(PASS_RETRY.after(in_a_row, spread(uid)))
         }
     }
 }
 
-/// A pass that hangs or panics ends this wake, not the process, and what it learnt is in memory.
+/// A pass that hangs or panics ends this wake, not the process, and its knowledge stays in memory.
 async fn guarded_pass(
     context: &Context,
     resource: Arc<SyniverseToken>,

@@ -1,4 +1,4 @@
-//! What is watched: the resources in full, and the Secrets by their metadata.
+//! Watches: the resources in full, and the Secrets by their metadata.
 
 use crate::client::connection::WATCH;
 use crate::client::error::describe_watch;
@@ -30,29 +30,29 @@ use syniverse_token_core::time::Moment;
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
-/// How long the filter of unchanged resources remembers one. After that one event more makes a pass, which finds nothing
-/// to do.
+/// How long the filter of unchanged resources remembers a resource. After that an additional event makes a pass, which
+/// finds nothing to do.
 const UNCHANGED_FOR: Duration = Duration::from_secs(86_400);
 
-/// A watch that fails is tried again soon: a corrected credential acts soon after an outage, too.
+/// A failed watch is retried soon, so that a corrected credential takes effect soon after an outage, too.
 const WATCH_RETRY: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(8) };
 /// The code of a watch that went on from a version too old: after a restart of the API server, or a long break.
 const GONE: u16 = 410;
-/// A watch that held for so long begins again with little patience.
+/// Duration after which a watch counts as healthy, which resets its backoff.
 const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(60);
 
-/// Where the names of resources to look at are handed in.
+/// Sender of the names of resources to reconcile.
 pub type Trigger = UnboundedSender<ObjectRef<SyniverseToken>>;
 
-/// Wakes the resource of this name, whatever it sleeps for.
+/// Wakes the resource of this name.
 pub fn enqueue(context: &Context, trigger: &Trigger, name: ObjectName) {
     context.mark_dirty(&name);
-    // A closed door means that this scope has ended.
+    // A closed channel means that this scope has ended.
     let _ = trigger.unbounded_send(ObjectRef::new(&name.name).within(&name.namespace));
 }
 
-/// The resources that have something new to say: a changed spec, refresh annotation or UID. Errors are logged and dropped, so
-/// that no watch ever holds up the others.
+/// Events of resources with a changed spec, refresh annotation or UID. Errors are logged and dropped, so that no watch
+/// ever delays the others.
 pub fn resources(
     context: Arc<Context>,
     api: Api<SyniverseToken>,
@@ -110,7 +110,7 @@ fn drop_unread_metadata(resource: &mut SyniverseToken) {
     (metadata.managed_fields, metadata.labels, metadata.annotations) = (None, None, refresh);
 }
 
-/// What of a resource makes a pass when it changes.
+/// The parts of a resource whose change makes a pass.
 pub fn change_hash(resource: &SyniverseToken) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     resource.metadata.uid.hash(&mut hasher);
@@ -119,13 +119,12 @@ pub fn change_hash(resource: &SyniverseToken) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// A watch that the API server ends soon, and that goes on then where it was: a connection that has gone silent is found
-/// by that.
+/// A watch that the API server ends soon, and that resumes where it was: detects connections that have gone silent.
 pub fn short_watch() -> watcher::Config {
     watcher::Config::default().timeout(u32::try_from(WATCH.as_secs()).unwrap_or(u32::MAX))
 }
 
-/// A watch that begins anew with a list each time when the store was set back.
+/// A watch that restarts with a list each time the store is rolled back.
 fn restartable<K>(
     api: Api<K>,
     rollbacks: Receiver<Option<Moment>>,
@@ -163,7 +162,7 @@ pub fn update_index(context: &Context, index: &mut SecretIndex, event: &Event<Sy
     }
 }
 
-/// Wakes the resources that a changed Secret matters to. Metadata only, and nothing is kept.
+/// Wakes the resources that use a changed Secret. Metadata only, and nothing is kept.
 pub async fn secrets(
     context: Arc<Context>,
     api: Api<PartialObjectMeta<Secret>>,
@@ -193,8 +192,8 @@ fn note_first_list<K>(context: &Context, event: &Event<K>, is_first: &mut bool) 
     }
 }
 
-/// The resources that an event of a Secret matters to. Our own writes are passed over; a Secret that a list does not show
-/// may have been deleted while nobody watched. `listed` is what the list in progress has shown.
+/// The resources affected by an event of a Secret. Our own writes are ignored; a Secret that a list does not show may
+/// have been deleted between two watches. `listed` holds the Secrets shown by the list in progress.
 pub fn affected_resources(
     context: &Context,
     index: &SecretIndex,
@@ -227,20 +226,20 @@ fn changed(context: &Context, index: &SecretIndex, secret: &PartialObjectMeta<Se
 
 fn log_watch_error(what: &str, error: &watcher::Error) {
     if matches!(error, watcher::Error::WatchError(status) if status.code == GONE) {
-        tracing::debug!("the watch of {what} begins anew: the API server has forgotten where it was");
+        tracing::debug!("restarting the watch of {what}: its resourceVersion expired (410)");
         return;
     }
     if matches!(error, watcher::Error::WatchFailed(kube::Error::ReadEvents(_))) {
-        tracing::warn!("the connection of the watch of {what} has broken or gone silent: going on over a new one");
+        tracing::warn!("the connection of the watch of {what} broke or went silent; continuing over a new connection");
         return;
     }
     tracing::warn!(
         error = describe_watch(error),
-        "failed to watch {what}: trying again; check that the CRD is installed and the RBAC rules are there"
+        "failed to watch {what}, retrying; check that the CRD and the RBAC rules are installed"
     );
 }
 
-/// The delays of a failing watch: growing for as long as it fails. That a list begins does not count as a success, as it
+/// Backoff of a failing watch: growing for as long as it fails. The start of a list does not count as a success, as it
 /// would for the stream itself.
 #[derive(Default)]
 struct WatchBackoff {

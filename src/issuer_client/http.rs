@@ -1,4 +1,4 @@
-//! Asks issuers over HTTP, with every guard a call that carries credentials needs. Client required.
+//! Sends requests to issuers over HTTP, with every safeguard that credentials need. Client required.
 
 use super::Issuer;
 use super::transport::{CaBundle, IssuerSettings, TransportProblem};
@@ -18,21 +18,21 @@ use syniverse_token_core::issuer::endpoint::{EndpointRules, NotAllowed};
 use syniverse_token_core::issuer::reply::{Body, Reply};
 use syniverse_token_core::issuer::{Failure, FailureKind, Message, Method, TokenRequest, TokenResponse};
 
-/// A wish for more patience is read as this. How much of it is granted is decided later: 1 or 5 minutes
+/// A longer `Retry-After` is read as this. How much of it is granted is decided later: 1 or 5 minutes
 /// (`schedule::retry`).
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// Each call has a connection of its own. One that is kept may have been closed or forgotten on the way, which is found out
-/// by a call that fails or waits, at the very moment at which a token is due; a pair sent into it may be lost; and what
-/// comes late on it is taken for the answer to the next call. A handshake costs less.
+/// Each request has its own connection. A kept connection may have been closed or forgotten on the way, which only a
+/// request that fails or hangs reveals, at the very moment at which a token is due; a pair sent into it may be lost;
+/// and a late response on it is taken for the response to the next request. A handshake costs less.
 const CONNECTIONS_KEPT: usize = 0;
 
-/// What both wires speak.
+/// The media type of both APIs.
 const JSON: &str = "application/json";
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
-/// The [`Issuer`] that sends. One serves the whole process: it holds what TLS needs to resume.
+/// The [`Issuer`] over HTTP. A single instance serves the whole process: it holds the state for TLS resumption.
 ///
 /// It follows no redirect, repeats no request, sends no referer, verifies TLS (1.2 or newer) against the system's
 /// CAs and the extra bundle, and takes no proxy from the environment.
@@ -41,7 +41,7 @@ pub struct HttpIssuer {
     settings: IssuerSettings,
 }
 
-/// Settings from which no client could be made.
+/// Settings from which no client could be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The bundle holds no certificate that can be read.
@@ -100,7 +100,7 @@ impl HttpIssuer {
         let mut read = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(error))? {
             if read.len() + chunk.len() > LIMIT_BYTES {
-                return Err(unavailable("the issuer's answer is larger than 64 KiB".to_owned()));
+                return Err(unavailable("the issuer's response is larger than 64 KiB".to_owned()));
             }
             read.extend_from_slice(&chunk);
         }
@@ -132,7 +132,7 @@ fn method_of(method: Method) -> reqwest::Method {
     }
 }
 
-/// The body is made of bytes, not by the client's own JSON support: its type is the one that cannot be printed.
+/// The body is passed as bytes, not through the client's own JSON support, so that its type cannot be printed.
 fn with_json(request: RequestBuilder, body: Body) -> RequestBuilder {
     request.header(CONTENT_TYPE, JSON).body(body.0)
 }
@@ -162,7 +162,8 @@ fn extra_certificates(bundle: Option<&CaBundle>) -> Result<Vec<Certificate>, Cli
         .ok_or_else(|| unusable(Some(bundle)))
 }
 
-/// Building fails for want of CAs alone: those of the bundle must be certificates, and without one the system has some.
+/// Building fails only without any CAs: the bundle was checked to hold certificates, and without a bundle the system
+/// has some.
 fn unusable(bundle: Option<&CaBundle>) -> ClientError {
     bundle.map_or(ClientError::Tls, |bundle| ClientError::CaBundle { path: bundle.path.clone() })
 }
@@ -187,7 +188,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     seconds.or_else(until).map(|wish| wish.min(LONGEST_RETRY_AFTER))
 }
 
-/// Hands on only those addresses of a host that the rules admit. A literal address in a URL never comes here:
+/// Passes on only those addresses of a host that the rules admit. A literal address in a URL never comes here:
 /// [`EndpointRules::admit`] has judged it.
 struct GuardedResolver(Arc<EndpointRules>);
 

@@ -1,4 +1,4 @@
-//! How calls travel to an issuer, and what can go wrong on the way, in words of our own. No client required.
+//! Transport of requests to issuers, and its failures in our own words. No client required.
 
 use reqwest::Url;
 use rustls::CertificateError;
@@ -7,12 +7,12 @@ use std::time::Duration;
 use syniverse_token_core::issuer::endpoint::{EndpointRules, NotAllowed};
 use syniverse_token_core::redacted::Redacted;
 
-/// How issuers are called.
+/// Settings for requests to issuers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerSettings {
     /// Which endpoints may be called.
     pub endpoints: EndpointRules,
-    /// From the start of a call to its last byte.
+    /// From the start of a request to the last byte of its response.
     pub call_timeout: Duration,
     /// For DNS, TCP and TLS together; at most the call timeout.
     pub connect_timeout: Duration,
@@ -27,11 +27,11 @@ pub struct IssuerSettings {
 pub struct CaBundle {
     /// Where it was read from, for messages.
     pub path: String,
-    /// What it holds.
+    /// Its contents.
     pub pem: Vec<u8>,
 }
 
-/// Why no answer was read.
+/// Why no response was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransportProblem {
     /// The host has no address that may be called.
@@ -40,27 +40,27 @@ pub enum TransportProblem {
     Certificate(CertificateProblem),
     /// TLS failed for another reason.
     Tls,
-    /// DNS gave no answer.
+    /// DNS did not resolve the host.
     Name {
-        /// The host of the endpoint, as the question named it.
+        /// The host of the endpoint.
         host: String,
     },
     /// No connection within the connect timeout.
     ConnectTimeout,
     /// No connection.
     Connect,
-    /// No whole answer within the call timeout.
+    /// No complete response within the call timeout.
     CallTimeout,
-    /// The connection ended before a whole answer had come.
+    /// The connection closed before the response was complete.
     Cut,
 }
 
-/// What is wrong with a certificate.
+/// The problem of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateProblem {
-    /// Nobody we trust has signed it.
+    /// No trusted CA has signed it.
     Untrusted,
-    /// It is over, or has not begun.
+    /// It has expired or is not valid yet.
     OutOfDate,
     /// It was made for another host.
     OtherHost,
@@ -69,8 +69,8 @@ pub enum CertificateProblem {
 }
 
 impl TransportProblem {
-    /// Reads the problem from the client's error, whose own texts are not used: they belong to libraries that
-    /// owe us no secrecy; of its URL only the host is taken.
+    /// Classifies the client's error. Its own texts are not used, because libraries do not guard secrets; of its URL
+    /// only the host is taken.
     pub fn of(error: &reqwest::Error) -> Self {
         if let Some(cause) = cause::<NotAllowed>(error) {
             return Self::NotAllowed(cause.clone());
@@ -103,7 +103,7 @@ impl TransportProblem {
         })
     }
 
-    /// One clause for people. `settings` gives the timeouts, and whether a proxy is on the way.
+    /// A clause for people. `settings` gives the timeouts, and whether a proxy is on the way.
     pub fn sentence(&self, settings: &IssuerSettings) -> String {
         let way = if settings.proxy.is_some() { " through the proxy" } else { "" };
         match self {
@@ -113,10 +113,12 @@ impl TransportProblem {
             // Through a proxy only the proxy's own name is looked up here.
             Self::Name { .. } if settings.proxy.is_some() => "the proxy's host could not be resolved by DNS".to_owned(),
             Self::Name { host } => format!("the host {host} could not be resolved by DNS"),
-            Self::Connect => format!("no connection to the issuer could be made{way}"),
-            Self::ConnectTimeout => format!("no connection to the issuer within {:?}{way}", settings.connect_timeout),
-            Self::CallTimeout => format!("no answer from the issuer within {:?}", settings.call_timeout),
-            Self::Cut => "the connection ended before the issuer's answer was complete".to_owned(),
+            Self::Connect => format!("could not connect to the issuer{way}"),
+            Self::ConnectTimeout => {
+                format!("could not connect to the issuer within {:?}{way}", settings.connect_timeout)
+            }
+            Self::CallTimeout => format!("no response from the issuer within {:?}", settings.call_timeout),
+            Self::Cut => "the connection closed before the issuer's response was complete".to_owned(),
         }
     }
 }
@@ -124,7 +126,7 @@ impl TransportProblem {
 impl CertificateProblem {
     fn clause(self) -> &'static str {
         match self {
-            Self::Untrusted => "is not trusted: if a CA of your own signed it, add that CA with --ca-bundle",
+            Self::Untrusted => "is not trusted: if your own CA signed it, add that CA with --ca-bundle",
             Self::OutOfDate => "has expired or is not valid yet",
             Self::OtherHost => "is for another host",
             Self::Other => "could not be verified",

@@ -1,4 +1,4 @@
-//! Log output: our own lines at the level of the settings, those of libraries never below a cap.
+//! Log output: our own lines at the configured level, those of libraries never below a cap.
 
 use crate::cli::settings::{LogFormat, LogSettings};
 use tracing::level_filters::LevelFilter;
@@ -9,20 +9,20 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-/// Where our own lines come from. Only these can be had below `info`.
+/// Targets of our own lines. Only these can be shown below `info`.
 const OWN_TARGET: &str = "syniverse_token_operator";
 
 /// Libraries that see a credential or a token pass by, with the most detail they may log: below it they print
 /// URLs, headers or bodies. A target covers all that begins with it (`hyper` also `hyper_util`).
 /// `kube_client::client` prints a whole body, which can be a Secret, with a warning.
 const CAPPED_TARGETS: [(&str, LevelFilter); 10] = [
-    // Its errors come back to us, and are told by our own lines.
+    // Its errors are returned to us, and our own lines report them.
     ("kube_client::client::builder", LevelFilter::OFF),
     ("kube_client::client", LevelFilter::ERROR),
     ("kube_client", LevelFilter::WARN),
-    // Every failure of a watch is told by our own line.
+    // Our own line reports every failure of a watch.
     ("kube_runtime::watcher", LevelFilter::ERROR),
-    // Its span around each pass would only repeat what our one line says.
+    // Its span around each pass would only repeat our own line.
     ("kube_runtime", LevelFilter::WARN),
     ("reqwest", LevelFilter::WARN),
     ("hyper", LevelFilter::WARN),
@@ -39,7 +39,7 @@ pub fn start(settings: LogSettings) -> Result<(), TryInitError> {
     subscriber(settings, std::io::stderr).try_init()
 }
 
-/// What [`start`] installs, with another place to write to.
+/// The subscriber that [`start`] installs, with another writer.
 pub fn subscriber<W>(settings: LogSettings, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,

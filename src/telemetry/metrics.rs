@@ -1,4 +1,4 @@
-//! What is counted and measured: one registry, and nothing whose labels could grow without bound.
+//! All metrics, in a single registry; no label can grow without bound.
 
 use process::ProcessMetrics;
 use prometheus_client::metrics::counter::Counter;
@@ -23,14 +23,14 @@ mod tokens;
 type Seconds = Gauge<f64, AtomicU64>;
 type SecondsTotal = Counter<f64, AtomicU64>;
 
-/// What comes of a pass.
+/// Outcomes of a pass.
 const FINISHED: &str = "finished";
 const FAILED: &str = "failed";
 
 /// Values of these come from closed vocabularies.
 type Label = (&'static str, &'static str);
 
-/// Everything that is counted and measured.
+/// All metrics.
 pub struct Metrics {
     registry: Registry,
     tokens: TokenMetrics,
@@ -42,7 +42,7 @@ pub struct Metrics {
     process: ProcessMetrics,
 }
 
-/// Registers a metric under its name and what it tells.
+/// Registers a metric under its name, with its help text.
 fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
     registry.register(name, help, metric.clone());
     metric
@@ -53,20 +53,17 @@ impl Default for Metrics {
         let mut registry = Registry::default();
         let own = registry.sub_registry_with_prefix("syniverse_token");
         let (tokens, requests) = (TokenMetrics::register(own), RequestMetrics::register(own));
-        let failures = register(
-            own,
-            "failures",
-            "Resources that came to a reason that is trouble, or that a person must act on",
-            Family::default(),
-        );
-        let passes = register(own, "reconcile_passes", "Passes over resources", Family::default());
+        let failures =
+            register(own, "failures", "Times a resource entered a failing or stalled reason", Family::default());
+        let passes = register(own, "reconcile_passes", "Reconcile passes", Family::default());
         let rival_writes = register(
             own,
             "rival_writes",
-            "Answers of issuers that another process recorded while this one acts: two operators work in one namespace",
+            "Responses of issuers that another process recorded while this process acts: two operators work in one \
+             namespace",
             Counter::default(),
         );
-        let leader = register(own, "leader", "1 while this process leads, 0 while another one does", Gauge::default());
+        let leader = register(own, "leader", "1 while this process is the leader, else 0", Gauge::default());
         let build: Family<[Label; 1], Gauge> = register(own, "build_info", "Always 1", Family::default());
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         let process = ProcessMetrics::register(registry.sub_registry_with_prefix("process"));
@@ -77,7 +74,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Makes the series of everything that is counted, since `rate` and `increase` cannot see how one begins.
+    /// Creates the series of all counters, since `rate` and `increase` miss the first increment of a new series.
     fn start_at_zero(&self) {
         for outcome in [FINISHED, FAILED] {
             drop(self.passes.get_or_create(&[("outcome", outcome)]));
@@ -87,7 +84,7 @@ impl Metrics {
         }
     }
 
-    /// All of it in the OpenMetrics text format. Dead-token time runs up to `now`.
+    /// All metrics in the OpenMetrics text format. Dead-token time runs up to `now`.
     pub fn encode(&self, now: Now) -> String {
         self.tokens.count_dead_times(now.mono);
         self.process.measure();
@@ -97,14 +94,14 @@ impl Metrics {
         text
     }
 
-    /// Whether this process leads. Before it is told it does not.
+    /// Sets whether this process is the leader; initially it is not.
     pub fn set_leader(&self, is_leader: bool) {
         self.tokens.leads(is_leader, || {
             self.leader.set(i64::from(is_leader));
         });
     }
 
-    /// A call is being made until what is returned is dropped.
+    /// Counts a request as in flight until the returned guard is dropped.
     pub fn request_started(&self, request: &TokenRequest) -> impl Drop + use<> {
         self.requests.begin(request)
     }
@@ -119,7 +116,7 @@ impl Metrics {
         self.requests.skewed(request, ahead_seconds);
     }
 
-    /// The issuer has put another token in the place of this one, which may be in the token Secret of `name`.
+    /// Notes that the issuer has replaced this token, which may be in the token Secret of `name`.
     pub fn token_superseded(&self, name: &ObjectName, fingerprint: &str, at: Moment) {
         self.tokens.superseded(name, fingerprint, at);
     }
@@ -133,16 +130,16 @@ impl Metrics {
         if let Some(reason) = reason(after).filter(is_news) {
             self.failures.get_or_create(&[("reason", reason.as_str())]).inc();
         }
-        // The lead may have been lost while the pass ran: the series are another's then.
+        // Leadership may have been lost while the pass ran: the series belong to another process then.
         self.tokens.passed(name, report, leader_since, now.mono, || self.leader.get() != 0);
     }
 
-    /// Another process does the work of this one; true when that is seen for the first time.
+    /// Notes that another process does the work of this process; true the first time.
     pub fn observe_rival(&self) -> bool {
         self.rival_writes.inc() == 0
     }
 
-    /// A pass came to nothing.
+    /// Counts a failed pass.
     pub fn observe_failed_pass(&self) {
         self.passes.get_or_create(&[("outcome", FAILED)]).inc();
     }
@@ -153,7 +150,7 @@ impl Metrics {
     }
 }
 
-/// Whether it is counted when a resource comes to it.
+/// True for reasons that are counted when a resource enters them.
 fn is_failure(reason: &Reason) -> bool {
     reason.weight() >= Weight::Trouble
 }

@@ -1,4 +1,4 @@
-//! This process as the kernel sees it: what it uses, and who may look into it. Client required: it reads `/proc`.
+//! This process as the kernel sees it: its resource usage and memory protection. Client required: it reads `/proc`.
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use std::fs;
@@ -17,7 +17,7 @@ pub fn conceal() -> io::Result<()> {
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
-/// What this process uses.
+/// Resource usage of this process.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     /// CPU time, user and system.

@@ -129,7 +129,7 @@ async fn a_secret_that_is_made_immutable_whenever_it_is_written_is_told_so() {
     stage.issued("1h").await;
     for _ in 0..2 {
         stage.change_secret(NAME, json!({"immutable": true})).await;
-        let says = |resource: &_| ready_message(resource).contains("as soon as it was written");
+        let says = |resource: &_| ready_message(resource).contains("as soon as it is written");
         assert!(is_stalled(&stage.until(NAME, "why", says).await));
         stage.delete_secret(NAME).await;
         stage.until(NAME, "Issued", |resource| ready_reason(resource) == "Issued").await;

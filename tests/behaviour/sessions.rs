@@ -161,7 +161,7 @@ async fn a_changed_login_that_the_issuer_does_not_take_never_costs_the_session_t
         token = stage.until_rotated(&token).await;
         let resource = stage.tokens.get(NAME).await.unwrap();
         assert!(
-            is_ready(&resource) && ready_message(&resource).contains("not documented"),
+            is_ready(&resource) && ready_message(&resource).contains("undocumented"),
             "{}",
             ready_message(&resource)
         );
@@ -332,7 +332,7 @@ async fn a_session_without_a_login_outlives_an_outage_of_writes_that_is_longer_t
     let extended = stage.simulator.until(|journal| methods(journal).len() >= 3);
     tokio::time::timeout(Duration::from_secs(90), extended).await.expect("two extensions that cannot be recorded");
     let told = stage.until_reason(NAME, "WriteFailed").await;
-    assert!(ready_message(&told).contains("in the operator's memory alone"), "{}", ready_message(&told));
+    assert!(ready_message(&told).contains("only in the operator's memory"), "{}", ready_message(&told));
     webhooks.delete(&format!("{}.example.com", stage.namespace.name()), &DeleteParams::default()).await.unwrap();
     let written = stage.until_rotated(&first).await;
     stage.until_reason(NAME, "Issued").await;

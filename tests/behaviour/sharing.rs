@@ -15,7 +15,7 @@ async fn two_resources_of_one_application_both_get_each_rotation_and_say_so() {
         let resource = stage.until_reason(name, "SharedApplication").await;
         assert!(is_ready(&resource), "{:?}", resource.status);
         let message = ready_message(&resource);
-        assert!(message.starts_with("another SyniverseToken of this namespace"), "{message}");
+        assert!(message.starts_with("another SyniverseToken in this namespace"), "{message}");
     }
     let token = async |name: &str| text(&stage.secret(name).await, "accessToken").unwrap();
     let first = token("a").await;

@@ -75,7 +75,7 @@ async fn a_token_lives_through_install_upgrade_rollback_uninstall_and_install() 
 async fn started_anew(release: &Release, mut old: Operator) -> Operator {
     old.stop(GRACE).await.unwrap();
     let mut operator = release.start();
-    operator.wait_for_log("leads", PATIENCE).await.unwrap();
+    operator.wait_for_log("became the leader", PATIENCE).await.unwrap();
     operator
 }
 

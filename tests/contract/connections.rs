@@ -61,7 +61,7 @@ async fn a_pair_is_sent_once_and_never_into_a_connection_that_was_used() {
 async fn a_connection_that_fails_before_a_byte_of_the_answer_is_one_failure_and_not_asked_again() {
     let wire = Wire::playing(vec![vec![Act::Reset], vec![Act::Say(granting("second"))]]).await;
     let failed = call(insecure(), &ask(wire.endpoint())).await;
-    assert_eq!(kind_saying("the connection ended", failed), Unavailable);
+    assert_eq!(kind_saying("the connection closed", failed), Unavailable);
     assert_eq!(wire.requests().len(), 1);
 }
 
@@ -133,7 +133,7 @@ async fn an_answer_that_is_not_whole_or_not_http_is_none() {
     ] {
         let wire = Wire::playing(vec![vec![Act::Say(bytes.into_bytes()), Act::Close]]).await;
         let failed = call(insecure(), &ask(wire.endpoint())).await;
-        assert_eq!(kind_saying("before the issuer's answer was complete", failed), Unavailable, "{what}");
+        assert_eq!(kind_saying("before the issuer's response was complete", failed), Unavailable, "{what}");
     }
     let switching = "HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n";
     let wire = Wire::playing(vec![vec![Act::Say(switching.into()), Act::Close]]).await;

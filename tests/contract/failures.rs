@@ -54,7 +54,7 @@ async fn a_missing_parameter_is_rejected() {
 #[tokio::test]
 async fn a_path_that_is_not_the_apis_is_rejected() {
     let issuer = issuer().await;
-    let clause = "HTTP 404 with a body that is not the API's own";
+    let clause = "HTTP 404 with a body that is not from the API";
     assert_eq!(kind_saying(clause, call(insecure(), &ask(issuer.url("/nowhere"))).await), Rejected);
 }
 
@@ -85,7 +85,7 @@ async fn a_4xx_is_the_resources_own_whoever_sent_it_and_a_500_only_where_it_is_t
 #[tokio::test]
 async fn a_200_without_a_token_is_no_success() {
     let issuer = issuer().await;
-    assert_eq!(kind_after(&issuer, fail(200, FailBody::Envelope), "HTTP 200 with an error").await, Refused);
+    assert_eq!(kind_after(&issuer, fail(200, FailBody::Envelope), "HTTP 200 with an API error").await, Refused);
     for body in [FailBody::Xml, FailBody::Html, FailBody::Empty, FailBody::Text("[]".to_owned())] {
         assert_eq!(kind_after(&issuer, fail(200, body), "HTTP 200").await, Unavailable);
     }
@@ -148,7 +148,7 @@ async fn a_body_is_read_up_to_64_kib_and_no_further() {
 #[tokio::test]
 async fn an_encoding_that_is_not_understood_is_named() {
     let issuer = issuer().await;
-    let clause = "HTTP 200 with a body in the encoding br, although only an unencoded one is asked for";
+    let clause = "HTTP 200 with a body in the encoding br, although no encoding was requested";
     assert_eq!(kind_after(&issuer, Action::Encode(Encoding::Brotli), clause).await, Unavailable);
 }
 
@@ -178,14 +178,14 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_no_answer() {
     let issuer = issuer().await;
-    assert_eq!(kind_after(&issuer, Action::Truncate, "before the issuer's answer was complete").await, Unavailable);
+    assert_eq!(kind_after(&issuer, Action::Truncate, "before the issuer's response was complete").await, Unavailable);
 }
 
 #[tokio::test]
 async fn a_reset_is_reported_and_the_request_not_repeated() {
     let issuer = issuer().await;
     for at in [Stage::BeforeWork, Stage::AfterWork] {
-        assert_eq!(kind_after(&issuer, Action::Reset { at }, "the connection ended").await, Unavailable);
+        assert_eq!(kind_after(&issuer, Action::Reset { at }, "the connection closed").await, Unavailable);
     }
     assert_eq!(issuer.journal().calls.len(), 2);
 }
@@ -196,7 +196,7 @@ async fn a_call_ends_with_its_timeout() {
     let settings = IssuerSettings { call_timeout: Duration::from_millis(200), ..insecure() };
     issuer.fault(Fault::once(Action::Hang { at: Stage::AfterWork }));
     let result = call(settings, &ask(issuer.endpoint())).await;
-    assert_eq!(kind_saying("no answer from the issuer within 200ms", result), Unavailable);
+    assert_eq!(kind_saying("no response from the issuer within 200ms", result), Unavailable);
     assert_eq!(issuer.journal().calls.len(), 1);
 }
 
@@ -204,7 +204,7 @@ async fn a_call_ends_with_its_timeout() {
 async fn a_closed_port_is_unavailable_and_an_open_one_works_again() {
     let issuer = issuer().await;
     issuer.down().await.unwrap();
-    assert_eq!(kind_saying("no connection to the issuer could be made", refresh(&issuer).await), Unavailable);
+    assert_eq!(kind_saying("could not connect to the issuer", refresh(&issuer).await), Unavailable);
     issuer.up().await.unwrap();
     assert!(refresh(&issuer).await.is_ok());
 }

@@ -23,10 +23,7 @@ async fn an_issuer_of_an_unknown_ca_gets_no_request() {
     let issuer = tls_issuer().await;
     let settings = IssuerSettings { ca_bundle: None, ..trusting(&issuer) };
     let result = call(settings, &ask(issuer.endpoint())).await;
-    assert_eq!(
-        kind_saying("not trusted: if a CA of your own signed it, add that CA with --ca-bundle", result),
-        Unavailable
-    );
+    assert_eq!(kind_saying("not trusted: if your own CA signed it, add that CA with --ca-bundle", result), Unavailable);
     assert!(issuer.journal().calls.is_empty());
 }
 
@@ -60,7 +57,7 @@ async fn a_handshake_ends_with_the_connect_timeout() {
     let settings = IssuerSettings { connect_timeout: Duration::from_millis(200), ..insecure() };
     let endpoint = format!("https://{}/", silent.local_addr().unwrap());
     let result = call(settings, &ask(endpoint)).await;
-    assert_eq!(kind_saying("no connection to the issuer within 200ms", result), Unavailable);
+    assert_eq!(kind_saying("could not connect to the issuer within 200ms", result), Unavailable);
 }
 
 #[tokio::test]

@@ -134,7 +134,7 @@ async fn a_code_is_a_verdict_on_its_own_question_only() {
         ("GLOBAL_1001", [Unavailable, Unavailable]),
         ("LICENSE_7", [Refused, Refused]),
     ] {
-        let shown = if code == "LICENSE_7" { "an error code that is not documented" } else { code };
+        let shown = if code == "LICENSE_7" { "an undocumented error code" } else { code };
         for content in [r#""""#, "[]", "{}", "null"] {
             let body = format!(r#"{{"errorCode":"{code}","errorMessage":"m","content":{content},"pageable":""}}"#);
             assert_eq!(kinds_after(&issuer, says(200, &body), &format!("{shown} (HTTP 200)")).await, expected);
@@ -230,7 +230,7 @@ async fn a_token_that_no_header_can_carry_is_no_session() {
     for token in ["T3\r\nX-Injected: 1\n", "two words"] {
         let action = Action::TokenField(Some(token.to_owned()));
         let failure = after(&issuer, action, &log_in(issuer.session_endpoint())).await.unwrap_err();
-        assert!(failure.detail.contains("a token that holds more than printable ASCII"), "{failure}");
+        assert!(failure.detail.contains("a token with blanks or characters that are not printable ASCII"), "{failure}");
         assert_eq!(failure.kind, Unavailable);
     }
 }
@@ -268,7 +268,7 @@ async fn a_body_is_read_up_to_64_kib_and_no_further() {
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_no_answer() {
     let issuer = issuer().await;
-    let clause = "before the issuer's answer was complete";
+    let clause = "before the issuer's response was complete";
     assert_eq!(kinds_after(&issuer, Action::Truncate, clause).await, [Unavailable; 2]);
 }
 
@@ -281,7 +281,7 @@ async fn a_reset_is_reported_and_the_request_not_repeated() {
     for at in [Stage::BeforeWork, Stage::AfterWork] {
         pair = extend_answer(&issuer, &client.send(&pair).await.unwrap());
         issuer.fault(Fault::once(Action::Reset { at }));
-        assert_eq!(kind_saying("the connection ended", client.send(&pair).await), Unavailable);
+        assert_eq!(kind_saying("the connection closed", client.send(&pair).await), Unavailable);
     }
     assert_eq!(kind_saying("AUTH_1002", client.send(&pair).await), Ended);
     assert_eq!(issuer.journal().calls.len(), 5);
@@ -294,7 +294,7 @@ async fn a_call_ends_with_its_timeout() {
     issuer.fault(Fault::always(Action::Hang { at: Stage::BeforeWork }));
     for request in questions(&issuer.session_endpoint()) {
         let result = call(settings.clone(), &request).await;
-        assert_eq!(kind_saying("no answer from the issuer within 200ms", result), Unavailable);
+        assert_eq!(kind_saying("no response from the issuer within 200ms", result), Unavailable);
     }
     assert_eq!(issuer.journal().calls.len(), 2);
 }

@@ -120,7 +120,7 @@ fn collect_rules(path: &str, schema: &Value, rules: &mut BTreeSet<(String, Strin
     }
 }
 
-const IMMUTABLE: &str = "secret.name (by default the resource's own name) cannot be changed: make a new resource";
+const IMMUTABLE: &str = "secret.name (by default the resource's own name) cannot be changed: create a new resource";
 
 #[tokio::test]
 async fn the_name_of_the_token_secret_cannot_be_changed() {
@@ -354,8 +354,8 @@ async fn kubectl_explain_reads_like_documentation() {
             "syniversetoken.spec",
             "refreshBefore <string> How long before its expiry the token is refreshed, as a duration",
         ),
-        ("syniversetoken.spec.deletionPolicy", "ENUM: Delete Retain DESCRIPTION: What becomes of the Secrets"),
-        ("syniversetoken.status.conditions", "Stalled: whether a person must act."),
+        ("syniversetoken.spec.deletionPolicy", "ENUM: Delete Retain DESCRIPTION: What happens to the Secrets"),
+        ("syniversetoken.status.conditions", "Stalled: whether somebody must act."),
     ] {
         let explained = room.kubectl(&["explain", field]);
         let explained = explained.split_whitespace().collect::<Vec<_>>().join(" ");

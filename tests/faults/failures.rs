@@ -41,7 +41,7 @@ async fn a_rejected_request_stalls_and_is_asked_again_when_the_credentials_or_th
     assert!(is_ready(&rejected), "the token still lives");
     assert!(!is_stalled(&rejected), "nobody must act for what was right a moment ago");
     let message = ready_message(&rejected);
-    assert!(message.contains("although it served the same request before"), "{message}");
+    assert!(message.contains("although the same request succeeded before"), "{message}");
     // It was served with the same values, so that it need not wait for a person.
     stage.simulator.clear_faults();
     stage.until_reason(NAME, "Issued").await;
@@ -54,7 +54,7 @@ async fn a_wrong_secret_is_asked_with_at_growing_intervals_and_neighbours_tell_i
     stage.apply(NAME, stage.spec("1h")).await;
     let failed = stage.until_reason(NAME, "RefreshFailed").await;
     let message = ready_message(&failed);
-    assert!(message.contains("wrong credentials as well as for an outage"), "{message}");
+    assert!(message.contains("wrong credentials or an outage"), "{message}");
     assert!(!is_stalled(&failed));
     stage.until_calls(4).await;
     let gaps = gaps(&stage.simulator.journal().calls);
@@ -71,7 +71,10 @@ async fn a_wrong_secret_is_asked_with_at_growing_intervals_and_neighbours_tell_i
     stage.put_secret(CREDENTIALS, &credentials(CONSUMER_KEY, "canary-also-wrong", PORTAL_TOKEN)).await;
     let suspect = stage.until_reason(NAME, "CredentialsSuspect").await;
     let message = ready_message(&suspect);
-    assert!(message.contains("while other resources are served") && message.contains(CREDENTIALS), "{message}");
+    assert!(
+        message.contains("while requests of other resources succeed") && message.contains(CREDENTIALS),
+        "{message}"
+    );
 
     let calls = stage.calls();
     stage.put_secret(CREDENTIALS, &credentials(CONSUMER_KEY, CONSUMER_SECRET, PORTAL_TOKEN)).await;
@@ -182,10 +185,10 @@ pub(crate) fn failures_on_the_way() -> Vec<Failure> {
     let redirect = Action::Redirect { status: 302, location: "https://api.syniverse.com/elsewhere".to_owned() };
     let (hang, reset) = (Action::Hang { at: When::BeforeWork }, Action::Reset { at: When::BeforeWork });
     vec![
-        failure("hang", hang, "RefreshFailed", "no answer from the issuer within 1s"),
-        failure("reset", reset, "RefreshFailed", "the connection ended before"),
-        failure("truncated", Action::Truncate, "RefreshFailed", "the connection ended before"),
-        failure("xml", page(500, FailBody::Xml), "RefreshFailed", "HTTP 500 with a body that is not the API's own"),
+        failure("hang", hang, "RefreshFailed", "no response from the issuer within 1s"),
+        failure("reset", reset, "RefreshFailed", "the connection closed before"),
+        failure("truncated", Action::Truncate, "RefreshFailed", "the connection closed before"),
+        failure("xml", page(500, FailBody::Xml), "RefreshFailed", "HTTP 500 with a body that is not from the API"),
         failure("html", page(200, FailBody::Html), "RefreshFailed", "HTTP 200 with a body that is not a JSON object"),
         failure("huge", Action::Pad { bytes: 1 << 20 }, "RefreshFailed", "larger than 64 KiB"),
         failure("redirect", redirect, "RequestRejected", "a redirect, which is not followed"),
@@ -194,7 +197,7 @@ pub(crate) fn failures_on_the_way() -> Vec<Failure> {
             "missing",
             page(404, FailBody::Html),
             "RequestRejected",
-            "HTTP 404 with a body that is not the API's own",
+            "HTTP 404 with a body that is not from the API",
         ),
     ]
 }

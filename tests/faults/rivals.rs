@@ -35,7 +35,7 @@ async fn two_operators_at_once_never_set_a_token_back_and_never_write_one_twice(
     stage.until_ready(NAME).await;
     let either_says = async || {
         let logs = [stage.operator().log(), rival.log()];
-        logs.iter().any(|log| log.matches("another process works here").count() == 1).then_some(())
+        logs.iter().any(|log| log.matches("another operator works here").count() == 1).then_some(())
     };
     wait_for("a word about the rival, once", PATIENCE, either_says).await.unwrap();
 }
@@ -49,7 +49,7 @@ async fn a_resource_deleted_during_its_call_leaves_nothing_behind() {
 
     stage.delete(NAME).await;
 
-    stage.operator().wait_for_log("asked (first-issue)", PATIENCE).await.unwrap();
+    stage.operator().wait_for_log("requested a token (first-issue)", PATIENCE).await.unwrap();
     let gone = async || (names(&stage).await == [CREDENTIALS]).then_some(());
     wait_for("the end of the Secrets", PATIENCE, gone).await.unwrap();
     // Whatever is still under way has been seen once another resource has its token.

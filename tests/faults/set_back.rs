@@ -43,7 +43,7 @@ async fn after_etcd_was_set_back_the_last_token_is_written_again_and_the_watches
         .await;
     println!("put right {:.1?} after the API server was back", back.elapsed());
     assert!(back.elapsed() < PUT_RIGHT);
-    stage.operator().wait_for_log("was set back to an earlier state", PATIENCE).await.unwrap();
+    stage.operator().wait_for_log("was rolled back to an earlier state", PATIENCE).await.unwrap();
     let is_told = |resource: &SyniverseToken| {
         resource.status.as_ref().and_then(|status| status.fingerprint.clone()) == Some(fingerprint(&last))
     };

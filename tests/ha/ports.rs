@@ -189,7 +189,7 @@ async fn what_is_asked_for_in_other_ways_gets_its_usual_answer() {
     let (head, body) = get(ports.health, "/readyz", "").await;
     let said = String::from_utf8(body).unwrap();
     assert!(
-        head.starts_with("HTTP/1.1 503 ") && said.contains("watches have not shown everything yet"),
+        head.starts_with("HTTP/1.1 503 ") && said.contains("watches have not completed their first list"),
         "{head}{said}"
     );
 }

@@ -61,8 +61,7 @@ async fn who_was_told_to_stop_is_unready_and_still_tells_until_its_call_has_ende
     let is_calling = async || get(metrics, "/metrics").await.filter(|(_, page)| page.contains(calls)).map(drop);
     wait_for("the call", PATIENCE, is_calling).await.unwrap();
     operator.process().signal("TERM").unwrap();
-    let is_unready =
-        async || get(health, "/readyz").await.filter(|answer| *answer == (503, "told to stop\n".to_owned()));
+    let is_unready = async || get(health, "/readyz").await.filter(|answer| *answer == (503, "stopping\n".to_owned()));
     wait_for("the end of readiness", PATIENCE, is_unready).await.unwrap();
     assert_eq!(get(health, "/healthz").await.unwrap().0, 200);
     assert_eq!(get(metrics, "/metrics").await.unwrap().0, 200);

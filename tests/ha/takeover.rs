@@ -57,7 +57,7 @@ async fn leaders_killed() -> Duration {
     assert!(lost.is_empty(), "{lost:?}");
     // Who takes over from a leader is no rival of its.
     for replica in [&leader.1, &heir.1] {
-        assert!(!replica.log().contains("another process works here"), "{}", replica.log());
+        assert!(!replica.log().contains("another operator works here"), "{}", replica.log());
     }
     longest
 }
@@ -183,7 +183,7 @@ async fn a_leader_that_is_cut_off_from_the_api_server_stops_asking_before_anothe
     // As the new leader itself has written it: it begins to ask right then, sooner than a test can look.
     let taken = lease(&stage).await.acquire_time.unwrap().0;
     let seconds = |time: Timestamp| time.duration_since(cut).as_secs_f64();
-    leader.wait_for_log("leads no longer", PATIENCE).await.unwrap();
+    leader.wait_for_log("lost leadership", PATIENCE).await.unwrap();
     let calls: Vec<_> = stage.simulator.journal().calls.iter().map(|call| call.received).collect();
     let last = calls.iter().filter(|received| **received < taken).max().copied().unwrap_or(cut);
     println!(

@@ -1,4 +1,4 @@
-//! The CustomResourceDefinition: what the derive makes of the types, and what it cannot say.
+//! The CustomResourceDefinition: derived from the types, with the parts that the derive cannot express.
 
 use super::{SyniverseToken, rules};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -23,7 +23,7 @@ pub fn crd_yaml() -> Result<String, serde_yaml_ng::Error> {
     serde_yaml_ng::to_string(&crd())
 }
 
-/// Adds what stands at the root of the schema, and tidies the rest.
+/// Adds the rules at the root of the schema, and tidies the rest.
 fn finish(root: &mut JSONSchemaProps) {
     tidy(root);
     root.x_kubernetes_validations = Some(rules::root());
@@ -33,7 +33,7 @@ fn finish(root: &mut JSONSchemaProps) {
     }
 }
 
-/// Makes a null the same as an absent field, and each paragraph of a description one line.
+/// Makes a null the same as an absent field, and each paragraph of a description a single line.
 ///
 /// The derive takes every `Option` for nullable; then a null would be stored, and a rule would see the field as set.
 /// The lines of a doc comment would be broken once more by `kubectl explain`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What the API server accepts as a duration; [`parse_duration`] accepts exactly the same.
+/// Pattern of the durations that the API server accepts; [`parse_duration`] accepts exactly the same.
 pub(super) const PATTERN: &str = "^([0-9]{1,5}(h|m|s)){1,3}$";
 
 /// Reads a duration such as `24h`, `90m`, `1h30m` or `0s`: one to three numbers of at most five digits, each followed

@@ -1,10 +1,10 @@
-//! Who issues the token, and where the credentials for it are.
+//! The issuer of the token, and where its credentials are.
 
 use super::rules;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where an application's token comes from if the resource does not say.
+/// The endpoint of an application if the resource names none.
 pub const DEFAULT_APPLICATION_ENDPOINT: &str = "https://api.syniverse.com/saop-rest-data/v1/apptoken-refresh";
 
 /// An application of the Syniverse Platform: the issuer of `apptoken-refresh`.
@@ -12,15 +12,15 @@ pub const DEFAULT_APPLICATION_ENDPOINT: &str = "https://api.syniverse.com/saop-r
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules::application)]
 pub struct ApplicationSpec {
-    /// URL of the issuer, without user, query, fragment or percent-encoding. Its host, port and path must be ones
-    /// that the operator allows; by default those are the documented ones of api.syniverse.com only.
+    /// URL of the issuer, without user, query, fragment or percent-encoding. The operator must allow its host, port and
+    /// path; by default it allows only the documented paths of api.syniverse.com.
     #[serde(default = "default_endpoint")]
     #[schemars(transform = rules::endpoint)]
     pub endpoint: String,
     /// Where the application's consumer key, consumer secret and first token are.
     pub credentials: ApplicationCredentials,
-    /// A second application, with a consumer key of its own. The two take turns: before the token of one expires,
-    /// a new token of the other is in the Secret, so that there is never a moment without a live token.
+    /// A second application, with a consumer key of its own. The two take turns: before the token of one expires, a new
+    /// token of the other is in the Secret, so that the Secret always holds a live token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standby_credentials: Option<ApplicationCredentials>,
     /// The lifetime asked for each new token, as a duration such as 24h, 90m or 1h30m. 0s asks for a token that
@@ -37,7 +37,7 @@ pub struct ApplicationCredentials {
     /// The Secret, in the namespace of this resource, that holds the credentials. A changed value takes effect at
     /// once.
     pub secret_ref: SecretReference,
-    /// Under which keys of that Secret the values are.
+    /// The keys of that Secret that hold the values.
     #[serde(default)]
     pub keys: ApplicationKeys,
 }
@@ -60,8 +60,8 @@ pub struct ApplicationKeys {
     /// Key that holds the consumer secret of the application.
     #[schemars(transform = rules::data_key)]
     pub consumer_secret: String,
-    /// Key that holds the token to begin with: the Access Token on the Auth Keys page of the application. It is
-    /// read until the operator has issued a token, and again whenever it changes.
+    /// Key that holds the initial token: the Access Token on the Auth Keys page of the application. It is read until
+    /// the operator has issued a token, and again whenever it changes.
     #[schemars(transform = rules::data_key)]
     pub old_token: String,
 }
@@ -98,7 +98,7 @@ impl<'a> IssuerSpec<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct SessionSpec {
     /// URL of the issuer, such as https://sma.example.com/api/v2/auth/token, without user, query, fragment or
-    /// percent-encoding. Its host, port and path must be ones that the operator allows.
+    /// percent-encoding. The operator must allow its host, port and path.
     #[schemars(transform = rules::endpoint)]
     pub endpoint: String,
     /// Where the token pair or the login of the session is.
@@ -109,8 +109,8 @@ pub struct SessionSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionCredentials {
-    /// The Secret, in the namespace of this resource, that holds the credentials: token and refreshToken, or
-    /// username and password, or all four. With username and password a lost session is opened again.
+    /// The Secret, in the namespace of this resource, that holds the credentials: token and refreshToken, or username
+    /// and password, or all four. With username and password, a lost session is opened again.
     pub secret_ref: SecretReference,
 }
 

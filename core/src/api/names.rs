@@ -2,19 +2,19 @@
 
 use super::{ApplicationSpec, DEFAULT_KEY, SyniverseToken, SyniverseTokenSpec};
 
-/// What the name of a state Secret ends with; no token Secret may be called so.
+/// Suffix of the names of state Secrets; no token Secret may have it.
 pub const STATE_SECRET_SUFFIX: &str = "-syniverse-state";
 
-/// On a Secret: the name of the SyniverseToken that may take it over.
+/// Annotation of a Secret: the name of the SyniverseToken that may take it over.
 pub const ADOPT_ANNOTATION: &str = "syniverse.dev/adopt";
 
-/// On a credentials Secret, with the value `true`: it may be used, where the operator's settings ask for consent.
+/// Label of a credentials Secret, with the value `true`: consent to its use, where the operator's settings require it.
 pub const CONSENT_LABEL: &str = "syniverse.dev/credentials";
 
-/// On a SyniverseToken: a value not seen before asks for a refresh now. Its first [`REFRESH_LENGTH`] characters count.
+/// Annotation of a SyniverseToken: a new value requests a refresh now. Its first [`REFRESH_LENGTH`] characters count.
 pub const REFRESH_ANNOTATION: &str = "syniverse.dev/refresh";
 
-/// So many characters of the refresh annotation are read: it is kept in memory, in the state and in the status.
+/// Number of characters read of the refresh annotation, which is kept in memory, in the state and in the status.
 pub const REFRESH_LENGTH: usize = 256;
 
 impl SyniverseToken {

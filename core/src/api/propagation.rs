@@ -1,4 +1,4 @@
-//! How a new token reaches Pods that already run.
+//! How a new token reaches running Pods.
 //!
 //! Each enumeration has an `Unknown` that is not in the schema: an object stored by a newer version must not fail
 //! the list of all the others.
@@ -11,35 +11,35 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PropagationSpec {
-    /// What is done to the running Pods that mount the token Secret as a volume.
+    /// What to do with running Pods that mount the token Secret as a volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<PodPropagation>,
-    /// Which workloads are restarted, once for each new token. Meant for tokens that live for hours, or for
-    /// applications with standbyCredentials.
+    /// Workloads to restart, once for each new token. Meant for tokens that live for hours, or for applications with
+    /// standbyCredentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<RestartPropagation>,
 }
 
-/// What is done to the running Pods that mount the token Secret as a volume. Annotate: each gets an annotation with
-/// the fingerprint of the new token, which makes its kubelet update the mounted files at once. The operator needs the
-/// right to patch Pods for it.
+/// What to do with running Pods that mount the token Secret as a volume. Annotate: each gets an annotation with the
+/// fingerprint of the new token, which makes the kubelet update the mounted files at once; the operator needs the right
+/// to patch Pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PodPropagation {
     /// They are annotated.
     Annotate,
-    /// Something that this version does not know.
+    /// A value that this version does not know.
     #[serde(other)]
     #[schemars(skip)]
     Unknown,
 }
 
-/// Which workloads are rolled after a rotation.
+/// Workloads to restart after a rotation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules::restart)]
 pub struct RestartPropagation {
-    /// Which workloads of the namespace are restarted. None; Unaware: those whose Pods cannot see the change of a
-    /// Secret, because they use it in an environment variable or through a subPath; Listed: those in workloads.
+    /// Which workloads of the namespace to restart. None; Unaware: those whose Pods do not see a changed Secret,
+    /// because they use it in an environment variable or through a subPath; Listed: those in workloads.
     #[serde(default)]
     pub mode: RestartMode,
     /// The workloads that mode Listed restarts.
@@ -48,17 +48,17 @@ pub struct RestartPropagation {
     pub workloads: Vec<WorkloadReference>,
 }
 
-/// Which workloads are rolled.
+/// Selection of the workloads to restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RestartMode {
     /// None.
     #[default]
     None,
-    /// Those that cannot see the change.
+    /// Workloads whose Pods do not see a changed Secret.
     Unaware,
-    /// Those listed.
+    /// The listed workloads.
     Listed,
-    /// Something that this version does not know.
+    /// A value that this version does not know.
     #[serde(other)]
     #[schemars(skip)]
     Unknown,
@@ -83,7 +83,7 @@ pub enum WorkloadKind {
     StatefulSet,
     /// apps/v1 DaemonSet
     DaemonSet,
-    /// Something that this version does not know.
+    /// A value that this version does not know.
     #[serde(other)]
     #[schemars(skip)]
     Unknown,

@@ -1,6 +1,6 @@
-//! Labels and annotations that belong to others, and names that others find Secrets by: no spec may choose them.
+//! Labels and annotations that are reserved for others, and names by which others find Secrets: no spec may use them.
 
-/// The domains whose keys belong to somebody, those of their subdomains included, and to whom.
+/// The domains whose keys, including those of their subdomains, are reserved, with their owners.
 const DOMAINS: &[(&str, &str)] = &[
     ("kubernetes.io", "Kubernetes"),
     ("k8s.io", "Kubernetes"),
@@ -8,7 +8,7 @@ const DOMAINS: &[(&str, &str)] = &[
     ("argocd.argoproj.io", "Argo CD"),
 ];
 
-/// Labels of Kubernetes that it recommends to everybody. Not managed-by, which the operator sets.
+/// The labels that Kubernetes recommends for all objects. Not managed-by, which the operator sets.
 pub(super) const RECOMMENDED_LABELS: [&str; 5] = [
     "app.kubernetes.io/name",
     "app.kubernetes.io/instance",
@@ -17,10 +17,10 @@ pub(super) const RECOMMENDED_LABELS: [&str; 5] = [
     "app.kubernetes.io/part-of",
 ];
 
-/// By this label Helm finds the Secrets that it keeps its releases in.
+/// Label by which Helm finds the Secrets of its releases.
 pub(super) const HELM_RELEASE_LABEL: (&str, &str) = ("owner", "helm");
 
-/// What the names of these Secrets begin with.
+/// Prefix of the names of these Secrets.
 pub(super) const HELM_RELEASE_PREFIX: &str = "sh.helm.release.";
 
 /// The owner of a label that no spec may put on a Secret.

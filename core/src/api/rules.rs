@@ -1,6 +1,6 @@
-//! What the API server refuses, and what it tells the user. Each function adds the rules of one kind of value to
-//! its schema. Strings, lists and maps are limited in size, because the API server accepts a rule only if it knows
-//! what checking it can cost.
+//! Validation rules of the API server, with their messages. Each function adds the rules of one kind of value to its
+//! schema. Strings, lists and maps are limited in size, because the API server accepts a rule only if it knows what
+//! checking it can cost.
 
 use super::reserved::{HELM_RELEASE_LABEL, RECOMMENDED_LABELS, keys_of};
 use super::{EXPIRATION_TIME_KEY, STATE_SECRET_SUFFIX, duration};
@@ -49,7 +49,7 @@ pub(super) fn application(schema: &mut Schema) {
         schema,
         "!has(self.standbyCredentials) || self.standbyCredentials.secretRef.name != self.credentials.secretRef.name \
          || self.standbyCredentials.keys.consumerKey != self.credentials.keys.consumerKey",
-        "standbyCredentials must be those of a second application, not the same ones again",
+        "standbyCredentials must belong to a second application, not repeat credentials",
     );
 }
 
@@ -67,7 +67,7 @@ pub(super) fn restart(schema: &mut Schema) {
     must(
         schema,
         "(self.mode == 'Listed') == (has(self.workloads) && size(self.workloads) > 0) || self.mode == 'None'",
-        "workloads must be given for mode Listed, and not for mode Unaware",
+        "workloads is required for mode Listed and not allowed for mode Unaware",
     );
 }
 
@@ -101,7 +101,7 @@ pub(super) fn endpoint(schema: &mut Schema) {
     must(
         schema,
         r"!self.matches('[^!-~]|[@?#\\\\]')",
-        "must not have a user, query or fragment, nor blanks, backslashes or characters outside ASCII",
+        "must not have a user, query, fragment, blanks, backslashes or non-ASCII characters",
     );
     // The host list holds for the place that the issuer's own server sees, whatever that decodes or folds.
     must(
@@ -121,13 +121,13 @@ pub(super) fn object_name(schema: &mut Schema) {
     );
 }
 
-/// The name of a Secret that credentials are read from. One that a stored resource has may stay as it is, as in
+/// The name of a Secret that credentials are read from. A name in a stored resource may stay as it is, as in
 /// [`must_not_get`].
 pub(super) fn credentials_name(schema: &mut Schema) {
     object_name(schema);
     let rule = format!("!self.endsWith('{STATE_SECRET_SUFFIX}') || oldSelf.hasValue() && oldSelf.value() == self");
     let message = format!(
-        "must not end with {STATE_SECRET_SUFFIX}: such a Secret holds the tokens of a SyniverseToken, and no credentials"
+        "must not end with {STATE_SECRET_SUFFIX}: such a Secret holds the tokens of a SyniverseToken, not credentials"
     );
     add_rule(schema, json!({"rule": rule, "message": message, "optionalOldSelf": true}));
 }
@@ -148,7 +148,7 @@ pub(super) fn token_key(schema: &mut Schema) {
     must(
         schema,
         &format!("self != '{EXPIRATION_TIME_KEY}'"),
-        &format!("must not be {EXPIRATION_TIME_KEY}, which holds the moment of expiry"),
+        &format!("must not be {EXPIRATION_TIME_KEY}, which is reserved for the expiry time"),
     );
 }
 
@@ -163,7 +163,7 @@ pub(super) fn template(schema: &mut Schema) {
     must(
         schema,
         &format!("!('{EXPIRATION_TIME_KEY}' in self)"),
-        &format!("must not have the key {EXPIRATION_TIME_KEY}, which holds the moment of expiry"),
+        &format!("must not have the key {EXPIRATION_TIME_KEY}, which is reserved for the expiry time"),
     );
 }
 
@@ -185,14 +185,14 @@ pub(super) fn labels(schema: &mut Schema) {
     must_not_get(
         schema,
         &format!("!(k in [{recommended}]) && k.matches('{}')", keys_of("Kubernetes")),
-        "must not have keys of kubernetes.io, k8s.io or their subdomains, which mean something to Kubernetes, but for \
+        "must not have keys of kubernetes.io, k8s.io or their subdomains, which are reserved for Kubernetes, except \
          app.kubernetes.io/name, instance, version, component and part-of",
     );
     let (key, value) = HELM_RELEASE_LABEL;
     must_not_get(
         schema,
         &format!("k == '{key}' && self[k] == '{value}' || k.matches('{}')", keys_of("Helm")),
-        "must not have keys of helm.sh or its subdomains, nor owner: helm: Helm would take the Secret for its own",
+        "must not have keys of helm.sh or its subdomains, nor owner: helm: Helm would treat the Secret as its own",
     );
     not_of_argo_cd(schema);
 }
@@ -209,12 +209,12 @@ pub(super) fn annotations(schema: &mut Schema) {
     must_not_get(
         schema,
         &format!("k.matches('{}')", keys_of("Kubernetes")),
-        "must not have keys of kubernetes.io, k8s.io or their subdomains, which mean something to Kubernetes",
+        "must not have keys of kubernetes.io, k8s.io or their subdomains, which are reserved for Kubernetes",
     );
     must_not_get(
         schema,
         &format!("k.matches('{}')", keys_of("Helm")),
-        "must not have keys of helm.sh or its subdomains: Helm would take the Secret for its own",
+        "must not have keys of helm.sh or its subdomains: Helm would treat the Secret as its own",
     );
     not_of_argo_cd(schema);
 }
@@ -223,7 +223,7 @@ fn not_of_argo_cd(schema: &mut Schema) {
     must_not_get(
         schema,
         &format!("k.matches('{}')", keys_of("Argo CD")),
-        "must not have keys of argocd.argoproj.io or its subdomains: Argo CD would take the Secret for its own",
+        "must not have keys of argocd.argoproj.io or its subdomains: Argo CD would treat the Secret as its own",
     );
 }
 
@@ -243,17 +243,17 @@ fn qualified_keys(schema: &mut Schema) {
     must(
         schema,
         &format!("self.all(k, k.size() <= 253 && k.matches('{QUALIFIED_NAME}'))"),
-        "each key must be a name of at most 63 letters, digits, '-', '_' and '.', perhaps after a domain and '/'",
+        "each key must be a name of at most 63 letters, digits, '-', '_' and '.', optionally after a domain and '/'",
     );
 }
 
-/// Adds a rule and what the user is told when it does not hold.
+/// Adds a rule with the message for its violation.
 fn must(schema: &mut Schema, rule: &str, message: &str) {
     add_rule(schema, json!({"rule": rule, "message": message}));
 }
 
-/// Adds a rule that no key `k` of a map is one of `those`. An entry that a stored resource has may stay as it is: else
-/// Kubernetes 1.32 would not take its status any more.
+/// Adds a rule that no key `k` of a map is one of `those`. An entry of a stored resource may stay as it is: otherwise
+/// Kubernetes 1.32 would no longer accept its status.
 fn must_not_get(schema: &mut Schema, those: &str, message: &str) {
     let is_old = "oldSelf.hasValue() && k in oldSelf.value() && oldSelf.value()[k] == self[k]";
     let rule = format!("self.all(k, !({those}) || {is_old})");

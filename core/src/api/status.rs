@@ -1,20 +1,20 @@
-//! What the operator says about a token.
+//! Status of a token.
 
 use super::rules;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the operator last saw and did. It never holds a token.
+/// The observed state of the token. It never holds the token itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SyniverseTokenStatus {
-    /// The generation of the resource that this status speaks of; -1 until the operator has seen the resource.
+    /// The generation of the resource that this status describes; -1 until the operator has seen the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready: whether a live token is in the Secret. Reconciling: whether the first token is still on its way. Stalled:
-    /// whether a person must act. The reason and message of Ready say the most important thing to know; there is no Ready
-    /// while a resource is suspended before its first token.
+    /// Ready: whether the Secret holds a live token. Reconciling: whether the first token is still pending. Stalled:
+    /// whether somebody must act. The reason and message of Ready give the most important current fact; there is no
+    /// Ready while a resource is suspended before its first token.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = rules::conditions)]
     pub conditions: Vec<Condition>,
@@ -30,10 +30,10 @@ pub struct SyniverseTokenStatus {
     /// When the token expires (RFC 3339); absent if it never does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiration_time: Option<String>,
-    /// When the issuer is asked next according to plan (RFC 3339); retries after a failure are not shown.
+    /// When the next request to the issuer is planned (RFC 3339); retries after a failure are not shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_refresh_time: Option<String>,
-    /// The value of the annotation syniverse.dev/refresh that was acted on last.
+    /// The last value of the annotation syniverse.dev/refresh that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_refresh: Option<String>,
 }

@@ -25,22 +25,22 @@ pub struct TokenSecretSpec {
     #[serde(default = "default_key")]
     #[schemars(transform = rules::token_key)]
     pub key: String,
-    /// Labels put on the Secret and on the state Secret, beside those that others put there.
+    /// Labels to put on the Secret and on the state Secret; labels set by others stay.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(transform = rules::labels)]
     pub labels: BTreeMap<String, String>,
-    /// Annotations put on the Secret, beside those that others put there; the state Secret has none of them.
+    /// Annotations to put on the Secret; annotations set by others stay. The state Secret gets none of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(transform = rules::annotations)]
     pub annotations: BTreeMap<String, String>,
-    /// Further keys of the Secret and their values, in which $(token) and $(expirationTime) are replaced and
-    /// nothing else. For example authorization: "Bearer $(token)". The Secret is at most 256 KiB then.
+    /// Further keys of the Secret with their values, in which only $(token) and $(expirationTime) are replaced. For
+    /// example authorization: "Bearer $(token)". All keys and values together may take at most 256 KiB.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(transform = rules::template)]
     pub template: BTreeMap<String, String>,
 }
 
-/// What becomes of the two Secrets when the resource is deleted.
+/// What happens to the two Secrets when the resource is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// They go with it.
@@ -66,8 +66,8 @@ fn default_key() -> String {
     DEFAULT_KEY.into()
 }
 
-/// A policy that only a newer version knows keeps the Secrets: one such object must not fail the list of them all,
-/// and what is kept by mistake can still be deleted.
+/// A policy that only a newer version knows keeps the Secrets: a single such object must not fail the list of all
+/// objects, and Secrets kept by mistake can still be deleted.
 pub(super) fn known_or_retain<'de, D: Deserializer<'de>>(input: D) -> Result<DeletionPolicy, D::Error> {
     let policy = String::deserialize(input)?;
     Ok(if policy == "Delete" { DeletionPolicy::Delete } else { DeletionPolicy::Retain })

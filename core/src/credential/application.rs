@@ -1,4 +1,4 @@
-//! An application: one live token, which cannot be renewed early, asked for with one that it has had.
+//! An application: a single live token, which cannot be renewed early, requested with a former token.
 
 use super::ENDPOINT;
 use super::secret_values::{SecretValues, likely_mistake};
@@ -18,16 +18,16 @@ pub const CONSUMER_SECRET: &str = "consumerSecret";
 /// The name of a value that goes into a request.
 pub const OLD_TOKEN: &str = "oldToken";
 
-/// The credentials of one application.
+/// The credentials of an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApplicationValues {
     /// Names the application.
     pub consumer_key: Redacted,
-    /// Proves that we may ask.
+    /// The secret that authenticates the application.
     pub consumer_secret: Redacted,
-    /// A token that the application has had, where the user gave one that can be sent.
+    /// A token of the application, where the user supplied a usable token.
     pub old_token: Option<Redacted>,
-    /// What is wrong with the one that the user gave: it matters only where no other token is known.
+    /// Why the supplied token is unusable: relevant only where no other token is known.
     pub old_token_problem: Option<Finding>,
 }
 
@@ -70,7 +70,7 @@ impl ApplicationValues {
         ]
     }
 
-    /// What may be wrong with a value that the issuer refuses, as a clause that names its key.
+    /// The likely mistake in a value that the issuer refuses, as a clause that names its key.
     pub fn likely_mistake(&self, keys: &ApplicationKeys) -> Option<String> {
         likely_mistake([
             (&keys.consumer_key, Some(&self.consumer_key)),

@@ -17,13 +17,13 @@ impl SecretValues<'_> {
         self.optional(key)?.ok_or_else(|| self.incomplete(key, " (portal: Applications, Auth Keys)"))
     }
 
-    /// Two values that are of use only together.
+    /// Two values that are only valid together.
     pub(super) fn both(&self, one: &str, other: &str) -> Result<Option<(Redacted, Redacted)>, Finding> {
         match (self.optional(one)?, self.optional(other)?) {
             (None, None) => Ok(None),
             (Some(one), Some(other)) => Ok(Some((one, other))),
-            (None, Some(_)) => Err(self.incomplete(one, &format!(", as {other} is there"))),
-            (Some(_), None) => Err(self.incomplete(other, &format!(", as {one} is there"))),
+            (None, Some(_)) => Err(self.incomplete(one, &format!(": {one} and {other} are only valid together"))),
+            (Some(_), None) => Err(self.incomplete(other, &format!(": {one} and {other} are only valid together"))),
         }
     }
 
@@ -32,7 +32,7 @@ impl SecretValues<'_> {
         Finding::new(Reason::CredentialsIncomplete, message)
     }
 
-    /// A pasted value often ends in a line break that nobody meant: what cannot be seen around it is dropped.
+    /// A pasted value often ends in an unintended line break: invisible characters around it are dropped.
     pub(super) fn optional(&self, key: &str) -> Result<Option<Redacted>, Finding> {
         let Some(bytes) = self.secret.data.as_ref().and_then(|data| data.get(key)) else { return Ok(None) };
         let text = std::str::from_utf8(&bytes.0).map_err(|_| self.invalid(key, "is not UTF-8 text"))?;
@@ -54,7 +54,7 @@ impl SecretValues<'_> {
     }
 }
 
-/// What may be wrong with a value that the issuer refuses, as a clause that names its key.
+/// The likely mistake in a value that the issuer refuses, as a clause that names its key.
 pub(super) fn likely_mistake<const N: usize>(values: [(&str, Option<&Redacted>); N]) -> Option<String> {
     let mistakes = |(key, value): (&str, Option<&Redacted>)| {
         value::likely_mistake(value?.expose()).map(|what| format!("the value under key {key} {what}"))

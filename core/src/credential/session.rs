@@ -1,4 +1,4 @@
-//! A login session: a pair that is extended while it lives, each answer being the only copy of the next pair.
+//! A login session: a pair that is extended while it is live; each response is the only copy of the next pair.
 
 use super::ENDPOINT;
 use super::secret_values::{SecretValues, likely_mistake};
@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 
 /// Longest value that is taken from a credentials Secret, in bytes: it travels in a body.
 const LONGEST: usize = 16_384;
-/// The identity of the session of a resource: it has one.
+/// The identity of the session of a resource, which has only one.
 pub const IDENTITY: &str = "session";
 /// The key of a pair's token.
 pub const TOKEN: &str = "token";
@@ -19,19 +19,19 @@ pub const REFRESH_TOKEN: &str = "refreshToken";
 pub const USERNAME: &str = "username";
 /// The key of a login's password.
 pub const PASSWORD: &str = "password";
-/// The names of what extends a session.
+/// The names of the values that extend a session.
 pub const PAIR: [&str; 2] = [TOKEN, REFRESH_TOKEN];
-/// The names of what opens one.
+/// The names of the values that open a session.
 pub const LOGIN: [&str; 2] = [USERNAME, PASSWORD];
 
-/// What a session can be extended or opened with. None of it is needed while the operator holds a pair that lives.
+/// The values that extend or open a session. None is needed while the operator holds a live pair.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionValues {
-    /// A pair that a person pasted.
+    /// A pasted pair.
     pub pair: Option<Pair>,
-    /// What opens a session.
+    /// The login that opens a session.
     pub login: Option<Login>,
-    /// What is wrong with what the user gave.
+    /// Why the supplied values are unusable.
     pub problem: Option<Finding>,
 }
 
@@ -71,7 +71,7 @@ impl SessionValues {
         ]
     }
 
-    /// What may be wrong with a value that the issuer refuses, as a clause that names its key.
+    /// The likely mistake in a value that the issuer refuses, as a clause that names its key.
     pub fn likely_mistake(&self) -> Option<String> {
         let (pair, login) = (self.pair.as_ref(), self.login.as_ref());
         likely_mistake([

@@ -1,12 +1,12 @@
-//! What a look at a pasted value tells: what surrounds it and nobody means, what it cannot mean, and which mistake it may be.
+//! Checks of pasted values: invisible characters around them, characters that cannot be meant, and likely mistakes.
 
 use crate::redacted::Redacted;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::ops::RangeInclusive;
 
-/// Characters without a width or a look of their own: format characters, fillers and tags of Unicode. Not the selectors
-/// U+FE00 to U+FE0F, which belong to emoji.
+/// Invisible characters: format characters, fillers and tags of Unicode. Not the selectors U+FE00 to U+FE0F, which
+/// belong to emoji.
 const INVISIBLE: [RangeInclusive<char>; 17] = [
     '\u{ad}'..='\u{ad}',
     '\u{34f}'..='\u{34f}',
@@ -31,7 +31,7 @@ const INVISIBLE: [RangeInclusive<char>; 17] = [
 const QUOTES: [(char, char); 6] =
     [('"', '"'), ('\'', '\''), ('`', '`'), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}'), ('\u{ab}', '\u{bb}')];
 
-/// Short text may be base64 of something that can be read by accident; of 9 bytes one in ten thousand is.
+/// Short text may be base64 of readable text by accident; of 9 random bytes, one value in ten thousand is.
 const SHORTEST_BASE64: usize = 12;
 
 /// The value without the white space and the invisible characters around it: an editor's byte order mark, a line break,
@@ -40,7 +40,7 @@ pub(super) fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
-/// Why the value cannot be what was meant, as a clause: the first such character and where it is, never the value.
+/// Why the value cannot be meant, as a clause: the first such character and its place, never the value.
 pub(super) fn flaw(text: &str) -> Option<String> {
     let is_flaw = |c: char| c.is_control() || is_invisible(c) || c.is_whitespace() && c != ' ';
     let (at, found) = text.char_indices().find(|(_, c)| is_flaw(*c))?;
@@ -53,13 +53,13 @@ pub(super) fn flaw(text: &str) -> Option<String> {
     Some(format!("holds {kind} (U+{:04X}) {place}", u32::from(found)))
 }
 
-/// What may have gone wrong when it was written down, as a clause, should the issuer refuse it. A guess: such a value is
-/// sent all the same.
+/// A likely mistake in the value, as a clause, should the issuer refuse it. Only a guess: the value is sent all the
+/// same.
 pub(super) fn likely_mistake(text: &str) -> Option<&'static str> {
     if is_quoted(text) {
         return Some("is wrapped in quotes");
     }
-    is_encoded_twice(text).then_some("looks as if it were base64-encoded twice")
+    is_encoded_twice(text).then_some("looks base64-encoded twice")
 }
 
 fn is_invisible(c: char) -> bool {
@@ -72,7 +72,7 @@ fn is_quoted(text: &str) -> bool {
     text.chars().nth(1).is_some() && ends.is_some_and(|ends| QUOTES.contains(&ends))
 }
 
-/// True when it can be decoded, and what comes out can be read. A random key can be decoded as well.
+/// True when the text decodes to readable text. A random key can decode as well.
 fn is_encoded_twice(text: &str) -> bool {
     let decoded = || Some(Redacted::new(String::from_utf8(STANDARD.decode(text).ok()?).ok()?));
     let is_readable = |text: &str| text.trim_end().bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
@@ -142,11 +142,7 @@ mod tests {
     #[test]
     fn base64_of_something_that_can_be_read_is_a_slip() {
         for text in ["canary-consumer-secret", "e6e9b18a-6e62-38fb-9bd4-9aa82e93f654", "a secret\n", "12345678"] {
-            assert_eq!(
-                likely_mistake(&STANDARD.encode(text)),
-                Some("looks as if it were base64-encoded twice"),
-                "{text}"
-            );
+            assert_eq!(likely_mistake(&STANDARD.encode(text)), Some("looks base64-encoded twice"), "{text}");
             assert_eq!(likely_mistake(text), None, "{text}");
         }
     }

@@ -1,13 +1,13 @@
-//! Which addresses belong to everybody, and which to somebody's own network. No client required.
+//! Distinguishes public addresses from those of private and special networks. No client required.
 
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Says of what kind an address is that no issuer of the public Internet can have; `None` = a public address.
+/// Kind of an address that no issuer on the public Internet can have; `None` = a public address.
 ///
-/// An IPv6 address that carries an IPv4 address (see [`plain`]) is judged by that one, so that clusters behind
-/// NAT64 still reach the public Internet and nobody reaches `127.0.0.1` as `::ffff:127.0.0.1`.
-/// The ranges are those of the IANA special-purpose address registries; cluster-internal addresses lie in them.
+/// An IPv6 address that carries an IPv4 address (see [`plain`]) is judged by the IPv4 address, so that clusters behind
+/// NAT64 still reach the public Internet, and `127.0.0.1` cannot be reached as `::ffff:127.0.0.1`. The ranges are those
+/// of the IANA special-purpose address registries; cluster-internal addresses lie in them.
 pub fn special_kind(address: IpAddr) -> Option<&'static str> {
     let address = plain(address);
     SPECIAL.iter().find(|(range, _)| range.contains(&address)).map(|(_, kind)| *kind).or_else(|| match address {

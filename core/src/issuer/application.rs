@@ -1,4 +1,4 @@
-//! The wire of `apptoken-refresh`: how a question is written and an answer read. No client required.
+//! The wire format of `apptoken-refresh`: writes requests and reads responses. No client required.
 
 use super::reply::{self, Reply};
 use super::{
@@ -8,7 +8,7 @@ use super::{
 use serde_json::Value;
 use url::Url;
 
-/// How the next token of an application is had.
+/// How the next token of an application is obtained.
 pub(super) const RENEWAL: Renewal = Renewal {
     when: RenewalTime::AfterExpiry,
     is_repeatable: true,
@@ -43,7 +43,7 @@ impl Wire for Refresh {
     }
 }
 
-/// Writes the question into the query of `endpoint`. From here on the URL is a secret: it is sent, and dropped.
+/// Writes the request into the query of `endpoint`. From here on the URL is a secret: it is sent, and dropped.
 pub fn request_url(mut endpoint: Url, refresh: &Refresh) -> Url {
     endpoint
         .query_pairs_mut()
@@ -54,13 +54,13 @@ pub fn request_url(mut endpoint: Url, refresh: &Refresh) -> Url {
     endpoint
 }
 
-/// Reads the reply to a question in which `validity_seconds` were asked for.
+/// Reads the reply to a request for a validity of `validity_seconds`.
 ///
 /// Only the status is relied on, and whether the body is the API's own: its texts differ between the documents
 /// and the live service, and are never repeated. A token counts whatever the 2xx it comes with, if its body is whole.
 ///
 /// # Errors
-/// Whatever is not HTTP 200 with a token, as [`FailureKind`] sorts it.
+/// Everything but HTTP 200 with a token, as [`FailureKind`] sorts it.
 pub fn read_response(reply: &Reply, validity_seconds: u64) -> Result<TokenResponse, Failure> {
     if let Some(redirected) = reply.redirected() {
         return Err(redirected);
@@ -74,14 +74,14 @@ pub fn read_response(reply: &Reply, validity_seconds: u64) -> Result<TokenRespon
         _ => FailureKind::Unavailable,
     };
     let said = match reply.status {
-        200..=299 => " with an error of the API",
+        200..=299 => " with an API error",
         _ if is_own_error || reply.is_endpoints_fault() => "",
-        _ => " with a body that is not the API's own",
+        _ => " with a body that is not from the API",
     };
     Err(reply.failure(kind, format!("the issuer answered HTTP {}{said}", reply.status)))
 }
 
-/// True for the envelope of the API, which a gateway or a proxy in front of it does not write.
+/// True for the error envelope of the API, which no gateway or proxy in front of it writes.
 fn is_own_error(reply: &Reply) -> bool {
     reply.fields().is_ok_and(|fields| fields.contains_key("errorCode") && !fields.contains_key("accessToken"))
 }
@@ -96,8 +96,8 @@ fn token(reply: &Reply, validity_seconds: u64) -> Result<TokenResponse, Failure>
     Ok(TokenResponse { token, refresh_token: None, lifetime, date: reply.date })
 }
 
-/// A token that is to live for ever may still be asked for while one with an end lives: its remaining time is believed,
-/// because a look too many is harmless and a dead token is not. Zero or less then means "never" all the same.
+/// A token without expiry may be requested while a token with an expiry is live: its remaining time is believed,
+/// because a needless check is harmless and a dead token is not. Zero or less still means "never" then.
 fn believed(reported: Lifetime, validity_seconds: u64) -> Lifetime {
     match reported {
         Lifetime::Seconds(0) if validity_seconds == 0 => Lifetime::Never,
@@ -248,7 +248,7 @@ mod tests {
         let failure = read_response(&reply(200, &too_long), 60).unwrap_err();
         assert!(failure.detail.contains("an accessToken of more than 8 KiB"), "{failure}");
         let unprintable = read_response(&reply(200, r#"{"accessToken":"a b"}"#), 60).unwrap_err();
-        assert!(unprintable.detail.contains("printable ASCII without blanks"), "{unprintable}");
+        assert!(unprintable.detail.contains("not printable ASCII"), "{unprintable}");
     }
 
     #[test]
@@ -301,7 +301,7 @@ mod tests {
         }
         let said = |body| read_response(&reply(403, body), 60).unwrap_err().detail;
         assert_eq!(said(OWN_ERROR), "the issuer answered HTTP 403");
-        assert_eq!(said(foreign), "the issuer answered HTTP 403 with a body that is not the API's own");
+        assert_eq!(said(foreign), "the issuer answered HTTP 403 with a body that is not from the API");
     }
 
     #[test]

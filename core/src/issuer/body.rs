@@ -1,4 +1,4 @@
-//! The bytes of an answer as the issuer wrote them: what compressed them on the way is undone. No client required.
+//! The body of a response as the issuer wrote it: undoes compression on the way. No client required.
 
 use flate2::bufread::GzDecoder;
 use flate2::read::{DeflateDecoder, ZlibDecoder};
@@ -7,40 +7,40 @@ use std::io::Read;
 /// No answer of the API comes near this, compressed or not; what is larger is not from the API.
 pub const LIMIT_BYTES: usize = 64 * 1024;
 
-/// A gateway may compress what the one behind it has compressed; nobody does it more often.
+/// A gateway may compress an already compressed body; more layers do not occur.
 const MOST_ENCODINGS: usize = 2;
 /// Encodings that are registered and not understood here. Other names are not repeated.
 const FOREIGN: [&str; 5] = ["br", "zstd", "compress", "dcb", "dcz"];
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Why the bytes of an answer are not what its issuer wrote. Reads after "with".
+/// Why a body could not be decoded. Reads after "with".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Undecodable {
     /// In this encoding.
-    #[error("a body in the encoding {0}, although only an unencoded one is asked for")]
+    #[error("a body in the encoding {0}, although no encoding was requested")]
     Foreign(&'static str),
-    /// In an encoding without a name that we know.
-    #[error("a body in an unknown encoding, although only an unencoded one is asked for")]
+    /// In an unknown encoding.
+    #[error("a body in an unknown encoding, although no encoding was requested")]
     Unknown,
-    /// In more encodings than anybody uses.
-    #[error("a body encoded more than twice, although only an unencoded one is asked for")]
+    /// In more encodings than are in use.
+    #[error("a body encoded more than twice, although no encoding was requested")]
     TooOften,
-    /// Not in the encoding that it says.
-    #[error("a body that is not the {0} that it is said to be")]
+    /// Not in the declared encoding.
+    #[error("a body that is declared as {0} but is not valid {0}")]
     Broken(&'static str),
     /// Too large once it is decoded.
-    #[error("a body that is larger than 64 KiB once it is decoded")]
+    #[error("a body that is larger than 64 KiB once decoded")]
     TooLarge,
 }
 
 /// `bytes` without the encodings that `declared` lists (the values of `Content-Encoding`, in the order in which they were
 /// applied), of which gzip and deflate are understood. Never more than [`LIMIT_BYTES`] are held.
 ///
-/// The bytes are believed before the header: JSON is none that is still encoded, whatever a proxy left in the header, and
-/// gzip is gzip also where it took the header away.
+/// The bytes are believed before the header: JSON is not encoded, whatever header a proxy left, and gzip is gzip even
+/// if a proxy removed the header.
 ///
 /// # Errors
-/// Where the encoding is not understood, or the bytes are not in it.
+/// When the encoding is unsupported, or the bytes are not in it.
 pub fn decoded(mut bytes: Vec<u8>, declared: &str) -> Result<Vec<u8>, Undecodable> {
     let names = declared.split(',').map(|name| name.trim().to_ascii_lowercase());
     let names: Vec<_> = names.filter(|name| !name.is_empty() && name != "identity").collect();
@@ -84,7 +84,7 @@ fn undo(name: &str, bytes: &[u8]) -> Result<Vec<u8>, Undecodable> {
     }
 }
 
-/// One member after the other, which may be padded with zeros.
+/// Consecutive gzip members, which may be padded with zeros.
 fn gunzipped(mut bytes: &[u8]) -> Result<Vec<u8>, Undecodable> {
     let mut all = Vec::new();
     loop {

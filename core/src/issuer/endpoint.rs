@@ -7,14 +7,14 @@ use ipnet::IpNet;
 use std::net::IpAddr;
 use url::Url;
 
-/// What the settings allow. The default allows the documented paths of
+/// The endpoints that the settings allow. The default allows the documented paths of
 /// [`DEFAULT_HOST`](super::host_list::DEFAULT_HOST) over https, at public addresses.
 ///
-/// Whoever may create a SyniverseToken chooses its endpoint, and a call carries credentials: without these rules
-/// any Secret of a namespace could be sent to a place of one's choice.
+/// Every user who may create a SyniverseToken chooses its endpoint, and a request carries credentials: without these
+/// rules any Secret of a namespace could be sent to a server of the user's choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointRules {
-    /// What is allowed besides [`Entry::default_host`].
+    /// The entries allowed besides [`Entry::default_host`].
     pub hosts: Vec<Entry>,
     /// Ranges of special addresses that may be called over https.
     pub private: Vec<IpNet>,
@@ -25,16 +25,16 @@ pub struct EndpointRules {
 /// Why an endpoint may not be called, and what would allow it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
-    /// Not a URL, or one without a host.
+    /// Not a URL, or a URL without a host.
     #[error("the endpoint is not a URL such as https://api.syniverse.com/path")]
     NotAUrl,
     /// Neither https, nor http with leave to use it.
     #[error("the endpoint is not https; only --insecure-endpoints, meant for development, allows http")]
     NotHttps,
-    /// A part that could carry a credential or change the question.
+    /// A part that could carry a credential or change the request.
     #[error("the endpoint must have no user, query or fragment")]
     ExtraPart,
-    /// A part that one reader of URLs takes for something else than another.
+    /// A part that URL parsers read differently.
     #[error(
         "the endpoint must be plain: ASCII, without '%', ';' or backslash, and without '.', '..' or '' in its path"
     )]
@@ -42,7 +42,7 @@ pub enum NotAllowed {
     /// The list has no such host; or it has, but not with this port or this path.
     #[error("the endpoint's {part} is not in the host list; --endpoint-host {entry} would allow it")]
     Unlisted {
-        /// What the list lacks, in words.
+        /// The part that the list lacks, in words.
         part: String,
         /// The entry that would allow it.
         entry: String,
@@ -50,7 +50,7 @@ pub enum NotAllowed {
     /// The host is, or resolves to, an address that is not public.
     #[error("the endpoint leads to a {kind} address; --private-endpoints with its CIDR would allow it over https")]
     Address {
-        /// What kind of address. The address itself stays untold: it would let any user look up internal names.
+        /// Kind of the address. The address itself is not shown: it would let any user look up internal names.
         kind: &'static str,
     },
 }
@@ -75,7 +75,7 @@ impl EndpointRules {
         Ok(url)
     }
 
-    /// Checks one address of a host, as DNS gave it.
+    /// Checks an address that DNS returned for a host.
     ///
     /// # Errors
     /// When it is not public and nothing allows it.
@@ -119,8 +119,8 @@ impl EndpointRules {
     }
 }
 
-/// What the list lacks of `url`, of which it has the host, or the host with that port; and the narrowest of the usual
-/// entries that would allow it.
+/// The part of `url` that the list lacks, although it may have the host, or the host with that port; and the narrowest
+/// usual entry that would allow it.
 fn unlisted(url: &Url, has_host: bool, has_port: bool) -> NotAllowed {
     let host = url.host_str().unwrap_or_default();
     let place = url.port().map_or(host.to_owned(), |port| format!("{host}:{port}"));
@@ -137,7 +137,7 @@ fn unlisted(url: &Url, has_host: bool, has_port: bool) -> NotAllowed {
 /// The URL that `text` is, when every reader reads it in the same way.
 ///
 /// # Errors
-/// When it is none, carries more than a place, or is written in a way that one reader would undo and another not.
+/// When it is no URL, carries more than a location, or is written in a way that parsers decode differently.
 pub(super) fn plain_url(text: &str) -> Result<Url, NotAllowed> {
     let url = Url::parse(text).map_err(|_| NotAllowed::NotAUrl)?;
     let (_, rest) = text.split_once("://").ok_or(NotAllowed::NotAUrl)?;

@@ -1,4 +1,4 @@
-//! The places that endpoints may name: hosts with their ports and paths, for every namespace or for one. No client
+//! The allowed endpoints: hosts with their ports and paths, for every namespace or for a single namespace. No client
 //! required.
 
 use super::endpoint::{is_same_host, plain_url};
@@ -11,14 +11,14 @@ pub const DEFAULT_HOST: &str = "api.syniverse.com";
 /// Stands for every host, port and path.
 pub const ANY_HOST: &str = "*";
 
-/// What the APIs that we ask are documented to be at [`DEFAULT_HOST`]; the first is what an application is asked at by
-/// default, the second a shorter one in use, the third that of a session.
+/// The documented paths of the APIs at [`DEFAULT_HOST`]: the default path of applications, a shorter path in use, and
+/// the path of sessions.
 const DOCUMENTED_PATHS: [&str; 3] = ["/saop-rest-data/v1/apptoken-refresh", "/apptoken-refresh", "/api/v2/auth/token"];
 
-/// One entry of the host list, as `[NAMESPACE=]HOST[:PORT][/PATH]` or `[NAMESPACE=]*`.
+/// An entry of the host list, as `[NAMESPACE=]HOST[:PORT][/PATH]` or `[NAMESPACE=]*`.
 ///
-/// Without a port it is about the default one of the scheme. Without a path it is about every path of the host, but of
-/// [`DEFAULT_HOST`] about the documented ones only; with a path about that one and all below it.
+/// Without a port it covers the default port of the scheme. Without a path it covers every path of the host, but for
+/// [`DEFAULT_HOST`] only the documented paths; with a path it covers that path and all below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The namespace whose resources it is for; none = all.
@@ -62,7 +62,7 @@ impl FromStr for Place {
         let (authority, path) = text.split_at(text.find('/').unwrap_or(text.len()));
         let is_bare_ipv6 = authority.parse::<std::net::Ipv6Addr>().is_ok();
         let authority = if is_bare_ipv6 { format!("[{authority}]") } else { authority.to_owned() };
-        // A URL's reader writes every host in one way, and knows what is none.
+        // The URL parser normalises hosts, and rejects invalid ones.
         let url = plain_url(&format!("https://{authority}{path}")).map_err(|_| NotAnEntry)?;
         let is_one_host = |host: &&str| !host.contains('*') && !authority.ends_with(':');
         let host = url.host_str().filter(is_one_host).ok_or(NotAnEntry)?.to_owned();
@@ -72,7 +72,7 @@ impl FromStr for Place {
 }
 
 impl Entry {
-    /// What is allowed without any setting.
+    /// The entry that is allowed without any setting.
     pub fn default_host() -> Self {
         let place = Place::At { host: DEFAULT_HOST.to_owned(), port: None, path: None };
         Self { namespace: None, place }
@@ -113,13 +113,13 @@ impl Entry {
     }
 }
 
-/// True of `above` itself and of what comes after a slash.
+/// True for `above` itself and for every path below it.
 fn is_below(above: &str, path: &str) -> bool {
     let rest = path.strip_prefix(above.trim_end_matches('/'));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// True of what may be the name of a namespace.
+/// True for valid names of namespaces.
 pub fn is_namespace(text: &str) -> bool {
     let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     matches!(text.len(), 1..=63) && text.bytes().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')

@@ -1,4 +1,4 @@
-//! How the next token of a credential is had: what an issuer's API promises, as data.
+//! How the next token of a credential is obtained: the promises of an issuer's API, as data.
 
 use super::{application, session};
 use crate::api::IssuerSpec;
@@ -34,7 +34,7 @@ impl Kind {
         }
     }
 
-    /// How the next token is had.
+    /// How the next token is obtained.
     pub const fn renewal(self) -> Renewal {
         match self {
             Self::Application => application::RENEWAL,
@@ -43,17 +43,16 @@ impl Kind {
     }
 }
 
-/// How the next token of a credential is had: all that the rules of time, of failures and of the queue need to know of a
-/// kind.
+/// How the next token of a credential is obtained: everything that schedule, failures and queue need to know of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renewal {
     /// When the issuer gives it.
     pub when: RenewalTime,
-    /// The request may be sent again when its answer was lost. Where it may not, an intent is written first.
+    /// The request may be repeated if its response was lost. If not, an intent is written first.
     pub is_repeatable: bool,
-    /// A new token ends the one before it.
+    /// A new token invalidates the previous token.
     pub supersedes: bool,
-    /// The request names the lifetime that it wants.
+    /// The request names the wanted lifetime.
     pub names_lifetime: bool,
     /// The credential itself is lost unless its token is renewed while it lives.
     pub is_lost_at_expiry: bool,
@@ -62,8 +61,8 @@ pub struct Renewal {
 /// When the issuer gives the next token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenewalTime {
-    /// Once the present one has expired.
+    /// Once the current token has expired.
     AfterExpiry,
-    /// While the present one lives.
+    /// While the current token is live.
     BeforeExpiry,
 }

@@ -1,4 +1,4 @@
-//! What came back from an issuer, and the parts of it that both wires read alike. No client required.
+//! Replies of issuers, and the parts of them that both wire formats share. No client required.
 
 use super::body::without_mark;
 use super::{Failure, FailureKind, Lifetime};
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 /// A lifetime above this is reported by issuers that mean "never" (100 years of 365.25 days).
 const FOREVER_SECONDS: f64 = 3_155_760_000.0;
-/// A token that is longer fits into no header: servers take 8 KiB of them, or little more.
+/// A longer token is too long for a header: servers accept 8 KiB of headers, or little more.
 const LONGEST_TOKEN: usize = 8 * 1024;
 
-/// What came back over HTTP.
+/// An HTTP reply.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The HTTP status.
@@ -41,12 +41,12 @@ impl Reply {
     /// The body as a JSON object.
     ///
     /// # Errors
-    /// When it is none. A parser's own text would show a part of the body, so only the place is kept.
+    /// When it is no JSON object. A parser's own text would show a part of the body, so only the position is kept.
     pub fn fields(&self) -> Result<Map<String, Value>, Failure> {
         self.parsed(|text| serde_json::from_str(text))
     }
 
-    /// The JSON object that the body begins with, whatever comes after it.
+    /// The JSON object at the start of the body, ignoring what follows.
     ///
     /// # Errors
     /// As [`Reply::fields`].
@@ -54,7 +54,7 @@ impl Reply {
         self.parsed(|text| Map::deserialize(&mut serde_json::Deserializer::from_str(text)))
     }
 
-    /// A text that is not UTF-8 costs its own letters only: no token holds such.
+    /// Invalid UTF-8 costs only its own characters: no token holds any.
     fn parsed(&self, parse: fn(&str) -> serde_json::Result<Map<String, Value>>) -> Result<Map<String, Value>, Failure> {
         let body =
             self.body.as_ref().map_err(|failure| Failure { retry_after: self.retry_after, ..failure.clone() })?;
@@ -65,7 +65,7 @@ impl Reply {
         })
     }
 
-    /// The failure when a redirect came back: none is followed, whatever the method.
+    /// The failure for a redirect: no redirect is followed, whatever the method.
     pub fn redirected(&self) -> Option<Failure> {
         (300..=399).contains(&self.status).then(|| {
             let said = "a redirect, which is not followed: set the endpoint to its target";
@@ -73,38 +73,38 @@ impl Reply {
         })
     }
 
-    /// True for throttling, maintenance and gateways without an issuer behind them, whoever says so.
+    /// True for throttling, maintenance and gateways without an issuer behind them, whatever the body says.
     pub fn is_endpoints_fault(&self) -> bool {
         matches!(self.status, 408 | 429 | 502..=504)
     }
 
-    /// True for the statuses that say what is wrong with the request, or with who sends it, whatever the body says. Who
-    /// sends it may be a gateway: it still speaks of this request and of no other.
+    /// True for statuses that reject the request or its sender, whatever the body says. A gateway may send them: they
+    /// still concern this request alone.
     pub fn is_resources_fault(&self) -> bool {
         (400..=499).contains(&self.status) && !self.is_endpoints_fault()
     }
 
-    /// The failure when the body is not what the API promises; `problem` says what it is instead.
+    /// The failure for a body that breaks the API's contract; `problem` describes the body.
     pub fn unreadable(&self, problem: impl Display) -> Failure {
         let size = self.body.as_ref().map_or(0, |body| body.0.len());
         let detail = format!("the issuer answered HTTP {} with {problem} ({size} bytes)", self.status);
         self.failure(FailureKind::Unavailable, detail)
     }
 
-    /// A failure that passes the issuer's wish for a pause on.
+    /// A failure that passes on the issuer's `Retry-After`.
     pub fn failure(&self, kind: FailureKind, detail: String) -> Failure {
         Failure { kind, detail, retry_after: self.retry_after }
     }
 }
 
-/// Why a text is no token. Reads after its name.
+/// Why a text is not a valid token. Reads after its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     /// More than 8 KiB.
-    #[error("of more than 8 KiB, which fits into no header")]
+    #[error("of more than 8 KiB, which is too long for a header")]
     TooLong,
     /// A control character, a blank, or a letter that is not ASCII.
-    #[error("that holds more than printable ASCII without blanks, which cannot be a token")]
+    #[error("with blanks or characters that are not printable ASCII, which cannot be a token")]
     Unprintable,
 }
 
@@ -112,7 +112,7 @@ pub enum Unusable {
 /// the header, the line or the file that it is written into.
 ///
 /// # Errors
-/// What is wrong with it. It is not repeated.
+/// The problem, without the value.
 pub fn token(text: &str) -> Result<Redacted, Unusable> {
     match text {
         text if text.len() > LONGEST_TOKEN => Err(Unusable::TooLong),
@@ -121,7 +121,7 @@ pub fn token(text: &str) -> Result<Redacted, Unusable> {
     }
 }
 
-/// A `validityTime` that is neither a number nor the text of one.
+/// A `validityTime` that is neither a number nor a numeric text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a validityTime that is not a number")]
 pub struct NoNumber;

@@ -1,23 +1,23 @@
-//! What is asked of an issuer: one request, as its kind writes it, and what is to be known of it.
+//! Requests to an issuer: their wire form by kind, and their properties.
 
 use super::reply::{Body, Reply};
 use super::{Failure, Kind, TokenResponse};
 use crate::redacted::Redacted;
 use url::Url;
 
-/// One question to an issuer.
+/// A request to an issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenRequest {
-    /// To the application issuer: may be repeated.
+    /// Requests the live token of an application: may be repeated.
     Refresh(Refresh),
-    /// To the session issuer: an answer kills the pair that it was asked with.
+    /// Extends a session: a response invalidates the pair in the request.
     Extend(Extend),
-    /// To the session issuer: opens a session of its own.
+    /// Opens a new session.
     LogIn(LogIn),
 }
 
 impl TokenRequest {
-    /// What its kind makes of it: the one place where the kinds of requests are told apart.
+    /// The wire form of the request: the only place that distinguishes the kinds of requests.
     pub fn wire(&self) -> &(dyn Wire + Sync) {
         match self {
             Self::Refresh(refresh) => refresh,
@@ -32,7 +32,7 @@ impl TokenRequest {
     }
 }
 
-/// A request as its kind writes it, with what else is to be known of it.
+/// A request in its wire form, with its properties.
 pub trait Wire {
     /// The URL without query, as the spec gives it.
     fn endpoint(&self) -> &str;
@@ -40,7 +40,7 @@ pub trait Wire {
     /// The kind of credential that it is made for.
     fn kind(&self) -> Kind;
 
-    /// What is to be known of it, whatever its kind.
+    /// Properties of the request, whatever its kind.
     fn properties(&self) -> Properties<'_>;
 
     /// The message to send to `endpoint`, which has been admitted.
@@ -49,20 +49,20 @@ pub trait Wire {
     /// Reads what came back.
     ///
     /// # Errors
-    /// Whatever gives no token, as [`super::FailureKind`] sorts it.
+    /// Everything that gives no token, as [`super::FailureKind`] sorts it.
     fn read(&self, reply: &Reply) -> Result<TokenResponse, Failure>;
 }
 
-/// What is to be known of a request, whatever its kind.
+/// Properties of a request, whatever its kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Properties<'a> {
-    /// The token that it uses up: dead, at the latest, once the answer is on its way.
+    /// The token that it consumes: dead, at the latest, once the response is on its way.
     pub spends: Option<&'a Redacted>,
-    /// The lifetime that it names for a new token, in seconds, 0 being one without end; none where it names none.
+    /// The lifetime that it requests for a new token, in seconds, 0 = never expires; none where it requests none.
     pub lifetime_seconds: Option<u64>,
-    /// The next token can be had only while the present one lives.
+    /// The next token can be obtained only while the current token is live.
     pub is_before_expiry: bool,
-    /// What makes requests of several resources requests for the same token: only one of them is sent at a time.
+    /// Identifies requests of several resources for the same token: only a single such request is in flight at a time.
     pub shared_by: Option<&'a Redacted>,
 }
 
@@ -98,18 +98,18 @@ impl std::fmt::Debug for RedactedUrl {
     }
 }
 
-/// Asks for the live token of an application (`GET apptoken-refresh`).
+/// Requests the live token of an application (`GET apptoken-refresh`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refresh {
     /// The URL without query, as the spec gives it.
     pub endpoint: String,
     /// Names the application.
     pub consumer_key: Redacted,
-    /// Proves that we may ask.
+    /// The secret that authenticates the application.
     pub consumer_secret: Redacted,
-    /// A token this application has had.
+    /// A former token of the application.
     pub old_token: Redacted,
-    /// The validity a new token shall have, in whole seconds; 0 = never expires.
+    /// The validity of a new token, in whole seconds; 0 = never expires.
     pub validity_seconds: u64,
 }
 
@@ -118,7 +118,7 @@ pub struct Refresh {
 pub struct Extend {
     /// The URL, as the spec gives it.
     pub endpoint: String,
-    /// The pair that dies with the answer.
+    /// The pair that the response invalidates.
     pub pair: Pair,
 }
 
@@ -127,24 +127,24 @@ pub struct Extend {
 pub struct LogIn {
     /// The URL, as the spec gives it.
     pub endpoint: String,
-    /// Who.
+    /// The login.
     pub login: Login,
 }
 
 /// The two tokens of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// The one that workloads use.
+    /// The token that workloads use.
     pub token: Redacted,
-    /// The one that, with the other, extends the session: once.
+    /// The token that, together with the other, extends the session once.
     pub refresh_token: Redacted,
 }
 
-/// What opens a session.
+/// The login that opens a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     /// Names the account.
     pub username: Redacted,
-    /// Proves that it is ours.
+    /// The secret of the account.
     pub password: Redacted,
 }

@@ -1,8 +1,8 @@
-//! The wire of `/api/v2/auth/token`: how a session is extended or opened, and what comes back. No client required.
+//! The wire format of `/api/v2/auth/token`: extends and opens sessions. No client required.
 //!
 //! No document names an HTTP status, and a failure may come with 200: the body's `errorCode` decides. A pair can be
-//! used once, so that every doubt is settled in favour of the pair: one in hand is kept, one in use is given up only
-//! on a clear `AUTH_1002`.
+//! used once, so every doubt is settled in favour of the pair: a received pair is kept, and the pair in use is given up
+//! only on a clear `AUTH_1002`.
 
 use super::reply::{self, Body, Reply};
 use super::{
@@ -13,7 +13,7 @@ use crate::redacted::Redacted;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-/// How the next token of a session is had.
+/// How the next token of a session is obtained.
 pub(super) const RENEWAL: Renewal = Renewal {
     when: RenewalTime::BeforeExpiry,
     is_repeatable: false,
@@ -24,12 +24,12 @@ pub(super) const RENEWAL: Renewal = Renewal {
 
 /// "Invalid token": to an extension, the end of the session.
 const INVALID_TOKEN: &str = "AUTH_1002";
-/// "Invalid credentials": to a log in, that nobody has this username and password.
+/// "Invalid credentials": to a login, an unknown username and password.
 const INVALID_CREDENTIALS: &str = "AUTH_1001";
 /// "Service unavailable": try again.
 const SERVICE_UNAVAILABLE: &str = "GLOBAL_1001";
 
-/// The codes that are documented. Another one is a text of somebody's choice, and is not repeated.
+/// The documented codes. Any other code is arbitrary text, and is not repeated.
 const DOCUMENTED: [&str; 3] = [INVALID_TOKEN, INVALID_CREDENTIALS, SERVICE_UNAVAILABLE];
 
 impl Wire for Extend {
@@ -93,7 +93,7 @@ fn body(fields: &Value) -> Body {
 /// Reads the reply to [`extension`].
 ///
 /// # Errors
-/// Whatever gives no new pair, as [`FailureKind`] sorts it; `AUTH_1002` alone is [`FailureKind::Ended`].
+/// Everything that gives no new pair, as [`FailureKind`] sorts it; `AUTH_1002` alone is [`FailureKind::Ended`].
 pub fn extended(reply: &Reply) -> Result<TokenResponse, Failure> {
     read_response(reply, &Verdict { code: INVALID_TOKEN, kind: FailureKind::Ended })
 }
@@ -101,12 +101,12 @@ pub fn extended(reply: &Reply) -> Result<TokenResponse, Failure> {
 /// Reads the reply to [`log_in`].
 ///
 /// # Errors
-/// Whatever gives no pair, as [`FailureKind`] sorts it; `AUTH_1001` alone is [`FailureKind::LoginRefused`].
+/// Everything that gives no pair, as [`FailureKind`] sorts it; `AUTH_1001` alone is [`FailureKind::LoginRefused`].
 pub fn logged_in(reply: &Reply) -> Result<TokenResponse, Failure> {
     read_response(reply, &Verdict { code: INVALID_CREDENTIALS, kind: FailureKind::LoginRefused })
 }
 
-/// The one code that settles a question for good. To another question it is a code like any other.
+/// The code that ends the credential for good. For other requests it is a code like any other.
 struct Verdict {
     code: &'static str,
     kind: FailureKind,
@@ -126,20 +126,20 @@ fn read_response(reply: &Reply, verdict: &Verdict) -> Result<TokenResponse, Fail
     }
 }
 
-/// Without a code the status says whose failure it is. What a 4xx calls wrong is soon tried again all the same: a session
-/// can run out while one waits for a person.
+/// Without a code the status decides whose failure it is. A 4xx is retried soon all the same: a session can run out
+/// while it waits for a person.
 fn sorted(reply: &Reply, failure: Failure) -> Failure {
     Failure { kind: if reply.is_resources_fault() { FailureKind::Refused } else { failure.kind }, ..failure }
 }
 
-/// None when there is no error. What is no text is no code: whether there is a pair decides then.
+/// None without an error. A value that is not text is no code: the presence of a pair decides then.
 fn error_code(fields: &Map<String, Value>) -> Option<&str> {
     fields.get("errorCode").and_then(Value::as_str).map(str::trim).filter(|code| !code.is_empty())
 }
 
-/// The status says little about a code, so an unknown one is refused, and soon tried again, whatever the status: taken
-/// for a wrong request it would be retried slowly, and a session can run out meanwhile. The statuses of gateways and of
-/// overload are believed before any code, as what was said in such a state is no clear verdict.
+/// The status says little about a code, so an unknown code counts as a refusal and is retried soon, whatever the
+/// status: as a rejected request it would be retried slowly, and a session can run out meanwhile. The statuses of
+/// gateways and of overload are believed before any code, as no code is reliable in such a state.
 fn kind(reply: &Reply, code: &str, verdict: &Verdict) -> FailureKind {
     if reply.is_endpoints_fault() || code == SERVICE_UNAVAILABLE {
         FailureKind::Unavailable
@@ -152,7 +152,7 @@ fn kind(reply: &Reply, code: &str, verdict: &Verdict) -> FailureKind {
 
 /// A code for people.
 fn shown(code: &str) -> &str {
-    if DOCUMENTED.contains(&code) { code } else { "an error code that is not documented" }
+    if DOCUMENTED.contains(&code) { code } else { "an undocumented error code" }
 }
 
 /// `content` is an array where the documents show it and an object where they describe it.
@@ -164,12 +164,12 @@ fn elements(fields: &Map<String, Value>) -> &[Value] {
     }
 }
 
-/// The first content element with both tokens. The pair it was asked with is dead, so a `validityTime` that cannot be read
-/// does not lose it: it counts as over, and the session is extended soon. To be extended too often is seen and hurts
-/// little; taken for one without end, the session would run out in silence.
+/// The first content element with both tokens. The old pair is dead, so an unreadable `validityTime` must not lose the
+/// new pair: it counts as zero, and the session is extended soon. Extending too often is visible and harmless; taken as
+/// never expiring, the session would run out in silence.
 ///
-/// Only a token that could end the header of whoever sends it is worse than none: with it the pair is lost. A refresh token
-/// travels in JSON alone, and may hold anything.
+/// Only a token that could break out of a header is worse than none: the pair is lost with it. A refresh token travels
+/// in JSON only, and may hold anything.
 fn session(reply: &Reply, fields: &Map<String, Value>) -> Result<TokenResponse, Failure> {
     let found = elements(fields).iter().find_map(|element| {
         let text = |name| element.get(name).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
@@ -351,7 +351,7 @@ mod tests {
             ] {
                 let body = failing(&format!("\"{code}\""));
                 assert_eq!(kinds(status, &body), expected, "{status} {code}");
-                let said = if DOCUMENTED.contains(&code) { code } else { "an error code that is not documented" };
+                let said = if DOCUMENTED.contains(&code) { code } else { "an undocumented error code" };
                 assert_eq!(detail(status, &body), format!("the issuer answered {said} (HTTP {status})"));
             }
         }
@@ -388,7 +388,7 @@ mod tests {
         for code in ["X", "CANARY", "AUTH_1003", "AUTH_1002x", "auth.too-many", &"a".repeat(40), "Invalid token", "<b>"]
         {
             let body = failing(&format!("\"{code}\""));
-            assert_eq!(detail(400, &body), "the issuer answered an error code that is not documented (HTTP 400)");
+            assert_eq!(detail(400, &body), "the issuer answered an undocumented error code (HTTP 400)");
         }
     }
 

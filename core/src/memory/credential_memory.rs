@@ -1,4 +1,4 @@
-//! What the process knows of one credential beside its record in the state.
+//! In-memory knowledge about a credential, besides its record in the state.
 
 use crate::fingerprint::fingerprint;
 use crate::issuer::RenewalTime;
@@ -14,52 +14,52 @@ use std::time::Duration;
 /// A token that ends within this is urgent.
 const URGENT: Duration = Duration::from_secs(60);
 
-/// What the process knows of one credential.
+/// In-memory knowledge about a credential.
 #[derive(Clone, Debug, Default)]
 pub struct CredentialMemory {
-    /// The life of its token, as this process' own answers tell it.
+    /// The lifetime of its token, according to the responses to this process.
     pub(super) observed_expiry: Option<ObservedExpiry>,
-    /// The asking around the token's end.
+    /// Polling around the token's expiry.
     pub(super) expiry_poll: Option<ExpiryPoll>,
-    /// Calls that failed, until one succeeds.
+    /// Consecutive failed requests.
     failures: BTreeMap<Role, FailedRequests>,
-    /// What a login was asked for with that was refused while the session before it goes on.
+    /// The inputs of a login that was refused while the existing session stays in use.
     pub refused_login: Option<Inputs>,
 }
 
-/// A row of failed calls.
+/// Consecutive failed requests.
 #[derive(Clone, Debug)]
 pub struct FailedRequests {
-    /// What the last one was.
+    /// The kind of the last failure.
     pub kind: FailureKind,
-    /// What the first one of this kind said: kept, so that the status does not change with every retry.
+    /// The message of the first failure of this kind: kept, so that the status does not change with every retry.
     pub detail: String,
-    /// What was tried.
+    /// The request that failed.
     pub key: RequestKey,
-    /// How many in a row.
+    /// Number of consecutive failures.
     pub count: u32,
-    /// How many of them the issuer refused: chooses the next old token to try.
+    /// How many of them the issuer refused: selects the next old token to try.
     pub refused: u32,
-    /// The issuer has given a token for what was tried.
+    /// The same request succeeded before.
     pub was_served: bool,
     /// No retry before this.
     pub not_before: Moment,
-    /// The issuer's own wish, as far as it is granted: whatever happens, not before this.
+    /// The issuer's `Retry-After`, as far as it is granted: no retry before this in any case.
     pub issuer_not_before: Moment,
-    /// It wished for more, now or at an earlier call of the row.
+    /// The issuer asked for more, now or at an earlier failure of the series.
     pub is_cut_short: bool,
 }
 
-/// What a failure is judged by.
+/// Circumstances by which a failure is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct FailureContext {
     /// The endpoint counts as down.
     pub endpoint_down: bool,
-    /// The next token can be had only while the present one lives.
+    /// The next token can be obtained only while the current token is live.
     pub before_expiry: bool,
-    /// The issuer has given this resource a token for the same inputs.
+    /// The issuer has issued a token to this resource for the same inputs.
     pub was_served: bool,
-    /// Makes jitter without randomness.
+    /// Seed for jitter without randomness.
     pub spread: u64,
 }
 
@@ -73,7 +73,7 @@ impl CredentialMemory {
         TokenLifetime::of(record, &fingerprint(&record.token), self.observed_expiry.as_ref(), now)
     }
 
-    /// The asking around the end of `record`.
+    /// Polling around the expiry of `record`.
     pub fn expiry_poll(&self, record: &TokenRecord) -> Option<&ExpiryPoll> {
         self.expiry_poll.as_ref().filter(|poll| poll.is_of(&fingerprint(&record.token)))
     }
@@ -122,8 +122,8 @@ impl CredentialMemory {
     fn token_unchanged(&mut self, record: &TokenRecord, left: Lifetime, sent: Now) {
         let lifetime = self.lifetime(record, sent);
         if self.is_at_expiry(record, sent) {
-            // Gateways report up to 300 s too much now and then: at an end, a long time left is believed only once that
-            // end is surely over.
+            // Gateways sometimes report up to 300 s too much: at an expiry, a long remaining time is believed only once
+            // that expiry has surely passed.
             let left = if lifetime.is_barely_over(sent.mono) { Lifetime::Seconds(0) } else { left };
             let poll = self.expiry_poll_mut(record);
             if lifetime.is_first_at_an_end(sent.mono) {
@@ -149,7 +149,7 @@ impl CredentialMemory {
         }
     }
 
-    /// Takes in a failure of a call that came at `failed_at`, while its token had this `lifetime`.
+    /// Notes a failure of a request at `failed_at`, while its token had this `lifetime`.
     pub(super) fn request_failed(
         &mut self,
         failure: &Failure,

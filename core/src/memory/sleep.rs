@@ -1,13 +1,13 @@
-//! How long a resource needs no look.
+//! How long a resource needs no check.
 
 use crate::time::{Moment, Now, later};
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// The longest that clocks are not looked at.
+/// The longest time without a check of the clocks.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// How long nothing needs to be looked at, unless something changes.
+/// How long nothing needs a check, unless something changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sleep {
     until: Option<(Moment, Timestamp)>,

@@ -1,4 +1,4 @@
-//! What the process knows of its writes of one resource's two Secrets.
+//! In-memory knowledge about the writes of a resource's two Secrets.
 
 use crate::schedule::rate_limiter::{REPAIR_REFILL, REPAIRS, RateLimiter};
 use crate::schedule::retry::Backoff;
@@ -6,12 +6,12 @@ use crate::time::{MINUTE, Moment};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Between two attempts at a write: the API server is asked often, it is ours.
+/// Interval between attempts at a write: frequent, as the API server is ours.
 const WRITE_RETRY: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(5) };
-/// The same of a write that is refused as it stands. No event tells that a rule was lifted.
+/// The same for a refused write. No event tells that a rule was lifted.
 const REFUSED_WRITE_RETRY: Backoff = Backoff { first: Duration::from_secs(1), longest: MINUTE };
 
-/// One of the two Secrets that are written.
+/// The two Secrets that are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     /// The state Secret.
@@ -20,20 +20,20 @@ pub enum Target {
     Token,
 }
 
-/// A row of failed writes.
+/// Consecutive failed writes.
 #[derive(Clone, Debug)]
 pub struct FailedWrites {
-    /// Which Secret, and what the API server said at first: kept, so that the status does not change with every retry.
+    /// The Secret, and the first message of the API server: kept, so that the status does not change with every retry.
     pub detail: String,
-    /// How many in a row.
+    /// Number of consecutive failures.
     pub count: u32,
     /// No attempt before this.
     pub not_before: Moment,
-    /// What the write started from that is refused as it stands; none for one that may succeed by itself.
+    /// The basis of a refused write; none for a write that may succeed by itself.
     pub refused: Option<WriteBasis>,
 }
 
-/// What a write starts from: once it changes, a refusal says nothing about the next one.
+/// The basis of a write: once it changes, a refusal says nothing about the next write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteBasis {
     /// Of the resource.
@@ -42,18 +42,18 @@ pub struct WriteBasis {
     pub version: Option<String>,
 }
 
-/// What the process knows of its writes.
+/// In-memory knowledge about writes.
 #[derive(Clone, Debug)]
 pub struct WriteMemory {
-    /// Writes that failed, until one of the same Secret succeeds.
+    /// Failed writes, until a write of the same Secret succeeds.
     failing: BTreeMap<Target, FailedWrites>,
-    /// What the token Secret would have been written from when the API server said that it would take it.
+    /// The basis of the token Secret for which the dry run succeeded.
     dry_run: Option<WriteBasis>,
     /// When this process wrote each Secret.
     written_at: BTreeMap<Target, Moment>,
-    /// The Secrets that were immutable as soon as they were written.
+    /// Secrets that became immutable as soon as they were written.
     immutable_on_write: BTreeSet<Target>,
-    /// The bucket of repairs.
+    /// Rate limiter of repairs.
     repair_limiter: RateLimiter,
 }
 
@@ -78,23 +78,23 @@ impl WriteMemory {
         !self.failing.is_empty()
     }
 
-    /// Takes note that the API server would take a token Secret written from `basis`.
+    /// Notes that the dry run of a token Secret with this `basis` succeeded.
     pub fn dry_run_succeeded(&mut self, basis: WriteBasis) {
         self.failing.remove(&Target::Token);
         self.dry_run = Some(basis);
     }
 
-    /// True when the API server said that it would take what starts from `basis`.
+    /// True when the dry run of a write with this `basis` succeeded.
     pub fn has_dry_run(&self, basis: &WriteBasis) -> bool {
         self.dry_run.as_ref() == Some(basis)
     }
 
-    /// Takes note of a write that the API server did not take, and may take later.
+    /// Notes a write that failed and may succeed later.
     pub fn write_failed(&mut self, target: Target, detail: String, now: Moment, spread: u64) {
         self.add_failed_write(target, FailedWrites { detail, count: 1, not_before: now, refused: None }, spread);
     }
 
-    /// Takes note of a write that the API server refuses as it stands.
+    /// Notes a write that the API server would refuse again.
     pub fn write_refused(&mut self, target: Target, detail: String, basis: WriteBasis, now: Moment, spread: u64) {
         self.add_failed_write(target, FailedWrites { detail, count: 1, not_before: now, refused: Some(basis) }, spread);
     }
@@ -114,14 +114,14 @@ impl WriteMemory {
         self.failing.get(&target).filter(|failed| failed.not_before > now).filter(is_same)
     }
 
-    /// Takes note of a write that was taken; the Secret may have been made immutable on its way.
+    /// Notes a successful write; the Secret may have become immutable on its way.
     pub fn secret_written(&mut self, target: Target, is_immutable: bool, now: Moment) {
         self.failing.remove(&target);
         self.written_at.insert(target, now);
         self.set_immutable_on_write(target, is_immutable);
     }
 
-    /// Takes note of how a Secret was found: what turned immutable so soon after it was written was not made so by hand.
+    /// Notes how a Secret was found: a Secret that is immutable so soon after it was written was not changed by hand.
     pub fn secret_found(&mut self, target: Target, is_immutable: bool, now: Moment) {
         let is_fresh = self.written_at.get(&target).is_some_and(|written| now < *written + MINUTE);
         self.set_immutable_on_write(target, is_immutable && (is_fresh || self.immutable_on_write.contains(&target)));
@@ -140,12 +140,12 @@ impl WriteMemory {
         self.written_at.contains_key(&target)
     }
 
-    /// True of a Secret that something makes immutable as soon as it is written.
+    /// True for a Secret that becomes immutable as soon as it is written.
     pub fn is_immutable_on_write(&self, target: Target) -> bool {
         self.immutable_on_write.contains(&target)
     }
 
-    /// Takes note of a repair.
+    /// Notes a repair.
     pub fn repair_done(&mut self, now: Moment) {
         self.repair_limiter.take(now, REPAIR_REFILL);
     }

@@ -1,4 +1,4 @@
-//! What is requested for an application: the live token, with a token that it has had.
+//! Requests of an application: the live token, with a former token.
 
 use super::candidates::Proposal;
 use super::credential::Credential;
@@ -57,7 +57,7 @@ fn request(
     }))
 }
 
-/// A token that the application has had, the likeliest first; the next of them once one is refused.
+/// A former token of the application, the likeliest first; the next after a refusal.
 fn old_token(credential: &Credential<'_>, values: &ApplicationValues) -> Option<Redacted> {
     let given = values.old_token.clone();
     let changed = given.clone().filter(|_| credential.has_changed(OLD_TOKEN));

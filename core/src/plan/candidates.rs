@@ -1,4 +1,4 @@
-//! The requests that could be sent for one credential, each with when and why, and what holds it back.
+//! The requests that could be sent for a credential, each with its time, cause and delays.
 
 use super::credential::Credential;
 use super::input::Writable;
@@ -12,21 +12,21 @@ use crate::schedule::Due;
 use crate::state::{RequestKey, Role, State};
 use crate::time::Moment;
 
-/// What a kind makes of one of its credentials.
+/// The plan of a kind for one of its credentials.
 pub(super) struct Proposal {
-    /// What has changed.
+    /// The change.
     pub(super) change: Option<Cause>,
-    /// What is wanted.
+    /// The wanted request.
     pub(super) request: Result<TokenRequest, Finding>,
-    /// What goes on while a change is tried in vain.
+    /// The fallback while a change keeps failing.
     pub(super) fallback: Option<TokenRequest>,
-    /// The refused login's password has changed since.
+    /// The password of the refused login has changed since.
     pub(super) has_new_password: bool,
-    /// What is worth knowing beside failures.
+    /// Notices beside failures.
     pub(super) notices: Vec<Finding>,
-    /// Notices are carried over from the process before this one, and may change.
+    /// Notices are carried over from the previous process, and may change.
     pub(super) is_provisional: bool,
-    /// What a person can do about a request that fails.
+    /// Hint for people about a failing request.
     pub(super) hint: String,
     /// The same where a login is refused.
     pub(super) login_hint: Option<String>,
@@ -37,7 +37,7 @@ pub(super) struct Candidate {
     pub(super) due: Due,
     pub(super) request: TokenRequest,
     pub(super) role: Role,
-    /// It must leave a permit for the fallback beside it.
+    /// Must leave a permit for the fallback.
     pub(super) leaves_one: bool,
 }
 
@@ -53,7 +53,7 @@ impl Proposal {
         let request = self.request.clone()?;
         let Some(Due { cause, at }) = self.due(credential) else { return Ok(Vec::new()) };
         let fallback = self.fallback(credential, &request);
-        // Of two that may be asked now the one comes first that has waited longer.
+        // Of two requests that are due now, the request that has waited longer comes first.
         let waits_since =
             fallback.as_ref().and(credential.failed_requests(Role::Main)).map(|failing| failing.not_before);
         let at = waits_since.map_or(at, |since| since.min(at));
@@ -70,7 +70,7 @@ impl Proposal {
         self.change.map(|cause| Due { cause, at: now }).or_else(|| credential.next_due())
     }
 
-    /// While nothing can be recorded, only what keeps the credential from being lost.
+    /// While nothing can be recorded, only the request that keeps the credential from being lost.
     fn unrecorded(&self, credential: &Credential<'_>) -> Option<Candidate> {
         let due = credential.next_due()?;
         let role = if self.change.is_some() { Role::Fallback } else { Role::Main };
@@ -84,7 +84,7 @@ impl Proposal {
         Some(Candidate { due, request, role: Role::Fallback, leaves_one: false })
     }
 
-    /// The call that `candidate` stands for.
+    /// The request of `candidate`.
     pub(super) fn planned_request(&self, credential: &Credential<'_>, candidate: Candidate) -> PlannedRequest {
         let input = credential.input;
         PlannedRequest {
@@ -107,12 +107,12 @@ impl Proposal {
         }
     }
 
-    /// When what is said may change although nothing happens.
+    /// When the notices may change without an event.
     pub(super) fn settled_at(&self, credential: &Credential<'_>) -> Option<Moment> {
         (credential.is_settling() && self.is_provisional).then(|| credential.settles_at())
     }
 
-    /// What a person should know, the most important thing first.
+    /// Findings for people, the most important first.
     pub(super) fn findings(&self, credential: &Credential<'_>, candidates: &[Candidate]) -> Vec<Finding> {
         let (input, now) = (credential.input, credential.input.now.mono);
         let due_now = || candidates.iter().rev().filter(|candidate| candidate.due.at <= now);
@@ -135,8 +135,8 @@ impl Proposal {
     }
 }
 
-/// What must be in the state Secret before the call: the intent of one that cannot be repeated, and a state at all, so that
-/// a first answer finds the salt that its hashes are made with.
+/// The state to be written before the request: the intent of a request that cannot be repeated, and a first state, so
+/// that the first response finds the salt of its hashes.
 fn intent_write(credential: &Credential<'_>) -> Option<StateWrite> {
     let (input, state) = (credential.input, credential.state);
     if input.validated.kind().renewal().is_repeatable {

@@ -1,4 +1,4 @@
-//! What keeps a resource from being served, until a person acts.
+//! Checks that stop a resource until a person acts.
 
 use super::input::{PlanInput, Writable};
 use super::{Plan, Step};
@@ -25,8 +25,8 @@ impl PlanInput<'_> {
         }
     }
 
-    /// Why no token can be brought into the token Secret, whichever it would be: that of `state`, or one like those that
-    /// the credentials tell of.
+    /// Why no token can be written to the token Secret: neither the token of `state` nor a token like those in the
+    /// credentials.
     pub(super) fn token_obstacle(&self, state: Option<&State>) -> Option<Finding> {
         let secret = self.observed.token.as_ref();
         let obstacle = secret.and_then(|secret| self.obstacle(Target::Token, secret));
@@ -47,8 +47,7 @@ impl PlanInput<'_> {
         Some(if is_immutable_on_write { messages::sealed(&secret.name_any()) } else { finding })
     }
 
-    /// What keeps credentials from being sent, until a person acts. The pair of a session that lives is none of those that
-    /// the Secret holds.
+    /// Why credentials must not be sent, until a person acts. The live pair of a session does not come from the Secret.
     fn not_permitted(&self) -> Option<Finding> {
         let not_allowed = self.observed.not_allowed.as_ref().map(messages::endpoint_not_allowed);
         not_allowed.or_else(|| self.not_consented().filter(|_| !self.must_renew()))
@@ -61,7 +60,7 @@ impl PlanInput<'_> {
         messages::credentials_in_state_secret(secret).or_else(lacks_consent)
     }
 
-    /// Is there a cause to ask the issuer?
+    /// Whether there is a cause to request a token.
     pub(super) fn plan_request(&self, writable: Writable) -> Plan {
         if let Some(finding) = self.token_obstacle(self.known_state()).filter(|_| !self.must_renew()) {
             return Plan::stop(finding);

@@ -1,4 +1,4 @@
-//! One credential of the resource as a plan sees it: what is stored, what is remembered, and what the spec makes of both.
+//! A credential of the resource as a plan sees it: its stored record, its memory, and the demands of the spec.
 
 use super::candidates::{Candidate, Proposal};
 use super::input::{PlanInput, Writable};
@@ -17,16 +17,16 @@ use crate::state::{CredentialRecord, Inputs, RequestKey, Role, State, TokenRecor
 use crate::time::Moment;
 use std::time::Duration;
 
-/// For this long after a process begins to act, what an earlier process said of other resources stays said.
+/// How long after a process begins to act notices about other resources are carried over from the previous process.
 const SETTLING: Duration = Duration::from_secs(60);
 
-/// One credential of the resource.
+/// A credential of the resource.
 pub(super) struct Credential<'a> {
     pub(super) input: &'a PlanInput<'a>,
     pub(super) state: &'a State,
-    /// What is stored of it; for a new one, with the inputs of the one before it.
+    /// Its stored record; a new credential has the inputs of the previous credential.
     pub(super) record: CredentialRecord,
-    /// What would be tried now.
+    /// The request that would be sent now.
     pub(super) key: RequestKey,
     pub(super) writable: Writable,
     values: Values,
@@ -51,7 +51,7 @@ impl<'a> Credential<'a> {
         Ok(Self { input, state, record, key, writable, values })
     }
 
-    /// What its kind makes of all this.
+    /// The plan of its kind.
     pub(super) fn proposal(&self) -> Proposal {
         match (&self.values, self.input.validated.issuer) {
             (Values::Application(values), IssuerSpec::Application(spec)) => application::proposal(self, spec, values),
@@ -72,7 +72,7 @@ impl<'a> Credential<'a> {
         self.known_token().filter(|_| self.state.active.as_ref() == Some(&self.key.credential))
     }
 
-    /// The first of these values that has changed, or the wish of a person, since the last recorded request.
+    /// The first of these values that has changed, or a requested refresh, since the last recorded request.
     pub(super) fn change(&self, names: &[&'static str]) -> Option<Cause> {
         self.active_token()?;
         let value = self.key.inputs.change_since(&self.record.inputs, names).map(Cause::Changed);
@@ -88,7 +88,7 @@ impl<'a> Credential<'a> {
         self.key.inputs.differs(&self.record.inputs, name)
     }
 
-    /// When the issuer is to be asked although nothing has changed.
+    /// When a request is due although nothing has changed.
     pub(super) fn next_due(&self) -> Option<Due> {
         let record = self.active_token()?;
         let event = self.event(record).map(|cause| Due { cause, at: self.input.now.mono });
@@ -143,13 +143,13 @@ impl<'a> Credential<'a> {
         intent.blocks_until(&observed.holder, now, observed.call_timeout).filter(|_| !is_over)
     }
 
-    /// The row of failures of exactly what would be tried now.
+    /// The consecutive failures of exactly the request that would be sent now.
     pub(super) fn failed_requests(&self, role: Role) -> Option<&FailedRequests> {
         let failing = self.input.memory.failed_requests(&self.key.credential, role)?;
         (failing.key == RequestKey { role, ..self.key.clone() }).then_some(failing)
     }
 
-    /// The issuer has given this resource a token for what would be tried now.
+    /// The issuer has issued a token for the request that would be sent now.
     pub(super) fn was_served(&self, role: Role) -> bool {
         self.known_token().is_some() && (role == Role::Fallback || !self.key.inputs.differ(&self.record.inputs))
     }
@@ -162,7 +162,7 @@ impl<'a> Credential<'a> {
         self.input.now.mono < self.settles_at()
     }
 
-    /// What an earlier process said for this reason, while this one may still come to know better.
+    /// The notice of the previous process for this reason, while it is carried over and may change.
     pub(super) fn carried_over(&self, reason: Reason) -> Option<Finding> {
         if !self.is_settling() || self.input.memory.met_sharers {
             return None;

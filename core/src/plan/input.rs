@@ -1,4 +1,4 @@
-//! All that one plan is made from, and what follows from it before any credential is looked at.
+//! Inputs of a plan, and the conclusions that need no credential.
 
 use super::{Plan, StateWrite, Step};
 use crate::memory::{FailedWrites, Memory, Target};
@@ -15,11 +15,11 @@ pub(super) enum Writable {
     Both,
     /// The state Secret alone.
     StateOnly,
-    /// Not even the state: what is lost unless renewed is renewed, and nothing else is asked.
+    /// Neither: only a credential that would otherwise be lost is renewed, and nothing else is requested.
     Neither,
 }
 
-/// All that one plan is made from.
+/// Inputs of a plan.
 pub(super) struct PlanInput<'a> {
     pub(super) observed: &'a Observed,
     pub(super) memory: &'a Memory,
@@ -29,12 +29,12 @@ pub(super) struct PlanInput<'a> {
 }
 
 impl PlanInput<'_> {
-    /// The row of failed writes of this Secret, if it is not to be tried again yet.
+    /// The failed writes of this Secret, if no retry is due yet.
     pub(super) fn postponed_write(&self, target: Target) -> Option<&FailedWrites> {
         self.memory.writes.postponed_write(target, &self.observed.write_basis(target), self.now.mono)
     }
 
-    /// An answer in hand comes before everything else, also where its token cannot be delivered yet.
+    /// An unrecorded response comes before everything else, also where its token cannot be delivered yet.
     pub(super) fn record(&self) -> Option<Plan> {
         self.memory.unrecorded.as_ref()?;
         let next = self.unrecorded_response().and_then(|unrecorded| self.known_state()?.record(unrecorded));
@@ -43,13 +43,13 @@ impl PlanInput<'_> {
         Some(Plan::now(write.map_or(Step::DiscardResponse, Step::WriteState)))
     }
 
-    /// The answer in hand, unless it was overtaken.
+    /// The unrecorded response, unless it was superseded.
     pub(super) fn unrecorded_response(&self) -> Option<&UnrecordedResponse> {
         let unrecorded = self.memory.unrecorded.as_ref().filter(|unrecorded| !unrecorded.is_expired(self.now.mono))?;
         self.known_state().is_some_and(|state| state.version() == unrecorded.base).then_some(unrecorded)
     }
 
-    /// What is known, an answer in hand included.
+    /// The known state, including an unrecorded response.
     pub(super) fn latest_state(&self) -> Option<State> {
         let known = self.known_state()?;
         Some(
@@ -57,7 +57,7 @@ impl PlanInput<'_> {
         )
     }
 
-    /// What is stored, or what this process remembers of it when it was deleted, spoilt or set back.
+    /// The stored state, or this process' memory of it after it was deleted, corrupted or rolled back.
     pub(super) fn known_state(&self) -> Option<&State> {
         let remembered = self.memory.state.as_ref();
         match self.observed.stored_state() {
@@ -66,7 +66,7 @@ impl PlanInput<'_> {
         }
     }
 
-    /// None when that is there already.
+    /// None when it is already written.
     pub(super) fn write_state(&self, state: State) -> Option<StateWrite> {
         let state = self.list_managed_fields(state);
         let (read, stored) = (self.observed.state.secret(), self.readable_state());
@@ -81,7 +81,7 @@ impl PlanInput<'_> {
         }
     }
 
-    /// A lost state, as far as the token Secret still tells it. It tells nothing of what cannot be requested twice.
+    /// A lost state, as far as the token Secret preserves it. It does not preserve values that can be used only once.
     pub(super) fn state_in_token_secret(&self) -> Option<State> {
         let token = self.observed.token.as_ref().filter(|token| self.owner.obstacle(token).is_none())?;
         let (kind, empty) = (self.validated.kind(), self.empty_state());
@@ -91,7 +91,8 @@ impl PlanInput<'_> {
         secrets::restore(token, self.observed.resource.spec.key(), empty, credential)
     }
 
-    /// A state that knows no token. The annotation present at creation, or handled by an earlier life, is handled.
+    /// A state without a token. The annotation present at creation, or handled by a deleted resource of this name,
+    /// counts as handled.
     pub(super) fn empty_state(&self) -> State {
         let handled = self.observed.resource.status.as_ref().and_then(|status| status.last_handled_refresh.clone());
         State::new(self.observed.salt.clone(), handled.or_else(|| self.observed.refresh()))
@@ -101,7 +102,7 @@ impl PlanInput<'_> {
         self.known_state().is_none_or(|state| state.active_token().is_none())
     }
 
-    /// Before there is a token at all, nobody is asked for one that the API server would not take.
+    /// Before the first token, no token is requested that the API server would refuse to store.
     pub(super) fn dry_run(&self) -> Option<SecretWrite> {
         let is_over = self.memory.writes.has_dry_run(&self.observed.write_basis(Target::Token));
         let (read, kind) = (self.observed.token.as_ref(), self.validated.kind());

@@ -1,4 +1,4 @@
-//! A request to be sent, and what its answer will be recorded with.
+//! A request to be sent, and the data recorded with its response.
 
 use super::StateWrite;
 use crate::issuer::{Cause, Failure, FailureKind, TokenRequest, TokenResponse};
@@ -6,7 +6,7 @@ use crate::secrets::SecretWrite;
 use crate::state::{CallResult, RequestKey, State, TokenRecord, UnrecordedResponse, Version};
 use crate::time::{Moment, Now};
 
-/// A request to be sent, and what its answer will be recorded with.
+/// A request to be sent, and the data recorded with its response.
 #[derive(Clone, Debug)]
 pub struct PlannedRequest {
     /// The question.
@@ -15,45 +15,44 @@ pub struct PlannedRequest {
     pub cause: Cause,
     /// Since when.
     pub due: Moment,
-    /// The token in the token Secret as of now, if it is of the same credential.
+    /// The token in the token Secret now, if it belongs to the same credential.
     pub record: Option<TokenRecord>,
-    /// The state that the call starts from.
+    /// The state from which the request was planned.
     pub base: Version,
-    /// What it is made with.
+    /// The inputs of the request.
     pub key: RequestKey,
-    /// The process that makes it.
+    /// The process that sends it.
     pub holder: String,
-    /// The last call failed, whatever it was made with.
+    /// The last request failed, whatever its inputs.
     pub is_retry: bool,
-    /// The issuer has given this resource a token for the same inputs.
+    /// The issuer has issued a token to this resource for the same inputs.
     pub was_served: bool,
-    /// The version of the credentials Secret that it is made with.
+    /// The version of the credentials Secret that its values come from.
     pub credentials: Option<String>,
-    /// The refused login's password has changed since.
+    /// The password of the refused login has changed since.
     pub has_new_password: bool,
-    /// What an answer in hand makes of the state, if there is one: this call starts from that.
+    /// The state with an unrecorded response applied, if any: the request is based on it.
     pub follows: Option<Box<State>>,
-    /// What the API server is to be asked first: whether it would take the token Secret.
+    /// The dry run of the token Secret that comes first.
     pub dry_run: Option<SecretWrite>,
-    /// What must be in the state Secret first; the plan after that write makes the call.
+    /// The state to be written first; the plan after that write sends the request.
     pub intent_write: Option<StateWrite>,
 }
 
 impl PlannedRequest {
-    /// The token that lives while it is made, for all that is known.
+    /// The token that is live during the request, as far as is known.
     pub fn live_token(&self) -> Option<&TokenRecord> {
         self.record.as_ref().filter(|record| !record.ended)
     }
 
-    /// What is to be recorded of this call, with all that goes with it; none for a failure after which the same is tried
-    /// again.
+    /// The result of this request to be recorded; none for a failure after which the same request is retried.
     pub fn result_of(&self, result: &Result<TokenResponse, Failure>) -> Option<CallResult> {
         match result {
             Ok(response) => Some(CallResult::Token(response.clone())),
             Err(Failure { kind: FailureKind::Ended, .. }) => {
                 self.request.wire().properties().spends.cloned().map(CallResult::Ended)
             }
-            // The session that there is goes on; the new account had its try.
+            // The existing session stays in use; the new account was tried.
             Err(Failure { kind: FailureKind::LoginRefused, .. }) => {
                 self.record.as_ref().and_then(TokenRecord::pair).map(|_| CallResult::LoginRefused)
             }
@@ -61,7 +60,7 @@ impl PlannedRequest {
         }
     }
 
-    /// `result` in hand, as it will be recorded.
+    /// `result` as an unrecorded response.
     pub fn unrecorded(&self, result: CallResult, sent: Now) -> UnrecordedResponse {
         let wire = self.request.wire();
         let properties = wire.properties();

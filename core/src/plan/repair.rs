@@ -1,4 +1,4 @@
-//! What brings both Secrets to what the state says, without a call.
+//! Repairs of both Secrets from the state, without a request.
 
 use super::Step;
 use super::input::PlanInput;
@@ -10,16 +10,16 @@ use crate::state::State;
 use crate::time::Moment;
 use kube_core::ResourceExt;
 
-/// What bringing both Secrets to what the state says comes to. No call is needed for that.
+/// Result of comparing both Secrets with the state. Needs no request.
 pub(super) enum Repair {
-    /// They are as they should be.
+    /// Both Secrets are up to date.
     Nothing,
-    /// One of them is to be written.
+    /// A Secret has to be written.
     Now(Box<Step>),
-    /// Somebody else keeps changing what we write, or the API server does not take it: not before then. Asking the issuer
-    /// does not wait for it.
+    /// Another writer keeps changing a Secret, or the API server does not accept a write: not before then. Requests do
+    /// not wait for it.
     Later(Moment, Finding),
-    /// One of them must be left alone, until then or until something changes: what is asked for could not be delivered.
+    /// A Secret must be left alone, until then or until something changes: a requested token could not be delivered.
     Blocked(Option<Moment>, Finding),
 }
 
@@ -74,8 +74,8 @@ impl PlanInput<'_> {
         }
     }
 
-    /// True of a write that changes labels, annotations and owners alone, and is our first one of that Secret: an older version
-    /// wrote them otherwise, or a backup brought it back without. Nobody has changed what we write.
+    /// True for our first write of a Secret that changes only labels, annotations and owners: an older version wrote
+    /// them differently, or a backup restored the Secret without them. No other writer was involved.
     fn is_only_marked(&self, target: Target, write: &SecretWrite) -> bool {
         let read = match target {
             Target::State => self.observed.state.secret(),
@@ -85,14 +85,14 @@ impl PlanInput<'_> {
         is_same && !self.memory.writes.has_written(target)
     }
 
-    /// False for a resource that no pass has looked at yet: a refresh annotation that it was created with counts as
-    /// handled, also where a retained state carries on.
+    /// False before the first pass over a resource: a refresh annotation that it was created with counts as handled,
+    /// also where a retained state is resumed.
     fn has_been_reconciled(&self) -> bool {
         let status = self.memory.last_status.as_ref().or(self.observed.resource.status.as_ref());
         status.and_then(|status| status.observed_generation).is_some_and(|generation| generation >= 0)
     }
 
-    /// Somebody else changes what we write: repaired at once, but not for ever at once.
+    /// Another writer changes our Secrets: repaired at once, within a rate limit.
     fn repair_write(&self, write: SecretWrite) -> Repair {
         let at = self.memory.writes.repair_at(self.now.mono);
         if at <= self.now.mono {
@@ -101,13 +101,13 @@ impl PlanInput<'_> {
         Repair::Later(at, messages::contested(&write.secret().name_any()))
     }
 
-    /// Before we write a name into one of the Secrets, the state says that it is ours.
+    /// The state lists a name as ours before it is written to a Secret.
     pub(super) fn list_managed_fields(&self, state: State) -> State {
         let desired = secrets::desired_names(self.observed.desired(), state.active_token());
         if state.written.covers(&desired) { state } else { self.refresh_managed_fields(state) }
     }
 
-    /// As the state is written anyway, names that are no longer there stop being ours.
+    /// As the state is written anyway, names that are gone stop being ours.
     pub(super) fn refresh_managed_fields(&self, mut state: State) -> State {
         let desired = secrets::desired_names(self.observed.desired(), state.active_token());
         let present = secrets::present_names(self.observed.token.as_ref(), self.observed.state.secret());

@@ -1,4 +1,4 @@
-//! What is requested for a session: the next pair, with the one that lives, or with a login.
+//! Requests of a session: the next pair, with the live pair or with a login.
 
 use super::candidates::Proposal;
 use super::credential::Credential;
@@ -35,8 +35,8 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// What has changed. A login matters only once it was used or refused; a pair that another resource was given first is
-    /// no change.
+    /// The change. A login matters only once it was used or refused; a pair that another resource used first is no
+    /// change.
     fn change(&self, has_new_password: bool) -> Option<Cause> {
         let CredentialRecord { login_refused, inputs, .. } = &self.credential.record;
         let pair = [TOKEN, REFRESH_TOKEN].into_iter().filter(|_| !self.is_taken());
@@ -50,7 +50,7 @@ impl Session<'_> {
         }
     }
 
-    /// The password of a refused login is another one now.
+    /// The password of a refused login has changed.
     fn has_new_password(&self) -> bool {
         let CredentialRecord { login_refused, refused_credentials, inputs, .. } = &self.credential.record;
         let (asked, input) = (&self.credential.key.inputs, self.credential.input);
@@ -72,7 +72,7 @@ impl Session<'_> {
         self.values.pair.clone().filter(|_| is_new)
     }
 
-    /// The change is one of the login, or may be worth another try of it.
+    /// The login has changed, or another attempt may be worthwhile.
     fn wants_login(&self, change: Option<Cause>) -> bool {
         match change {
             Some(Cause::Changed(USERNAME | PASSWORD)) => true,
@@ -81,7 +81,7 @@ impl Session<'_> {
         }
     }
 
-    /// Another resource was given the pair in the Secret first.
+    /// Another resource used the pair in the Secret first.
     fn is_taken(&self) -> bool {
         let said = || self.credential.carried_over(Reason::SessionShared).is_some_and(|said| said == self.taken());
         self.credential.input.observed.peers.sharing.before_us || said()
@@ -112,7 +112,7 @@ impl Session<'_> {
         }
     }
 
-    /// Keeps the session that there is.
+    /// Keeps the existing session.
     fn fallback(&self) -> Option<TokenRequest> {
         let endpoint = self.spec.endpoint.clone();
         Some(match self.stored() {

@@ -1,4 +1,4 @@
-//! What is done while the state Secret cannot be written.
+//! Requests while the state Secret cannot be written.
 
 use super::input::{PlanInput, Writable};
 use super::{Plan, Step};
@@ -10,15 +10,16 @@ use crate::state::Role;
 use crate::time::Moment;
 use std::time::Duration;
 
-/// One write that failed is no outage.
+/// A single failed write is no outage.
 const OUTAGE: u32 = 2;
-/// How soon it is looked at again what became of the last tries.
+/// Delay until the result of the last attempts is checked.
 const NEXT_LOOK: Duration = Duration::from_secs(1);
 
 impl PlanInput<'_> {
-    /// Nothing, as a rule, until the next attempt at the write. But a session that ends meanwhile ends for good where there
-    /// is no login: near its end it is extended without an announcement, and from an answer that is still in hand. A process
-    /// that dies before the answer is recorded takes the pair with it; without the extension it would be lost for certain.
+    /// No request, as a rule, until the next attempt at the write. But a session that ends meanwhile is lost where
+    /// there is no login: near its end it is extended without an intent, and from an unrecorded response. A process
+    /// that dies before the response is recorded takes the pair with it; without the extension it would certainly be
+    /// lost.
     pub(super) fn plan_unrecorded(&self) -> Option<Plan> {
         let failed = self.memory.writes.failing(Target::State)?;
         let finding = self.finding(failed);
@@ -33,8 +34,8 @@ impl PlanInput<'_> {
         self.postponed_write(Target::State).map(|_| Plan::wait(Some(next), vec![finding]))
     }
 
-    /// The first call waits for no write, which may hang for longer than the session lives. Between further ones the write
-    /// has its turn.
+    /// The first request waits for no write, which may hang for longer than the session lives. Between further requests
+    /// a write is attempted.
     fn last_request(&self) -> Option<Plan> {
         let plan = self.plan_request(Writable::Neither);
         let has_failed = [Role::Main, Role::Fallback].iter().any(|role| self.memory.is_failing(*role));
@@ -47,8 +48,7 @@ impl PlanInput<'_> {
         if has_pair { messages::pair_unrecorded(failed) } else { messages::write_failed(failed) }
     }
 
-    /// When the session is to be extended at the latest, recorded or not; none where that would come too late, or is not
-    /// wanted.
+    /// Latest moment to extend the session, recorded or not; none where that would be too late, or is unwanted.
     fn last_moment(&self) -> Option<Moment> {
         if self.observed.resource.spec.suspend || !self.validated.kind().renewal().is_lost_at_expiry {
             return None;

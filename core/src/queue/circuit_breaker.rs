@@ -1,4 +1,4 @@
-//! How an endpoint fares: whether it is down, when it is probed, and how the calls of each resource ended.
+//! Circuit breaker of an endpoint: whether it is down, when it is probed, and how the requests of each resource ended.
 
 use super::{EndpointResult, ObjectName};
 use crate::issuer::FailureKind;
@@ -6,38 +6,39 @@ use crate::time::Moment;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// An endpoint is down after this many failures in a row that are its own.
+/// An endpoint is down after this many consecutive failures of its own.
 const DOWN_AFTER: u32 = 3;
 /// Between two probes: this, doubling ...
 const FIRST_PROBE: Duration = Duration::from_secs(1);
-/// ... up to this while a token is dead or nearly so ...
+/// ... up to this while a token is dead or urgent ...
 const URGENT_PROBE: Duration = Duration::from_secs(4);
 /// ... and up to this else.
 const LONGEST_PROBE: Duration = Duration::from_secs(60);
-/// A token that dies within this time presses.
+/// A token that expires within this time is urgent.
 const URGENT: Duration = Duration::from_secs(60);
-/// How long before a resource began to fail what happened to others still says something about it: tokens of an hour's
-/// validity or less are asked for within it, and an issuer that began to fail since has failed somebody else, too.
+/// How old results of other resources may be, relative to the first failure of a resource, to say something about it:
+/// tokens with an hour's validity or less are requested within it, so an issuer that began to fail since has failed
+/// another resource, too.
 const PEER_MEMORY: Duration = Duration::from_secs(3600);
 
-/// How an endpoint fares.
+/// Circuit breaker of an endpoint.
 #[derive(Debug, Default)]
 pub(super) struct CircuitBreaker {
-    /// Failures of the resources that it has served: the only ones that say something to those.
+    /// Failures of resources that it has served: the only failures that count for those.
     served_failures: FailureCount,
-    /// Failures of all resources: what those go by that it never served.
+    /// Failures of all resources: count for those that it never served.
     all_failures: FailureCount,
     outage: Option<Outage>,
     last_calls: BTreeMap<ObjectName, LastCall>,
 }
 
-/// Failures in a row that are the endpoint's own.
+/// Consecutive failures that are the endpoint's own.
 #[derive(Debug, Default)]
 struct FailureCount {
     count: u32,
-    /// Whose they were.
+    /// The resources that failed.
     failed: BTreeSet<ObjectName>,
-    /// They are more than one tenant's own doing could be.
+    /// The failures cannot be caused by a single tenant.
     is_general: bool,
 }
 
@@ -45,9 +46,9 @@ struct FailureCount {
 struct Outage {
     /// Probes that failed.
     probes: u32,
-    /// When the last one did, or when the outage began.
+    /// When the last probe failed, or when the outage began.
     failed_at: Moment,
-    /// When each namespace, and each resource, last made a probe.
+    /// When each namespace, and each resource, last sent a probe.
     by_namespace: BTreeMap<String, Moment>,
     by_resource: BTreeMap<ObjectName, Moment>,
 }
@@ -58,15 +59,15 @@ impl Outage {
     }
 }
 
-/// How the last call of a resource ended.
+/// How the last request of a resource ended.
 #[derive(Clone, Copy, Debug)]
 struct LastCall {
     at: Moment,
     is_success: bool,
-    /// This call or an earlier one brought a token.
+    /// This request or an earlier request returned a token.
     is_served: bool,
-    /// The moment it bears witness of: when it succeeded, or when the first of a row of failures came. Later failures
-    /// of the same resource say nothing new of the endpoint.
+    /// The moment of its evidence: when it succeeded, or when the first of consecutive failures came. Later failures of
+    /// the same resource say nothing new about the endpoint.
     evidence_at: Moment,
 }
 
@@ -82,8 +83,8 @@ impl FailureCount {
         }
     }
 
-    /// Judges the row among those `known` that it could be about. Failures in two namespaces are no accident; where one
-    /// namespace is all there is, all of it has to fail.
+    /// Judges consecutive failures among the `known` resources concerned. Failures in two namespaces are no accident;
+    /// with a single namespace, all of it has to fail.
     fn judge<'a>(&mut self, known: impl Iterator<Item = &'a ObjectName>) {
         let namespaces: BTreeSet<_> = self.failed.iter().map(|resource| &resource.namespace).collect();
         let (mut known_count, mut is_alone) = (0, true);
@@ -100,8 +101,8 @@ impl FailureCount {
 }
 
 impl CircuitBreaker {
-    /// True while the endpoint counts as down for `resource`: what fails for one tenant alone may be its own doing, and what
-    /// fails for those that were never served says nothing to those that were.
+    /// True while the endpoint counts as down for `resource`: failures of a single tenant may be its own fault, and
+    /// failures of resources that were never served say nothing to those that were.
     pub(super) fn is_down_for(&self, resource: &ObjectName) -> bool {
         let failures = if self.has_served(resource) { &self.served_failures } else { &self.all_failures };
         self.outage.is_some() && failures.applies_to(resource)
@@ -111,14 +112,14 @@ impl CircuitBreaker {
         self.last_calls.get(resource).is_some_and(|last| last.is_served)
     }
 
-    /// True when `resource` is at the end of a token that it was given here, and has not called since: then it may call once
-    /// although the endpoint counts as down. No probe could tell more.
+    /// True when a token of `resource` from here has expired, and no request was sent since: a single request is
+    /// allowed although the endpoint counts as down. No probe could tell more.
     pub(super) fn allows_one_request(&self, resource: &ObjectName, boundary: Option<Moment>) -> bool {
         let last = self.last_calls.get(resource).filter(|last| last.is_served);
         last.zip(boundary).is_some_and(|(last, boundary)| last.at < boundary)
     }
 
-    /// Notes how a call ended; true when that shows that the endpoint is up again.
+    /// Notes how a request ended; true when that shows that the endpoint is up again.
     pub(super) fn request_ended(
         &mut self,
         resource: &ObjectName,
@@ -137,7 +138,7 @@ impl CircuitBreaker {
                 self.add_failure(resource, now);
                 false
             }
-            // Nothing was sent; or the request was wrong, and whoever stands before the issuer may have said so.
+            // Nothing was sent; or the request was rejected, perhaps by a gateway in front of the issuer.
             EndpointResult::Failed(FailureKind::EndpointNotAllowed | FailureKind::Rejected) => false,
             EndpointResult::Responded
             | EndpointResult::Failed(FailureKind::Refused | FailureKind::Ended | FailureKind::LoginRefused) => {
@@ -164,8 +165,8 @@ impl CircuitBreaker {
         self.served_failures.judge(served.map(|(resource, _)| resource));
     }
 
-    /// Notes that `resource` was given its token at `at`, as what is stored tells; what this process has seen itself is
-    /// younger.
+    /// Notes that `resource` received its token at `at`, according to the stored state; this process' own results are
+    /// newer.
     pub(super) fn was_served(&mut self, resource: &ObjectName, at: Moment) {
         let served = LastCall { at, is_success: true, is_served: true, evidence_at: at };
         if self.last_calls.contains_key(resource) {
@@ -185,7 +186,7 @@ impl CircuitBreaker {
     }
 
     /// When the next probe is due, if the endpoint is down and `expires` is the earliest expiry of a token that waits:
-    /// more often from the moment on at which that presses.
+    /// more often from the moment at which that is urgent.
     pub(super) fn next_probe(&self, expires: Option<Moment>) -> Option<Moment> {
         let outage = self.outage.as_ref()?;
         let growing = FIRST_PROBE.saturating_mul(1 << outage.probes.min(16));
@@ -194,14 +195,14 @@ impl CircuitBreaker {
         Some(expires.map_or(urgent, |expires| relaxed.min(urgent.max(expires - URGENT))))
     }
 
-    /// Orders those that could make the next probe: namespaces take turns, and in each of them the resources. None for those
-    /// that had none in this outage.
+    /// Sort key of candidates for the next probe: namespaces take turns, and in each of them the resources. None
+    /// without a probe in this outage.
     pub(super) fn probe_order(&self, resource: &ObjectName) -> (Option<Moment>, Option<Moment>) {
         let Some(outage) = &self.outage else { return (None, None) };
         (outage.by_namespace.get(&resource.namespace).copied(), outage.by_resource.get(resource).copied())
     }
 
-    /// True when nobody has called.
+    /// True without any request.
     pub(super) fn is_unknown(&self) -> bool {
         self.last_calls.is_empty()
     }
@@ -222,8 +223,8 @@ impl CircuitBreaker {
         }
     }
 
-    /// Whether others succeed, by the latest of what they bear witness of; none when that is too old to say something
-    /// about `resource`. Those that were never served say nothing to one that was.
+    /// Whether others succeed, by the latest evidence; none when that is too old to say something about `resource`.
+    /// Resources that were never served say nothing to a resource that was.
     pub(super) fn others_succeed(&self, resource: &ObjectName, now: Moment) -> Option<bool> {
         let own = self.last_calls.get(resource).filter(|last| !last.is_success);
         let since = own.map_or(now, |last| last.evidence_at) - PEER_MEMORY;

@@ -1,4 +1,4 @@
-//! One endpoint: who may call it now, who waits for that, and in what order.
+//! An endpoint: its permits, its waiting requests, and their order.
 
 use super::circuit_breaker::CircuitBreaker;
 use super::host::authority;
@@ -12,13 +12,13 @@ use std::time::Duration;
 
 mod probing;
 
-/// A member that waits for an endpoint that is down is woken when it is up or its turn to probe comes, and looks again
-/// after one to two times this.
+/// A resource that waits for an endpoint that is down is woken when it is up or its turn to probe comes, and checks
+/// again after one to two times this.
 const LONGEST_OUTAGE_WAIT: Duration = Duration::from_secs(60);
-/// A prober that announces its call first is given this before another one may.
+/// Head start for a prober that must write its intent first.
 const INTENT_WRITE_TIME: Duration = Duration::from_secs(1);
 
-/// One endpoint.
+/// An endpoint.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     /// The host and port that it is at.
@@ -26,17 +26,17 @@ pub(super) struct Endpoint {
     budget: Budget,
     permits: RateLimiter,
     circuit_breaker: CircuitBreaker,
-    /// The calls that are being made, by call key.
+    /// Requests in flight, by key.
     in_flight: HashMap<String, InFlight>,
-    /// Those that want to call.
+    /// Waiting requests.
     waiting: BTreeMap<ObjectName, Waiting>,
-    /// Those whose last call met an endpoint that was not there: they wait for a moment of their own to try again.
+    /// Resources whose last request found the endpoint down: each waits for its own moment to retry.
     failed: BTreeMap<ObjectName, Waiting>,
-    /// Those of them that need not wait any longer: it is there again.
+    /// Those of them that need not wait any longer: the endpoint is up again.
     released_retries: HashSet<ObjectName>,
-    /// The last call that began was no retry: the next one may be.
+    /// The last request was no retry: the next may be.
     is_retry_next: bool,
-    /// Who was told to make the next probe, and when.
+    /// The resource chosen for the next probe, and when it was woken.
     prober: Option<(ObjectName, Moment)>,
 }
 
@@ -46,21 +46,21 @@ struct InFlight {
     is_probe: bool,
 }
 
-/// What is known of a resource that wants to call.
+/// A waiting request.
 #[derive(Clone, Debug)]
 struct Waiting {
     request_key: String,
     expires: Moment,
     expired_at: Option<Moment>,
     is_retry: bool,
-    /// It could call, and is writing down that it will.
+    /// The resource could send its request, and is writing the intent.
     is_writing_intent: bool,
-    /// When it was told to come.
+    /// When it was woken for.
     wake_at: Moment,
 }
 
 impl Endpoint {
-    /// One that nobody has called.
+    /// An endpoint without any request yet.
     pub(super) fn new(endpoint: &str, budget: Budget, now: Moment) -> Self {
         Self {
             authority: authority(endpoint),
@@ -81,29 +81,29 @@ impl Endpoint {
         &self.authority
     }
 
-    /// True while a call with this key is being made.
+    /// True while a request with this key is in flight.
     pub(super) fn is_in_flight(&self, request_key: &str) -> bool {
         self.in_flight.contains_key(request_key)
     }
 
-    /// How it fares.
+    /// Its circuit breaker.
     pub(super) fn circuit_breaker(&self) -> &CircuitBreaker {
         &self.circuit_breaker
     }
 
-    /// Notes that it gave `resource` its token at `at`, as what is stored tells.
+    /// Notes that it gave `resource` its token at `at`, according to the stored state.
     pub(super) fn was_served(&mut self, resource: &ObjectName, at: Moment) {
         self.circuit_breaker.was_served(resource, at);
     }
 
-    /// True when nothing is known of it that anybody could miss.
+    /// True when nothing worth keeping is known of it.
     pub(super) fn is_forgotten(&self) -> bool {
         self.in_flight.is_empty() && self.waiting.is_empty() && self.circuit_breaker.is_unknown()
     }
 
-    /// Takes in a wish that is to be announced if it could be granted. Its maker has a place while it writes, but no
-    /// longer than others wait for somebody who is late; where a probe is due, another one is told to come soon in case
-    /// it does not.
+    /// Queues a request whose intent is to be written if it could be admitted. The resource keeps its place while it
+    /// writes, but no longer than others wait for a late resource; where a probe is due, another resource is woken soon
+    /// in case it does not come.
     pub(super) fn reserve(&mut self, queued: &Queued<'_>, now: Moment) -> (Admission, Vec<Wake>) {
         let at = self.enqueue(queued, now);
         if at > now {
@@ -116,7 +116,7 @@ impl Endpoint {
         (Admission::Admitted, self.choose_prober(now + INTENT_WRITE_TIME).into_iter().collect())
     }
 
-    /// Puts the maker of `queued` into the queue, and says when it is its turn.
+    /// Puts `queued` into the queue, and returns when its turn comes.
     pub(super) fn enqueue(&mut self, queued: &Queued<'_>, now: Moment) -> Moment {
         self.drop_overdue(now);
         self.waiting.insert(queued.resource.clone(), Waiting::of(queued, now));
@@ -126,7 +126,7 @@ impl Endpoint {
         at
     }
 
-    /// Ends a call. Names who should come, and when.
+    /// Ends a request. Returns the resources that should come, and when.
     pub(super) fn request_ended(
         &mut self,
         request_key: &str,
@@ -152,7 +152,7 @@ impl Endpoint {
         }
     }
 
-    /// Takes back the wish of `resource`. Names who should come, and when.
+    /// Withdraws the request of `resource`. Returns the resources that should come, and when.
     pub(super) fn withdraw(&mut self, resource: &ObjectName, now: Moment) -> Vec<Wake> {
         let was_expected =
             self.waiting.remove(resource).is_some() | self.prober.take_if(|(told, _)| told == resource).is_some();
@@ -169,7 +169,7 @@ impl Endpoint {
         self.circuit_breaker.forget(resource);
     }
 
-    /// True once after the endpoint came up again, for a member whose last call had met it down.
+    /// True once after the endpoint came up again, for a resource whose last request had found it down.
     pub(super) fn take_retry_release(&mut self, resource: &ObjectName) -> bool {
         self.released_retries.remove(resource)
     }
@@ -179,7 +179,7 @@ impl Endpoint {
         self.prober.take_if(|(_, wake_at)| *wake_at + OVERDUE_AFTER < now);
     }
 
-    /// Begins the call of a member whose turn it is.
+    /// Starts the request of a resource whose turn it is.
     pub(super) fn request_started(&mut self, resource: &ObjectName, now: Moment) {
         let Some(waiting) = self.waiting.remove(resource) else { return };
         let is_probe = self.circuit_breaker.is_down_for(resource);
@@ -195,26 +195,26 @@ impl Endpoint {
         }
     }
 
-    /// Notes that `resource`, whose turn it would be here, has to wait for its host until `at`.
+    /// Notes that `resource`, which could be admitted here, has to wait for its host until `at`.
     pub(super) fn wait_for_host(&mut self, resource: &ObjectName, at: Moment) {
         if let Some(waiting) = self.waiting.get_mut(resource) {
             (waiting.wake_at, waiting.is_writing_intent) = (at, false);
         }
     }
 
-    /// When `resource` may call an endpoint that is up.
+    /// When `resource` may send its request to an endpoint that is up.
     fn permit_at(&self, resource: &ObjectName, now: Moment) -> Moment {
         let Some(rank) = self.in_order().iter().position(|next| *next == resource) else { return now + LONGEST_WAIT };
         let permitted = self.permits.ready_for(rank, now, self.budget.refill());
         match self.free_slots() {
             free if rank < free => permitted,
             0 => permitted.max(now + LONGEST_WAIT),
-            // Before it are such as were told to come: if they do not, no call ends that could wake it.
+            // The resources before it were already woken: if they do not come, no request ends that could wake it.
             _ => permitted.max(now + OVERDUE_AFTER),
         }
     }
 
-    /// Names those who can come earlier than they were told, and when.
+    /// Returns the resources that can come earlier than planned, and when.
     fn wake_next(&mut self, now: Moment) -> Vec<Wake> {
         self.drop_overdue(now);
         let prober = self.choose_prober(now);
@@ -222,7 +222,7 @@ impl Endpoint {
         prober.into_iter().chain(self.wake_in_order(next, now)).collect()
     }
 
-    /// The endpoint is up again: all who wait may come, at the budgeted rate.
+    /// The endpoint is up again: all waiting resources may come, at the budgeted rate.
     fn release_all(&mut self, now: Moment) -> Vec<Wake> {
         self.drop_overdue(now);
         self.permits.empty(now);
@@ -248,11 +248,11 @@ impl Endpoint {
         wakes
     }
 
-    /// Those that could call if there were room, in the order in which they may: of each call key the first; those
-    /// whose last call did not fail, by expiry, and retries, by expiry. While both wait they take turns, and retries
-    /// that would have more than half of the room in flight are not in line.
+    /// Requests that could be sent if there were room, in order: of each key the first; those whose last request did
+    /// not fail, by expiry, and retries, by expiry. While both wait they alternate, and retries beyond half of the
+    /// permits in flight are left out.
     fn in_order(&self) -> Vec<&ObjectName> {
-        // Who waits for an endpoint to be up again is in no line.
+        // Requests that wait for an endpoint to come up again are in no order.
         let is_in_line = |(resource, entry): &(&ObjectName, &Waiting)| !self.must_probe(resource, entry.expired_at);
         let mut waiting: Vec<_> = self.waiting.iter().filter(is_in_line).collect();
         waiting.sort_by_key(|(_, entry)| (entry.is_retry, entry.expires));

@@ -1,4 +1,4 @@
-//! One host and port: what all endpoints there may be sent together, so that many paths are no way round a budget.
+//! A host and port: limits of all its endpoints together, so that many paths cannot circumvent a budget.
 
 use super::order::{LONGEST_WAIT, OVERDUE_AFTER, SMALLEST_ADVANCE, alternate};
 use super::{Budget, ObjectName, Queued, Wake};
@@ -7,15 +7,15 @@ use crate::time::Moment;
 use std::collections::BTreeMap;
 use url::Url;
 
-/// One host and port.
+/// A host and port.
 #[derive(Debug)]
 pub(super) struct Host {
     budget: Budget,
     permits: RateLimiter,
     in_flight: usize,
-    /// Those whose endpoint would let them call.
+    /// Requests that their endpoint would admit.
     waiting: BTreeMap<ObjectName, Waiting>,
-    /// The last call that began was no retry: the next one may be.
+    /// The last request was no retry: the next may be.
     is_retry_next: bool,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Host {
 struct Waiting {
     expires: Moment,
     is_retry: bool,
-    /// When it was told to come.
+    /// When it was woken for.
     wake_at: Moment,
 }
 
@@ -36,14 +36,14 @@ pub(super) fn authority(endpoint: &str) -> String {
 }
 
 impl Host {
-    /// One that nobody has called. Each of its endpoints may be sent `budget`.
+    /// A host without any request yet. Each of its endpoints may be sent `budget`.
     pub(super) fn new(budget: Budget, now: Moment) -> Self {
         let permits = RateLimiter::new(f64::from(budget.per_second), now);
         let budget = Budget { in_flight: budget.in_flight.saturating_mul(2), ..budget };
         Self { budget, permits, in_flight: 0, waiting: BTreeMap::new(), is_retry_next: false }
     }
 
-    /// Puts the maker of `queued`, whose endpoint would let it call, among those that wait, and says when it may.
+    /// Queues `queued`, which its endpoint would admit, and returns when it may be sent.
     pub(super) fn enqueue(&mut self, queued: &Queued<'_>, now: Moment) -> Moment {
         self.drop_overdue(now);
         let waiting = Waiting { expires: queued.expires, is_retry: queued.is_retry, wake_at: now };
@@ -55,14 +55,14 @@ impl Host {
         at
     }
 
-    /// Begins the call of a member that may make it.
+    /// Starts an admitted request.
     pub(super) fn request_started(&mut self, resource: &ObjectName, now: Moment) {
         self.is_retry_next = self.waiting.remove(resource).is_some_and(|waiting| !waiting.is_retry);
         self.permits.take(now, self.budget.refill());
         self.in_flight += 1;
     }
 
-    /// Ends a call, made or not. Names those who may come earlier, and when.
+    /// Ends a request, sent or not. Returns the resources that may come earlier, and when.
     pub(super) fn request_ended(&mut self, was_made: bool, now: Moment) -> Vec<Wake> {
         self.in_flight = self.in_flight.saturating_sub(1);
         if !was_made {
@@ -71,12 +71,12 @@ impl Host {
         self.wake_next(now)
     }
 
-    /// Takes back the wish of `resource`. Names those who may come earlier, and when.
+    /// Withdraws the request of `resource`. Returns the resources that may come earlier, and when.
     pub(super) fn withdraw(&mut self, resource: &ObjectName, now: Moment) -> Vec<Wake> {
         if self.waiting.remove(resource).is_some() { self.wake_next(now) } else { Vec::new() }
     }
 
-    /// True when nothing is known of it that anybody could miss.
+    /// True when nothing worth keeping is known of it.
     pub(super) fn is_forgotten(&self) -> bool {
         self.in_flight == 0 && self.waiting.is_empty()
     }
@@ -98,7 +98,7 @@ impl Host {
         woken
     }
 
-    /// Those that wait, in the order in which they may: retries and others take turns, each by expiry.
+    /// Waiting requests in order: retries and others alternate, each by expiry.
     fn in_order(&self) -> Vec<ObjectName> {
         let mut line: Vec<_> = self.waiting.iter().collect();
         line.sort_by_key(|(_, waiting)| waiting.expires);

@@ -1,16 +1,16 @@
-//! The rules of waiting in line that an endpoint and its host share.
+//! The rules of order that an endpoint and its host share.
 
 use std::time::Duration;
 
-/// A member that waits for the end of another call is woken by it, and looks again after this time in case that went wrong.
+/// A resource that waits for the end of another request is woken by it, and checks again after this time as a fallback.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(15);
-/// A member that does not come this long after the moment it was told has lost its place: its pass failed, or it is gone.
+/// A resource this late loses its place in the queue: its pass failed, or it is gone.
 pub(super) const OVERDUE_AFTER: Duration = Duration::from_secs(5);
-/// Nobody is woken to come earlier by less than this: moments are computed anew after each call, and not to the same
-/// microsecond.
+/// No resource is woken to come earlier by less than this: moments are recomputed after each request, and not to the
+/// same microsecond.
 pub(super) const SMALLEST_ADVANCE: Duration = Duration::from_millis(100);
 
-/// One of each in turn, then the rest of the longer one.
+/// Alternates between both, then appends the rest of the longer list.
 pub(super) fn alternate<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
     let (mut turn, mut other) = (first.into_iter(), second.into_iter());
     let mut all = Vec::with_capacity(turn.len() + other.len());

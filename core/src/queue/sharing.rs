@@ -1,4 +1,4 @@
-//! Who uses which application, or which pasted session pair.
+//! The users of each application and each pasted session pair.
 
 use super::ObjectName;
 use crate::observed::Sharing;
@@ -9,19 +9,19 @@ use std::collections::HashMap;
 pub(super) struct Memberships {
     /// In the order in which they joined.
     users: HashMap<String, Vec<User>>,
-    /// The one application of each resource.
+    /// The application of each resource.
     applications: HashMap<ObjectName, String>,
 }
 
 #[derive(Debug)]
 struct User {
     name: ObjectName,
-    /// It has asked with it before: it comes before all that have not.
+    /// Has sent a request with it: comes before all that have not.
     has_asked: bool,
 }
 
 impl Memberships {
-    /// Notes that `resource` uses `application`, and no other. Names those to whom that is news.
+    /// Notes that `resource` uses `application`, and no other. Returns the resources that this affects.
     pub(super) fn set_application(
         &mut self,
         resource: &ObjectName,
@@ -43,7 +43,7 @@ impl Memberships {
         affected
     }
 
-    /// Forgets a resource. Names those to whom that is news.
+    /// Forgets a resource. Returns the resources that this affects.
     pub(super) fn remove(&mut self, resource: &ObjectName) -> Vec<ObjectName> {
         let Some(application) = self.applications.remove(resource) else { return Vec::new() };
         let before = self.sharing_of_all(&application);
@@ -55,7 +55,7 @@ impl Memberships {
         self.changed_since(&application, before)
     }
 
-    /// Who else uses `application`, as `resource` may know it.
+    /// The other users of `application`, from the view of `resource`.
     pub(super) fn sharing(&self, resource: &ObjectName, application: &str) -> Sharing {
         Sharing {
             here: self.others(resource, application).any(|other| other.namespace == resource.namespace),
@@ -77,7 +77,7 @@ impl Memberships {
         self.users.get(application).into_iter().flatten().map(|user| &user.name)
     }
 
-    /// The one to whom a pair belongs that serves only one.
+    /// The owner of a pair that works for only one resource.
     fn first(&self, application: &str) -> Option<&ObjectName> {
         let users = self.users.get(application)?;
         users.iter().find(|user| user.has_asked).or(users.first()).map(|user| &user.name)

@@ -1,58 +1,58 @@
-//! When something that failed is tried again.
+//! When failed requests and writes are retried.
 
 use crate::fingerprint::spread;
 use crate::issuer::FailureKind;
 use crate::time::{MINUTE, Moment, SECOND};
 use std::time::Duration;
 
-/// Between two calls that the issuer calls wrong and never took, or that our settings forbid.
+/// Delay between requests that the issuer rejects and never accepted, or that the settings forbid.
 const SLOW_RETRY: Duration = Duration::from_secs(300);
-/// The longest delay between two retries while a token is dead or nearly so that was to be had before.
+/// The longest delay between retries while a token is dead or urgent that could be obtained before.
 const URGENT_RETRY: Duration = Duration::from_secs(4);
-/// An issuer that asks for more patience than this is asked again after it, while no token is dead or nearly so ...
+/// The longest `Retry-After` that is granted while no token is dead or urgent ...
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
-/// ... and after this while one is.
+/// ... and while a token is.
 const URGENT_RETRY_AFTER: Duration = MINUTE;
 
 /// A retry that must come before an expiry comes in this part of the time that is left.
 const TRIES_LEFT: u32 = 4;
 
-/// The longest time for which an issuer's wish to be left alone is granted, in the words of a sentence.
+/// The longest granted `Retry-After`, in words.
 pub const RETRY_AFTER_LIMITS: &str = "1 minute while a token is dead or due, 5 minutes otherwise";
 
-/// What a failed call looked like at the time: what a retry depends on.
+/// The circumstances of a failed request that its retry depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct FailedRequest {
-    /// What kind of failure.
+    /// Kind of the failure.
     pub kind: FailureKind,
-    /// Which failure in a row, from 1.
+    /// Number of consecutive failures, from 1.
     pub count: u32,
     /// When it failed: delays count from here.
     pub failed_at: Moment,
-    /// The issuer's wish.
+    /// The issuer's `Retry-After`.
     pub retry_after: Option<Duration>,
     /// When the token in the Secret expires; none where it never does.
     pub expires: Option<Moment>,
-    /// The next token can be had only before that: a session is extended while it lives.
+    /// The next token can be obtained only before that: a session is extended while it is live.
     pub before_expiry: bool,
     /// There is no live token, or it has less than a minute to live.
     pub urgent: bool,
     /// The endpoint counts as down.
     pub endpoint_down: bool,
-    /// The issuer has given this resource a token for the same inputs: the call itself is not wrong.
+    /// The issuer has issued a token to this resource for the same inputs: the request itself is not wrong.
     pub was_served: bool,
-    /// Makes jitter without randomness.
+    /// Seed for jitter without randomness.
     pub spread: u64,
 }
 
-/// When to try again: growing with jitter from 1 s to 1 min, at most 4 s while it presses and the endpoint is down or has
-/// served the same call before, at the expiry at the latest, and not before the issuer's own wish as far as that is
-/// granted. What must come before the expiry has several tries in what is left. What is wrong by configuration waits
-/// 5 minutes.
+/// When to retry: growing with jitter from 1 s to 1 min, at most 4 s while it is urgent and the endpoint is down or has
+/// served the same request before, at the expiry at the latest, and not before the granted part of the issuer's
+/// `Retry-After`. A request that must come before the expiry has several attempts in the time left. Errors of
+/// configuration wait 5 minutes.
 pub fn retry_at(failed: FailedRequest) -> Moment {
     let is_in_vain = match failed.kind {
         FailureKind::Rejected => !failed.was_served,
-        // Whoever tries a login that is refused again and again has his account locked.
+        // Retrying a refused login again and again would lock the account.
         FailureKind::EndpointNotAllowed | FailureKind::LoginRefused => true,
         FailureKind::Refused | FailureKind::Unavailable | FailureKind::Ended => false,
     };
@@ -66,18 +66,18 @@ pub fn retry_at(failed: FailedRequest) -> Moment {
 }
 
 impl FailedRequest {
-    /// How much of the issuer's wish to be left alone is granted: counted from the failure.
+    /// The granted part of the issuer's `Retry-After`, counted from the failure.
     pub fn granted_retry_after(&self) -> Duration {
         self.retry_after.unwrap_or_default().min(self.longest_retry_after())
     }
 
-    /// Less is granted than was wished for.
+    /// Only a part of the `Retry-After` is granted.
     pub fn is_cut_short(&self) -> bool {
         self.retry_after.is_some_and(|wish| wish > self.granted_retry_after())
     }
 
-    /// A wish that was granted while the token lived ends with it, and one that could cost a session leaves time for
-    /// further tries.
+    /// A `Retry-After` granted while the token was live ends with it, and a `Retry-After` that could cost a session
+    /// leaves time for further attempts.
     fn longest_retry_after(&self) -> Duration {
         match self.time_left() {
             Some(left) if self.before_expiry => (left / 2).max(SECOND).min(LONGEST_RETRY_AFTER),
@@ -86,13 +86,13 @@ impl FailedRequest {
         }
     }
 
-    /// How long the token still lives; none once it is over, and where it never is.
+    /// Remaining lifetime of the token; none once it has expired, or if it never expires.
     fn time_left(&self) -> Option<Duration> {
         self.expires.map(|expires| expires.until(self.failed_at)).filter(|left| !left.is_zero())
     }
 }
 
-/// The delays of attempts that fail one after the other.
+/// Backoff of consecutive failures.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     /// After the first failure.

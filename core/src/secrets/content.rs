@@ -1,4 +1,4 @@
-//! What is put into a token Secret: made from the spec and the token, and measured before it is made.
+//! The contents of a token Secret: rendered from the spec and the token, and measured before.
 
 use super::DesiredSecrets;
 use super::owner::annotation;
@@ -21,12 +21,12 @@ pub(super) const ISSUE_TIME: &str = "syniverse.dev/issue-time";
 pub(super) const EXPIRATION_TIME: &str = "syniverse.dev/expiration-time";
 /// Expiries of the same token that differ by less than this many seconds are the same.
 const SAME_EXPIRY_SECONDS: i64 = 30;
-/// The most that is put into a token Secret, in bytes of keys and values: a quarter of what the API server stores.
+/// The largest token Secret, in bytes of keys and values: a quarter of what the API server stores.
 const LARGEST: usize = 256 * 1024;
 /// The bytes of a moment as [`rfc3339`] writes it.
 const TIME_LENGTH: usize = 20;
 
-/// All that we put into a token Secret beside the marks of ownership.
+/// Everything that we write to a token Secret, besides the marks of ownership.
 pub(super) struct Content {
     data: BTreeMap<String, ByteString>,
     labels: BTreeMap<String, String>,
@@ -37,7 +37,7 @@ impl Content {
     pub(super) fn of(desired: DesiredSecrets<'_>, record: &TokenRecord, read: Option<&Secret>) -> Self {
         let resource = desired.resource;
         let spec = resource.spec.secret.as_ref();
-        // Data changes only with the token: the expiry in it is the one the token was born with.
+        // Data changes only with the token: it holds the original expiry of the token.
         let born_to_expire = record.first_expiration_time.map(rfc3339);
         let mut data = BTreeMap::from([(resource.spec.key().to_owned(), bytes(record.token.expose()))]);
         data.extend(born_to_expire.as_deref().map(|time| (EXPIRATION_TIME_KEY.to_owned(), bytes(time))));
@@ -50,7 +50,7 @@ impl Content {
         Self { data, labels: desired.labels(), annotations }
     }
 
-    /// Replaces what we wrote before by what is wanted now; what others put there stays.
+    /// Replaces what we wrote before; entries of others stay.
     pub(super) fn put(self, secret: &mut Secret, managed: &ManagedFields) {
         replace(secret.data.get_or_insert_default(), self.data, &managed.keys);
         replace(secret.labels_mut(), self.labels, &managed.labels);
@@ -58,14 +58,14 @@ impl Content {
     }
 }
 
-/// Puts `desired` among `all`, and takes away what of `written` is no longer wanted.
+/// Adds `desired` to `all`, and removes entries of `written` that are no longer wanted.
 pub(super) fn replace<V>(all: &mut BTreeMap<String, V>, wanted: BTreeMap<String, V>, written: &BTreeSet<String>) {
     all.retain(|name, _| wanted.contains_key(name) || !written.contains(name));
     all.extend(wanted);
 }
 
-/// The names of all that the spec wants in the Secrets while `record` is the active token; labels are on both Secrets, also
-/// before there is one.
+/// The names of all entries that the spec wants in the Secrets while `record` is the active token; labels are on both
+/// Secrets, also before the first token.
 pub fn desired_names(desired: DesiredSecrets<'_>, record: Option<&TokenRecord>) -> ManagedFields {
     let (resource, labels) = (desired.resource, names(&desired.labels()));
     let Some(record) = record else { return ManagedFields { labels, ..ManagedFields::default() } };
@@ -122,15 +122,14 @@ fn bytes(text: &str) -> ByteString {
     ByteString(text.as_bytes().to_vec())
 }
 
-/// Why `token`, which `expires` or does not, cannot be delivered as the spec wants it, if it is too much for a Secret. Nothing
-/// is rendered for that.
+/// Why `token`, with this expiry, would exceed the size limit of a Secret, if it would. Nothing is rendered for that.
 pub fn too_large(resource: &SyniverseToken, token: &Redacted, expires: bool) -> Option<Finding> {
     let (name, length) = (resource.secret_name(), token.expose().len());
     let size = rendered_size(resource, length, if expires { TIME_LENGTH } else { 0 });
     (size > LARGEST).then(|| {
         let message = format!(
-            "Secret {name} would hold {size} bytes with a token of {length} bytes, and may hold {LARGEST}: shorten \
-             spec.secret.template"
+            "Secret {name} would hold {size} bytes with a token of {length} bytes, but the limit is {LARGEST}: \
+             shorten spec.secret.template"
         );
         Finding::new(Reason::SecretTooLarge, message)
     })
@@ -162,7 +161,7 @@ fn render(template: &str, token: &str, expiration_time: &str) -> String {
         .collect()
 }
 
-/// One piece of a template.
+/// A piece of a template.
 enum Piece<'a> {
     Text(&'a str),
     Token,

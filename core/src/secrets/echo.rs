@@ -1,4 +1,4 @@
-//! Whether a text that somebody else wrote repeats something of a Secret that he was shown.
+//! Detects texts of others that repeat part of a Secret.
 
 use super::STATE_KEY;
 use crate::api::EXPIRATION_TIME_KEY;
@@ -8,7 +8,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use std::collections::HashSet;
 
-/// So many bytes of a secret in a row are no accident.
+/// Number of consecutive bytes of a secret that cannot match by accident.
 const TELLING: usize = 8;
 /// A whole value may be shorter than that, but not as short as a common word.
 const SHORTEST_VALUE: usize = 4;
@@ -25,7 +25,7 @@ pub fn repeats(text: &str, secret: &Secret) -> bool {
     values.flat_map(|(key, value)| forms(key, value)).any(|value| is_repeated(&value))
 }
 
-/// What of a value must not be repeated. The words of a state are no secrets, what it stores is.
+/// The parts of a value that must not be repeated. The keys of a state are no secrets, its values are.
 fn forms(key: &str, value: &ByteString) -> Vec<Redacted> {
     let in_base64 = serde_json::to_value(value).ok().and_then(|value| value.as_str().map(Redacted::new));
     let state = (key == STATE_KEY).then(|| State::from_bytes(&value.0).ok()).flatten();

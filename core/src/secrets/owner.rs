@@ -1,4 +1,4 @@
-//! The owner of a Secret: we, because we made it or it is lent to us, or somebody else.
+//! Ownership of a Secret: ours, because we created it or may use it, or another's.
 
 use crate::api::{ADOPT_ANNOTATION as ADOPT, DeletionPolicy, SyniverseToken};
 use crate::reason::{Finding, Reason};
@@ -7,14 +7,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube_core::params::PostParams;
 use kube_core::{Resource, ResourceExt};
 
-/// Marks a Secret that we created, whatever becomes of its owner references, with the name of the resource that it was
-/// created for: only such a one is given an owner.
+/// Marks a Secret that we created, whatever happens to its owner references, with the name of its resource: only such a
+/// Secret is given an owner.
 const CREATED_BY: &str = "syniverse.dev/created-by";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Our name, as label value, field manager, user agent and Event source.
 pub const OPERATOR: &str = "syniverse-token-operator";
 
-/// How everything is written that we write.
+/// Parameters of all our writes.
 pub fn operator_post_params() -> PostParams {
     PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() }
 }
@@ -35,7 +35,8 @@ impl Owner {
         Some(Self { name: resource.name_any(), reference, retain })
     }
 
-    /// True when we created this Secret, in this life or in a former one, or its maker consents to our writing it.
+    /// True when we created this Secret, for this resource or a deleted resource of its name, or its creator consents
+    /// to our writing it.
     pub fn may_write(&self, secret: &Secret) -> bool {
         match controller_of(secret) {
             Some(controller) => self.is_ours(controller),
@@ -43,8 +44,8 @@ impl Owner {
         }
     }
 
-    /// True of ourselves, and of a resource of our kind and name, which was deleted before we were made: that is left by a
-    /// backup, and by a deletion that the garbage collector is still busy with.
+    /// True for our resource, and for a deleted resource of the same kind and name: left by a backup, or by a deletion
+    /// that the garbage collector has not finished.
     fn is_ours(&self, owner: &OwnerReference) -> bool {
         let group = |version: &str| version.split('/').next().map(str::to_owned);
         let is_of_a_former_life = owner.kind == self.reference.kind
@@ -53,9 +54,10 @@ impl Owner {
         owner.uid == self.reference.uid || is_of_a_former_life
     }
 
-    /// Marks as ours what we created, and names its resource; what was only lent to us keeps its owner and its labels.
+    /// Marks a Secret that we created, and names its resource; a Secret that we may only use keeps its owner and its
+    /// labels.
     pub(super) fn mark(&self, secret: &mut Secret, created: bool) {
-        // A mark that speaks of another resource came with a copy of that one's Secret.
+        // A mark with another resource's name comes from a copy of that resource's Secret.
         let is_marked = annotation(secret, CREATED_BY) == Some(&self.name);
         let created = created || controller_of(secret).is_some() || is_marked;
         if !created {
@@ -77,13 +79,16 @@ impl Owner {
         }
         if secret.immutable == Some(true) {
             let message = format!(
-                "Secret {name} is immutable: delete it, or make a SyniverseToken whose Secrets have other names"
+                "Secret {name} is immutable: delete it, or create a SyniverseToken whose Secrets have other names"
             );
             return Some(Finding::new(Reason::SecretImmutable, message));
         }
         let kind = secret.type_.as_deref().unwrap_or("Opaque");
         (kind != "Opaque").then(|| {
-            let message = format!("Secret {name} has the type {kind}, not Opaque: delete it, or make a SyniverseToken whose Secrets have other names");
+            let message = format!(
+                "Secret {name} has the type {kind}, not Opaque: delete it, or create a \
+                SyniverseToken whose Secrets have other names"
+            );
             Finding::new(Reason::SecretWrongType, message)
         })
     }
@@ -92,12 +97,14 @@ impl Owner {
         match controller_of(secret) {
             Some(other) => {
                 format!(
-                    "Secret {name} belongs to {} {}: delete it there, or make a SyniverseToken whose Secrets have other names",
+                    "Secret {name} belongs to {} {}: delete it there, or create a SyniverseToken whose Secrets have \
+                     other names",
                     other.kind, other.name
                 )
             }
             None => format!(
-                "Secret {name} exists and is not ours: delete it, or consent with the annotation {ADOPT}: {}",
+                "Secret {name} exists and is not managed by the operator: delete it, or consent with the annotation \
+                 {ADOPT}: {}",
                 self.name
             ),
         }

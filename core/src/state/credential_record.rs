@@ -1,31 +1,31 @@
-//! What is known of one credential, and what an answer makes of that.
+//! The record of a credential, and how a response changes it.
 
 use super::{CallResult, Inputs, TokenChange, TokenRecord, UnknownFields, UnrecordedResponse, inputs};
 use crate::issuer::TokenResponse;
 use crate::redacted::Redacted;
 use serde::{Deserialize, Serialize};
 
-/// What is known of one credential.
+/// The record of a credential.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialRecord {
     /// Its last token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<TokenRecord>,
-    /// What its last recorded call was made with.
+    /// The inputs of its last recorded request.
     #[serde(default)]
     pub inputs: Inputs,
-    /// The issuer refuses the changed login that `inputs` tell of, and the session before goes on.
+    /// The issuer refuses the changed login in `inputs`; the existing session stays in use.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub login_refused: bool,
-    /// The version of the credentials Secret that held that login: by it another password is found. A hash of the password
+    /// The version of the credentials Secret that held that login: detects a new password. A hash of the password
     /// itself is not kept beside its salt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_credentials: Option<String>,
-    /// The pasted pair that `inputs` tell of was said to be over when it was tried.
+    /// The issuer refused the pasted pair in `inputs` as ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pair_refused: bool,
-    /// What a newer version of the same format added.
+    /// Fields added by a newer version of the same format.
     #[serde(flatten)]
     pub unknown: UnknownFields,
 }
@@ -70,7 +70,7 @@ impl CredentialRecord {
         });
     }
 
-    /// False for a token that is not the one we know.
+    /// False for an unknown token.
     fn end(&mut self, token: &Redacted) -> bool {
         let known = self.token.as_mut().filter(|known| known.token == *token);
         known.map(|known| known.ended = true).is_some()

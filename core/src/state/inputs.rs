@@ -1,4 +1,4 @@
-//! What calls are made with: a hash for each value, so that a changed one is found without keeping any.
+//! Inputs of requests: a hash for each value, so that a change is detected without keeping any value.
 
 pub use crate::credential::ENDPOINT;
 pub use crate::credential::application::{CONSUMER_KEY, CONSUMER_SECRET, OLD_TOKEN, VALIDITY};
@@ -7,7 +7,7 @@ use crate::fingerprint::keyed;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// One keyed hash per value that went into a call; an empty text stands for an absent value.
+/// A keyed hash per value of a request; an empty text stands for an absent value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
     /// How the hashes are made; other versions count as unchanged.
@@ -28,23 +28,23 @@ impl Inputs {
         Self { version: Self::VERSION, hashes: values.into_iter().map(hash).collect() }
     }
 
-    /// The first of `names` whose value is new. A value that went away and hashes of another version are no change.
+    /// The first of `names` whose value is new. A removed value, or hashes of another version, are no change.
     pub fn change_since(&self, recorded: &Inputs, names: &[&'static str]) -> Option<&'static str> {
         names.iter().copied().find(|name| self.differs(recorded, name))
     }
 
-    /// True when the value `name` is given and is not the recorded one.
+    /// True when the value `name` is present and differs from the recorded value.
     pub fn differs(&self, recorded: &Inputs, name: &str) -> bool {
         let (Some(mine), Some(theirs)) = (self.hashes.get(name), recorded.hashes.get(name)) else { return false };
         self.version == recorded.version && !mine.is_empty() && mine != theirs
     }
 
-    /// True when any value is given that is not the recorded one.
+    /// True when any present value differs from the recorded value.
     pub fn differ(&self, recorded: &Inputs) -> bool {
         self.hashes.keys().any(|name| self.differs(recorded, name))
     }
 
-    /// True when this value was given.
+    /// True when this value was present.
     pub fn knows(&self, name: &str) -> bool {
         self.hashes.get(name).is_some_and(|hash| !hash.is_empty())
     }
@@ -54,14 +54,14 @@ impl Inputs {
         self.version == Self::VERSION && self.hashes.get(name) == Some(&keyed(salt, name, value))
     }
 
-    /// These without the named ones.
+    /// These inputs without the named values.
     pub(super) fn without(mut self, names: &[&str]) -> Self {
         self.hashes.retain(|name, _| !names.contains(&name.as_str()));
         self
     }
 
-    /// These, and of `older` those that are not given here: that a value is gone for a while, or belongs to another issuer,
-    /// is no reason to take it for a new one when it is back.
+    /// These inputs, plus those of `older` that are absent here: a value that was absent for a while, or belongs to
+    /// another issuer, must not count as new when it is back.
     pub(super) fn over(mut self, older: &Inputs) -> Self {
         if self.version == older.version {
             let missing = older.hashes.iter().filter(|(name, _)| !self.knows(name));
@@ -71,7 +71,7 @@ impl Inputs {
         self
     }
 
-    /// True when any of the named values was never asked with.
+    /// True when any of the named values was never used.
     pub fn has_unused(&self, names: &[&str], recorded: &Inputs) -> bool {
         names.iter().any(|name| !recorded.hashes.contains_key(*name) || self.differs(recorded, name))
     }

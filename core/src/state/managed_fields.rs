@@ -1,9 +1,10 @@
-//! What we wrote into the two Secrets, so that what the spec drops is removed and what others put there stays.
+//! The names that we wrote to the two Secrets, so that entries dropped from the spec are removed and entries of others
+//! stay.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The names of what we put into the token Secret, and of the labels that we put on both.
+/// The names that we wrote to the token Secret, and of the labels that we set on both.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManagedFields {
     /// Data keys.
@@ -25,7 +26,7 @@ impl ManagedFields {
             && desired.annotations.is_subset(&self.annotations)
     }
 
-    /// Both lists together: what may still be there, and what will be.
+    /// Both lists together: names that may still be there, and names that will be.
     pub fn union(&self, desired: &ManagedFields) -> ManagedFields {
         ManagedFields {
             keys: &self.keys | &desired.keys,
@@ -34,7 +35,7 @@ impl ManagedFields {
         }
     }
 
-    /// What of this list is also in `other`.
+    /// The names that are also in `other`.
     pub fn intersection(&self, other: &ManagedFields) -> ManagedFields {
         ManagedFields {
             keys: &self.keys & &other.keys,

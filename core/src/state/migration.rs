@@ -1,4 +1,4 @@
-//! States of earlier formats, as this one would have written them.
+//! Converts states of earlier formats to the current format.
 
 use super::inputs;
 use crate::credential::session::IDENTITY as SESSION;
@@ -51,7 +51,7 @@ fn taken(value: Option<Value>) -> Option<Map<String, Value>> {
     }
 }
 
-/// The application that the inputs speak of: the active one, or the one that was given a token last.
+/// The application of the inputs: the active application, or the last application that received a token.
 fn last_application(tokens: &Map<String, Value>, active: Option<&str>) -> Option<String> {
     let applications = tokens.iter().filter(|(id, _)| *id != SESSION);
     let newest = |(id, token): &(&String, &Value)| {
@@ -66,7 +66,7 @@ fn knows_pair(inputs: &Map<String, Value>) -> bool {
     hashes.is_some_and(|hashes| inputs::PAIR.iter().chain(&inputs::LOGIN).any(|name| hashes.contains_key(*name)))
 }
 
-/// What of the inputs is about this credential. The endpoint is that of the active one.
+/// The inputs of this credential. The endpoint is that of the active credential.
 fn inputs_of(inputs: &Map<String, Value>, id: &str, active: Option<&str>) -> Map<String, Value> {
     let is_session = id == SESSION;
     let is_its_own = |name: &str| match name {

@@ -1,4 +1,4 @@
-//! One token as the issuer gave it, and what further answers make of it.
+//! A token as the issuer returned it, updated by further responses.
 
 use super::{UnknownFields, UnrecordedResponse};
 use crate::fingerprint::fingerprint;
@@ -10,15 +10,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How far in the future a stored issue time may lie before the wall clock is no longer believed.
+/// How far in the future a stored issue time may be before the wall clock is distrusted.
 const CLOCK_DOUBT: Duration = Duration::from_secs(60);
 
-/// A token that is given less than this, in seconds, is over before it is of use, unless little more was asked for ...
+/// A token with a shorter lifetime than this, in seconds, is useless, unless little more was requested ...
 const SHORTEST_LIFE: u64 = 10;
-/// ... and so is one that is given less than this part of what was asked for.
+/// ... and so is a token with less than this part of the requested lifetime.
 const SMALLEST_PART: u64 = 100;
 
-/// One token as the issuer gave it.
+/// A token as the issuer returned it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenRecord {
@@ -27,10 +27,10 @@ pub struct TokenRecord {
     /// The token.
     #[serde(with = "redacted::exposed")]
     pub token: Redacted,
-    /// What extends it, if it is one of a session.
+    /// The refresh token, for a session.
     #[serde(default, with = "redacted::exposed_option", skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<Redacted>,
-    /// The issuer has said that the session is over.
+    /// The issuer has ended the session.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ended: bool,
     /// When the request that brought it was sent.
@@ -38,40 +38,41 @@ pub struct TokenRecord {
     /// When it expires as far as is known; none = never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiration_time: Option<Timestamp>,
-    /// When it was to expire as its first answer said: always asked at, whatever later answers say.
+    /// When it was to expire according to its first response: a request is always sent then, whatever later responses
+    /// say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_expiration_time: Option<Timestamp>,
-    /// The seconds of life that its first answer reported.
+    /// The lifetime in seconds that its first response reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime_seconds: Option<u64>,
-    /// The seconds of life that were asked for, 0 for one without end; none where nobody can ask for it.
+    /// The requested lifetime in seconds, 0 = never expires; none where it cannot be requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_seconds: Option<u64>,
-    /// It was given too little life to be of use, and so was the token before it.
+    /// It lives too short to be of use, and so did the token before it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub short_lived: bool,
     /// The check before its expiry has been made.
     #[serde(default)]
     pub checked: bool,
-    /// When a long-lived token had its last daily check.
+    /// Time of the last daily check of a long-lived token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daily_check_time: Option<Timestamp>,
-    /// The fingerprint of the token before it: an answer equal to it is a stale cache, no rotation.
+    /// The fingerprint of the previous token: a response with that token is a stale cache, no rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
-    /// What a newer version of the same format added.
+    /// Fields added by a newer version of the same format.
     #[serde(flatten)]
     pub unknown: UnknownFields,
 }
 
-/// Which token an answer brought.
+/// Relation of a returned token to the known token.
 #[derive(Clone, Copy, Debug)]
 pub enum TokenChange<'a> {
-    /// The known one.
+    /// The known token.
     Same(&'a TokenRecord),
-    /// The one before it: a stale cache.
+    /// The previous token: a stale cache.
     Previous(&'a TokenRecord),
-    /// One that is new to us.
+    /// A new token.
     New,
 }
 
@@ -88,7 +89,7 @@ impl<'a> TokenChange<'a> {
 }
 
 impl TokenRecord {
-    /// A token of which nothing more is known than when it was asked for, and when it expires; none = never.
+    /// A token of which only the time of its request and its expiry are known; none = never.
     pub fn new(kind: Kind, token: Redacted, issue_time: Timestamp, expiration_time: Option<Timestamp>) -> Self {
         Self {
             kind,
@@ -108,7 +109,7 @@ impl TokenRecord {
         }
     }
 
-    /// A token that is new to us, after `known`.
+    /// A new token, after `known`.
     pub(super) fn fresh(
         response: &TokenResponse,
         unrecorded: &UnrecordedResponse,
@@ -130,8 +131,8 @@ impl TokenRecord {
         Self { short_lived, ..fresh }
     }
 
-    /// A life that was asked for is not too short, and one that was corrected by a later answer says nothing. Nobody can ask
-    /// for that of a session: as if it were asked to live for ever.
+    /// A requested lifetime is never too short, and a lifetime corrected by a later response does not count. That of a
+    /// session cannot be requested: treated as a request for an endless lifetime.
     fn was_given_too_little(&self) -> bool {
         let asked = self.asked_seconds.or((!self.renewal().names_lifetime).then_some(0));
         let (Some(given), Some(asked)) = (self.lifetime_seconds, asked) else { return false };
@@ -140,21 +141,21 @@ impl TokenRecord {
         given < shortest && is_uncorrected
     }
 
-    /// True while tokens come one after the other that are over before they are of use. To keep up with an application's would
-    /// keep the issuer and the API server busy, and nobody served; a session has to be kept up with, or it is lost.
+    /// True while each new token lives too short to be of use. Keeping up with an application's tokens would keep the
+    /// issuer and the API server busy for no benefit; a session has to be kept up with, or it is lost.
     pub fn is_short_lived(&self) -> bool {
         self.short_lived && self.was_given_too_little()
     }
 
-    /// When a token is over that is said to live for longer than was asked for, should that be wrong: the issuer may count in
-    /// other units than it says, or say nothing of the end.
+    /// When a token that is reported to live longer than requested would expire, should the report be wrong: the issuer
+    /// may count in other units, or omit the expiry.
     pub fn asked_end(&self) -> Option<Timestamp> {
         let asked = Duration::from_secs(self.asked_seconds.filter(|asked| *asked > 0)?) + ROUNDING;
         let is_longer = self.lifetime_seconds.is_none_or(|given| given > asked.as_secs());
         is_longer.then(|| later(self.issue_time, asked))
     }
 
-    /// The same token, with what the answer says about its end.
+    /// The same token, updated with the expiry in the response.
     pub(super) fn corrected(&self, response: &TokenResponse, unrecorded: &UnrecordedResponse) -> Self {
         let mut next = self.checked_by(unrecorded);
         let known = self.expiration_time.map(|time| unrecorded.sent.moment_of(time));
@@ -176,12 +177,12 @@ impl TokenRecord {
         next
     }
 
-    /// The pair of a session that the issuer has not declared over.
+    /// The pair of a session that the issuer has not ended.
     pub fn pair(&self) -> Option<Pair> {
         self.any_pair().filter(|_| !self.ended)
     }
 
-    /// The pair of a session, over or not.
+    /// The pair of a session, ended or not.
     pub fn any_pair(&self) -> Option<Pair> {
         Some(Pair { token: self.token.clone(), refresh_token: self.refresh_token.clone()? })
     }
@@ -191,17 +192,17 @@ impl TokenRecord {
         self.renewal().is_lost_at_expiry && self.pair().is_some()
     }
 
-    /// True for a token that was to expire when it was new.
+    /// True for a token that had an expiry when it was new.
     pub fn expires(&self) -> bool {
         self.first_expiration_time.is_some()
     }
 
-    /// How the next one is had.
+    /// How the next token is obtained.
     pub fn renewal(&self) -> Renewal {
         self.kind.renewal()
     }
 
-    /// True when the wall clock stands before the stored issue time by more than [`CLOCK_DOUBT`].
+    /// True when the wall clock is before the stored issue time by more than [`CLOCK_DOUBT`].
     pub fn is_from_the_future(&self, now: Now) -> bool {
         self.issue_time > later(now.wall, CLOCK_DOUBT)
     }

@@ -1,4 +1,4 @@
-//! Fields that this version does not know: kept, so that an older operator beside a newer one loses nothing.
+//! Fields that are unknown to this version: kept, so that an older operator beside a newer operator loses nothing.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! An answer that is in hand, until it is in the state Secret.
+//! A response that is not yet in the state Secret.
 
 use super::{Inputs, State, Version, inputs};
 use crate::issuer::Kind;
@@ -6,7 +6,7 @@ use crate::issuer::{Cause, TokenResponse};
 use crate::redacted::Redacted;
 use crate::time::{Moment, Now};
 
-/// What a call is made with, beside the token: a change of it is worth a new attempt at once.
+/// The inputs of a request besides the token: a change of them is worth a new attempt at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestKey {
     /// The credential: a name in [`State::credentials`].
@@ -15,56 +15,56 @@ pub struct RequestKey {
     pub inputs: Inputs,
     /// The refresh annotation.
     pub refresh: Option<String>,
-    /// What it is tried as.
+    /// The role of the request.
     pub role: Role,
 }
 
-/// What a request is among those that could be sent for one credential.
+/// The role of a request among those that could be sent for a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// What is wanted.
+    /// The wanted request.
     Main,
-    /// What goes on while a change is tried in vain.
+    /// The fallback while a change keeps failing.
     Fallback,
 }
 
-/// An answer in hand that is not yet in the state Secret. It leaves memory only once it is recorded or overtaken.
+/// A response that is not yet in the state Secret. It leaves memory only once it is recorded or superseded.
 #[derive(Clone, Debug)]
 pub struct UnrecordedResponse {
-    /// What it says.
+    /// Its result.
     pub result: CallResult,
     /// When its request was sent.
     pub sent: Now,
-    /// Why it was asked for.
+    /// Why it was requested.
     pub cause: Cause,
-    /// The state that the call started from.
+    /// The state from which the request was planned.
     pub base: Version,
-    /// The process that asked: its intent is over.
+    /// The process that sent the request: its intent is done.
     pub holder: String,
     /// The kind of the credential.
     pub kind: Kind,
-    /// What it was asked with.
+    /// The inputs of the request.
     pub key: RequestKey,
-    /// The token of the pair that it was asked with.
+    /// The token of the pair in the request.
     pub used_token: Option<Redacted>,
-    /// The seconds of life that were asked for, where they can be.
+    /// The requested lifetime in seconds, where it can be requested.
     pub asked_seconds: Option<u64>,
-    /// The version of the credentials Secret that it was asked with.
+    /// The version of the credentials Secret that the values came from.
     pub credentials: Option<String>,
-    /// The refused login's password has changed since.
+    /// The password of the refused login has changed since.
     pub has_new_password: bool,
-    /// What an earlier answer, in hand while this one was asked for, makes of the state: recorded with this one.
+    /// The state with an earlier response applied that was unrecorded when this request was sent: recorded together.
     pub follows: Option<Box<State>>,
 }
 
-/// What is worth recording of an answer.
+/// The result of a request, as far as it is recorded.
 #[derive(Clone, Debug)]
 pub enum CallResult {
     /// A token.
     Token(TokenResponse),
-    /// The session of this token is over.
+    /// The session of this token has ended.
     Ended(Redacted),
-    /// The account of a changed login refuses us.
+    /// The issuer refuses a changed login.
     LoginRefused,
 }
 
@@ -75,25 +75,25 @@ impl RequestKey {
 }
 
 impl UnrecordedResponse {
-    /// The inputs that need not be tried again. What goes on while a change is tried in vain leaves the change open.
+    /// The inputs that need not be tried again. A fallback leaves the change open.
     pub(super) fn settled(&self, salt: &str) -> Inputs {
         let open = [(self.is_pair_open(salt), inputs::PAIR), (self.is_login_open(), inputs::LOGIN)];
         let open = open.into_iter().filter(|(is_open, _)| *is_open).flat_map(|(_, names)| names);
         self.key.inputs.clone().without(&open.collect::<Vec<_>>())
     }
 
-    /// The pasted pair was neither asked with nor made needless by a login.
+    /// The pasted pair was neither used nor made needless by a login.
     pub(super) fn is_pair_open(&self, salt: &str) -> bool {
         let is_another = |used: &Redacted| !self.key.inputs.is(salt, inputs::TOKEN, used.expose());
         self.used_token.as_ref().map_or(self.key.is_fallback(), is_another)
     }
 
-    /// No login was asked with, nor is one made needless by a pair.
+    /// No login was used, nor made needless by a pair.
     pub(super) fn is_login_open(&self) -> bool {
         self.used_token.is_some() && (self.key.is_fallback() || matches!(self.result, CallResult::Ended(_)))
     }
 
-    /// True when it tells the end of this token of a session: that session is over, or was extended with it.
+    /// True when it ends this token of a session: the session has ended, or was extended with it.
     pub fn is_end_of(&self, token: &Redacted) -> bool {
         let dead = match &self.result {
             CallResult::Ended(token) => Some(token),
@@ -104,20 +104,20 @@ impl UnrecordedResponse {
         dead == Some(token) || self.follows.as_deref().is_some_and(is_superseded)
     }
 
-    /// True for an answer that is the only copy of a session's pair.
+    /// True for a response that is the only copy of a session's pair.
     pub fn has_pair(&self) -> bool {
         matches!(&self.result, CallResult::Token(response) if response.refresh_token.is_some())
     }
 
-    /// True for a session's pair whose time was over before it could be recorded: it opens nothing any more, and must not
-    /// come before what another process may be given meanwhile.
+    /// True for a session's pair that expired before it could be recorded: it is useless, and must not supersede a pair
+    /// that another process may receive meanwhile.
     pub fn is_expired(&self, now: Moment) -> bool {
         let CallResult::Token(response) = &self.result else { return false };
         let lifetime = response.lifetime.duration().filter(|lifetime| !lifetime.is_zero());
         response.refresh_token.is_some() && lifetime.is_some_and(|lifetime| self.sent.mono + lifetime <= now)
     }
 
-    /// True when `state` came after the one that the call started from.
+    /// True when `state` is newer than the state from which the request was planned.
     pub fn is_recorded_in(&self, state: &State) -> bool {
         state.salt == self.base.salt && state.serial > self.base.serial
     }

@@ -389,7 +389,7 @@ fn a_session_that_cannot_be_recorded_is_extended_near_its_end_without_an_announc
     cluster.receive(&planned, now(555.0), "second", 600);
     cluster.memory.writes.write_failed(Target::State, "failed".into(), now(555.1).mono, 1);
     let Plan { step: Step::Wait(_), findings } = cluster.plan(now(555.2)) else { panic!("no wait") };
-    assert!(findings[0].message.contains("in the operator's memory alone"), "{}", findings[0].message);
+    assert!(findings[0].message.contains("only in the operator's memory"), "{}", findings[0].message);
     // Writes are taken again.
     cluster.settle(now(600.0));
     assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));

@@ -1,4 +1,4 @@
-//! How replicas agree on one that acts.
+//! Leader election between replicas.
 
 use super::SettingsError;
 use clap::Args;
@@ -23,28 +23,28 @@ pub(super) struct ElectionArguments {
     /// The namespace of the Lease [default: the operator's own]
     #[arg(long, value_name = "NS", env = "SYNIVERSE_TOKEN_OPERATOR_LEASE_NAMESPACE", value_parser = super::namespace)]
     lease_namespace: Option<String>,
-    /// How long the Lease holds after its last renewal. A leader that is gone is replaced after it
+    /// How long the Lease is valid after its last renewal, and so how long a lost leader goes unreplaced
     #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_LEASE_DURATION", default_value = "15s",
         value_parser = super::duration)]
     lease_duration: Duration,
-    /// A leader that could not renew the Lease for so long stops acting
+    /// Time after which a leader that could not renew the Lease stops acting
     #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_RENEW_DEADLINE", default_value = "10s",
         value_parser = super::duration)]
     renew_deadline: Duration,
-    /// Between two attempts to take or renew the Lease
+    /// Interval between attempts to acquire or renew the Lease
     #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_RETRY_PERIOD", default_value = "2s",
         value_parser = super::duration)]
     retry_period: Duration,
 }
 
-/// Which Lease is kept, and how.
+/// The Lease for leader election, and its timing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ElectionSettings {
     /// Its name.
     pub name: String,
     /// Its namespace; none = the operator's own.
     pub namespace: Option<String>,
-    /// How it is kept.
+    /// Timing of the Lease.
     pub timing: Timing,
 }
 

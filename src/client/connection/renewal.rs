@@ -1,8 +1,8 @@
-//! A request that is not answered soon is sent once more over a new connection, and the first answer counts. When that is
-//! the new connection's, the old ones have gone silent, and nobody uses them any more.
+//! A request that is not answered soon is sent once more over a new connection, and the first response counts. If it
+//! comes over the new connection, the old connections have gone silent and are no longer used.
 //!
-//! To repeat a write is safe: each is fenced by a resourceVersion or by a name that can be made only once, so that the
-//! second of two comes back as a conflict, which is a question and no verdict.
+//! Repeating a write is safe: each is fenced by a resourceVersion, or by a name that can be created only once, so that
+//! the second of two returns a conflict, which makes the caller read again.
 
 use super::connect;
 use futures::FutureExt;
@@ -17,10 +17,10 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// Answers take some milliseconds. One that takes longer than this is asked for a second time, and a boundary is not later
-/// than 3 s.
+/// Responses take some milliseconds. A request that takes longer than this is sent a second time, so that a rotation is
+/// late by at most 3 s.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Second attempts at a time: an API server that is slow, and not silent, is not asked everything twice.
+/// Concurrent second attempts: an API server that is slow, but not silent, is not sent everything twice.
 const SECOND_ATTEMPTS: usize = 8;
 
 type Response = http::Response<Body>;
@@ -69,7 +69,7 @@ impl Shared {
         }
     }
 
-    /// Over another line than that one.
+    /// Over a connection other than that one.
     async fn send_anew(&self, request: Request<Body>, silent: u64) -> kube::Result<Response> {
         let _turn = self.second_attempts.acquire().await;
         let current = self.current();
@@ -86,12 +86,15 @@ impl Shared {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.number < line.number {
             *current = line;
-            tracing::warn!("a connection to the API server has gone silent for {PATIENCE:?}: going on over a new one");
+            tracing::warn!(
+                "a connection to the API server was silent for {PATIENCE:?}; continuing over a new \
+                connection"
+            );
         }
     }
 }
 
-/// None for a body that can be read only once; the operator sends none.
+/// None for a body that can be read only once; the operator sends no such body.
 fn copy_of(request: &Request<Body>) -> Option<Request<Body>> {
     let mut copy = Request::new(request.body().try_clone()?);
     copy.method_mut().clone_from(request.method());

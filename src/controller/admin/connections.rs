@@ -1,4 +1,4 @@
-//! The connections of a port: how many there are at a time, and how long each may take.
+//! Connections of a port: their number, and how long each may take.
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -11,21 +11,23 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
-/// Connections of one port at a time.
+/// Concurrent connections of a port.
 const MOST_CONNECTIONS: usize = 64;
-/// A connection carries one request and is closed after this time, whatever it waits for: a head that comes in drops, a
-/// request that never comes, or a reader who does not read. Prometheus gives up after 10 s by default, a kubelet after one.
+/// A connection carries a single request and is closed after this time, whatever it waits for: a head that trickles in,
+/// a request that never comes, or a reader that does not read. Prometheus gives up after 10 s by default, a kubelet
+/// after one.
 const LIFETIME: Duration = Duration::from_secs(10);
-/// The largest head of a request, in bytes: one of Prometheus has about 500.
+/// The largest head of a request, in bytes: Prometheus sends about 500.
 const LARGEST_HEAD: usize = 16 * 1024;
 /// A pause where no connection can be accepted, as when the file descriptors have run out.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What happens when as many connections are open as there may be, and one more comes.
+/// What happens to a connection above the limit.
 pub(super) enum ConnectionLimit {
-    /// It waits until another one has ended.
+    /// The new connection waits until another has ended.
     Waiting(Arc<Semaphore>),
-    /// The oldest one is closed, so that whoever asks at once is answered at once, however many only hold on.
+    /// The oldest connection is closed, so that a prompt request is answered at once, however many connections are
+    /// idle.
     Replacing(VecDeque<AbortHandle>),
 }
 
@@ -77,6 +79,6 @@ async fn answer(stream: TcpStream, routes: Router, _place: Option<OwnedSemaphore
         .keep_alive(false)
         .max_buf_size(LARGEST_HEAD)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    // What fails is the reader's own: a head that is no HTTP, or a connection that it closed.
+    // Failures are the reader's own: a head that is not HTTP, or a closed connection.
     let _ = tokio::time::timeout(LIFETIME, connection).await;
 }

@@ -1,4 +1,4 @@
-//! The two text formats of metrics, and which of them a reader wants.
+//! The two text formats of metrics, and their negotiation.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -8,14 +8,14 @@ use std::io::Write;
 /// A text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Format {
-    /// Prometheus' own, version 0.0.4: what a reader gets who asks for nothing.
+    /// Prometheus' own format, version 0.0.4: the default without an `Accept` header.
     Prometheus,
     /// OpenMetrics 1.0.0.
     OpenMetrics,
 }
 
 impl Format {
-    /// The one that an `Accept` header prefers. An answer in the usual format says more than a refusal, so there is none.
+    /// The format that an `Accept` header prefers; the default instead of a refusal.
     pub(super) fn wanted(accept: &str) -> Self {
         let known = choices(accept).filter_map(|choice| Some((Self::named(&choice)?, choice.weight)));
         let best =
@@ -39,7 +39,7 @@ impl Format {
         }
     }
 
-    /// What stands in an OpenMetrics text, in this format.
+    /// Converts an OpenMetrics text to this format.
     pub(super) fn of(self, openmetrics: String) -> String {
         match self {
             Self::Prometheus => prometheus(&openmetrics),
@@ -66,7 +66,7 @@ fn prometheus(openmetrics: &str) -> String {
     text
 }
 
-/// Whether a reader takes gzip, by its `Accept-Encoding`.
+/// Whether an `Accept-Encoding` header accepts gzip.
 pub(super) fn gzipped(accept_encoding: &str) -> bool {
     let weight =
         |name| choices(accept_encoding).find(|choice| choice.name.eq_ignore_ascii_case(name)).map(|it| it.weight);
@@ -81,7 +81,7 @@ pub(super) fn gzip(text: &str) -> Vec<u8> {
     encoder.finish().unwrap_or_default()
 }
 
-/// One thing that a reader takes.
+/// An accepted media type or encoding.
 struct Choice<'a> {
     name: &'a str,
     version: Option<&'a str>,
@@ -128,7 +128,7 @@ mod tests {
             ("text/plain;version=0.0.4;q=0.5,application/openmetrics-text;version=1.0.0;q=0.4", Prometheus),
             ("text/plain;q=0.4 , application/openmetrics-text ; q=0.5", OpenMetrics),
             ("text/plain, application/openmetrics-text", Prometheus),
-            // What Prometheus 3 and 2 ask for.
+            // The `Accept` headers of Prometheus 3 and 2.
             (
                 "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;\
                  version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,\

@@ -1,4 +1,4 @@
-//! Pages that were made a moment ago, which readers who come together share.
+//! Recently rendered pages, shared by concurrent readers.
 
 use super::exposition::Format;
 use axum::body::Bytes;
@@ -9,10 +9,10 @@ use syniverse_token_core::time::Moment;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-/// A page is made anew when it is older. Of 10,000 resources it has 2 MB: one for each of 64 readers would fill a container.
+/// Longest age of a page. With 10,000 resources it has 2 MB: a page for each of 64 readers would fill a container.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The form of a page, and whether it is compressed.
+/// The format of a page, and whether it is compressed.
 type Kind = (Format, bool);
 
 /// The pages of the last second.
@@ -20,7 +20,7 @@ type Kind = (Format, bool);
 pub(super) struct Pages(Arc<Mutex<HashMap<Kind, (Moment, Bytes)>>>);
 
 impl Pages {
-    /// The page of this kind: one from the last second, or what `make` makes, away from the threads that renew tokens; none
+    /// The page of this kind: from the last second, or rendered by `make` away from the threads that renew tokens; none
     /// if that panics.
     pub(super) async fn page(
         &self,
@@ -28,7 +28,7 @@ impl Pages {
         now: Moment,
         make: impl FnOnce() -> Vec<u8> + Send + 'static,
     ) -> Option<Bytes> {
-        // Held while a page is made, also for a reader who has gone: whoever waits for it takes it.
+        // Held while a page is rendered, also for a reader that has gone: the next waiting reader takes it.
         let mut pages = Arc::clone(&self.0).lock_owned().await;
         pages.retain(|_, (made, _)| now < *made + FRESH);
         if let Some((_, page)) = pages.get(&kind) {

@@ -1,4 +1,5 @@
-//! What this process wrote last, by which it tells its own changes from those of others, and a store that was set back.
+//! The last writes of this process, to distinguish its own changes from those of others, and to detect a store that was
+//! rolled back.
 
 use super::{Context, lock};
 use std::time::Duration;
@@ -7,24 +8,25 @@ use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::time::Moment;
 use tokio::sync::watch;
 
-/// A store that was found to be set back in one Secret is not found so in another one before this is over.
+/// Interval between two findings, through Secrets, that the store was rolled back.
 const SETTLING: Duration = Duration::from_secs(60);
 
 impl Context {
-    /// The store of the API server was set back to an earlier state: what this process wrote since is gone, and its watches
-    /// are deaf. Whoever follows [`Context::rollbacks`] begins anew.
+    /// Notes that the store of the API server was rolled back to an earlier state: what this process wrote since is
+    /// gone, and its watches hear nothing. Everything that follows [`Context::rollbacks`] starts over.
     pub fn store_rolled_back(&self) {
         tracing::warn!(
-            "the store of the API server was set back to an earlier state: everything is listed and looked at anew; \
-             restart all controllers of the cluster, this one included"
+            "the store of the API server was rolled back to an earlier state, so everything is listed and checked \
+             again; restart all controllers of the cluster, including this operator"
         );
         lock(&self.own_writes).clear();
         lock(&self.status_watches).clear();
         self.rollback.send_replace(Some(self.clock.now().mono));
     }
 
-    /// A Secret was found in a version before the one that we wrote: as [`Context::store_rolled_back`], but not within a minute of
-    /// the last one, because several passes find the same. Should it be another one, the look at the whole store finds it.
+    /// Notes that a Secret was found in a version before the version that we wrote: as [`Context::store_rolled_back`],
+    /// but not within a minute of the last time, because several passes find the same rollback. Another rollback is
+    /// found by the check of the whole store.
     pub fn stale_secret_found(&self) {
         let now = self.clock.now().mono;
         if self.rollback.borrow().is_none_or(|at| now >= at + SETTLING) {
@@ -32,12 +34,12 @@ impl Context {
         }
     }
 
-    /// Changes each time when the store was set back.
+    /// Changes each time the store is rolled back.
     pub fn rollbacks(&self) -> watch::Receiver<Option<Moment>> {
         self.rollback.subscribe()
     }
 
-    /// Since when what this process has said holds: it began to act then, or the store was set back.
+    /// Since when the reports of this process hold: since it began to act, or since the store was rolled back.
     pub fn acting_since(&self) -> Moment {
         let since = self.leadership.since();
         self.rollback.borrow().map_or(since, |at| at.max(since))
@@ -48,19 +50,19 @@ impl Context {
         lock(&self.own_writes).get(secret).cloned()
     }
 
-    /// Notes what a resource is to say, before that is written.
+    /// Notes the status of a resource before it is written.
     pub fn expect_status(&self, resource: &ObjectName, status: &SyniverseTokenStatus) {
         lock(&self.status_watches).entry(resource.clone()).or_default().expect(status);
     }
 
-    /// Notes the version in which the API server has what a resource says.
+    /// Notes the version in which the API server has the status of a resource.
     pub fn status_written(&self, resource: &ObjectName, version: Option<&str>) {
         if let Some(own) = lock(&self.status_watches).get_mut(resource) {
             own.written(version);
         }
     }
 
-    /// Looks at a resource of which somebody else says something different.
+    /// Checks a resource whose status was changed by another writer.
     pub fn check_status(&self, resource: &SyniverseToken) {
         let (name, now) = (ObjectName::of(resource), self.clock.now().mono);
         let version = resource.metadata.resource_version.as_deref();
@@ -77,7 +79,7 @@ impl Context {
         }
     }
 
-    /// True of the event that tells us of our own last write.
+    /// True for the event of our own last write.
     pub fn is_own_write(&self, secret: &ObjectName, resource_version: Option<&str>) -> bool {
         lock(&self.own_writes).get(secret).map(String::as_str) == resource_version && resource_version.is_some()
     }

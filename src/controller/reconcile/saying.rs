@@ -1,4 +1,4 @@
-//! The end of a pass: what the resource says of itself, written when that is not what the API server has.
+//! The end of a pass: the status of the resource, written when it differs from that at the API server.
 
 use super::{Running, Settled};
 use crate::controller::apply;
@@ -15,12 +15,12 @@ use syniverse_token_core::secrets::operator_post_params;
 use syniverse_token_core::status::{TokenHealth, status};
 use syniverse_token_core::time::Moment;
 
-/// Between two writes of a status that are not taken.
+/// Delay between failing writes of a status.
 const STATUS_RETRY: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
 impl Running<'_> {
-    /// Says of a resource of which nothing was said yet that it is on its way: before its first call, which may take its
-    /// time, and once in a pass. False when there is nothing to say.
+    /// Publishes the pending status of a resource without a status: before its first request, which may take its time,
+    /// and once per pass. False when there is nothing to publish.
     pub(super) async fn publish_pending(&mut self, findings: &[Finding]) -> bool {
         let said =
             self.memory.status.as_ref().map(|written| &written.status).or(self.observed.resource.status.as_ref());
@@ -32,7 +32,7 @@ impl Running<'_> {
         let health = TokenHealth::of(&self.observed, self.memory, findings, now);
         let greeting = status(&self.observed, &health, None, now);
         self.context.expect_status(&ObjectName::of(&*self.observed.resource), &greeting);
-        // Should it fail, the end of the pass says it again.
+        // If it fails, the end of the pass publishes it again.
         self.publish(greeting, now.mono).await;
         true
     }
@@ -43,7 +43,8 @@ impl Running<'_> {
         let own = self.memory.status.as_ref().map(|written| written.status.clone());
         let before = own.or_else(|| self.observed.resource.status.clone());
         let there = self.stored_status().cloned();
-        // Who says the same with other times is not contradicted: two operators would do so for ever.
+        // A status that differs only in its times is left alone: two operators would otherwise overwrite each other
+        // forever.
         let same = status(&self.observed, &health, there.as_ref(), now);
         let is_there = there.as_ref() == Some(&same);
         let after = if is_there { same } else { status(&self.observed, &health, before.as_ref(), now) };
@@ -65,8 +66,8 @@ impl Running<'_> {
         }
     }
 
-    /// The status as the API server has it, for all that is known: the cache may be behind our own last write, and it may be
-    /// ahead of it, where somebody else has written since.
+    /// The status at the API server, as far as is known: the cache may be behind our own last write, or ahead of it, if
+    /// another writer has changed it since.
     fn stored_status(&self) -> Option<&SyniverseTokenStatus> {
         let resource = &self.observed.resource;
         let own = self.memory.status.as_ref().filter(|own| !own.is_older_than(resource));
@@ -95,7 +96,7 @@ impl Running<'_> {
         }
     }
 
-    /// Told once per token, when it is in the token Secret, whichever pass brought it there.
+    /// Reported once per token, when it is in the token Secret, whichever pass wrote it.
     fn new_token(&mut self, before: Option<&SyniverseTokenStatus>, after: &SyniverseTokenStatus) -> Option<NewToken> {
         let known = before.and_then(|before| before.fingerprint.clone()).unwrap_or_default();
         let announced = self.memory.announced_fingerprint.get_or_insert(known);
@@ -106,8 +107,8 @@ impl Running<'_> {
         Some(if is_first { NewToken::First } else { NewToken::Next })
     }
 
-    /// PUT of the status, with the version from the cache; that one being old is settled by reading it. False when it was
-    /// there already, or is no longer wanted.
+    /// PUT of the status, with the version from the cache; a conflict is resolved by reading. False when it was there
+    /// already, or is no longer wanted.
     async fn write_status(&mut self, status: SyniverseTokenStatus) -> kube::Result<bool> {
         let resource = Arc::clone(&self.observed.resource);
         let result = match self.put_status(&resource, &status).await {

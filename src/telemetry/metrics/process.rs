@@ -1,4 +1,4 @@
-//! What this process uses.
+//! Resource usage of this process.
 
 use super::{SecondsTotal, register};
 use crate::telemetry::process::Usage;

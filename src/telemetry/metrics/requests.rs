@@ -9,9 +9,9 @@ use prometheus_client::registry::Registry;
 use std::time::Duration;
 use syniverse_token_core::issuer::{Cause, FailureKind, Kind, TokenRequest};
 
-/// Bounds of an issuer's latency, in seconds, up to the usual call timeout.
+/// Buckets of an issuer's latency, in seconds, up to the default call timeout.
 const LATENCY: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// What comes of a call, besides the kinds of failures.
+/// Outcomes of a request, besides the kinds of failures.
 const ANSWERED: &str = "answered";
 
 pub(super) struct RequestMetrics {
@@ -23,13 +23,13 @@ pub(super) struct RequestMetrics {
 
 impl RequestMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let refreshes = "Calls to issuers, by why they were made and what came of them";
-        let skew = "How far the issuer's Date was ahead of our clock when last seen";
+        let refreshes = "Requests to issuers, by cause and outcome";
+        let skew = "How far the issuer's Date header was ahead of the local clock when last seen";
         let latency = Family::new_with_constructor((|| Histogram::new(LATENCY)) as fn() -> Histogram);
-        let in_flight = "Calls to issuers that are being made";
+        let in_flight = "Requests to issuers in flight";
         let metrics = Self {
             refreshes: register(registry, "refreshes", refreshes, Family::default()),
-            latency: register(registry, "issuer_request_duration_seconds", "How long calls to issuers took", latency),
+            latency: register(registry, "issuer_request_duration_seconds", "Duration of requests to issuers", latency),
             in_flight: register(registry, "issuer_requests_in_flight", in_flight, Family::default()),
             skew: register(registry, "issuer_clock_skew_seconds", skew, Family::default()),
         };

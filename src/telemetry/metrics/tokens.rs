@@ -16,11 +16,11 @@ use syniverse_token_core::reconcile_report::{NewToken, ReconcileReport, ServedTo
 use syniverse_token_core::status::ready;
 use syniverse_token_core::time::Moment;
 
-/// Bounds of a rotation's lateness, in seconds: a first ask that is answered at once takes hundredths.
+/// Buckets of a rotation's lateness, in seconds: a first request that is answered at once takes hundredths.
 const LATENESS: [f64; 11] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0];
-/// Between two leaders nobody counts: the next one adds what was dead then, for up to this before it leads.
+/// No process counts between two leaders: the next leader adds the dead time, up to this long before its term.
 const HAND_OVER: Duration = Duration::from_secs(30);
-/// What kills a token.
+/// Causes of a token's death.
 const EXPIRED: &str = "expired";
 const SUPERSEDED: &str = "superseded";
 
@@ -35,21 +35,21 @@ pub(super) struct TokenMetrics {
     tokens: Mutex<HashMap<ObjectName, Token>>,
 }
 
-/// The token in one token Secret.
+/// The token in a token Secret.
 #[derive(Clone, Debug)]
 struct Token {
     fingerprint: String,
     issuer: Label,
     /// When it dies; none = never.
     dies: Option<Moment>,
-    /// Another one took its place at the issuer.
+    /// Another token replaced it at the issuer.
     is_superseded: bool,
-    /// Its time as a dead one is counted up to here.
+    /// Its dead time is counted up to here.
     counted: Moment,
 }
 
 impl Token {
-    /// One whose time as a dead one is counted from then on.
+    /// A token whose dead time is counted from then on.
     fn of(served: &ServedToken, counted: Moment) -> Self {
         let issuer = ("issuer", served.kind.as_str());
         let (fingerprint, dies) = (served.fingerprint.clone(), served.expires);
@@ -59,11 +59,12 @@ impl Token {
 
 impl TokenMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let expiration = "When the token in the Secret expires, Unix time; no series for one that never does";
+        let expiration = "Expiry of the token in the Secret, Unix time; no series for a token that never expires";
         let ready = "1 while the condition Ready is True, else 0";
-        let dead = "Seconds in which a Secret held a dead token, all together: past its end (expired), or after an \
-                    extension had killed it (superseded)";
-        let late = "From the end of a token until the next one was in the Secret; 0 for one that came before";
+        let dead = "Total seconds in which a Secret held a dead token: past its expiry (expired), or after an \
+            extension had invalidated it (superseded)";
+        let late = "Time from the expiry of a token until the next token was in the Secret; 0 if it came before the \
+            expiry";
         let lateness = Family::new_with_constructor((|| Histogram::new(LATENESS)) as fn() -> Histogram);
         let metrics = Self {
             expiration: register(registry, "expiration_timestamp_seconds", expiration, Family::default()),
@@ -95,7 +96,7 @@ impl TokenMetrics {
         let mut tokens = self.tokens();
         is_set();
         if !is_leader {
-            // Whoever leads now knows them.
+            // The current leader knows them.
             tokens.clear();
             self.expiration.clear();
             self.ready.clear();
@@ -136,10 +137,10 @@ impl TokenMetrics {
         }
     }
 
-    /// What the token Secret of `name` holds from now on, or since the pass wrote it.
+    /// Sets the token in the token Secret of `name`, from now on or since the pass wrote it.
     fn holds(&self, tokens: &mut HashMap<ObjectName, Token>, name: &ObjectName, report: &ReconcileReport, now: Moment) {
         let Some(served) = &report.served_after else {
-            // Nobody reads a token that is not there.
+            // A missing token is not read.
             if let Some(mut token) = tokens.remove(name) {
                 self.count_dead_time(&mut token, now);
             }

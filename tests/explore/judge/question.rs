@@ -4,7 +4,7 @@ use super::history::{Entry, What};
 use issuer_simulator::fault::Action;
 use issuer_simulator::journal::{Api, Call, Journal};
 
-/// One question to an issuer.
+/// A request to an issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     /// For the live token of an application.

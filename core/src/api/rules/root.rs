@@ -15,7 +15,7 @@ pub(in crate::api) fn root() -> Vec<ValidationRule> {
         },
         of_secret_name(
             format!("{name} == {old_name}"),
-            "secret.name (by default the resource's own name) cannot be changed: make a new resource",
+            "secret.name (by default the resource's own name) cannot be changed: create a new resource",
         ),
         of_secret_name(
             format!("!{name}.endsWith('{STATE_SECRET_SUFFIX}')"),
@@ -26,8 +26,8 @@ pub(in crate::api) fn root() -> Vec<ValidationRule> {
             optional_old_self: Some(true),
             ..of_secret_name(
                 format!("oldSelf.hasValue() || !{name}.startsWith('{HELM_RELEASE_PREFIX}')"),
-                "secret.name (by default the resource's own name) must not begin with sh.helm.release.: Helm would take \
-                 the Secret for a release of its own",
+                "secret.name (by default the resource's own name) must not begin with sh.helm.release.: Helm would \
+                 treat the Secret as one of its releases",
             )
         },
         // No name is '/', so what is absent equals none.

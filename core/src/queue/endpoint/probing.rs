@@ -1,4 +1,4 @@
-//! Who probes an endpoint that is down, and when.
+//! Probes of an endpoint that is down: which resource, and when.
 
 use super::{Endpoint, LONGEST_OUTAGE_WAIT, Waiting};
 use crate::fingerprint::spread;
@@ -7,13 +7,13 @@ use crate::queue::{ObjectName, Queued, Wake};
 use crate::time::Moment;
 
 impl Endpoint {
-    /// True while `resource` may call only as one of those that find out whether the endpoint is up again.
+    /// True while `resource` may send requests only as a probe of the endpoint.
     pub(super) fn must_probe(&self, resource: &ObjectName, expired_at: Option<Moment>) -> bool {
         self.circuit_breaker.is_down_for(resource) && !self.circuit_breaker.allows_one_request(resource, expired_at)
     }
 
-    /// When the maker of `queued` may call an endpoint that is down: alone, when the time of the next probe has come, and
-    /// nobody else was told to come for it.
+    /// When `queued` may be sent to an endpoint that is down: alone, when the next probe is due, and no other resource
+    /// was woken for it.
     pub(super) fn probe_at(&mut self, queued: &Queued<'_>, now: Moment) -> Moment {
         let longest_wait =
             now + LONGEST_OUTAGE_WAIT.mul_f64(1.0 + (spread(&queued.resource.name) % 1000) as f64 / 1000.0);
@@ -42,7 +42,7 @@ impl Endpoint {
         probe.max(self.permits.ready_at(now, self.budget.refill()))
     }
 
-    /// The one whose namespace, and then whose own last call, is the longest ago; not before `now`.
+    /// The resource whose namespace, and then whose own last request, is the longest ago; not before `now`.
     pub(super) fn choose_prober(&mut self, now: Moment) -> Option<Wake> {
         if !self.in_flight.is_empty() || self.prober.is_some() {
             return None;
