@@ -9,13 +9,13 @@ const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/validation.md");
 const INTRODUCTION: &str = "# What the API server refuses
 
 A SyniverseToken is checked when it is created or changed, before the operator sees it. Each table shows a change to the
-simplest resource, what the user is told, and a change close to it that is accepted. `<a x 254>` stands for 254 times `a`.
-The page is written from the answers of a real API server by `make docs`; the tests try every
-line. Where a field is missing, too long or of the wrong type, the API server adds that \"some validation rules were not
-checked\": there may be more to say once that is corrected.
+simplest resource, what the user sees, and a similar change that is accepted. `<a x 254>` stands for 254 times `a`.
+`make docs` writes this page from the responses of a real API server; the tests try every line. Where a field is missing, too
+long or of the wrong type, the API server adds that \"some validation rules were not checked\": more messages may follow once
+that is corrected.
 
-`spec.secret.name` cannot be changed later, and what it is by default, the resource's own name, counts as its value.
-A field that the resource does not have is dropped by the API server; `kubectl` refuses it as an unknown field.
+`spec.secret.name` cannot be changed later; its default, the resource's own name, counts as its value.
+Unknown fields are dropped by the API server; `kubectl` rejects them.
 ";
 
 const NOT_CHECKED: &str = "some validation rules were not checked";

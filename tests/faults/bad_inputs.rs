@@ -17,11 +17,10 @@ const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/bad-inputs.md");
 
 const INTRODUCTION: &str = "# What the operator cannot use
 
-These inputs pass the API server (`validation.md` lists those that do not) and are found when the operator reads them.
-Each line shows what is in the condition Ready of the resource. Where a person must act, the condition Stalled is True as
-well, and the operator goes on as soon as the input is corrected; else it goes on trying by itself. No value of a Secret
-is ever repeated. The page is written from what a real operator said by
-`make docs`.
+These inputs pass the API server (`validation.md` lists those that do not) and are only found when the operator reads them.
+Each line shows the condition Ready of the resource. Where manual action is needed, the condition Stalled is True as well, and
+the operator continues as soon as the input is corrected; otherwise it keeps retrying. No value of a Secret is ever repeated.
+`make docs` writes this page from the status that a real operator reports.
 ";
 
 /// An account that the session issuer has.

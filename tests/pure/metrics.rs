@@ -26,16 +26,16 @@ const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/alerts.yaml");
 
 const INTRODUCTION: &str = "# Metrics
 
-Served at `/metrics` of the address given with `--listen`, over plain http, in Prometheus' text format or, for those who ask,
-as OpenMetrics, with gzip for those who take it: nothing secret is in them, and a NetworkPolicy says who may read them. At
-most 64 connections are open at a time, each for one request and 10 s at most; a page may be a second old. What is counted
-starts at 0, so that `rate` and `increase` see the first one. Only two metrics have a series per resource, and lose it when the resource goes:
+Served at `/metrics` of the address given with `--listen`, over plain HTTP, in Prometheus text format or, if the client asks
+for it, OpenMetrics, gzip-compressed on request. It contains no secrets; a NetworkPolicy controls access. At most 64
+connections are open at a time, each for one request and 10 s at most; a page may be a second old. Counters start at 0, so
+that `rate` and `increase` see the first increment. Only two metrics have a series per resource, which goes with the resource:
 all other labels come from closed lists, so that 10,000 resources make 20,000 series and some hundred more. Of several
-replicas, the one with `syniverse_token_leader` 1 has the series of resources. What was dead while none led is counted by the
-next one, up to 30 s of each token. The page is written by `make docs`.
+replicas, the leader (`syniverse_token_leader` 1) exports the series of resources. Dead time without a leader is counted by the
+next leader, up to 30 s per token. `make docs` writes this page.
 
-The measure of it all: `increase(syniverse_token_dead_seconds_total[1d])`. It grows by the lateness of each healthy rotation,
-and at a hand-over by what nobody counted: a figure to look at, not to be woken by.
+The key metric: `increase(syniverse_token_dead_seconds_total[1d])`. It grows by the lateness of each healthy rotation, and
+at a hand-over by the time without a leader: track it, but do not page on it.
 ";
 
 const METRICS: &str = "
@@ -46,10 +46,10 @@ const METRICS: &str = "
 
 const ALERTS: &str = "
 ## Alerts
-`docs/alerts.yaml` holds them as rules for Prometheus. They were tried at scrape and evaluation intervals of up to a minute,
-with healthy rotations, starts and hand-overs, none of which may make one fire.
+`docs/alerts.yaml` holds them as rules for Prometheus. They were tested at scrape and evaluation intervals of up to a minute:
+healthy rotations, starts and hand-overs fire none of them.
 
-| alert | expression | for | what it says |
+| alert | expression | for | meaning |
 |---|---|---|---|
 ";
 

@@ -152,7 +152,7 @@ fn the_page_lists_what_others_watch() {
     let page = fs::read_to_string(PAGE).unwrap();
     let (before, rest) = page.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
-    let mut table = "| who | does what | keys |\n|---|---|---|\n".to_owned();
+    let mut table = "| tool | does what | keys |\n|---|---|---|\n".to_owned();
     for watcher in WATCHERS {
         let keys = watcher.keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
         table += &format!("| {} | {} | {keys} |\n", watcher.name, watcher.does);

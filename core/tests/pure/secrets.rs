@@ -507,3 +507,9 @@ fn a_lost_state_that_is_made_of_the_token_secret_keeps_the_first_end_beside_a_la
     let ends = (restored.first_expiration_time, restored.expiration_time, restored.lifetime_seconds);
     assert_eq!(ends, (Some(now(600.0).wall), Some(now(640.0).wall), Some(640)));
 }
+
+#[test]
+fn everything_is_written_in_the_name_of_the_operator_and_in_earnest() {
+    let params = secrets::operator_post_params();
+    assert_eq!((params.field_manager.as_deref(), params.dry_run), (Some("syniverse-token-operator"), false));
+}
