@@ -43,7 +43,7 @@ async fn a_wish_for_an_hour_at_the_end_of_a_token_is_granted_for_a_minute_and_th
     let stage = Stage::open().await;
     let first = at_the_end(&stage).await;
     stage.simulator.fault(Fault::once(page(503, Some("3600"), FailBody::Html)));
-    let message = "asked to be left alone for longer than is granted (1 minute";
+    let message = "sent a longer Retry-After than is honoured (1 minute";
     stage.until(NAME, message, |token| ready_message(token).contains(message)).await;
     let wished = Instant::now();
     let changed = async || (stage.token().await != first).then_some(());
@@ -91,8 +91,8 @@ async fn what_is_no_token_is_not_written_and_the_old_one_stays() {
     stage.issued("1h").await;
     let (token, writes) = (stage.token().await, Writes::of(&stage).await);
     for (round, (text, says)) in [
-        ("T3\r\nX-Injected: 1\n", "printable ASCII without blanks"),
-        ("\u{0}\u{1b}[2Jcanary", "printable ASCII without blanks"),
+        ("T3\r\nX-Injected: 1\n", "not printable ASCII"),
+        ("\u{0}\u{1b}[2Jcanary", "not printable ASCII"),
         (&"t".repeat(60_000), "more than 8 KiB"),
     ]
     .into_iter()

@@ -67,7 +67,7 @@ async fn new_credentials_are_noticed_within_30_s_although_the_watch_has_gone_sil
     let noticed = changed.elapsed();
     println!("noticed after {noticed:.1?}");
     assert!(noticed < NOTICED, "{noticed:?}");
-    let said = "the connection of the watch of Secrets has broken or gone silent";
+    let said = "the connection of the watch of Secrets broke or went silent";
     stage.operator().wait_for_log(said, PATIENCE).await.unwrap();
 }
 
