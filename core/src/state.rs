@@ -149,11 +149,6 @@ impl State {
         self.active_credential()?.token.as_ref()
     }
 
-    /// The last token of this credential.
-    pub fn token_of(&self, id: &str) -> Option<&TokenRecord> {
-        self.credentials.get(id)?.token.as_ref()
-    }
-
     /// The inputs of the last recorded request for this credential; for a new credential, those of the previous
     /// credential.
     pub fn inputs_of(&self, id: &str) -> Inputs {

@@ -4,6 +4,7 @@ use crate::cluster::{Cluster, credentials, now, old_token, refresh, secret};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use syniverse_token_core::effects;
 use syniverse_token_core::issuer::endpoint::NotAllowed;
 use syniverse_token_core::issuer::{Cause, Failure, FailureKind, Lifetime, TokenRequest, TokenResponse};
 use syniverse_token_core::memory::Target;
@@ -895,4 +896,15 @@ fn an_unusable_refresh_before_is_named_and_the_default_is_in_force() {
         matches!(session.call(now(401.0)).request, TokenRequest::Extend(_)),
         "a session is lost unless it is extended"
     );
+}
+
+#[test]
+fn before_its_first_token_alone_a_resource_has_the_api_server_try_the_write() {
+    let mut cluster = Cluster::new(json!({}));
+    let planned = cluster.call(now(0.0));
+    assert!(planned.dry_run.is_some());
+    effects::dry_run_succeeded(&cluster.observed, &mut cluster.memory);
+    assert!(cluster.call(now(0.1)).dry_run.is_none(), "once is enough");
+    let mut served = Cluster::with_token(json!({}));
+    assert!(served.call(now(600.0)).dry_run.is_none());
 }

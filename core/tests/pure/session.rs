@@ -970,3 +970,27 @@ fn a_session_that_is_over_counts_as_a_dead_token() {
     let planned = cluster.call(now(450.0));
     assert_eq!((asked(&planned).as_str(), planned.live_token()), ("log in user", None));
 }
+
+#[test]
+fn a_refused_login_is_hinted_at_and_any_other_failure_is_not_blamed_on_it() {
+    for (kind, hint) in [
+        (FailureKind::LoginRefused, "check the username and password in Secret sma"),
+        (FailureKind::Refused, "check the values in Secret sma"),
+    ] {
+        let mut cluster = Cluster::session(&LOGIN);
+        cluster.fail(now(0.0), kind);
+        let said = cluster.settle(now(0.1)).findings[0].message.clone();
+        assert!(said.contains(hint), "{kind:?}: {said}");
+    }
+}
+
+#[test]
+fn no_session_is_opened_for_a_secret_that_is_not_ours_and_one_that_lives_is_extended_all_the_same() {
+    let foreign = || Some(crate::cluster::secret("messaging", &[("password", "theirs")]));
+    let mut none = Cluster::session(&LOGIN);
+    none.observed.token = foreign();
+    assert_eq!(none.rest(now(0.0)), (None, vec![Reason::SecretNotOwned]));
+    let mut lives = settled(&LOGIN);
+    lives.observed.token = foreign();
+    assert_eq!(asked(&lives.call(now(590.0))), "extend first");
+}

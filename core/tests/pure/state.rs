@@ -4,8 +4,10 @@ use crate::cluster::{Cluster, now};
 use serde_json::json;
 use syniverse_token_core::api::ApplicationSpec;
 use syniverse_token_core::credential::ApplicationValues;
+use syniverse_token_core::intent::Intent;
+use syniverse_token_core::issuer::{Cause, Lifetime, TokenResponse};
 use syniverse_token_core::redacted::Redacted;
-use syniverse_token_core::state::{Inputs, State, Unreadable};
+use syniverse_token_core::state::{CallResult, Inputs, ManagedFields, State, Unreadable, UnrecordedResponse};
 
 #[test]
 fn what_is_written_is_read_back_whole() {
@@ -101,4 +103,60 @@ fn hashes_of_an_unknown_version_count_as_unchanged() {
     let other: Inputs = serde_json::from_value(json!({"version": 9, "hashes": {"consumerSecret": "x"}})).unwrap();
     assert_eq!(inputs("a", Some("o"), "1h").change_since(&other, CAUSES), None);
     assert_eq!(inputs("a", Some("o"), "1h").change_since(&Inputs::default(), CAUSES), None);
+}
+
+#[test]
+fn the_endpoint_that_the_active_token_came_from_is_known_and_no_other() {
+    let state =
+        Cluster::with_token(json!({"application": {"endpoint": "https://api.syniverse.com/apptoken-refresh"}})).state();
+    assert!(state.was_asked_at("https://api.syniverse.com/apptoken-refresh"));
+    assert!(!state.was_asked_at("https://api.syniverse.com/elsewhere"));
+    assert!(!State::new("salt".into(), None).was_asked_at(""));
+}
+
+#[test]
+fn a_value_that_a_new_application_lacks_is_no_change_when_it_is_given_again() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let give = |cluster: &mut Cluster, values: &[(&str, &str)]| {
+        cluster.observed.credentials = Some(crate::cluster::secret("sdc", values)).into();
+    };
+    let values = [("consumerKey", "other"), ("consumerSecret", "s")];
+    give(&mut cluster, &values);
+    cluster.answer(now(10.0), "second", 600);
+    give(&mut cluster, &[&values[..], &[("oldToken", "old")]].concat());
+    assert_eq!(cluster.rest(now(11.0)), (Some(now(550.0).mono), vec![]));
+}
+
+#[test]
+fn a_state_restored_from_the_token_secret_knows_what_its_token_was_issued_for() {
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.observed.state = None.into();
+    cluster.restart(now(1.0));
+    cluster.rest(now(1.0));
+    cluster.observed.credentials = Some(crate::cluster::credentials("changed", Some("old"))).into();
+    assert_eq!(cluster.call(now(2.0)).cause, Cause::Changed("consumerSecret"));
+}
+
+#[test]
+fn a_response_that_follows_another_keeps_what_was_written_meanwhile() {
+    let mut cluster = Cluster::session(&[("username", "user"), ("password", "word")]);
+    cluster.answer(now(0.0), "first", 600);
+    let first = cluster.state();
+    let planned = cluster.call(now(590.0));
+    let response = |token: &str| {
+        CallResult::Token(TokenResponse {
+            token: Redacted::new(token),
+            refresh_token: Some(Redacted::new("refresh")),
+            lifetime: Lifetime::Seconds(600),
+            date: None,
+        })
+    };
+    let second = first.record(&planned.unrecorded(response("second"), now(590.0))).unwrap();
+    let follows = Some(Box::new(second));
+    let third = UnrecordedResponse { follows, ..planned.unrecorded(response("third"), now(595.0)) };
+    let intent = Some(Intent { time: now(594.0).wall, holder: "another process".into() });
+    let written = ManagedFields { labels: ["team".to_owned()].into(), ..first.written.clone() };
+    let recorded = State { intent: intent.clone(), written: written.clone(), ..first }.record(&third).unwrap();
+    assert_eq!((recorded.intent, recorded.written), (intent, written));
+    assert_eq!(recorded.credentials["session"].token.as_ref().unwrap().token.expose(), "third");
 }
