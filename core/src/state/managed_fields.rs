@@ -44,3 +44,33 @@ impl ManagedFields {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(names: &[&str]) -> ManagedFields {
+        let names: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        ManagedFields { keys: names.clone(), labels: names.clone(), annotations: names }
+    }
+
+    #[test]
+    fn a_union_has_what_is_in_either_and_in_both_and_an_intersection_what_is_in_both() {
+        let (one, other) = (fields(&["a", "b"]), fields(&["b", "c"]));
+        assert_eq!(one.union(&other), fields(&["a", "b", "c"]));
+        assert_eq!(one.intersection(&other), fields(&["b"]));
+    }
+
+    #[test]
+    fn a_list_covers_another_only_with_all_keys_labels_and_annotations() {
+        let all = fields(&["a"]);
+        assert!(all.covers(&all) && all.covers(&ManagedFields::default()));
+        for without in [
+            ManagedFields { keys: BTreeSet::new(), ..all.clone() },
+            ManagedFields { labels: BTreeSet::new(), ..all.clone() },
+            ManagedFields { annotations: BTreeSet::new(), ..all.clone() },
+        ] {
+            assert!(!without.covers(&all), "{without:?}");
+        }
+    }
+}

@@ -994,3 +994,45 @@ fn no_session_is_opened_for_a_secret_that_is_not_ours_and_one_that_lives_is_exte
     lives.observed.token = foreign();
     assert_eq!(asked(&lives.call(now(590.0))), "extend first");
 }
+
+#[test]
+fn a_session_that_ended_after_its_login_was_taken_away_is_lost_and_no_login_is_blamed() {
+    let mut cluster = settled(&LOGIN);
+    assert_eq!(cluster.rest(now(1.0)).1, []);
+    cluster.give(&OTHER_LOGIN);
+    cluster.fail(now(30.0), FailureKind::LoginRefused);
+    assert_eq!(cluster.rest(now(30.0)).1, [Reason::LoginRefused]);
+    cluster.give(&[]);
+    assert_eq!(cluster.rest(now(31.0)).1, []);
+    cluster.fail(now(590.0), FailureKind::Ended);
+    assert_eq!(cluster.rest(now(590.0)).1, [Reason::SessionLost]);
+}
+
+#[test]
+fn a_pasted_pair_makes_a_login_needless_that_was_refused() {
+    let mut cluster = settled(&LOGIN);
+    cluster.give(&OTHER_LOGIN);
+    cluster.fail(now(30.0), FailureKind::LoginRefused);
+    cluster.settle(now(30.0));
+    cluster.give(&[&PAIR[..], &[("username", "other"), ("password", "corrected")]].concat());
+    let planned = cluster.call(now(40.0));
+    assert_eq!(asked(&planned), "extend pasted");
+    cluster.receive(&planned, now(40.0), "second", 600);
+    assert_eq!(cluster.rest(now(40.0)).1, []);
+    assert!(!cluster.state().credentials["session"].login_refused);
+}
+
+#[test]
+fn while_nothing_can_be_recorded_writes_are_tried_again_after_a_second_and_a_suspended_session_is_left_alone() {
+    let mut cluster = unwritable();
+    let Step::Request(planned) = cluster.plan(now(555.0)).step else { panic!("no call") };
+    let failure = Failure { kind: FailureKind::EndpointNotAllowed, detail: "no".into(), retry_after: None };
+    cluster.end(&planned, now(555.0), &Err(failure));
+    cluster.memory.writes.write_failed(Target::State, "failed".into(), now(555.1).mono, 1);
+    let Step::Wait(until) = cluster.plan(now(555.5)).step else { panic!("no wait") };
+    assert_eq!(until, Some(now(556.5).mono));
+    let mut suspended = unwritable();
+    std::sync::Arc::make_mut(&mut suspended.observed.resource).spec.suspend = true;
+    suspended.memory.writes.write_failed(Target::State, "failed".into(), now(555.0).mono, 1);
+    assert_eq!(suspended.rest(now(555.1)).1, [Reason::WriteFailed]);
+}
