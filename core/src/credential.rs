@@ -1,7 +1,6 @@
 //! Credentials, by kind: the contents of their Secret, and how the next token is requested.
 
-use crate::api::{CONSENT_LABEL, IssuerSpec};
-use crate::issuer::Kind;
+use crate::api::{ApplicationSpec, CONSENT_LABEL, IssuerSpec, SessionSpec};
 use crate::reason::Finding;
 use crate::redacted::Redacted;
 use k8s_openapi::api::core::v1::Secret;
@@ -19,12 +18,12 @@ pub use session::SessionValues;
 pub const ENDPOINT: &str = "endpoint";
 
 /// The contents of a credentials Secret for the issuer of a spec.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Values {
     /// Of an application.
-    Application(ApplicationValues),
+    Application(ApplicationSpec, ApplicationValues),
     /// Of a session.
-    Session(SessionValues),
+    Session(SessionSpec, SessionValues),
 }
 
 impl Values {
@@ -34,54 +33,56 @@ impl Values {
     /// A finding that names the Secret, the key and what to do, where nothing could be asked for without.
     pub fn read(issuer: IssuerSpec<'_>, secret: Option<&Secret>) -> Result<Self, Finding> {
         Ok(match issuer {
-            IssuerSpec::Application(spec) => Self::Application(ApplicationValues::read(&spec.credentials, secret)?),
-            IssuerSpec::Session(spec) => Self::Session(SessionValues::read(&spec.credentials, secret)),
+            IssuerSpec::Application(spec) => {
+                Self::Application(spec.clone(), ApplicationValues::read(&spec.credentials, secret)?)
+            }
+            IssuerSpec::Session(spec) => Self::Session(spec.clone(), SessionValues::read(&spec.credentials, secret)),
         })
     }
 
-    /// The kind of the credential.
-    pub const fn kind(&self) -> Kind {
-        match self {
-            Self::Application(_) => Kind::Application,
-            Self::Session(_) => Kind::Session,
+    /// No values, because of `problem`.
+    ///
+    /// # Errors
+    /// The problem, for a kind that cannot go on without values.
+    pub fn withheld(issuer: IssuerSpec<'_>, problem: Finding) -> Result<Self, Finding> {
+        match issuer {
+            IssuerSpec::Application(_) => Err(problem),
+            IssuerSpec::Session(spec) => Ok(Self::Session(spec.clone(), SessionValues::withheld(problem))),
         }
     }
 
     /// A token that the Secret holds.
     pub fn token(&self) -> Option<&Redacted> {
         match self {
-            Self::Application(values) => values.old_token.as_ref(),
-            Self::Session(values) => values.pair.as_ref().map(|pair| &pair.token),
+            Self::Application(_, values) => values.old_token.as_ref(),
+            Self::Session(_, values) => values.pair.as_ref().map(|pair| &pair.token),
         }
     }
 
-    /// All that goes into a request, by name; an empty text for what is absent, or what `issuer` is not about.
-    pub fn named<'a>(&'a self, issuer: IssuerSpec<'a>) -> Vec<(&'static str, &'a str)> {
-        match (self, issuer) {
-            (Self::Application(values), IssuerSpec::Application(spec)) => values.named(spec),
-            (Self::Session(values), IssuerSpec::Session(spec)) => values.named(spec),
-            (Self::Application(_), IssuerSpec::Session(_)) | (Self::Session(_), IssuerSpec::Application(_)) => {
-                Vec::new()
-            }
+    /// All that goes into a request, by name; an empty text for what is absent.
+    pub fn named(&self) -> Vec<(&'static str, &str)> {
+        match self {
+            Self::Application(spec, values) => values.named(spec),
+            Self::Session(spec, values) => values.named(spec),
         }
     }
 
     /// Identity of this credential among those of the resource.
     pub fn identity(&self) -> Identity<'_> {
         match self {
-            Self::Application(values) => Identity::Hashed(&values.consumer_key),
-            Self::Session(_) => Identity::Fixed(session::IDENTITY),
+            Self::Application(_, values) => Identity::Hashed(&values.consumer_key),
+            Self::Session(..) => Identity::Fixed(session::IDENTITY),
         }
     }
 
     /// The value by which resources share this credential; none where it cannot be shared.
     pub fn shared(&self) -> Option<Shared<'_>> {
         match self {
-            Self::Application(values) => Some(Shared { by: &values.consumer_key, first_come: &[] }),
-            Self::Session(SessionValues { pair: Some(pair), .. }) => {
+            Self::Application(_, values) => Some(Shared { by: &values.consumer_key, first_come: &[] }),
+            Self::Session(_, SessionValues { pair: Some(pair), .. }) => {
                 Some(Shared { by: &pair.token, first_come: &session::PAIR })
             }
-            Self::Session(_) => None,
+            Self::Session(..) => None,
         }
     }
 }

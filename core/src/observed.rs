@@ -218,7 +218,7 @@ impl Observed {
         let shared = values.shared();
         let first_come = shared.map(|shared| shared.first_come).unwrap_or_default();
         let is_used = |state: &State| {
-            let inputs = Inputs::of(&state.salt, values.named(issuer));
+            let inputs = Inputs::of(&state.salt, values.named());
             !inputs.has_unused(first_come, &state.inputs_of(&state.id_of(values.identity())))
         };
         let has_used = !first_come.is_empty() && self.stored_state().is_some_and(is_used);

@@ -3,8 +3,7 @@
 use super::candidates::{Candidate, Proposal};
 use super::input::{PlanInput, Writable};
 use super::{application, session};
-use crate::api::IssuerSpec;
-use crate::credential::{SessionValues, Values};
+use crate::credential::Values;
 use crate::fingerprint::fingerprint;
 use crate::issuer::Cause;
 use crate::issuer::RenewalTime;
@@ -39,26 +38,23 @@ impl<'a> Credential<'a> {
     /// What is wrong with its values, where nothing could be requested without.
     pub(super) fn of(input: &'a PlanInput<'a>, state: &'a State, writable: Writable) -> Result<Self, Finding> {
         let issuer = input.validated.issuer;
-        let values = match (issuer, input.not_consented()) {
-            (IssuerSpec::Session(_), Some(finding)) => Values::Session(SessionValues::withheld(finding)),
-            _ => input.observed.values(issuer)?.clone(),
+        let values = match input.not_consented() {
+            Some(problem) => Values::withheld(issuer, problem)?,
+            None => input.observed.values(issuer)?.clone(),
         };
         let id = state.id_of(values.identity());
         let record = state.credentials.get(&id).cloned().unwrap_or_default();
         let record = CredentialRecord { inputs: state.inputs_of(&id), ..record };
-        let inputs = Inputs::of(&state.salt, values.named(issuer));
+        let inputs = Inputs::of(&state.salt, values.named());
         let key = RequestKey { credential: id, inputs, refresh: input.observed.refresh(), role: Role::Main };
         Ok(Self { input, state, record, key, writable, values })
     }
 
     /// The plan of its kind.
     pub(super) fn proposal(&self) -> Proposal {
-        match (&self.values, self.input.validated.issuer) {
-            (Values::Application(values), IssuerSpec::Application(spec)) => application::proposal(self, spec, values),
-            (Values::Session(values), IssuerSpec::Session(spec)) => session::proposal(self, spec, values),
-            (Values::Application(_), IssuerSpec::Session(_)) | (Values::Session(_), IssuerSpec::Application(_)) => {
-                unreachable!("values are read for the issuer of the spec")
-            }
+        match &self.values {
+            Values::Application(spec, values) => application::proposal(self, spec, values),
+            Values::Session(spec, values) => session::proposal(self, spec, values),
         }
     }
 

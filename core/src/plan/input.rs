@@ -86,7 +86,7 @@ impl PlanInput<'_> {
         let token = self.observed.token.as_ref().filter(|token| self.owner.obstacle(token).is_none())?;
         let (kind, empty) = (self.validated.kind(), self.empty_state());
         let values = self.observed.values(self.validated.issuer).ok().filter(|_| kind.renewal().is_repeatable)?;
-        let inputs = Inputs::of(&empty.salt, values.named(self.validated.issuer));
+        let inputs = Inputs::of(&empty.salt, values.named());
         let credential = Restored { id: empty.id_of(values.identity()), kind, inputs };
         secrets::restore(token, self.observed.resource.spec.key(), empty, credential)
     }

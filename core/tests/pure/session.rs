@@ -331,6 +331,7 @@ fn to_another_endpoint_a_pair_is_worth_a_try_that_was_said_to_be_over() {
     let at = |cluster: &mut Cluster, endpoint: &str| {
         let resource = std::sync::Arc::make_mut(&mut cluster.observed.resource);
         resource.spec.session.as_mut().unwrap().endpoint = endpoint.into();
+        cluster.observed.credentials = cluster.observed.credentials.secret().cloned().into();
     };
     at(&mut cluster, "https://wrong.example.com/token");
     cluster.fail(now(10.0), FailureKind::Ended);
