@@ -130,3 +130,38 @@ fn fields_that_this_version_does_not_know_are_kept_and_not_shown() {
     assert_eq!(kept["credentials"][&id]["future"], state["credentials"][&id]["future"]);
     assert!(kept["credentials"][&id]["token"].get("future").is_none());
 }
+
+fn migrated(fields: Value) -> State {
+    let mut state = json!({"version": 1, "serial": 1, "salt": "s"});
+    state.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    State::from_bytes(state.to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn what_a_format_before_this_one_knew_of_a_session_without_a_token_is_kept() {
+    let pair = migrated(json!({"inputs": {"version": 1, "hashes": {"token": "x", "refreshToken": "y"}}}));
+    assert!(pair.credentials["session"].inputs.knows("token"));
+    let refused = migrated(json!({"loginRefused": true}));
+    assert!(refused.credentials["session"].login_refused);
+    let ended = migrated(json!({"pairRefused": true}));
+    assert!(ended.credentials["session"].pair_refused);
+}
+
+#[test]
+fn a_format_before_this_one_without_a_session_makes_none() {
+    let state = State::from_bytes(APPLICATION.as_bytes()).unwrap();
+    assert_eq!(state.credentials.keys().collect::<Vec<_>>(), [state.active.as_ref().unwrap()]);
+    assert!(migrated(json!({})).credentials.is_empty());
+}
+
+#[test]
+fn the_inputs_of_a_format_before_this_one_are_those_of_its_active_application_or_of_its_last_one() {
+    let token = |time: &str| json!({"token": "t", "issueTime": time});
+    let tokens = json!({"a": token("2026-01-02T00:00:00Z"), "b": token("2026-01-01T00:00:00Z")});
+    let inputs = json!({"version": 1, "hashes": {"consumerSecret": "x", "endpoint": "y"}});
+    let knows = |state: &State, id: &str| state.credentials[id].inputs.knows("consumerSecret");
+    let active = migrated(json!({"tokens": tokens, "inputs": inputs, "active": "b"}));
+    assert!(knows(&active, "b") && !knows(&active, "a") && active.credentials["b"].inputs.knows("endpoint"));
+    let idle = migrated(json!({"tokens": tokens, "inputs": inputs}));
+    assert!(knows(&idle, "a") && !knows(&idle, "b"));
+}

@@ -6,12 +6,13 @@ use serde_json::json;
 use std::time::Duration;
 use syniverse_token_core::intent::Intent;
 use syniverse_token_core::issuer::endpoint::NotAllowed;
-use syniverse_token_core::issuer::{Cause, Failure, FailureKind, TokenRequest};
+use syniverse_token_core::issuer::{Cause, Failure, FailureKind, Lifetime, TokenRequest, TokenResponse};
 use syniverse_token_core::memory::Target;
 use syniverse_token_core::observed::Sharing;
 use syniverse_token_core::plan::{Plan, PlannedRequest, Step};
 use syniverse_token_core::reason::Reason;
-use syniverse_token_core::state::Role;
+use syniverse_token_core::redacted::Redacted;
+use syniverse_token_core::state::{Role, TokenRecord};
 use syniverse_token_core::status::{TokenHealth, status};
 
 const PAIR: [(&str, &str); 2] = [("token", "pasted"), ("refreshToken", "pasted refresh")];
@@ -1036,4 +1037,16 @@ fn while_nothing_can_be_recorded_writes_are_tried_again_after_a_second_and_a_sus
     std::sync::Arc::make_mut(&mut suspended.observed.resource).spec.suspend = true;
     suspended.memory.writes.write_failed(Target::State, "failed".into(), now(555.0).mono, 1);
     assert_eq!(suspended.rest(now(555.1)).1, [Reason::WriteFailed]);
+}
+
+#[test]
+fn an_extension_that_brings_the_same_token_brings_a_new_pair_all_the_same() {
+    let mut cluster = settled(&PAIR);
+    let planned = cluster.call(now(590.0));
+    let (token, refresh_token) = (Redacted::new("first"), Some(Redacted::new("another")));
+    let response = TokenResponse { token, refresh_token, lifetime: Lifetime::Seconds(600), date: None };
+    cluster.end(&planned, now(590.0), &Ok(response));
+    cluster.rest(now(590.0));
+    let pair = cluster.state().active_token().and_then(TokenRecord::pair).unwrap();
+    assert_eq!(pair.refresh_token.expose(), "another");
 }
