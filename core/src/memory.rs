@@ -159,9 +159,11 @@ impl Memory {
     pub fn response_received(&mut self, record: Option<&TokenRecord>, unrecorded: UnrecordedResponse) {
         self.rotated_elsewhere = None;
         let RequestKey { credential, role, inputs, .. } = &unrecorded.key;
-        self.credentials.retain(|id, _| id == credential);
+        self.credentials.values_mut().for_each(|known| known.request_succeeded(*role));
+        if matches!(unrecorded.result, CallResult::Token(_)) {
+            self.credentials.retain(|id, _| id == credential);
+        }
         let known = self.credentials.entry(credential.clone()).or_default();
-        known.request_succeeded(*role);
         match &unrecorded.result {
             CallResult::Token(response) => known.token_received(record, response, unrecorded.sent),
             CallResult::LoginRefused => known.refused_login = Some(inputs.clone()),
@@ -213,7 +215,11 @@ impl Memory {
         if failure.kind == FailureKind::Unavailable && is_paced {
             self.rate_limiter.give_back();
         }
+        // Another credential that failed before is as good as untried once the spec names it again.
         let id = key.credential.clone();
+        let others = self.credentials.iter_mut().filter(|(other, _)| **other != id);
+        others.for_each(|(_, known)| known.forget_failures(key.role));
+        self.credentials.retain(|other, known| *other == id || !known.is_empty());
         self.credential_mut(&id).request_failed(failure, key, lifetime, failed_at, context);
     }
 

@@ -42,10 +42,10 @@ pub fn supported(spec: &SyniverseTokenSpec) -> Result<IssuerSpec<'_>, Finding> {
 }
 
 /// A duration in the spec that is none. The text is cut short: it may be anything.
-pub fn no_duration(field: &str, text: &str) -> Finding {
+pub fn no_duration(reason: Reason, field: &str, text: &str) -> Finding {
     let shown: String = text.chars().take(LONGEST_QUOTE).collect();
     let message = format!("spec.{field} is {shown:?}, which is not a duration: write it like 90s, 5m or 1h30m");
-    Finding::new(Reason::SpecInvalid, message)
+    Finding::new(reason, message)
 }
 
 /// The settings do not allow the endpoint.

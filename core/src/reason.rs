@@ -43,7 +43,7 @@ impl Reason {
     pub fn is_in_the_way(self) -> bool {
         match self {
             Self::Suspended => true,
-            Self::MetadataNotAllowed => false,
+            Self::MetadataNotAllowed | Self::RefreshBeforeInvalid => false,
             reason => reason.weight() > Weight::Notice,
         }
     }
@@ -126,6 +126,8 @@ reasons! {
     MetadataNotAllowed: Stall,
     /// A field of the spec has no usable value; the schema refuses it, but did not always.
     SpecInvalid: Stall,
+    /// `spec.refreshBefore` cannot be read; the default is in force.
+    RefreshBeforeInvalid: Stall,
     /// The spec uses a field that this version does not implement.
     NotSupported: Stall,
 }

@@ -180,8 +180,9 @@ impl State {
         next.credentials.insert(unrecorded.key.credential.clone(), known.record(unrecorded, &self.salt));
         if matches!(unrecorded.result, CallResult::Token(_)) {
             next.active = Some(unrecorded.key.credential.clone());
+            // Only then: a record without a token counts as the oldest, and may hold a verdict that was just recorded.
+            next.forget_old_credentials();
         }
-        next.forget_old_credentials();
         next.refresh = unrecorded.key.refresh.clone().or(next.refresh);
         next.intent = next.intent.filter(|intent| intent.holder != unrecorded.holder);
         if next == *self {

@@ -4,7 +4,7 @@ use crate::api::{IssuerSpec, parse_duration};
 use crate::issuer::Kind;
 use crate::messages;
 use crate::observed::Observed;
-use crate::reason::Finding;
+use crate::reason::{Finding, Reason};
 use crate::schedule::RefreshPolicy;
 use std::time::Duration;
 
@@ -30,9 +30,10 @@ impl<'a> Validated<'a> {
     pub fn of(observed: &'a Observed) -> Result<Self, Finding> {
         let spec = &observed.resource.spec;
         let issuer = messages::supported(spec)?;
-        let (refresh_before, refresh_before_problem) = parsed("refreshBefore", spec.refresh_before.as_deref());
+        let (refresh_before, refresh_before_problem) =
+            parsed(Reason::RefreshBeforeInvalid, "refreshBefore", spec.refresh_before.as_deref());
         let validity = spec.application.as_ref().map(|application| application.validity.as_str());
-        let (validity, validity_problem) = parsed("application.validity", validity);
+        let (validity, validity_problem) = parsed(Reason::SpecInvalid, "application.validity", validity);
         let policy =
             RefreshPolicy { refresh_before, validity, daily_check: observed.daily_check, spread: observed.spread() };
         Ok(Self { issuer, refresh_policy: policy, refresh_before_problem, validity_problem })
@@ -49,10 +50,10 @@ impl<'a> Validated<'a> {
     }
 }
 
-fn parsed(field: &str, text: Option<&str>) -> (Option<Duration>, Option<Finding>) {
+fn parsed(reason: Reason, field: &str, text: Option<&str>) -> (Option<Duration>, Option<Finding>) {
     match text.map(|text| parse_duration(text).ok_or(text)) {
         None => (None, None),
         Some(Ok(duration)) => (Some(duration), None),
-        Some(Err(text)) => (None, Some(messages::no_duration(field, text))),
+        Some(Err(text)) => (None, Some(messages::no_duration(reason, field, text))),
     }
 }

@@ -178,6 +178,16 @@ impl CredentialMemory {
         self.failures.insert(failing.key.role, failing);
     }
 
+    /// The spec names another credential now, and that one fails as well.
+    pub(super) fn forget_failures(&mut self, role: Role) {
+        self.failures.remove(&role);
+    }
+
+    /// True when nothing is known that is worth keeping.
+    pub(super) fn is_empty(&self) -> bool {
+        self.failures.is_empty() && self.observed_expiry.is_none() && self.refused_login.is_none()
+    }
+
     pub(super) fn endpoint_is_up(&mut self, now: Moment) {
         for failing in self.failures.values_mut().filter(|failing| failing.kind == FailureKind::Unavailable) {
             failing.not_before = failing.not_before.min(now).max(failing.issuer_not_before);

@@ -92,7 +92,8 @@ impl<'a> Credential<'a> {
     }
 
     fn event(&self, record: &TokenRecord) -> Option<Cause> {
-        let elsewhere = self.input.memory.rotated_elsewhere.as_ref();
+        // What supersedes a token is not worth it for news of another resource.
+        let elsewhere = self.input.memory.rotated_elsewhere.as_ref().filter(|_| !record.renewal().supersedes);
         let is_elsewhere = elsewhere.is_some_and(|token| *token != fingerprint(&record.token));
         record.ended.then_some(Cause::Ended).or(is_elsewhere.then_some(Cause::RotatedElsewhere))
     }

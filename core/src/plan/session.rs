@@ -134,7 +134,8 @@ impl Session<'_> {
     }
 
     fn notices(&self) -> Vec<Finding> {
-        let is_refused = self.credential.record.login_refused && self.values.login.is_some();
+        let is_served = self.credential.active_token().is_some();
+        let is_refused = is_served && self.credential.record.login_refused && self.values.login.is_some();
         let secret = &self.spec.credentials.secret_ref.name;
         let refused = is_refused.then(|| messages::login_refused_meanwhile(secret, self.values.likely_mistake()));
         let is_taken = self.pasted().is_some() && self.is_taken();

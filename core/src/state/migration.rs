@@ -16,7 +16,7 @@ pub(super) fn from_format_1(mut state: Map<String, Value>) -> Option<Map<String,
     let of_session: Map<_, _> =
         OF_SESSIONS.iter().filter_map(|name| Some(((*name).to_owned(), state.remove(*name)?))).collect();
     let active = state.get("active").and_then(Value::as_str).map(str::to_owned);
-    let application = last_application(&tokens, active.as_deref());
+    let application = application_of(&inputs, &tokens);
     let mut credentials = Map::new();
     for (id, token) in tokens {
         let mut token = taken(Some(token))?;
@@ -51,14 +51,10 @@ fn taken(value: Option<Value>) -> Option<Map<String, Value>> {
     }
 }
 
-/// The application of the inputs: the active application, or the last application that received a token.
-fn last_application(tokens: &Map<String, Value>, active: Option<&str>) -> Option<String> {
-    let applications = tokens.iter().filter(|(id, _)| *id != SESSION);
-    let newest = |(id, token): &(&String, &Value)| {
-        let time = token.get("issueTime").and_then(Value::as_str).unwrap_or_default().to_owned();
-        (Some(id.as_str()) == active, time)
-    };
-    applications.max_by_key(newest).map(|(id, _)| id.clone())
+/// The application of the inputs: the hash of its consumer key, made in the same way, is its identity.
+fn application_of(inputs: &Map<String, Value>, tokens: &Map<String, Value>) -> Option<String> {
+    let id = inputs.get("hashes")?.get(inputs::CONSUMER_KEY)?.as_str()?;
+    tokens.contains_key(id).then(|| id.to_owned())
 }
 
 fn knows_pair(inputs: &Map<String, Value>) -> bool {

@@ -155,13 +155,15 @@ fn a_format_before_this_one_without_a_session_makes_none() {
 }
 
 #[test]
-fn the_inputs_of_a_format_before_this_one_are_those_of_its_active_application_or_of_its_last_one() {
+fn the_inputs_of_a_format_before_this_one_are_those_of_the_application_whose_key_they_hold() {
     let token = |time: &str| json!({"token": "t", "issueTime": time});
     let tokens = json!({"a": token("2026-01-02T00:00:00Z"), "b": token("2026-01-01T00:00:00Z")});
-    let inputs = json!({"version": 1, "hashes": {"consumerSecret": "x", "endpoint": "y"}});
+    let of = |key: &str| json!({"version": 1, "hashes": {"consumerKey": key, "consumerSecret": "x", "endpoint": "y"}});
     let knows = |state: &State, id: &str| state.credentials[id].inputs.knows("consumerSecret");
-    let active = migrated(json!({"tokens": tokens, "inputs": inputs, "active": "b"}));
+    let active = migrated(json!({"tokens": tokens, "inputs": of("b"), "active": "b"}));
     assert!(knows(&active, "b") && !knows(&active, "a") && active.credentials["b"].inputs.knows("endpoint"));
-    let idle = migrated(json!({"tokens": tokens, "inputs": inputs}));
-    assert!(knows(&idle, "a") && !knows(&idle, "b"));
+    let idle = migrated(json!({"tokens": tokens, "inputs": of("b"), "active": "session"}));
+    assert!(knows(&idle, "b") && !knows(&idle, "a") && !idle.credentials["b"].inputs.knows("endpoint"));
+    let another = migrated(json!({"tokens": tokens, "inputs": of("c")}));
+    assert!(!knows(&another, "a") && !knows(&another, "b"));
 }

@@ -883,7 +883,7 @@ fn an_unusable_validity_is_named_and_nothing_is_requested_with_another_one() {
 fn an_unusable_refresh_before_is_named_and_the_default_is_in_force() {
     let mut cluster = Cluster::with_token(json!({}));
     cluster.respec(json!({"refreshBefore": "-5m"}));
-    assert_eq!(cluster.rest(now(1.0)), (Some(now(540.0).mono), vec![Reason::SpecInvalid]));
+    assert_eq!(cluster.rest(now(1.0)), (Some(now(540.0).mono), vec![Reason::RefreshBeforeInvalid]));
     assert_eq!(cluster.call(now(540.0)).cause, Cause::Check);
     let mut session = Cluster::session(&[("username", "user"), ("password", "word")]);
     session.answer(now(0.0), "first", 600);
@@ -891,7 +891,7 @@ fn an_unusable_refresh_before_is_named_and_the_default_is_in_force() {
     session.respec(json!({"application": null, "session": spec, "refreshBefore": ""}));
     let (until, reasons) = session.rest(now(1.0));
     assert!(until.is_some_and(|until| now(370.0).mono < until && until < now(400.0).mono), "{until:?}");
-    assert_eq!(reasons, [Reason::SpecInvalid]);
+    assert_eq!(reasons, [Reason::RefreshBeforeInvalid]);
     assert!(
         matches!(session.call(now(401.0)).request, TokenRequest::Extend(_)),
         "a session is lost unless it is extended"
@@ -907,4 +907,17 @@ fn before_its_first_token_alone_a_resource_has_the_api_server_try_the_write() {
     assert!(cluster.call(now(0.1)).dry_run.is_none(), "once is enough");
     let mut served = Cluster::with_token(json!({}));
     assert!(served.call(now(600.0)).dry_run.is_none());
+}
+
+#[test]
+fn values_that_are_given_back_after_others_failed_are_tried_at_once() {
+    let mut cluster = Cluster::new(json!({}));
+    cluster.fail(now(0.0), FailureKind::Rejected);
+    assert!(cluster.rest(now(1.0)).0.unwrap() > now(200.0).mono);
+    let mine = cluster.observed.credentials.secret().cloned();
+    let others = [("consumerKey", "other"), ("consumerSecret", "s"), ("oldToken", "o")];
+    cluster.observed.credentials = Some(secret("sdc", &others)).into();
+    cluster.fail(now(2.0), FailureKind::Rejected);
+    cluster.observed.credentials = mine.into();
+    assert_eq!(cluster.call(now(3.0)).cause, Cause::FirstIssue);
 }

@@ -1050,3 +1050,19 @@ fn an_extension_that_brings_the_same_token_brings_a_new_pair_all_the_same() {
     let pair = cluster.state().active_token().and_then(TokenRecord::pair).unwrap();
     assert_eq!(pair.refresh_token.expose(), "another");
 }
+
+#[test]
+fn a_verdict_on_a_session_is_kept_beside_as_many_applications_as_are_kept() {
+    let mut cluster = Cluster::with_token(json!({}));
+    for key in ["a", "b", "c"] {
+        let values = [("consumerKey", key), ("consumerSecret", "s"), ("oldToken", "o")];
+        cluster.observed.credentials = Some(crate::cluster::secret("sdc", &values)).into();
+        cluster.answer(now(1.0), key, 600);
+    }
+    let session = json!({"endpoint": "https://sma.example.com/token", "credentials": {"secretRef": {"name": "sma"}}});
+    cluster.respec(json!({"application": null, "session": session}));
+    cluster.give(&PAIR);
+    cluster.fail(now(2.0), FailureKind::Ended);
+    assert_eq!(cluster.rest(now(2.0)).1, [Reason::SessionLost], "the pair is not tried again");
+    assert!(cluster.state().credentials["session"].pair_refused);
+}
