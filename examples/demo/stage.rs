@@ -16,7 +16,7 @@ use kube::api::PostParams;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
-use serde::Deserialize;
+use serde_json::Value;
 use syniverse_token_core::api::{DEFAULT_KEY, SyniverseToken};
 use syniverse_token_core::secrets;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -35,10 +35,10 @@ impl Example {
     /// # Errors
     /// If the file is no longer a Secret and a SyniverseToken with an application.
     pub(crate) fn of(application: &NewApplication, name: &str, endpoint: &str, validity: &str) -> anyhow::Result<Self> {
-        let mut documents = serde_yaml_ng::Deserializer::from_str(EXAMPLE);
+        let mut documents = serde_saphyr::from_multiple::<Value>(EXAMPLE)?.into_iter();
         let mut next = || documents.next().context("examples/syniversetoken.yaml lacks an object");
-        let mut credentials = Secret::deserialize(next()?)?;
-        let mut resource = SyniverseToken::deserialize(next()?)?;
+        let mut credentials: Secret = serde_json::from_value(next()?)?;
+        let mut resource: SyniverseToken = serde_json::from_value(next()?)?;
         let values = [&application.consumer_key, &application.consumer_secret, &application.token];
         let values = ["consumerKey", "consumerSecret", "oldToken"].into_iter().zip(values);
         credentials.string_data = Some(values.map(|(key, value)| (key.to_owned(), value.clone())).collect());

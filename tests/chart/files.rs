@@ -50,7 +50,7 @@ fn no_object_of_the_schema_takes_a_misspelt_name() {
 
 #[test]
 fn the_chart_and_the_operator_have_one_version() {
-    let chart: Value = serde_yaml_ng::from_str(&read("Chart.yaml")).unwrap();
+    let chart: Value = serde_saphyr::from_str(&read("Chart.yaml")).unwrap();
     assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
 }
@@ -113,7 +113,7 @@ fn schema() -> Value {
 }
 
 fn values() -> Value {
-    serde_yaml_ng::from_str(&read("values.yaml")).unwrap()
+    serde_saphyr::from_str(&read("values.yaml")).unwrap()
 }
 
 fn read(file: &str) -> String {

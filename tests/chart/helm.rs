@@ -69,8 +69,7 @@ pub(crate) struct Objects(pub(crate) Vec<Value>);
 impl Objects {
     /// Reads a stream of YAML documents.
     pub(crate) fn read(text: &str) -> Self {
-        let documents = serde_yaml_ng::Deserializer::from_str(text);
-        let objects = documents.map(|document| <Value as serde::Deserialize>::deserialize(document).unwrap());
+        let objects = serde_saphyr::from_multiple::<Value>(text).unwrap().into_iter();
         Self(objects.filter(|object| !object.is_null()).collect())
     }
 

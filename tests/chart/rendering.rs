@@ -261,7 +261,7 @@ async fn what_a_pod_may_lack_is_left_out_where_it_is_null() {
 #[tokio::test]
 async fn null_is_refused_by_name_or_is_the_same_as_the_default() {
     let text = std::fs::read_to_string(format!("{CHART}/values.yaml")).unwrap();
-    let values: Value = serde_yaml_ng::from_str(&text).unwrap();
+    let values: Value = serde_saphyr::from_str(&text).unwrap();
     let (mut empty, mut full, mut groups) = (json!({}), json!({}), json!({}));
     let mut names = Vec::new();
     for (name, value) in values.as_object().unwrap().iter().filter(|(name, _)| !MAY_BE_LACKING.contains(&name.as_str()))

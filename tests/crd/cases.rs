@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use serde_yaml_ng::Mapping;
+use serde::de::{MapAccess, Visitor};
+use std::fmt;
 
 /// A change to the simplest resource that is refused, and the nearest one that is not.
 #[derive(Debug)]
@@ -43,17 +44,40 @@ pub(crate) fn simplest() -> Value {
 
 /// The simplest resource with a change, written in YAML.
 pub(crate) fn changed(change: &str) -> Value {
-    with(&serde_yaml_ng::from_str(change).unwrap())
+    with(&serde_saphyr::from_str(change).unwrap())
 }
 
 /// Every case, in the order of the file.
 pub(crate) fn all() -> impl Iterator<Item = Case> {
-    let sections: Mapping = serde_yaml_ng::from_str(include_str!("cases.yaml")).unwrap();
-    sections.into_iter().flat_map(|(section, groups)| {
-        let section = section.as_str().unwrap().to_owned();
-        let groups: Vec<Group> = serde_yaml_ng::from_value(groups).unwrap();
-        groups.into_iter().flat_map(move |group| group.into_cases(&section))
-    })
+    let Sections(sections) = serde_saphyr::from_str(include_str!("cases.yaml")).unwrap();
+    sections.into_iter().flat_map(|(section, groups)| groups.into_iter().flat_map(move |group| group.into_cases(&section)))
+}
+
+/// The groups by section, in the order of the file.
+struct Sections(Vec<(String, Vec<Group>)>);
+
+impl<'de> Deserialize<'de> for Sections {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Sections;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("sections by their headings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sections, A::Error> {
+                let mut sections = Vec::new();
+                while let Some(section) = map.next_entry()? {
+                    sections.push(section);
+                }
+                Ok(Sections(sections))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
 }
 
 #[derive(Deserialize)]

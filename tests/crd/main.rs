@@ -188,7 +188,7 @@ async fn each_key_of_the_credentials_that_is_left_out_is_filled_in() {
         ));
         let stored = room.try_to_create(&both).await.unwrap();
         let mut expected = by_default.clone();
-        for (key, name) in serde_yaml_ng::from_str::<Value>(given).unwrap().as_object().into_iter().flatten() {
+        for (key, name) in serde_saphyr::from_str::<Value>(given).unwrap().as_object().into_iter().flatten() {
             expected[key] = name.clone();
         }
         for credentials in ["credentials", "standbyCredentials"] {

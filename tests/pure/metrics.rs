@@ -296,7 +296,7 @@ fn filled() -> Metrics {
 fn the_page_of_metrics_is_what_is_served() {
     let text = filled().encode(now(22.0));
     let mut page = INTRODUCTION.to_owned() + ALERTS;
-    let rules: serde_json::Value = serde_yaml_ng::from_str(&std::fs::read_to_string(RULES).unwrap()).unwrap();
+    let rules: serde_json::Value = serde_saphyr::from_str(&std::fs::read_to_string(RULES).unwrap()).unwrap();
     for rule in rules["groups"][0]["rules"].as_array().unwrap() {
         let [alert, expression, lasts] = ["alert", "expr", "for"].map(|field| rule[field].as_str().unwrap());
         let says = rule["annotations"]["summary"].as_str().unwrap();

@@ -14,7 +14,7 @@ fn workflows() -> Vec<(String, Value)> {
     let read = folder.map(|file| {
         let path = file.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        (name, serde_yaml_ng::from_str(&fs::read_to_string(path).unwrap()).unwrap())
+        (name, serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap())
     });
     read.collect()
 }

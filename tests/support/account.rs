@@ -103,8 +103,7 @@ where
 
 /// The rules that the chart gives the operator, cluster-wide ones and those for its Lease.
 fn rules() -> Vec<PolicyRule> {
-    let documents =
-        serde_yaml_ng::Deserializer::from_str(MANIFESTS).map(|document| Value::deserialize(document).unwrap());
+    let documents = serde_saphyr::from_multiple::<Value>(MANIFESTS).unwrap().into_iter();
     let of_operator = |object: &Value| {
         let rules = object["rules"].to_string();
         ["ClusterRole", "Role"].iter().any(|kind| object["kind"] == *kind)

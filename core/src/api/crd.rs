@@ -19,8 +19,8 @@ pub fn crd() -> CustomResourceDefinition {
 ///
 /// # Errors
 /// If the definition cannot be written as YAML, which no definition of this type does.
-pub fn crd_yaml() -> Result<String, serde_yaml_ng::Error> {
-    serde_yaml_ng::to_string(&crd())
+pub fn crd_yaml() -> Result<String, serde_saphyr::ser::Error> {
+    serde_saphyr::to_string(&crd())
 }
 
 /// Adds the rules at the root of the schema, and tidies the rest.
