@@ -1,8 +1,8 @@
 //! What is refused, what is said, and what is accepted beside it: `cases.yaml`, read.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
 use serde::de::{MapAccess, Visitor};
+use serde_json::{Value, json};
 use std::fmt;
 
 /// A change to the simplest resource that is refused, and the nearest one that is not.
@@ -50,7 +50,9 @@ pub(crate) fn changed(change: &str) -> Value {
 /// Every case, in the order of the file.
 pub(crate) fn all() -> impl Iterator<Item = Case> {
     let Sections(sections) = serde_saphyr::from_str(include_str!("cases.yaml")).unwrap();
-    sections.into_iter().flat_map(|(section, groups)| groups.into_iter().flat_map(move |group| group.into_cases(&section)))
+    sections
+        .into_iter()
+        .flat_map(|(section, groups)| groups.into_iter().flat_map(move |group| group.into_cases(&section)))
 }
 
 /// The groups by section, in the order of the file.

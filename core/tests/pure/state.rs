@@ -5,9 +5,11 @@ use serde_json::json;
 use syniverse_token_core::api::ApplicationSpec;
 use syniverse_token_core::credential::ApplicationValues;
 use syniverse_token_core::intent::Intent;
-use syniverse_token_core::issuer::{Cause, Lifetime, TokenResponse};
+use syniverse_token_core::issuer::{Cause, Kind, Lifetime, TokenResponse};
 use syniverse_token_core::redacted::Redacted;
-use syniverse_token_core::state::{CallResult, Inputs, ManagedFields, State, Unreadable, UnrecordedResponse};
+use syniverse_token_core::state::{
+    CallResult, Inputs, ManagedFields, State, TokenRecord, Unreadable, UnrecordedResponse,
+};
 
 #[test]
 fn what_is_written_is_read_back_whole() {
@@ -159,4 +161,34 @@ fn a_response_that_follows_another_keeps_what_was_written_meanwhile() {
     let recorded = State { intent: intent.clone(), written: written.clone(), ..first }.record(&third).unwrap();
     assert_eq!((recorded.intent, recorded.written), (intent, written));
     assert_eq!(recorded.credentials["session"].token.as_ref().unwrap().token.expose(), "third");
+}
+
+#[test]
+fn a_token_must_be_renewed_only_where_a_session_lives_on_it() {
+    let session = Cluster::session(&[("username", "user"), ("password", "word")]);
+    let record = |mut cluster: Cluster| {
+        cluster.answer(now(0.0), "first", 600);
+        cluster.state().active_token().cloned().unwrap()
+    };
+    let lives = record(session);
+    assert!(lives.must_be_renewed());
+    assert!(!TokenRecord { ended: true, ..lives }.must_be_renewed());
+    assert!(!record(Cluster::new(json!({}))).must_be_renewed());
+}
+
+#[test]
+fn a_token_expires_if_it_was_to_and_is_from_the_future_by_more_than_a_minute() {
+    let token = |expires| TokenRecord::new(Kind::Application, Redacted::new("t"), now(100.0).wall, expires);
+    assert!(token(Some(now(200.0).wall)).expires() && !token(None).expires());
+    assert!(!token(None).is_from_the_future(now(40.0)) && token(None).is_from_the_future(now(39.999)));
+}
+
+#[test]
+fn a_token_of_two_seconds_more_than_was_asked_for_is_no_longer_one() {
+    let token = |given| TokenRecord {
+        asked_seconds: Some(600),
+        lifetime_seconds: Some(given),
+        ..TokenRecord::new(Kind::Application, Redacted::new("t"), now(0.0).wall, None)
+    };
+    assert_eq!((token(602).asked_end(), token(603).asked_end()), (None, Some(now(602.0).wall)));
 }
