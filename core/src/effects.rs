@@ -38,7 +38,13 @@ pub fn state_written(observed: &mut Observed, memory: &mut Memory, state: &State
 /// The intent to call was written: the plan after this makes the call.
 pub fn intent_written(observed: &mut Observed, memory: &mut Memory, write: &StateWrite, stored: Secret, now: Moment) {
     state_written(observed, memory, &write.state, stored, now);
-    if write.state.intent.is_some() {
+    intent_found(memory, write, now);
+}
+
+/// The intent may be there although its write met a conflict, with itself where a proxy sent it twice.
+pub fn intent_found(memory: &mut Memory, write: &StateWrite, now: Moment) {
+    let found = memory.state.as_ref().and_then(|state| state.intent.as_ref());
+    if found.is_some() && found == write.state.intent.as_ref() {
         memory.intent_written(write.state.intent.clone(), now);
     }
 }

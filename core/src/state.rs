@@ -152,7 +152,8 @@ impl State {
     /// The inputs of the last recorded request for this credential; for a new credential, those of the previous
     /// credential.
     pub fn inputs_of(&self, id: &str) -> Inputs {
-        let record = self.credentials.get(id).or_else(|| self.active_credential());
+        let own = self.credentials.get(id).filter(|record| !record.inputs.is_empty());
+        let record = own.or_else(|| self.active_credential());
         record.map(|record| record.inputs.clone()).unwrap_or_default()
     }
 
@@ -180,7 +181,6 @@ impl State {
         next.credentials.insert(unrecorded.key.credential.clone(), known.record(unrecorded, &self.salt));
         if matches!(unrecorded.result, CallResult::Token(_)) {
             next.active = Some(unrecorded.key.credential.clone());
-            // Only then: a record without a token counts as the oldest, and may hold a verdict that was just recorded.
             next.forget_old_credentials();
         }
         next.refresh = unrecorded.key.refresh.clone().or(next.refresh);
@@ -212,10 +212,12 @@ impl State {
     }
 
     fn forget_old_credentials(&mut self) {
-        while self.credentials.len() > CREDENTIALS_KEPT {
+        let age = |record: &CredentialRecord| record.token.as_ref().map(|token| token.issue_time);
+        // A verdict without a token is no token that is kept.
+        while self.credentials.values().filter_map(age).count() > CREDENTIALS_KEPT {
             let idle = self.credentials.iter().filter(|(id, _)| Some(*id) != self.active.as_ref());
-            let age = |record: &CredentialRecord| record.token.as_ref().map(|token| token.issue_time);
-            let Some(oldest) = idle.min_by_key(|(_, record)| age(record)).map(|(id, _)| id.clone()) else { return };
+            let aged = idle.filter_map(|(id, record)| Some((age(record)?, id.clone())));
+            let Some((_, oldest)) = aged.min() else { return };
             self.credentials.remove(&oldest);
         }
     }

@@ -244,11 +244,14 @@ impl Running<'_> {
 
     async fn write_intent(&mut self, intent_write: StateWrite) -> Result<bool, ObserveError> {
         self.memory.state_write_started((*intent_write.state).clone());
-        self.write_secret(Target::State, &intent_write.write, |pass, secret, now| {
-            effects::intent_written(&mut pass.observed, pass.memory, &intent_write, secret, now);
-            StepResult::WroteState
-        })
-        .await
+        let is_there = self
+            .write_secret(Target::State, &intent_write.write, |pass, secret, now| {
+                effects::intent_written(&mut pass.observed, pass.memory, &intent_write, secret, now);
+                StepResult::WroteState
+            })
+            .await?;
+        effects::intent_found(self.memory, &intent_write, self.context.clock.now().mono);
+        Ok(is_there)
     }
 
     async fn write_token(&mut self, write: SecretWrite) -> Result<bool, ObserveError> {

@@ -185,7 +185,8 @@ impl CredentialMemory {
 
     /// True when nothing is known that is worth keeping.
     pub(super) fn is_empty(&self) -> bool {
-        self.failures.is_empty() && self.observed_expiry.is_none() && self.refused_login.is_none()
+        let nothing_seen = self.observed_expiry.is_none() && self.expiry_poll.is_none();
+        nothing_seen && self.failures.is_empty() && self.refused_login.is_none()
     }
 
     pub(super) fn endpoint_is_up(&mut self, now: Moment) {

@@ -123,10 +123,10 @@ impl Proposal {
             failing.map(|failing| messages::failed(failing, &input.observed.peers, self.hint(failing))),
             exhausted.then(messages::not_rotated),
             is_limited.then(messages::calls_limited),
-            input.validated.refresh_before_problem.clone(),
         ];
         let left_out = messages::metadata_not_allowed(input.observed.desired());
-        main.into_iter().flatten().chain(left_out).chain(self.notices.iter().cloned()).collect()
+        let harmless = input.validated.refresh_before_problem.clone();
+        main.into_iter().flatten().chain(left_out).chain(self.notices.iter().cloned()).chain(harmless).collect()
     }
 
     fn hint(&self, failing: &FailedRequests) -> &str {

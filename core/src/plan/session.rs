@@ -83,13 +83,22 @@ impl Session<'_> {
 
     /// Another resource used the pair in the Secret first.
     fn is_taken(&self) -> bool {
-        let said = || self.credential.carried_over(Reason::SessionShared).is_some_and(|said| said == self.taken());
-        self.credential.input.observed.peers.sharing.before_us || said()
+        self.credential.input.observed.peers.sharing.before_us || self.is_carried_over()
+    }
+
+    /// A process before this one said so of this pair, in whatever words: they may be those of another version.
+    fn is_carried_over(&self) -> bool {
+        let said = self.credential.carried_over(Reason::SessionShared);
+        self.pair_fingerprint().zip(said).is_some_and(|(pair, said)| said.message.contains(&pair))
+    }
+
+    fn pair_fingerprint(&self) -> Option<String> {
+        self.values.pair.as_ref().map(|pair| fingerprint(&pair.token))
     }
 
     fn taken(&self) -> Finding {
-        let pair = self.values.pair.as_ref().map(|pair| fingerprint(&pair.token));
-        messages::session_shared(&self.spec.credentials.secret_ref.name, &pair.unwrap_or_default())
+        let pair = self.pair_fingerprint().unwrap_or_default();
+        messages::session_shared(&self.spec.credentials.secret_ref.name, &pair)
     }
 
     /// The pair that we hold. A verdict that it is over came from the endpoint that gave it, and counts there.

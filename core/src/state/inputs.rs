@@ -44,6 +44,11 @@ impl Inputs {
         self.hashes.keys().any(|name| self.differs(recorded, name))
     }
 
+    /// True when nothing was recorded.
+    pub fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
     /// True when this value was present.
     pub fn knows(&self, name: &str) -> bool {
         self.hashes.get(name).is_some_and(|hash| !hash.is_empty())

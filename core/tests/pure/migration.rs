@@ -170,3 +170,14 @@ fn the_inputs_of_a_format_before_this_one_are_those_of_the_application_whose_key
     let another = migrated(json!({"tokens": tokens, "inputs": of("c")}));
     assert!(!knows(&another, "a") && !knows(&another, "b"));
 }
+
+#[test]
+fn an_application_of_a_format_before_this_one_that_was_idle_counts_as_served_with_what_the_active_one_was() {
+    let token = json!({"token": "t", "issueTime": "2026-01-01T00:00:00Z"});
+    let hashes = json!({"consumerKey": "a", "consumerSecret": "x", "endpoint": "y"});
+    let inputs = json!({"version": 1, "hashes": hashes});
+    let state = migrated(json!({"tokens": {"a": token, "b": token}, "inputs": inputs, "active": "a"}));
+    assert!(state.credentials["b"].inputs.is_empty());
+    assert_eq!(state.inputs_of("b"), state.inputs_of("a"));
+    assert!(state.inputs_of("b").knows("consumerSecret"));
+}

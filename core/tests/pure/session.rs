@@ -561,6 +561,11 @@ fn what_was_said_of_a_shared_pair_says_nothing_of_another_one() {
     std::sync::Arc::make_mut(&mut cluster.observed.resource).status =
         Some(serde_json::from_value(json!({"conditions": [condition]})).unwrap());
     assert_eq!(cluster.rest(now(1.0)), (Some(now(60.0).mono), vec![Reason::SessionShared]));
+    // A version before this one said so in other words.
+    let status = std::sync::Arc::make_mut(&mut cluster.observed.resource).status.as_mut().unwrap();
+    let pair = syniverse_token_core::fingerprint::fingerprint(&Redacted::new("pasted"));
+    status.conditions[0].message = format!("another SyniverseToken was given the pair {pair} in Secret sma first");
+    assert_eq!(cluster.rest(now(1.0)), (Some(now(60.0).mono), vec![Reason::SessionShared]));
     cluster.give(&OTHER_PAIR);
     assert_eq!(asked(&cluster.call(now(2.0))), "extend newer");
 }
@@ -1065,4 +1070,13 @@ fn a_verdict_on_a_session_is_kept_beside_as_many_applications_as_are_kept() {
     cluster.fail(now(2.0), FailureKind::Ended);
     assert_eq!(cluster.rest(now(2.0)).1, [Reason::SessionLost], "the pair is not tried again");
     assert!(cluster.state().credentials["session"].pair_refused);
+    cluster.respec(json!({}));
+    for key in ["d", "e", "f"] {
+        let values = [("consumerKey", key), ("consumerSecret", "s"), ("oldToken", "o")];
+        cluster.observed.credentials = Some(crate::cluster::secret("sdc", &values)).into();
+        cluster.answer(now(3.0), key, 600);
+    }
+    let credentials = cluster.state().credentials;
+    assert!(credentials["session"].pair_refused, "it is no token that is kept");
+    assert_eq!(credentials.values().filter(|record| record.token.is_some()).count(), 4);
 }
