@@ -3,17 +3,19 @@
 pub mod admin;
 pub mod apply;
 pub mod context;
+pub mod credentials_cache;
 pub mod election;
 pub mod observe;
-mod passes;
+pub mod pass;
 pub mod progress;
 pub mod reconcile;
 pub mod report;
+pub mod resources;
+pub mod scheduler;
 mod scopes;
 pub mod secret_index;
 pub mod status_watch;
 mod store_watch;
-pub mod wake;
 pub mod watches;
 
 use crate::cli::settings::Settings;
@@ -30,11 +32,9 @@ use futures::FutureExt;
 use kube::Client;
 use std::sync::Arc;
 use syniverse_token_core::fingerprint::fingerprint;
-use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::secrets::OPERATOR;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 
 /// Of resources and of Secrets.
@@ -78,7 +78,7 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
     let (clock, salt) = (Arc::new(SystemClock::start()), random_salt()?);
     let (elector, leadership) = election(&settings, [leasing, watches.clone()], Arc::clone(&clock), &salt);
     expect_admission_policy(&settings, &client);
-    let (context, woken) = context(&settings, client, clock, leadership, salt)?;
+    let context = context(&settings, client, clock, leadership, salt)?;
     let stop = stop_signal()?;
     let scopes = scopes::scopes(&settings.namespaces);
     context.progress().expect_watches(WATCHES * scopes.len());
@@ -93,23 +93,22 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
         }
     });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?settings.namespaces, "started");
-    scopes::run_scopes(context, &watches, scopes, woken, stop.clone()).await;
+    scopes::run_scopes(context, &watches, scopes, stop.clone()).await;
     // The Lease is released last: passes may still be writing.
     drop(drained);
     let _ = election.await;
     if *stop.borrow() { Ok(()) } else { Err(ControllerError::Ended) }
 }
 
-/// The shared context of all passes, and the names of resources woken by something other than their own watch.
+/// The shared context of all passes.
 fn context(
     settings: &Settings,
     client: Client,
     clock: Arc<SystemClock>,
     leadership: Leadership,
     salt: String,
-) -> Result<(Arc<Context>, UnboundedReceiver<ObjectName>), ControllerError> {
+) -> Result<Arc<Context>, ControllerError> {
     let (reporter, events) = Reporter::new(client.clone());
-    let (wake, woken) = unbounded_channel();
     let context = Context::new(Parts {
         client,
         issuer: Arc::new(HttpIssuer::new(settings.issuer.clone())?),
@@ -117,7 +116,6 @@ fn context(
         require_credentials_label: settings.require_credentials_label,
         clock,
         reporter,
-        wake,
         daily_check: settings.daily_check,
         secret_metadata: settings.secret_metadata.clone(),
         call_timeout: settings.issuer.call_timeout,
@@ -126,7 +124,7 @@ fn context(
         salt,
     });
     tokio::spawn(events);
-    Ok((Arc::new(context), woken))
+    Ok(Arc::new(context))
 }
 
 fn expect_admission_policy(settings: &Settings, client: &Client) {

@@ -36,6 +36,8 @@ pub struct Plan {
     pub step: Step,
     /// Findings for people.
     pub findings: Vec<Finding>,
+    /// The request that ends the wait.
+    pub upcoming: Option<Box<PlannedRequest>>,
 }
 
 /// The next step.
@@ -104,11 +106,11 @@ pub fn plan(observed: &Observed, memory: &Memory, now: Now) -> Plan {
 
 impl Plan {
     fn now(step: Step) -> Self {
-        Self { step, findings: Vec::new() }
+        Self { step, findings: Vec::new(), upcoming: None }
     }
 
     fn wait(until: Option<Moment>, findings: Vec<Finding>) -> Self {
-        Self { step: Step::Wait(until), findings }
+        Self { step: Step::Wait(until), findings, upcoming: None }
     }
 
     /// Nothing more until something changes.
@@ -120,7 +122,9 @@ impl Plan {
     fn meanwhile(mut self, at: Option<Moment>, finding: Finding) -> Self {
         self.findings.insert(0, finding);
         if let Step::Wait(until) = &mut self.step {
-            *until = [*until, at].into_iter().flatten().min();
+            let earlier = [*until, at].into_iter().flatten().min();
+            self.upcoming.take_if(|_| earlier != *until);
+            *until = earlier;
         }
         self
     }

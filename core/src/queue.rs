@@ -1,112 +1,43 @@
 //! The queue of requests of all resources: order and permits, health of endpoints, shared applications.
 //!
-//! A request is queued, admitted and ended; nothing here blocks. A request that is not admitted keeps its place in the
-//! queue of its endpoint between passes: [`RequestQueue::admit`] says when to come again,
-//! [`RequestQueue::request_ended`] and [`RequestQueue::withdraw`] who may come earlier.
+//! A request is put in line, and sent with a permit. [`RequestQueue::grant`] gives the permits, each to the resource whose
+//! turn it is, and says when the next one is to be expected: nobody comes to ask in vain. Nothing here blocks.
 
 use crate::fingerprint::keyed;
-use crate::issuer::{Failure, FailureKind, TokenResponse};
 use crate::observed::PeerHealth;
 use crate::time::Moment;
 use endpoint::Endpoint;
 use host::Host;
-use kube_core::ResourceExt;
 use sharing::Memberships;
-use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
+mod census;
 mod circuit_breaker;
 mod endpoint;
 mod host;
-mod order;
+mod line;
+mod lines;
+pub mod passes;
+mod permits;
+mod queued_request;
 mod sharing;
 
-/// Where an object is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectName {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl ObjectName {
-    /// Where `object` is.
-    pub fn of(object: &impl ResourceExt) -> Self {
-        Self { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
-    }
-}
-
-/// Limits of the requests to an endpoint. A slow or failing endpoint does not use up those of others. All endpoints of
-/// the same host and port together may be sent as many per second, and twice as many at a time: an endpoint that hangs
-/// leaves room for the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// In flight at a time.
-    pub in_flight: usize,
-    /// Per second, and per burst.
-    pub per_second: u32,
-}
-
-impl Budget {
-    /// The time until the next permit.
-    fn refill(self) -> Duration {
-        Duration::from_secs(1) / self.per_second.max(1)
-    }
-}
-
-/// A request that a resource wants to send now.
-#[derive(Clone, Copy, Debug)]
-pub struct Queued<'a> {
-    /// The resource.
-    pub resource: &'a ObjectName,
-    /// The endpoint.
-    pub endpoint: &'a str,
-    /// Requests with the same key are sent one at a time.
-    pub request_key: &'a str,
-    /// When the token in the Secret expires, or since when it is missing: the earliest comes first.
-    pub expires: Moment,
-    /// When the token expired, if the request polls for its successor; none for every other request.
-    pub expired_at: Option<Moment>,
-    /// Its last request failed, whatever its inputs.
-    pub is_retry: bool,
-}
-
-/// Whether a request may be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// It counts as in flight until [`RequestQueue::request_ended`].
-    Admitted,
-    /// Queue again then, at the latest: the resource may be woken earlier.
-    Wait(Moment),
-}
-
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndpointResult {
-    /// With a token.
-    Responded,
-    /// Without.
-    Failed(FailureKind),
-}
-
-impl EndpointResult {
-    /// The outcome of `result`.
-    pub fn of(result: &Result<TokenResponse, Failure>) -> Self {
-        result.as_ref().map_or_else(|failure| Self::Failed(failure.kind), |_| Self::Responded)
-    }
-}
-
-/// A resource to be woken at a moment.
-pub type Wake = (ObjectName, Moment);
+pub use queued_request::{Budget, EndpointResult, Next, ObjectName, Priority, QueuedRequest};
 
 /// The queue of requests of all resources.
 #[derive(Debug)]
 pub struct RequestQueue {
     salt: String,
     budget: Budget,
-    endpoints: HashMap<String, Endpoint>,
+    endpoints: HashMap<Arc<str>, Endpoint>,
     hosts: HashMap<String, Host>,
+    /// The endpoint that each resource uses.
+    used: HashMap<ObjectName, Arc<str>>,
+    /// The endpoints at which requests wait.
+    busy: BTreeSet<Arc<str>>,
+    /// Permits that may not have been used yet, and when they were given.
+    unsent: BTreeMap<ObjectName, Moment>,
     memberships: Memberships,
     /// Tokens that other resources of the same application received.
     rotations: HashMap<ObjectName, String>,
@@ -115,8 +46,17 @@ pub struct RequestQueue {
 impl RequestQueue {
     /// An empty queue. `salt` keys the hashes of this process; `budget` is that of each endpoint.
     pub fn new(salt: String, budget: Budget) -> Self {
-        let (endpoints, hosts, rotations) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { salt, budget, endpoints, hosts, memberships: Memberships::default(), rotations }
+        Self {
+            salt,
+            budget,
+            endpoints: HashMap::new(),
+            hosts: HashMap::new(),
+            used: HashMap::new(),
+            busy: BTreeSet::new(),
+            unsent: BTreeMap::new(),
+            memberships: Memberships::default(),
+            rotations: HashMap::new(),
+        }
     }
 
     /// The key of an application or a pasted session pair: requests with the same key are sent one at a time.
@@ -129,84 +69,16 @@ impl RequestQueue {
         keyed(&self.salt, &resource.namespace, &resource.name)
     }
 
-    /// Checks whether this request could be sent now, so that writing its intent is worthwhile: [`RequestQueue::admit`]
-    /// decides once that is done, and others do not wait long for it. Returns the resources that may come earlier, and
-    /// when.
-    pub fn reserve(&mut self, queued: &Queued<'_>, now: Moment) -> (Admission, Vec<Wake>) {
-        let (endpoint, host) = self.endpoint(queued.endpoint, now);
-        let (admission, mut woken) = endpoint.reserve(queued, now);
-        let admission = match admission {
-            Admission::Admitted => host_admission(endpoint, host, queued, now),
-            // Overtaken at the endpoint while it wrote its intent: its place at the host would only block others.
-            later @ Admission::Wait(_) => {
-                woken.extend(host.withdraw(queued.resource, now));
-                later
-            }
-        };
-        (admission, woken)
-    }
-
-    /// Decides whether this request may be sent now. A request that has to wait keeps its place until some seconds
-    /// after the moment it is given. Returns the resources that may come earlier, and when.
-    pub fn admit(&mut self, queued: &Queued<'_>, now: Moment) -> (Admission, Vec<Wake>) {
-        let (endpoint, host) = self.endpoint(queued.endpoint, now);
-        let at = endpoint.enqueue(queued, now);
-        if at > now {
-            return (Admission::Wait(at), host.withdraw(queued.resource, now));
+    /// Notes that `resource` asks this endpoint, and no other.
+    pub fn set_endpoint(&mut self, resource: &ObjectName, endpoint: &str, now: Moment) {
+        if self.used.get(resource).is_some_and(|used| **used == *endpoint) {
+            return;
         }
-        let admission = host_admission(endpoint, host, queued, now);
-        if admission == Admission::Admitted {
-            endpoint.request_started(queued.resource, now);
-            host.request_started(queued.resource, now);
+        self.leave_endpoint(resource, now);
+        self.endpoint(endpoint, now);
+        if let Some((known, _)) = self.endpoints.get_key_value(endpoint) {
+            self.used.insert(resource.clone(), Arc::clone(known));
         }
-        (admission, Vec::new())
-    }
-
-    /// The endpoint, and the host that it is at.
-    fn endpoint(&mut self, endpoint: &str, now: Moment) -> (&mut Endpoint, &mut Host) {
-        let known = self.endpoints.entry(endpoint.to_owned());
-        let known = known.or_insert_with(|| Endpoint::new(endpoint, self.budget, now));
-        let host = self.hosts.entry(known.authority().to_owned()).or_insert_with(|| Host::new(self.budget, now));
-        (known, host)
-    }
-
-    /// Notes that `resource` asks this endpoint, and no other. Returns the resources elsewhere that may come earlier,
-    /// and when.
-    pub fn set_endpoint(&mut self, resource: &ObjectName, endpoint: &str, now: Moment) -> Vec<Wake> {
-        let mut woken = Vec::new();
-        for (_, other) in self.endpoints.iter_mut().filter(|(other, _)| *other != endpoint) {
-            woken.extend(other.withdraw(resource, now));
-            other.forget(resource);
-        }
-        let authority = self.endpoints.get(endpoint).map(Endpoint::authority);
-        let others = self.hosts.iter_mut().filter(|(other, _)| Some(other.as_str()) != authority);
-        woken.extend(others.flat_map(|(_, other)| other.withdraw(resource, now)));
-        woken
-    }
-
-    /// Ends an admitted request; `result` is none when it was not sent. Returns the resources that should queue again,
-    /// and when.
-    pub fn request_ended(
-        &mut self,
-        endpoint: &str,
-        request_key: &str,
-        resource: &ObjectName,
-        result: Option<EndpointResult>,
-        now: Moment,
-    ) -> Vec<Wake> {
-        let Some(known) = self.endpoints.get_mut(endpoint).filter(|known| known.is_in_flight(request_key)) else {
-            return Vec::new();
-        };
-        let host = self.hosts.get_mut(known.authority());
-        let woken = host.map(|host| host.request_ended(result.is_some(), now)).unwrap_or_default();
-        known.request_ended(request_key, resource, result, now).into_iter().chain(woken).collect()
-    }
-
-    /// Withdraws the request of a resource. Returns the resources that should queue again, and when.
-    pub fn withdraw(&mut self, resource: &ObjectName, now: Moment) -> Vec<Wake> {
-        let woken = self.endpoints.values_mut().flat_map(|endpoint| endpoint.withdraw(resource, now));
-        let at_hosts = self.hosts.values_mut().flat_map(|host| host.withdraw(resource, now));
-        woken.chain(at_hosts).collect()
     }
 
     /// Notes that `resource` uses `application` (or a pasted session pair), and no other; `has_asked` is true once it
@@ -215,14 +87,10 @@ impl RequestQueue {
         self.memberships.set_application(resource, application, has_asked)
     }
 
-    /// Forgets a resource that is gone. Returns the resources that this affects. [`RequestQueue::withdraw`] comes
-    /// first.
-    pub fn forget(&mut self, resource: &ObjectName) -> Vec<ObjectName> {
+    /// Forgets a resource that is gone. Returns the resources that this affects.
+    pub fn forget(&mut self, resource: &ObjectName, now: Moment) -> Vec<ObjectName> {
         self.rotations.remove(resource);
-        self.endpoints.values_mut().for_each(|endpoint| endpoint.forget(resource));
-        self.endpoints.retain(|_, endpoint| !endpoint.is_forgotten());
-        let used: HashSet<_> = self.endpoints.values().map(Endpoint::authority).collect();
-        self.hosts.retain(|authority, host| used.contains(authority.as_str()) || !host.is_forgotten());
+        self.leave_endpoint(resource, now);
         self.memberships.remove(resource)
     }
 
@@ -241,13 +109,14 @@ impl RequestQueue {
     /// Notes that this endpoint gave `resource` its token at `at`, according to the stored state: even a process that
     /// has sent no request yet can tell wrong credentials from an outage.
     pub fn was_served(&mut self, resource: &ObjectName, endpoint: &str, at: Moment, now: Moment) {
-        self.endpoint(endpoint, now).0.was_served(resource, at);
+        self.endpoint(endpoint, now).was_served(resource, at);
     }
 
     /// True once after the endpoint of `resource` came up again, if its last request had failed there: its retry need
     /// not wait.
     pub fn take_retry_release(&mut self, resource: &ObjectName) -> bool {
-        self.endpoints.values_mut().any(|endpoint| endpoint.take_retry_release(resource))
+        let endpoint = self.used.get(resource).and_then(|used| self.endpoints.get_mut(used));
+        endpoint.is_some_and(|endpoint| endpoint.take_retry_release(resource))
     }
 
     /// Health of the endpoint from the view of `resource`.
@@ -259,14 +128,36 @@ impl RequestQueue {
             sharing: self.memberships.sharing(resource, application),
         }
     }
-}
 
-/// Asks `host` as well, where `endpoint` would let this call be made.
-fn host_admission(endpoint: &mut Endpoint, host: &mut Host, queued: &Queued<'_>, now: Moment) -> Admission {
-    let at = host.enqueue(queued, now);
-    if at <= now {
-        return Admission::Admitted;
+    fn authority(&self, endpoint: &str) -> Option<&str> {
+        self.endpoints.get(endpoint).map(Endpoint::authority)
     }
-    endpoint.wait_for_host(queued.resource, at);
-    Admission::Wait(at)
+
+    fn endpoint(&mut self, endpoint: &str, now: Moment) -> &mut Endpoint {
+        let new = || Endpoint::new(endpoint, self.budget, now);
+        let known = self.endpoints.entry(Arc::from(endpoint)).or_insert_with(new);
+        self.hosts.entry(known.authority().to_owned()).or_insert_with(|| Host::new(self.budget, now));
+        known
+    }
+
+    fn leave_endpoint(&mut self, resource: &ObjectName, now: Moment) {
+        self.give_back(resource, now);
+        if let Some(used) = self.used.remove(resource) {
+            self.forget_at(&used, resource);
+        }
+    }
+
+    fn forget_at(&mut self, used: &str, resource: &ObjectName) {
+        let Some(endpoint) = self.endpoints.get_mut(used) else { return };
+        endpoint.forget(resource);
+        if endpoint.is_forgotten() {
+            self.busy.remove(used);
+            self.endpoints.remove(used);
+            let is_used = |authority: &str| self.endpoints.values().any(|known| known.authority() == authority);
+            let unused: Vec<_> =
+                self.hosts.iter().filter(|(_, host)| host.is_forgotten()).map(|(name, _)| name).collect();
+            let unused: HashSet<_> = unused.into_iter().filter(|name| !is_used(name)).cloned().collect();
+            self.hosts.retain(|name, _| !unused.contains(name));
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use crate::api::SyniverseTokenStatus;
 use crate::issuer::Kind;
 use crate::issuer::{Cause, Failure, TokenResponse};
+use crate::queue::QueuedRequest;
 use crate::time::Moment;
 
 /// Result of a pass, for the report and for the next wake.
@@ -22,6 +23,8 @@ pub struct ReconcileReport {
     pub served_after: Option<ServedToken>,
     /// When the next pass is due; none = when something changes.
     pub wake: Option<Moment>,
+    /// The request that is due then, if that is the cause.
+    pub request: Option<QueuedRequest>,
 }
 
 /// A token in a token Secret.

@@ -14,7 +14,7 @@ use syniverse_token_core::issuer::{Cause, Failure, TokenResponse};
 use syniverse_token_core::memory::Memory;
 use syniverse_token_core::observed::Observed;
 use syniverse_token_core::plan::PlannedRequest;
-use syniverse_token_core::queue::{Admission, EndpointResult, ObjectName, Queued, RequestQueue};
+use syniverse_token_core::queue::{EndpointResult, ObjectName, Priority, QueuedRequest};
 use syniverse_token_core::secrets::{SecretWrite, operator_post_params};
 use syniverse_token_core::state::TokenChange;
 use syniverse_token_core::time::{Moment, Now};
@@ -123,19 +123,15 @@ fn failed_write(name: &str, error: &kube::Error, secrets: &[&Secret]) -> WriteRe
 pub struct Permit<'a> {
     context: &'a Context,
     resource: ObjectName,
-    endpoint: String,
-    request_key: String,
+    request: QueuedRequest,
     is_over: bool,
 }
 
 impl Permit<'_> {
     fn end(&mut self, result: Option<EndpointResult>) {
-        if std::mem::replace(&mut self.is_over, true) {
-            return;
+        if !std::mem::replace(&mut self.is_over, true) {
+            self.context.permit_ended(&self.request.endpoint, &self.resource, result);
         }
-        let now = self.context.clock.now().mono;
-        let woken = self.context.queue().request_ended(&self.endpoint, &self.request_key, &self.resource, result, now);
-        self.context.wake_each(woken, now);
     }
 }
 
@@ -147,37 +143,26 @@ impl Drop for Permit<'_> {
 }
 
 /// The request as the queue sees it.
-struct QueueEntry {
-    resource: ObjectName,
-    endpoint: String,
-    request_key: String,
-    expires: Moment,
-    expired_at: Option<Moment>,
-    is_retry: bool,
-}
-
-impl QueueEntry {
-    fn of(queue: &RequestQueue, observed: &Observed, memory: &Memory, planned: &PlannedRequest, now: Now) -> Self {
-        let (resource, endpoint) = (ObjectName::of(&*observed.resource), planned.request.endpoint().to_owned());
-        let request_key = match planned.request.wire().properties().shared_by {
-            Some(shared) => queue.request_key(&endpoint, shared.expose()),
-            // Credentials of its own: no request of another resource conflicts.
-            None => queue.exclusive_key(&resource),
-        };
-        let expires = match planned.live_token() {
-            Some(record) => memory.lifetime(record, now).expires.unwrap_or(now.mono + NEVER),
-            None => creation_moment(&observed.resource, now),
-        };
+pub fn queued(context: &Context, observed: &Observed, memory: &Memory, planned: &PlannedRequest) -> QueuedRequest {
+    let (resource, endpoint, now) =
+        (ObjectName::of(&*observed.resource), planned.request.endpoint(), context.clock.now());
+    let request_key = match planned.request.wire().properties().shared_by {
+        Some(shared) => context.queue().request_key(endpoint, shared.expose()),
+        // Credentials of its own: no request of another resource conflicts.
+        None => context.queue().exclusive_key(&resource),
+    };
+    let expires = match planned.live_token() {
+        Some(record) => memory.lifetime(record, now).expires.unwrap_or(now.mono + NEVER),
+        None => creation_moment(&observed.resource, now),
+    };
+    let expired_at = matches!(planned.cause, Cause::Boundary | Cause::Extension).then_some(planned.due);
+    let priority = match planned.cause {
         // A resource whose last write failed may fail again before its request.
-        let is_retry = planned.is_retry || memory.writes.is_failing();
-        let expired_at = matches!(planned.cause, Cause::Boundary | Cause::Extension).then_some(planned.due);
-        Self { resource, endpoint, request_key, expires, expired_at, is_retry }
-    }
-
-    fn queued(&self) -> Queued<'_> {
-        let Self { resource, endpoint, request_key, expires, expired_at, is_retry } = self;
-        Queued { resource, endpoint, request_key, expires: *expires, expired_at: *expired_at, is_retry: *is_retry }
-    }
+        _ if planned.is_retry || memory.writes.is_failing() => Priority::Retry,
+        Cause::Boundary | Cause::Extension | Cause::Ended | Cause::RotatedElsewhere => Priority::Due,
+        _ => Priority::New,
+    };
+    QueuedRequest { endpoint: endpoint.into(), request_key, expires, expired_at, priority }
 }
 
 /// When `resource` was created, which is when its first token became due. In whole seconds, as the two clocks are read
@@ -188,49 +173,28 @@ fn creation_moment(resource: &SyniverseToken, now: Now) -> Moment {
     made.map_or(now.mono, |made| now.moment_of(made.0).whole_second().min(now.mono))
 }
 
-/// Checks whether this request could be sent now, so that writing its intent is worthwhile. No permit is held
-/// meanwhile.
-///
-/// # Errors
-/// The moment to try again, when others come first; the resource may be woken earlier.
-pub fn reserve(
-    context: &Context,
-    observed: &Observed,
-    memory: &Memory,
-    planned: &PlannedRequest,
-) -> Result<(), Moment> {
-    let (now, mut queue) = (context.clock.now(), context.queue());
-    let entry = QueueEntry::of(&queue, observed, memory, planned, now);
-    let (admission, woken) = queue.reserve(&entry.queued(), now.mono);
-    context.wake_each(woken, now.mono);
-    match admission {
-        Admission::Admitted => Ok(()),
-        Admission::Wait(at) => Err(at),
+/// True when this request may be sent, so that writing its intent is worthwhile: its permit is held until the pass sends
+/// it, or ends. Otherwise the request is in line.
+pub fn reserve(context: &Context, observed: &Observed, memory: &Memory, planned: &PlannedRequest) -> bool {
+    let (resource, request) = (ObjectName::of(&*observed.resource), queued(context, observed, memory, planned));
+    let is_permitted = context.queue().acquire(&resource, request, context.clock.now().mono);
+    if is_permitted {
+        context.has_permit(&resource);
     }
+    is_permitted
 }
 
-/// Acquires the permit for this request.
-///
-/// # Errors
-/// As [`reserve`].
+/// The permit for this request; none while it is in line.
 pub fn acquire<'a>(
     context: &'a Context,
     observed: &Observed,
     memory: &Memory,
     planned: &PlannedRequest,
-) -> Result<Permit<'a>, Moment> {
-    let (now, mut queue) = (context.clock.now(), context.queue());
-    let entry = QueueEntry::of(&queue, observed, memory, planned, now);
-    let (admission, woken) = queue.admit(&entry.queued(), now.mono);
-    context.wake_each(woken, now.mono);
-    match admission {
-        // Created only when admitted: dropping a permit ends its request.
-        Admission::Admitted => {
-            let QueueEntry { resource, endpoint, request_key, .. } = entry;
-            Ok(Permit { context, resource, endpoint, request_key, is_over: false })
-        }
-        Admission::Wait(at) => Err(at),
-    }
+) -> Option<Permit<'a>> {
+    let (resource, request) = (ObjectName::of(&*observed.resource), queued(context, observed, memory, planned));
+    let is_permitted = reserve(context, observed, memory, planned);
+    // Created only when permitted: dropping a permit ends its request.
+    is_permitted.then(|| Permit { context, resource, request, is_over: false })
 }
 
 /// Sends the request once. The response is in memory before anything else is done with it.
@@ -243,12 +207,20 @@ pub async fn request_token(
     let context = permit.context;
     let sent = context.clock.now();
     effects::request_sent(memory, planned, sent);
+    context.queue().request_started(&permit.resource);
     let result = send_measured(context, planned).await;
     permit.end(Some(EndpointResult::of(&result)));
     let ended = context.clock.now().mono;
     effects::request_ended(observed, memory, planned, &result, (sent, ended), |observed, memory| {
         sync_with_peers(context, observed, memory);
     });
+    if result.is_err()
+        && let Some(issuer) = observed.resource.spec.issuer()
+    {
+        // Whatever the watch shows: what did not do is read again.
+        let name = issuer.credentials_secret().to_owned();
+        context.credentials().forget(&ObjectName { namespace: permit.resource.namespace.clone(), name });
+    }
     if let Ok(response) = &result {
         let properties = planned.request.wire().properties();
         if properties.shared_by.is_some() {
@@ -278,8 +250,8 @@ async fn send_measured(context: &Context, planned: &PlannedRequest) -> Result<To
 /// The other resources of an application request the token themselves once a rotation was seen.
 fn notify_sharers(permit: &Permit<'_>, planned: &PlannedRequest, response: &TokenResponse) {
     if matches!(TokenChange::of(response, planned.record.as_ref()), TokenChange::New) {
-        let others =
-            permit.context.queue().rotated(&permit.resource, &permit.request_key, &fingerprint(&response.token));
-        permit.context.wake_all(others);
+        let (token, key) = (fingerprint(&response.token), &permit.request.request_key);
+        let others = permit.context.queue().rotated(&permit.resource, key, &token);
+        permit.context.all_changed(&others);
     }
 }

@@ -1,9 +1,11 @@
 //! Shared context of all passes: the clients, the clock, and the memory of this process.
 
 use crate::clock::Clock;
+use crate::controller::credentials_cache::CredentialsCache;
 use crate::controller::election::Leadership;
 use crate::controller::progress::Progress;
 use crate::controller::report::Reporter;
+use crate::controller::resources::Resources;
 use crate::controller::status_watch::StatusWatch;
 use crate::issuer_client::Issuer;
 use crate::telemetry::metrics::Metrics;
@@ -15,13 +17,13 @@ use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::fingerprint::fingerprint;
 use syniverse_token_core::issuer::endpoint::EndpointRules;
 use syniverse_token_core::memory::Memory;
-use syniverse_token_core::queue::{Budget, ObjectName, RequestQueue, Wake};
+use syniverse_token_core::queue::passes::{PassEnd, PassQueue};
+use syniverse_token_core::queue::{Budget, EndpointResult, Next, ObjectName, RequestQueue};
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::schedule::rate_limiter::{LONGEST_REFILL, RateLimiter};
 use syniverse_token_core::secret_metadata::SecretMetadata;
 use syniverse_token_core::time::Moment;
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 mod own_writes;
 
@@ -50,16 +52,21 @@ pub struct Context {
     pub leadership: Leadership,
     /// Metrics of this process.
     pub metrics: Metrics,
-    wake: UnboundedSender<ObjectName>,
     progress: Mutex<Progress>,
+    /// The resources as the watch shows them.
+    resources: Mutex<Resources>,
+    /// Locked before the queue of requests where both are needed.
+    passes: Mutex<PassQueue>,
     queue: Mutex<RequestQueue>,
+    /// Rung when another pass may be able to begin.
+    bell: Notify,
     memories: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
     /// Rate limiters that are not full, also of resources that are gone.
     allowances: Mutex<HashMap<ObjectName, RateLimiter>>,
     /// UIDs of the resources that exist according to the watch.
     live_uids: Mutex<HashSet<String>>,
-    dirty: Mutex<HashSet<ObjectName>>,
     own_writes: Mutex<HashMap<ObjectName, String>>,
+    credentials: Mutex<CredentialsCache>,
     status_watches: Mutex<HashMap<ObjectName, StatusWatch>>,
     /// When the store of the API server was found to be rolled back.
     rollback: watch::Sender<Option<Moment>>,
@@ -79,8 +86,6 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Reports what happened.
     pub reporter: Reporter,
-    /// Wakes a resource from outside its own watch.
-    pub wake: UnboundedSender<ObjectName>,
     /// Interval between two checks of a long-lived token.
     pub daily_check: Duration,
     /// Labels and annotations that a spec may set on a Secret.
@@ -111,14 +116,16 @@ impl Context {
             call_timeout: parts.call_timeout,
             leadership: parts.leadership,
             metrics: Metrics::default(),
-            wake: parts.wake,
             progress: Mutex::default(),
+            resources: Mutex::default(),
+            passes: Mutex::default(),
             queue: Mutex::new(RequestQueue::new(parts.salt, parts.budget)),
             memories: Mutex::default(),
             allowances: Mutex::default(),
             live_uids: Mutex::default(),
-            dirty: Mutex::default(),
+            bell: Notify::new(),
             own_writes: Mutex::default(),
+            credentials: Mutex::default(),
             status_watches: Mutex::default(),
             rollback: watch::Sender::default(),
         }
@@ -165,45 +172,73 @@ impl Context {
         }
     }
 
-    /// Wakes these resources: their status or token may have changed because of another resource.
-    pub fn wake_all(&self, names: Vec<ObjectName>) {
-        for name in names {
-            // The receiver lives as long as the controller; without it there is no resource to wake.
-            let _ = self.wake.send(name);
-        }
+    /// The resources as the watch shows them.
+    pub fn resources(&self) -> MutexGuard<'_, Resources> {
+        lock(&self.resources)
     }
 
-    fn wake_at(&self, name: ObjectName, at: Moment, now: Moment) {
-        let (wake, wait) = (self.wake.clone(), at.until(now));
-        if wait.is_zero() {
-            return self.wake_all(vec![name]);
-        }
-        tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
-            // As above.
-            let _ = wake.send(name);
-        });
+    /// Credentials Secrets that have not changed since they were read.
+    pub fn credentials(&self) -> MutexGuard<'_, CredentialsCache> {
+        lock(&self.credentials)
+    }
+
+    /// Has a pass look at `resource`: something that it depends on has changed.
+    pub fn changed(&self, resource: &ObjectName) {
+        let rank = self.resources().rank(resource, self.clock.now());
+        lock(&self.passes).changed(resource, rank);
+        self.bell.notify_one();
+    }
+
+    /// The same for several resources.
+    pub fn all_changed(&self, resources: &[ObjectName]) {
+        resources.iter().for_each(|resource| self.changed(resource));
+    }
+
+    /// Has a pass look at `resource` by then.
+    pub fn check_at(&self, resource: &ObjectName, at: Moment) {
+        lock(&self.passes).check_at(resource, at, self.clock.now());
+        self.bell.notify_one();
+    }
+
+    /// The pass that begins now, or when one may; without `may_act` only to record a response.
+    pub fn next_pass(&self, may_act: bool) -> Next {
+        let mut passes = lock(&self.passes);
+        passes.next(&mut self.queue(), self.clock.now(), may_act)
+    }
+
+    /// The pass over `resource` has ended.
+    pub fn pass_ended(&self, resource: &ObjectName, end: PassEnd) {
+        lock(&self.passes).ended(resource, end, self.clock.now());
+        self.bell.notify_one();
+    }
+
+    /// The pass over `resource` has a permit: it makes room for another pass.
+    pub fn has_permit(&self, resource: &ObjectName) {
+        lock(&self.passes).has_permit(resource);
+        self.bell.notify_one();
+    }
+
+    /// True while passes run, or responses wait to be recorded.
+    pub fn has_work_to_finish(&self) -> bool {
+        let passes = lock(&self.passes);
+        passes.running() > 0 || passes.has_to_record()
+    }
+
+    /// Waits until another pass may be able to begin.
+    pub async fn rung(&self) {
+        self.bell.notified().await;
     }
 
     /// Withdraws the resource from the queue: others need not wait for it.
     pub fn withdraw(&self, name: &ObjectName) {
-        let now = self.clock.now().mono;
-        let woken = self.queue().withdraw(name, now);
-        self.wake_each(woken, now);
+        self.queue().withdraw(name, self.clock.now().mono);
+        self.bell.notify_one();
     }
 
-    /// Wakes each of these resources at its moment.
-    pub fn wake_each(&self, wakes: Vec<Wake>, now: Moment) {
-        wakes.into_iter().for_each(|(name, at)| self.wake_at(name, at, now));
-    }
-
-    /// True while a response waits in memory to be recorded.
-    pub async fn has_unrecorded_response(&self, uid: &str) -> bool {
-        let memory = lock(&self.memories).get(uid).cloned();
-        match memory {
-            Some(memory) => memory.lock().await.unrecorded.is_some(),
-            None => false,
-        }
+    /// Ends the permit of `resource` for `endpoint`; `result` is none when nothing was sent.
+    pub fn permit_ended(&self, endpoint: &str, resource: &ObjectName, result: Option<EndpointResult>) {
+        self.queue().permit_ended(endpoint, resource, result, self.clock.now().mono);
+        self.bell.notify_one();
     }
 
     /// Notes that the watch shows this resource.
@@ -218,29 +253,22 @@ impl Context {
 
     /// Forgets a resource that is gone.
     pub fn forget(&self, resource: &ObjectName, uid: Option<&str>) {
-        self.withdraw(resource);
-        let left_behind = self.queue().forget(resource);
-        self.wake_all(left_behind);
-        self.metrics.forget(resource);
-        self.progress().forget(resource);
-        lock(&self.dirty).remove(resource);
-        lock(&self.status_watches).remove(resource);
-        let now = self.clock.now().mono;
-        lock(&self.allowances).retain(|_, limiter| !limiter.is_full(now, LONGEST_REFILL));
         if let Some(uid) = uid {
             lock(&self.live_uids).remove(uid);
             lock(&self.memories).remove(uid);
         }
-    }
-
-    /// Marks `resource` as changed: its next pass checks everything.
-    pub fn mark_dirty(&self, resource: &ObjectName) {
-        lock(&self.dirty).insert(resource.clone());
-    }
-
-    /// True once after each [`Context::mark_dirty`].
-    pub fn take_dirty(&self, resource: &ObjectName) -> bool {
-        lock(&self.dirty).remove(resource)
+        if self.resources().get(resource).is_some_and(|now| now.uid().as_deref() != uid) {
+            // Another one of this name took its place.
+            return;
+        }
+        let now = self.clock.now().mono;
+        let left_behind = self.queue().forget(resource, now);
+        self.all_changed(&left_behind);
+        lock(&self.passes).forget(resource);
+        self.metrics.forget(resource);
+        lock(&self.status_watches).remove(resource);
+        lock(&self.allowances).retain(|_, limiter| !limiter.is_full(now, LONGEST_REFILL));
+        self.bell.notify_one();
     }
 }
 

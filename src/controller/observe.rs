@@ -106,7 +106,7 @@ async fn read_secrets(context: &Context, resource: &SyniverseToken) -> Result<Se
     let (credentials, token) = tokio::try_join!(
         async {
             match credentials {
-                Some(name) => read(name).await,
+                Some(name) => read_credentials(context, resource, &api, name).await,
                 None => Ok(None),
             }
         },
@@ -116,6 +116,23 @@ async fn read_secrets(context: &Context, resource: &SyniverseToken) -> Result<Se
     // in between make our own write of the token Secret a conflict, not a step back.
     let state = read(&state).await?;
     Ok([credentials, state, token])
+}
+
+/// Credentials are read once for all resources that use them, until the watch shows a change.
+async fn read_credentials(
+    context: &Context,
+    resource: &SyniverseToken,
+    api: &Api<Secret>,
+    name: &str,
+) -> Result<Option<Secret>, ObserveError> {
+    let secret = ObjectName { namespace: resource.namespace().unwrap_or_default(), name: name.to_owned() };
+    if let Some(known) = context.credentials().get(&secret) {
+        return Ok(Some(known));
+    }
+    let seen = context.credentials().seen();
+    let found = read(context, resource, api, name).await?;
+    found.iter().for_each(|found| context.credentials().insert(&secret, found, seen));
+    Ok(found)
 }
 
 async fn read(
@@ -142,18 +159,17 @@ pub fn sync_with_peers(context: &Context, observed: &mut Observed, memory: &mut 
         return;
     }
     let resource = ObjectName::of(&*observed.resource);
-    let mut queue = context.queue();
     let Some(issuer) = observed.resource.spec.issuer() else { return };
     let Some(SharedUse { by, has_used }) = observed.shared(issuer) else { return };
-    let endpoint = issuer.endpoint();
+    let (endpoint, now) = (issuer.endpoint(), context.clock.now());
+    let mut queue = context.queue();
     let key = by.map_or_else(|| queue.exclusive_key(&resource), |shared| queue.request_key(endpoint, shared.expose()));
-    let now = context.clock.now();
-    context.wake_each(queue.set_endpoint(&resource, endpoint, now.mono), now.mono);
+    queue.set_endpoint(&resource, endpoint, now.mono);
     let served = observed.stored_state().filter(|state| state.was_asked_at(endpoint));
     if let Some(record) = served.and_then(State::active_token) {
         queue.was_served(&resource, endpoint, now.moment_of(record.issue_time).min(now.mono), now.mono);
     }
-    context.wake_all(queue.set_application(&resource, &key, has_used));
+    let affected = queue.set_application(&resource, &key, has_used);
     if let Some(rotation) = queue.take_rotation(&resource) {
         memory.rotated_elsewhere = Some(rotation);
     }
@@ -161,6 +177,8 @@ pub fn sync_with_peers(context: &Context, observed: &mut Observed, memory: &mut 
         memory.endpoint_is_up(now.mono);
     }
     let peers = queue.peer_health(&resource, endpoint, &key, now.mono);
+    drop(queue);
+    context.all_changed(&affected);
     memory.met_sharers |= peers.sharing != Sharing::default();
     observed.peers = peers;
 }
@@ -214,7 +232,6 @@ mod tests {
             endpoints: EndpointRules::default(),
             require_credentials_label: false,
             clock: Arc::new(SystemClock::start()),
-            wake: tokio::sync::mpsc::unbounded_channel().0,
             daily_check: Duration::MAX,
             secret_metadata: SecretMetadata::default(),
             call_timeout: Duration::MAX,

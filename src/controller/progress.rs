@@ -5,7 +5,8 @@ use std::time::Duration;
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::time::Moment;
 
-/// Delay after which a pass that should have been aborted, or started, shows that the process is stuck.
+/// Delay after which a pass that should have been aborted, or a queue that is not looked at, shows that the process is
+/// stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(120);
 
 /// Progress of the watches and passes.
@@ -16,8 +17,8 @@ pub struct Progress {
     is_stopping: bool,
     /// Passes that run, since when.
     running: HashMap<ObjectName, Moment>,
-    /// When the next pass is to begin.
-    due: HashMap<ObjectName, Moment>,
+    /// When the queue of passes was last looked at.
+    looked: Option<Moment>,
 }
 
 impl Progress {
@@ -38,19 +39,17 @@ impl Progress {
 
     /// A pass begins.
     pub fn pass_started(&mut self, name: &ObjectName, now: Moment) {
-        self.due.remove(name);
         self.running.insert(name.clone(), now);
     }
 
-    /// A pass has ended, and the next is to start at `due`; none = when something changes.
-    pub fn pass_ended(&mut self, name: &ObjectName, due: Option<Moment>) {
+    /// A pass has ended.
+    pub fn pass_ended(&mut self, name: &ObjectName) {
         self.running.remove(name);
-        self.due.extend(due.map(|due| (name.clone(), due)));
     }
 
-    /// Forgets a resource that is gone, or for which this process no longer acts.
-    pub fn forget(&mut self, name: &ObjectName) {
-        self.due.remove(name);
+    /// The queue of passes is looked at, which happens every few seconds.
+    pub fn looked_at_queue(&mut self, now: Moment) {
+        self.looked = Some(now);
     }
 
     /// Why this process is not ready, if so.
@@ -64,10 +63,13 @@ impl Progress {
 
     /// Why this process is stuck, if so, where a pass may take up to `longest_pass`.
     pub fn stuck(&self, now: Moment, longest_pass: Duration) -> Option<String> {
-        let is_old = |(_, since): &(&ObjectName, &Moment)| **since + longest_pass + STUCK_AFTER < now;
-        let told = |what: &str, name: &ObjectName| format!("{what} {}/{}", name.namespace, name.name);
-        let running = self.running.iter().find(is_old).map(|(name, _)| told("a pass has not ended in time:", name));
-        running.or_else(|| self.due.iter().find(is_old).map(|(name, _)| told("a pass has not started in time:", name)))
+        let is_old = |since: Moment, longest: Duration| since + longest + STUCK_AFTER < now;
+        let mut running = self.running.iter().filter(|(_, since)| is_old(**since, longest_pass));
+        let pass = running
+            .next()
+            .map(|(ObjectName { namespace, name }, _)| format!("a pass has not ended in time: {namespace}/{name}"));
+        let is_idle = self.looked.is_some_and(|looked| is_old(looked, Duration::ZERO));
+        pass.or_else(|| is_idle.then(|| "no pass begins any more".to_owned()))
     }
 }
 
@@ -101,25 +103,21 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_that_does_not_end_or_does_not_begin_is_named() {
+    fn a_pass_that_does_not_end_is_named() {
         let mut progress = Progress::default();
         progress.pass_started(&name(), at(0));
         assert_eq!(stuck(&progress, 180), None);
         assert_eq!(stuck(&progress, 181).unwrap(), "a pass has not ended in time: n/messaging");
-        progress.pass_ended(&name(), Some(at(200)));
-        assert_eq!(stuck(&progress, 380), None);
-        assert_eq!(stuck(&progress, 381).unwrap(), "a pass has not started in time: n/messaging");
-        progress.pass_started(&name(), at(381));
-        progress.pass_ended(&name(), None);
+        progress.pass_ended(&name());
         assert_eq!(stuck(&progress, 9999), None);
     }
 
     #[test]
-    fn nothing_is_due_for_a_resource_that_is_forgotten() {
+    fn a_queue_that_nobody_looks_at_is_told() {
         let mut progress = Progress::default();
-        progress.pass_ended(&name(), Some(at(0)));
-        assert!(stuck(&progress, 500).is_some());
-        progress.forget(&name());
-        assert_eq!(stuck(&progress, 500), None);
+        assert_eq!(stuck(&progress, 9999), None, "before the start");
+        progress.looked_at_queue(at(10));
+        assert_eq!(stuck(&progress, 130), None);
+        assert!(stuck(&progress, 131).is_some());
     }
 }

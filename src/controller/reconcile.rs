@@ -1,6 +1,6 @@
 //! A pass over a resource: observe, plan, apply, until there is nothing to do now; then the status, and the next wake.
 
-use crate::controller::apply::{self, Permit, WriteFailure, WriteResult};
+use crate::controller::apply::{self, WriteFailure, WriteResult};
 use crate::controller::context::Context;
 use crate::controller::observe::{ObserveError, observe};
 use k8s_openapi::api::core::v1::Secret;
@@ -10,25 +10,24 @@ use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::effects;
 use syniverse_token_core::intent::RECORDING;
-use syniverse_token_core::issuer::TokenResponse;
 use syniverse_token_core::memory::{Memory, Target};
 use syniverse_token_core::observed::Observed;
-use syniverse_token_core::plan::{Plan, PlannedRequest, StateWrite, Step, plan};
-use syniverse_token_core::queue::ObjectName;
+use syniverse_token_core::plan::{Plan, StateWrite, Step, plan};
+use syniverse_token_core::queue::{ObjectName, QueuedRequest};
 use syniverse_token_core::reason::Finding;
 use syniverse_token_core::reconcile_report::{ReconcileReport, ServedToken, StepResult};
 use syniverse_token_core::secrets::SecretWrite;
 use syniverse_token_core::status::TokenHealth;
 use syniverse_token_core::time::{Moment, Now};
 
+mod requesting;
 mod saying;
+
+use requesting::{BEFORE_A_CALL, RequestStep};
 
 /// Limit of the steps of a pass: a first issue takes 6 (status, dry run, state, request, state, token Secret), each
 /// conflict another.
 const STEPS: usize = 12;
-/// Delay of a request that has to wait for the Lease to be renewed.
-const LEASE_RETRY: Duration = Duration::from_secs(1);
-
 /// Runs a pass. `memory` is the resource's, held for as long as the pass runs.
 ///
 /// # Errors
@@ -54,13 +53,12 @@ pub async fn reconcile(
     let found = pass.served_token();
     Ok(match pass.run().await? {
         Some(settled) => ReconcileReport { served_before: found, ..pass.conclude(settled).await },
-        None => ReconcileReport { steps: pass.steps, ..ReconcileReport::default() },
+        None => {
+            context.withdraw(&ObjectName::of(&*resource));
+            ReconcileReport { steps: pass.steps, ..ReconcileReport::default() }
+        }
     })
 }
-
-/// Time within which a pass has to send its request. A later request is not sent: its response would come after the end
-/// of the pass.
-const BEFORE_A_CALL: Duration = Duration::from_secs(45);
 
 /// Longest duration of a pass, where a request takes up to `call_timeout`. A few requests to the API server fit in as
 /// well.
@@ -84,14 +82,14 @@ struct Running<'a> {
 struct Settled {
     findings: Vec<Finding>,
     until: Option<Moment>,
+    /// The request that is due then.
+    request: Option<QueuedRequest>,
 }
 
-/// Progress of a request.
-enum RequestStep {
-    Continue,
-    Wait(Moment),
-    /// The resource is gone.
-    Gone,
+impl Settled {
+    fn until(until: Option<Moment>, findings: Vec<Finding>) -> Self {
+        Self { findings, until, request: None }
+    }
 }
 
 impl Running<'_> {
@@ -100,25 +98,17 @@ impl Running<'_> {
     async fn run(&mut self) -> Result<Option<Settled>, ObserveError> {
         for _ in 0..STEPS {
             let now = self.now();
-            let Plan { step, findings } = plan(&self.observed, self.memory, now);
+            let Plan { step, findings, upcoming } = plan(&self.observed, self.memory, now);
             match step {
                 Step::Wait(until) => {
-                    self.context.withdraw(&ObjectName::of(&*self.observed.resource));
-                    return Ok(Some(Settled { findings, until }));
+                    self.withdraw();
+                    let request = upcoming.map(|planned| self.queued(&planned));
+                    return Ok(Some(Settled { findings, until, request }));
                 }
-                Step::Request(_) if self.has_requested() || now.mono > self.begun + BEFORE_A_CALL => {
-                    return Ok(Some(Settled { findings, until: Some(now.mono) }));
-                }
-                // Checked again after the write of an intent, which may have taken its time.
-                Step::Request(_) if !self.context.leadership.may_call(now.mono) => {
-                    return Ok(Some(Settled { findings, until: Some(now.mono + LEASE_RETRY) }));
-                }
-                // The write takes time: the permit is checked again.
-                Step::Request(_) if self.publish_pending(&findings).await => {}
-                Step::Request(planned) => match self.make_request(*planned).await? {
+                Step::Request(planned) => match self.step_to_request(*planned, findings, now.mono).await? {
                     RequestStep::Continue => {}
+                    RequestStep::Settled(settled) => return Ok(Some(settled)),
                     RequestStep::Gone => return Ok(None),
-                    RequestStep::Wait(at) => return Ok(Some(Settled { findings, until: Some(at) })),
                 },
                 step => {
                     if !self.apply_step(step).await? {
@@ -132,8 +122,14 @@ impl Running<'_> {
             "Secrets {token} and {state} change faster than they can be written: find out what else writes them"
         );
         self.note_failed_write(Target::State, WriteFailure { detail, is_refused: false });
+        self.withdraw();
         let until = self.memory.writes.failing(Target::State).map(|failed| failed.not_before);
-        Ok(Some(Settled { findings: Vec::new(), until }))
+        Ok(Some(Settled::until(until, Vec::new())))
+    }
+
+    /// Nothing is wanted of the queue now: others need not wait for it.
+    fn withdraw(&self) {
+        self.context.withdraw(&ObjectName::of(&*self.observed.resource));
     }
 
     /// Dry-runs a write and remembers the result; false when the resource is gone.
@@ -151,28 +147,6 @@ impl Running<'_> {
         self.observed = observe(self.context, Arc::clone(&self.observed.resource), self.memory).await?;
         self.note_secrets_read();
         Ok(())
-    }
-
-    /// A dry run, the write of an intent, or the request. The request comes with the next plan: by then another process
-    /// may be sending it.
-    async fn make_request(&mut self, mut planned: PlannedRequest) -> Result<RequestStep, ObserveError> {
-        if let Some(write) = planned.dry_run.take() {
-            let is_there = self.dry_run(&write).await?;
-            return Ok(if is_there { RequestStep::Continue } else { RequestStep::Gone });
-        }
-        let Some(intent_write) = planned.intent_write.take() else {
-            return Ok(match apply::acquire(self.context, &self.observed, self.memory, &planned) {
-                Ok(permit) => {
-                    self.request(planned, permit).await;
-                    RequestStep::Continue
-                }
-                Err(at) => RequestStep::Wait(at),
-            });
-        };
-        if let Err(at) = apply::reserve(self.context, &self.observed, self.memory, &planned) {
-            return Ok(RequestStep::Wait(at));
-        }
-        Ok(if self.write_intent(intent_write).await? { RequestStep::Continue } else { RequestStep::Gone })
     }
 
     fn note_failed_write(&mut self, target: Target, WriteFailure { detail, is_refused }: WriteFailure) {
@@ -193,25 +167,8 @@ impl Running<'_> {
         Ok(true)
     }
 
-    fn has_requested(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, StepResult::Requested(..)))
-    }
-
-    async fn request(&mut self, planned: PlannedRequest, permit: Permit<'_>) {
-        let cause = planned.cause;
-        let result = apply::request_token(permit, &mut self.observed, self.memory, &planned).await;
-        let skew = result.as_ref().ok().and_then(|response| self.skew(response));
-        self.steps.extend(skew);
-        self.steps.push(StepResult::Requested(cause, result));
-    }
-
     fn now(&self) -> Now {
         self.context.clock.now()
-    }
-
-    fn skew(&mut self, response: &TokenResponse) -> Option<StepResult> {
-        let ahead = response.clock_skew(self.now().wall)?;
-        self.memory.observe_skew(ahead).then_some(StepResult::SawSkew(ahead))
     }
 
     fn served_token(&self) -> Option<ServedToken> {
@@ -240,18 +197,6 @@ impl Running<'_> {
             StepResult::WroteState
         })
         .await
-    }
-
-    async fn write_intent(&mut self, intent_write: StateWrite) -> Result<bool, ObserveError> {
-        self.memory.state_write_started((*intent_write.state).clone());
-        let is_there = self
-            .write_secret(Target::State, &intent_write.write, |pass, secret, now| {
-                effects::intent_written(&mut pass.observed, pass.memory, &intent_write, secret, now);
-                StepResult::WroteState
-            })
-            .await?;
-        effects::intent_found(self.memory, &intent_write, self.context.clock.now().mono);
-        Ok(is_there)
     }
 
     async fn write_token(&mut self, write: SecretWrite) -> Result<bool, ObserveError> {

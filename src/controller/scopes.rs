@@ -1,20 +1,13 @@
-//! A controller for each scope: a namespace, or all of them.
+//! The watches of each scope, a namespace or all of them, and the passes over all resources.
 
 use crate::controller::context::Context;
-use crate::controller::passes::{error_policy, reconcile_resource};
+use crate::controller::pass::pass;
+use crate::controller::scheduler;
 use crate::controller::secret_index::SecretIndex;
-use crate::controller::watches::{self, Trigger, enqueue};
-use futures::channel::mpsc::{UnboundedReceiver, unbounded};
-use futures::stream::FuturesUnordered;
-use futures::{FutureExt, StreamExt};
-use kube::runtime::controller::Controller;
-use kube::runtime::reflector::{self, ObjectRef, Store};
+use crate::controller::watches;
 use kube::{Api, Client};
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use syniverse_token_core::api::SyniverseToken;
-use syniverse_token_core::queue::ObjectName;
 use tokio::sync::watch;
 
 /// Grace period for recording responses at shutdown, beside the duration of a request, as the API server may be
@@ -22,7 +15,7 @@ use tokio::sync::watch;
 /// the Lease.
 const LONGEST_RECORDING: Duration = Duration::from_secs(15);
 
-/// Scope of a controller: a namespace, or all.
+/// What is watched: a namespace, or all.
 #[derive(Clone, Debug)]
 pub(super) struct Scope(Option<String>);
 
@@ -46,32 +39,31 @@ impl Scope {
     }
 }
 
-/// Runs a controller per scope; wakes from elsewhere go to the scope of the resource.
+/// Follows each scope, and runs the passes of all, until `stop`.
 pub(super) async fn run_scopes(
     context: Arc<Context>,
     client: &Client,
     scopes: Vec<Scope>,
-    mut woken: tokio::sync::mpsc::UnboundedReceiver<ObjectName>,
     stop: watch::Receiver<bool>,
 ) {
-    let (mut doors, mut running) = (HashMap::new(), FuturesUnordered::new());
-    for scope in scopes {
-        let (trigger, triggers) = unbounded();
-        doors.insert(scope.0.clone(), trigger.clone());
-        running.push(run_scope(Arc::clone(&context), client.clone(), scope, (trigger, triggers), stop.clone()));
-    }
-    let post = async {
-        while let Some(name) = woken.recv().await {
-            let trigger = doors.get(&Some(name.namespace.clone())).or_else(|| doors.get(&None));
-            trigger.into_iter().for_each(|trigger| enqueue(&context, trigger, name.clone()));
-        }
-    };
-    // At shutdown all are awaited; a controller that ends by itself ends the process, as its namespace would no longer
-    // be served.
-    let all = async { while running.next().await.is_some() && *stop.borrow() {} };
+    let watches = scopes.iter().map(|scope| follow(Arc::clone(&context), client.clone(), scope));
+    // A watch that ends by itself ends the process, as its namespace would no longer be served.
+    let watches = futures::future::select_all(watches.map(Box::pin));
+    let resync = resync_on_leadership(Arc::clone(&context));
     let out_of_time = out_of_time(stop.clone(), context.call_timeout + LONGEST_RECORDING);
-    tokio::select! { () = all => {}, () = post => {}, () = out_of_time => tracing::warn!("stopped before all passes \
-    had ended") }
+    tokio::select! {
+        () = scheduler::run(context, stop, |context, name| async move { pass(&context, &name).await }) => {}
+        _ = watches => {}
+        () = resync => {}
+        () = out_of_time => tracing::warn!("stopped before all passes had ended"),
+    }
+}
+
+async fn follow(context: Arc<Context>, client: Client, scope: &Scope) {
+    let index = Arc::new(Mutex::new(SecretIndex::default()));
+    let resources = watches::resources(Arc::clone(&context), scope.api(&client), Arc::clone(&index));
+    let secrets = watches::secrets(context, scope.api(&client), index);
+    tokio::select! { () = resources => {}, () = secrets => {} }
 }
 
 async fn out_of_time(mut stop: watch::Receiver<bool>, longest: Duration) {
@@ -84,46 +76,15 @@ pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-type Triggers = UnboundedReceiver<ObjectRef<SyniverseToken>>;
-
-async fn run_scope(
-    context: Arc<Context>,
-    client: Client,
-    scope: Scope,
-    (trigger, triggers): (Trigger, Triggers),
-    mut stop: watch::Receiver<bool>,
-) {
-    let index = Arc::new(Mutex::new(SecretIndex::default()));
-    let (reader, writer) = reflector::store();
-    let resources = watches::resources(Arc::clone(&context), scope.api(&client), Arc::clone(&index), writer);
-    let secrets = watches::secrets(Arc::clone(&context), scope.api(&client), index, trigger.clone());
-    let resync = resync_on_leadership(Arc::clone(&context), reader.clone(), trigger);
-    let idle = stopped_before_the_list(reader.clone(), stop.clone());
-    let passes = Controller::for_stream(resources, reader)
-        .reconcile_on(triggers)
-        .graceful_shutdown_on(async move { stopped(&mut stop).await })
-        .run(reconcile_resource, error_policy, context)
-        .for_each(|_| futures::future::ready(()));
-    tokio::select! { () = passes => {}, () = secrets => {}, () = resync => {}, () = idle => {} }
-}
-
-/// Ends at a shutdown before any resource was seen: there is nothing to finish, but the controller would keep waiting
-/// for an API server that is unavailable.
-async fn stopped_before_the_list(resources: Store<SyniverseToken>, mut stop: watch::Receiver<bool>) {
-    stopped(&mut stop).await;
-    if resources.wait_until_ready().now_or_never().is_some() {
-        std::future::pending().await
-    }
-}
-
 /// A new leader reconciles everything; earlier changes were another leader's. The same after a rollback of the store.
-async fn resync_on_leadership(context: Arc<Context>, resources: Store<SyniverseToken>, trigger: Trigger) {
+async fn resync_on_leadership(context: Arc<Context>) {
     let (mut leadership, mut rollbacks, mut since) = (context.leadership.clone(), context.rollbacks(), None);
     loop {
         tokio::select! {
             begun = leadership.wait_for_new_term(since) => since = Some(begun),
             Ok(()) = rollbacks.changed() => {}
         }
-        resources.state().iter().for_each(|resource| enqueue(&context, &trigger, ObjectName::of(&**resource)));
+        let all = context.resources().names();
+        context.all_changed(&all);
     }
 }

@@ -12,6 +12,8 @@ pub struct SecretIndex {
     by_secret: HashMap<ObjectName, HashSet<ObjectName>>,
     /// The resources shown by a list in progress.
     listed: Option<HashSet<ObjectName>>,
+    /// Secrets that lost their last user.
+    unused: HashSet<ObjectName>,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,7 @@ impl SecretIndex {
             .map(|secret| ObjectName { namespace: name.namespace.clone(), name: secret })
             .collect();
         for secret in &secrets {
+            self.unused.remove(secret);
             self.by_secret.entry(secret.clone()).or_default().insert(name.clone());
         }
         self.resources.insert(name, Entry { uid: resource.uid(), secrets });
@@ -71,10 +74,16 @@ impl SecretIndex {
                 users.remove(name);
                 if users.is_empty() {
                     self.by_secret.remove(secret);
+                    self.unused.insert(secret.clone());
                 }
             }
         }
         Some(Gone { name: name.clone(), uid: entry.uid })
+    }
+
+    /// Secrets that have lost their last user since the last call.
+    pub fn take_unused(&mut self) -> HashSet<ObjectName> {
+        std::mem::take(&mut self.unused)
     }
 
     /// The resources that use a Secret that is not among `listed`.
@@ -135,6 +144,7 @@ mod tests {
         index.set(&resource("a", "1", "creds"));
         assert_eq!(index.set(&resource("a", "1", "others")), None);
         assert_eq!(index.users(&name("creds")), []);
+        assert_eq!(index.take_unused(), [name("creds")].into());
         let gone = Gone { name: name("a"), uid: Some("1".into()) };
         assert_eq!(index.set(&resource("a", "2", "others")), Some(gone));
     }

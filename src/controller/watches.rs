@@ -4,16 +4,13 @@ use crate::client::connection::WATCH;
 use crate::client::error::describe_watch;
 use crate::controller::context::Context;
 use crate::controller::secret_index::{Gone, SecretIndex};
-use futures::channel::mpsc::UnboundedSender;
-use futures::stream::Iter;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PartialObjectMeta;
+use kube::runtime::WatchStreamExt;
 use kube::runtime::predicates;
-use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::utils::Backoff as RetryDelays;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{PredicateConfig, WatchStreamExt};
 use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::collections::HashSet;
@@ -22,17 +19,12 @@ use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use std::vec::IntoIter;
 use syniverse_token_core::api::{REFRESH_ANNOTATION, SyniverseToken};
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::schedule::retry::Backoff;
 use syniverse_token_core::time::Moment;
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
-
-/// How long the filter of unchanged resources remembers a resource. After that an additional event makes a pass, which
-/// finds nothing to do.
-const UNCHANGED_FOR: Duration = Duration::from_secs(86_400);
 
 /// A failed watch is retried soon, so that a corrected credential takes effect soon after an outage, too.
 const WATCH_RETRY: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(8) };
@@ -41,65 +33,45 @@ const GONE: u16 = 410;
 /// Duration after which a watch counts as healthy, which resets its backoff.
 const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(60);
 
-/// Sender of the names of resources to reconcile.
-pub type Trigger = UnboundedSender<ObjectRef<SyniverseToken>>;
-
-/// Wakes the resource of this name.
-pub fn enqueue(context: &Context, trigger: &Trigger, name: ObjectName) {
-    context.mark_dirty(&name);
-    // A closed channel means that this scope has ended.
-    let _ = trigger.unbounded_send(ObjectRef::new(&name.name).within(&name.namespace));
-}
-
-/// Events of resources with a changed spec, refresh annotation or UID. Errors are logged and dropped, so that no watch
-/// ever delays the others.
-pub fn resources(
-    context: Arc<Context>,
-    api: Api<SyniverseToken>,
-    index: Arc<Mutex<SecretIndex>>,
-    writer: reflector::store::Writer<SyniverseToken>,
-) -> impl Stream<Item = Result<SyniverseToken, watcher::Error>> + Send {
-    let (touching, noticing) = (Arc::clone(&context), Arc::clone(&context));
-    let mut is_first = true;
-    restartable(api, context.rollbacks())
-        .backoff(WatchBackoff::default())
-        .modify(drop_unread_metadata)
-        .inspect(move |event| {
-            if let Ok(event) = event {
-                update_index(&context, &mut index.lock().unwrap_or_else(PoisonError::into_inner), event);
-                note_first_list(&context, event, &mut is_first);
+/// Follows the resources. Errors are logged and dropped, so that no watch ever delays the others.
+pub async fn resources(context: Arc<Context>, api: Api<SyniverseToken>, index: Arc<Mutex<SecretIndex>>) {
+    let events = restartable(api, context.rollbacks()).backoff(WatchBackoff::default()).modify(drop_unread_metadata);
+    let (mut events, mut listed, mut is_first) = (events.boxed(), Vec::new(), true);
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => {
+                note_first_list(&context, &event, &mut is_first);
+                let mut index = index.lock().unwrap_or_else(PoisonError::into_inner);
+                resource_event(&context, &mut index, &mut listed, event);
             }
-        })
-        .reflect(writer)
-        .flat_map(once_listed())
-        .inspect(move |result| result.iter().for_each(|resource| noticing.check_status(resource)))
-        .predicate_filter(change_hash, PredicateConfig::default().ttl(UNCHANGED_FOR))
-        .filter_map(move |result| {
-            let result = result.inspect(|resource| touching.mark_dirty(&ObjectName::of(resource)));
-            futures::future::ready(result.inspect_err(|error| log_watch_error("SyniverseTokens", error)).ok().map(Ok))
-        })
-}
-
-/// The resources of a list come when it is complete: the store shows it only then, however many pages it has.
-fn once_listed() -> impl FnMut(watcher::Result<Event<SyniverseToken>>) -> Iter<IntoIter<watcher::Result<SyniverseToken>>>
-{
-    let mut listed = Vec::new();
-    move |event| {
-        futures::stream::iter(match event {
-            Ok(Event::Init) => {
-                listed.clear();
-                Vec::new()
-            }
-            Ok(Event::InitApply(resource)) => {
-                listed.push(Ok(resource));
-                Vec::new()
-            }
-            Ok(Event::InitDone) => std::mem::take(&mut listed),
-            Ok(Event::Apply(resource)) => vec![Ok(resource)],
-            Ok(Event::Delete(_)) => Vec::new(),
-            Err(error) => vec![Err(error)],
-        })
+            Err(error) => log_watch_error("SyniverseTokens", &error),
+        }
     }
+}
+
+/// Takes an event of a resource: a changed spec, refresh annotation or UID makes a pass. Those of a list come when it is
+/// complete, in the order of their deadlines; `listed` holds the changed resources of a list in progress.
+pub fn resource_event(
+    context: &Context,
+    index: &mut SecretIndex,
+    listed: &mut Vec<ObjectName>,
+    event: Event<SyniverseToken>,
+) {
+    update_index(context, index, &event);
+    match event {
+        Event::Init => listed.clear(),
+        Event::InitApply(resource) => listed.extend(shown(context, resource)),
+        Event::InitDone => context.all_changed(&std::mem::take(listed)),
+        Event::Apply(resource) => context.all_changed(shown(context, resource).as_slice()),
+        Event::Delete(_) => {}
+    }
+}
+
+/// The name of the resource, if what changed makes a pass.
+fn shown(context: &Context, resource: SyniverseToken) -> Option<ObjectName> {
+    let name = ObjectName::of(&resource);
+    context.check_status(&resource);
+    context.resources().set(&resource).then_some(name)
 }
 
 /// Of what others write about a resource only the refresh annotation is read here, as far as it counts: the rest is most of
@@ -111,12 +83,12 @@ fn drop_unread_metadata(resource: &mut SyniverseToken) {
 }
 
 /// The parts of a resource whose change makes a pass.
-pub fn change_hash(resource: &SyniverseToken) -> Option<u64> {
+pub fn change_hash(resource: &SyniverseToken) -> u64 {
     let mut hasher = DefaultHasher::new();
     resource.metadata.uid.hash(&mut hasher);
     predicates::generation(resource).hash(&mut hasher);
     resource.refresh().hash(&mut hasher);
-    Some(hasher.finish())
+    hasher.finish()
 }
 
 /// A watch that the API server ends soon, and that resumes where it was: detects connections that have gone silent.
@@ -144,7 +116,7 @@ where
 }
 
 /// Keeps the index in step with the resources.
-pub fn update_index(context: &Context, index: &mut SecretIndex, event: &Event<SyniverseToken>) {
+fn update_index(context: &Context, index: &mut SecretIndex, event: &Event<SyniverseToken>) {
     let gone: Vec<Gone> = match event {
         Event::Init => {
             index.list_begins();
@@ -157,18 +129,15 @@ pub fn update_index(context: &Context, index: &mut SecretIndex, event: &Event<Sy
         }
         Event::Delete(resource) => index.remove(&ObjectName::of(resource)).into_iter().collect(),
     };
+    index.take_unused().iter().for_each(|secret| context.credentials().forget(secret));
     for gone in gone {
+        context.resources().remove(&gone.name, gone.uid.as_deref());
         context.forget(&gone.name, gone.uid.as_deref());
     }
 }
 
 /// Wakes the resources that use a changed Secret. Metadata only, and nothing is kept.
-pub async fn secrets(
-    context: Arc<Context>,
-    api: Api<PartialObjectMeta<Secret>>,
-    index: Arc<Mutex<SecretIndex>>,
-    trigger: Trigger,
-) {
+pub async fn secrets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>, index: Arc<Mutex<SecretIndex>>) {
     let mut events = restartable(api, context.rollbacks()).backoff(WatchBackoff::default()).boxed();
     let (mut listed, mut is_first) = (HashSet::new(), true);
     while let Some(event) = events.next().await {
@@ -176,11 +145,12 @@ pub async fn secrets(
             Ok(event) => {
                 note_first_list(&context, &event, &mut is_first);
                 let index = index.lock().unwrap_or_else(PoisonError::into_inner);
-                affected_resources(&context, &index, &mut listed, &event)
-                    .into_iter()
-                    .for_each(|name| enqueue(&context, &trigger, name));
+                context.all_changed(&affected_resources(&context, &index, &mut listed, &event));
             }
-            Err(error) => log_watch_error("Secrets", &error),
+            Err(error) => {
+                context.credentials().clear();
+                log_watch_error("Secrets", &error);
+            }
         }
     }
 }
@@ -202,6 +172,7 @@ pub fn affected_resources(
 ) -> Vec<ObjectName> {
     match event {
         Event::Init => {
+            context.credentials().clear();
             listed.clear();
             Vec::new()
         }
@@ -212,8 +183,10 @@ pub fn affected_resources(
         }
         Event::Apply(secret) => changed(context, index, secret),
         Event::Delete(secret) => {
-            context.forget_write(&ObjectName::of(secret));
-            index.users(&ObjectName::of(secret))
+            let name = ObjectName::of(secret);
+            context.forget_write(&name);
+            context.credentials().shown(&name, None);
+            index.users(&name)
         }
     }
 }
@@ -221,7 +194,11 @@ pub fn affected_resources(
 fn changed(context: &Context, index: &SecretIndex, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectName> {
     let name = ObjectName::of(secret);
     let is_own_write = context.is_own_write(&name, secret.metadata.resource_version.as_deref());
-    if is_own_write { Vec::new() } else { index.users(&name) }
+    let users = if is_own_write { Vec::new() } else { index.users(&name) };
+    if !users.is_empty() {
+        context.credentials().shown(&name, secret.metadata.resource_version.as_deref());
+    }
+    users
 }
 
 fn log_watch_error(what: &str, error: &watcher::Error) {

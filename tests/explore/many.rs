@@ -317,6 +317,58 @@ fn one_resource_for_which_the_endpoint_fails_delays_no_other() {
     }
 }
 
+/// A crowd of another namespace, each with a wrong secret of an application that is there.
+fn crowd(stage: &Stage, size: usize) -> Vec<String> {
+    let names: Vec<_> = (0..size).map(|number| format!("crowd-{number}")).collect();
+    for name in &names {
+        let now = stage.now();
+        stage.world.inside().issuers.add_application(NewApplication::expired(name, "another secret", "old"), now);
+        stage.put_neighbour(name);
+    }
+    names
+}
+
+#[test]
+fn whatever_a_crowd_of_another_namespace_changes_delays_no_token() {
+    let alone = lateness(5, "20s", async |stage| {
+        stage.start("A");
+        stage.pause(120.0).await;
+    });
+    let beside = lateness(5, "20s", async |stage| {
+        stage.start("A");
+        stage.pause(10.0).await;
+        let names = crowd(&stage, 200);
+        for attempt in 0..28 {
+            names.iter().for_each(|name| stage.put_neighbours_credentials(name, &format!("secret {attempt}")));
+            stage.pause(4.0).await;
+        }
+    });
+    let latest = |late: &[f64]| late.iter().copied().fold(0.0, f64::max);
+    println!("late by {:.2} s alone, by {:.2} s beside a crowd", latest(&alone), latest(&beside));
+    assert!(beside.len() >= 5 && latest(&beside) <= latest(&alone) + 1.0, "{beside:?}");
+}
+
+#[test]
+fn a_start_looks_first_at_what_ends_first() {
+    let history = play(SIZE, "10m", async |stage| {
+        stage.start("A");
+        stage.pause(30.0).await;
+        stage.stop("A").await;
+        let first = ends(&stage.world.inside().issuers.journal()).0;
+        stage.pause(seconds(first.duration_since(stage.now())) - 0.5).await;
+        stage.user("starts it again", false);
+        stage.start("A");
+        stage.pause(30.0).await;
+    });
+    let started = history.entries.iter().find(|entry| matches!(entry.what, What::User { .. })).unwrap().at;
+    let mut rotated = rotations(&history.journal);
+    rotated.retain(|(_, birth)| *birth > started);
+    rotated.sort();
+    let late: Vec<_> = rotated.iter().map(|(end, birth)| seconds(birth.duration_since(*end.max(&started)))).collect();
+    println!("{} rotations after a start: the first {:.2} s after its end", late.len(), late[0]);
+    assert!(rotated.len() > SIZE / 2 && late[0] < 1.0, "{late:?}");
+}
+
 #[test]
 fn a_resource_that_is_made_anew_again_and_again_starts_no_new_allowance_of_calls() {
     let history = play(0, "1h", async |stage| {

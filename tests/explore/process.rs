@@ -1,4 +1,4 @@
-//! One process of the operator: its context, its watches, and the wakes of its resources, as the controller wires them;
+//! One process of the operator: its context, its watches, and its passes, as the controller wires them;
 //! dropping the future is the death of the process.
 
 use crate::door::Door;
@@ -13,23 +13,25 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::issuer::endpoint::EndpointRules;
+use syniverse_token_core::queue::passes::PassEnd;
 use syniverse_token_core::queue::{Budget, ObjectName};
 use syniverse_token_core::revision::Horizon;
 use syniverse_token_core::secret_metadata::SecretMetadata;
 use syniverse_token_operator::controller::context::{Context, Parts};
 use syniverse_token_operator::controller::election::Leadership;
+use syniverse_token_operator::controller::pass::pass;
 use syniverse_token_operator::controller::report::Reporter;
+use syniverse_token_operator::controller::scheduler;
 use syniverse_token_operator::controller::secret_index::SecretIndex;
-use syniverse_token_operator::controller::wake::wake;
-use syniverse_token_operator::controller::watches::{affected_resources, change_hash, update_index};
-use tokio::sync::{Notify, mpsc};
+use syniverse_token_operator::controller::watches::{affected_resources, resource_event};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 
 /// As the controller does it.
 const STORE_LOOK: Duration = Duration::from_secs(10);
@@ -38,15 +40,9 @@ const DAILY_CHECK: Duration = Duration::from_secs(86_400);
 pub(crate) const BUDGET: Budget = Budget { in_flight: 16, per_second: 50 };
 
 struct Process {
-    context: Context,
+    context: Arc<Context>,
     world: Arc<World>,
     index: Mutex<SecretIndex>,
-    /// The cache of resources.
-    cache: Mutex<HashMap<ObjectName, Arc<SyniverseToken>>>,
-    /// What the filter of unchanged resources remembers.
-    seen: Mutex<HashMap<ObjectName, Option<u64>>>,
-    bells: Mutex<HashMap<ObjectName, Arc<Notify>>>,
-    first_rings: mpsc::UnboundedSender<(ObjectName, Arc<Notify>)>,
 }
 
 /// Runs a process until it is dropped.
@@ -54,7 +50,6 @@ pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget, lea
     let client = kube::Client::new(Door { world: Arc::clone(&world), process: name.clone() }, "default");
     let issuer = Arc::new(ModelIssuer { world: Arc::clone(&world), process: name.clone() });
     let (reporter, events) = Reporter::new(client.clone());
-    let (waker, mut woken) = mpsc::unbounded_channel();
     // Of this start: a process that is started again is another one.
     let (clock, salt) = (Arc::new(world.clock()), format!("{name} since {}", world.now()));
     let (daily_check, call_timeout) = (DAILY_CHECK, PATIENCE);
@@ -67,7 +62,6 @@ pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget, lea
         require_credentials_label: false,
         clock,
         reporter,
-        wake: waker,
         daily_check,
         secret_metadata,
         call_timeout,
@@ -75,16 +69,9 @@ pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget, lea
         salt,
         leadership,
     };
-    let (first_rings, mut first_rung) = mpsc::unbounded_channel();
-    let process = Arc::new(Process {
-        context: Context::new(parts),
-        world: Arc::clone(&world),
-        index: Mutex::default(),
-        cache: Mutex::default(),
-        seen: Mutex::default(),
-        bells: Mutex::default(),
-        first_rings,
-    });
+    let context = Arc::new(Context::new(parts));
+    let process =
+        Arc::new(Process { context: Arc::clone(&context), world: Arc::clone(&world), index: Mutex::default() });
     let [resources, secrets] =
         [Kind::SyniverseToken, Kind::Secret].map(|kind| Watch::open(&mut world.inside(), &name, kind));
     let mut tasks = JoinSet::new();
@@ -92,22 +79,28 @@ pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget, lea
     tasks.spawn(Arc::clone(&process).follow_resources(resources));
     tasks.spawn(Arc::clone(&process).follow_secrets(secrets));
     tasks.spawn(Arc::clone(&process).watch_the_store(name));
-    loop {
-        tokio::select! {
-            biased;
-            Some((name, bell)) = first_rung.recv() => drop(tasks.spawn(Arc::clone(&process).serve(name, bell))),
-            Some(name) = woken.recv() => process.knock(&name),
-            else => return,
-        }
+    // It is never told to stop.
+    let (_going_on, stop) = watch::channel(false);
+    scheduler::run(context, stop, |context, name| one_pass(Arc::clone(&world), context, name)).await;
+}
+
+async fn one_pass(world: Arc<World>, context: Arc<Context>, name: ObjectName) -> PassEnd {
+    let end = pass(&context, &name).await;
+    let resource = context.resources().get(&name);
+    if let Some(resource) = resource.filter(|_| matches!(world.inside().planted, Planted::AnswersForgotten)) {
+        let (uid, now) = (resource.uid().unwrap(), context.clock.now().mono);
+        context.memory(&name, &uid, now).lock().await.unrecorded = None;
+        return PassEnd { must_record: false, ..end };
     }
+    end
 }
 
 impl Process {
     async fn follow_resources(self: Arc<Self>, mut watch: Watch) {
+        let mut listed = Vec::new();
         while let Some(told) = watch.next().await {
             for event in self.events::<SyniverseToken>(told, Kind::SyniverseToken) {
-                update_index(&self.context, &mut self.index.lock().unwrap(), &event);
-                self.store(event);
+                resource_event(&self.context, &mut self.index.lock().unwrap(), &mut listed, event);
             }
         }
     }
@@ -128,28 +121,10 @@ impl Process {
                     for feed in &mut self.world.inside().feeds {
                         [Kind::SyniverseToken, Kind::Secret].into_iter().for_each(|kind| feed.begins_anew(&name, kind));
                     }
-                    let all: Vec<_> = self.cache.lock().unwrap().keys().cloned().collect();
-                    all.iter().for_each(|name| self.knock(name));
+                    let all = self.context.resources().names();
+                    self.context.all_changed(&all);
                 }
             }
-        }
-    }
-
-    /// As the reflector and the filter behind it.
-    fn store(&self, event: Event<SyniverseToken>) {
-        match event {
-            Event::Apply(resource) | Event::InitApply(resource) => {
-                let (name, new) = (ObjectName::of(&resource), change_hash(&resource));
-                let resource = Arc::new(resource);
-                self.cache.lock().unwrap().insert(name.clone(), Arc::clone(&resource));
-                self.context.check_status(&resource);
-                if self.seen.lock().unwrap().insert(name.clone(), new) != Some(new) {
-                    self.knock(&name);
-                }
-            }
-            Event::Delete(resource) => drop(self.cache.lock().unwrap().remove(&ObjectName::of(&resource))),
-            Event::Init => self.cache.lock().unwrap().clear(),
-            Event::InitDone => {}
         }
     }
 
@@ -158,7 +133,7 @@ impl Process {
         while let Some(told) = watch.next().await {
             for event in self.events::<PartialObjectMeta<Secret>>(told, Kind::Secret) {
                 let names = affected_resources(&self.context, &self.index.lock().unwrap(), &mut listed, &event);
-                names.iter().for_each(|name| self.knock(name));
+                self.context.all_changed(&names);
             }
         }
     }
@@ -174,42 +149,5 @@ impl Process {
                 [Event::Init].into_iter().chain(list).chain([Event::InitDone]).collect()
             }
         }
-    }
-
-    fn knock(&self, name: &ObjectName) {
-        self.context.mark_dirty(name);
-        let mut bells = self.bells.lock().unwrap();
-        let bell = bells.entry(name.clone()).or_insert_with(|| {
-            let bell = Arc::new(Notify::new());
-            self.first_rings.send((name.clone(), Arc::clone(&bell))).unwrap();
-            bell
-        });
-        bell.notify_one();
-    }
-
-    /// The wakes of one resource, one after the other.
-    async fn serve(self: Arc<Self>, name: ObjectName, bell: Arc<Notify>) {
-        let mut due: Option<Instant> = None;
-        loop {
-            match due {
-                Some(due) => tokio::select! { biased; () = bell.notified() => {}, () = sleep_until(due) => {} },
-                None => bell.notified().await,
-            }
-            let resource = self.cache.lock().unwrap().get(&name).cloned();
-            due = match resource {
-                Some(resource) => self.wake(resource).await.map(|delay| Instant::now() + delay),
-                None => None,
-            };
-        }
-    }
-
-    async fn wake(&self, resource: Arc<SyniverseToken>) -> Option<Duration> {
-        let again = wake(&self.context, Arc::clone(&resource)).await.unwrap_or_else(Some);
-        if matches!(self.world.inside().planted, Planted::AnswersForgotten) {
-            let now = self.context.clock.now().mono;
-            let (name, uid) = (ObjectName::of(&*resource), resource.uid().unwrap());
-            self.context.memory(&name, &uid, now).lock().await.unrecorded = None;
-        }
-        again
     }
 }

@@ -102,6 +102,7 @@ fn pass(fingerprint: &str, dies: f64, ready: (&str, &str), written: Option<f64>)
             written_at: written.map(moment),
         }),
         wake: None,
+        request: None,
     }
 }
 

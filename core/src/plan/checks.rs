@@ -89,14 +89,16 @@ impl PlanInput<'_> {
         };
         let findings = proposal.findings(credential, &candidates);
         let allowed = candidates.into_iter().map(|candidate| (credential.allowed_at(&candidate), candidate));
-        match allowed.min_by_key(|(at, _)| *at) {
-            Some((at, candidate)) if at <= self.now.mono => {
-                Plan { step: Step::Request(Box::new(proposal.planned_request(credential, candidate))), findings }
-            }
-            next => {
-                let settled = proposal.settled_at(credential);
-                Plan::wait(next.map(|(at, _)| at).into_iter().chain(settled).min(), findings)
-            }
+        let Some((at, candidate)) = allowed.min_by_key(|(at, _)| *at) else {
+            return Plan::wait(proposal.settled_at(credential), findings);
+        };
+        let request = Box::new(proposal.planned_request(credential, candidate));
+        if at <= self.now.mono {
+            return Plan { step: Step::Request(request), findings, upcoming: None };
+        }
+        match proposal.settled_at(credential).filter(|settled| *settled < at) {
+            Some(settled) => Plan::wait(Some(settled), findings),
+            None => Plan { step: Step::Wait(Some(at)), findings, upcoming: Some(request) },
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Circuit breaker of an endpoint: whether it is down, when it is probed, and how the requests of each resource ended.
 
+use super::census::{Census, Witnesses};
 use super::{EndpointResult, ObjectName};
 use crate::issuer::FailureKind;
 use crate::time::Moment;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// An endpoint is down after this many consecutive failures of its own.
@@ -30,6 +31,9 @@ pub(super) struct CircuitBreaker {
     all_failures: FailureCount,
     outage: Option<Outage>,
     last_calls: BTreeMap<ObjectName, LastCall>,
+    /// The resources that it has served, and all.
+    served: Known,
+    all: Known,
 }
 
 /// Consecutive failures that are the endpoint's own.
@@ -37,9 +41,24 @@ pub(super) struct CircuitBreaker {
 struct FailureCount {
     count: u32,
     /// The resources that failed.
-    failed: BTreeSet<ObjectName>,
+    failed: Census,
     /// The failures cannot be caused by a single tenant.
     is_general: bool,
+}
+
+/// What is known of the resources of a kind.
+#[derive(Debug, Default)]
+struct Known {
+    census: Census,
+    witnesses: Witnesses,
+}
+
+/// For which resources an endpoint counts as down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    is_out: bool,
+    /// For those that failed, and for all, of those that were served and of the others.
+    reach: [(bool, bool); 2],
 }
 
 #[derive(Debug)]
@@ -74,7 +93,7 @@ struct LastCall {
 impl FailureCount {
     fn add(&mut self, resource: &ObjectName) {
         self.count = self.count.saturating_add(1);
-        self.failed.insert(resource.clone());
+        self.failed.insert(resource);
     }
 
     fn remove(&mut self, resource: &ObjectName) {
@@ -85,14 +104,13 @@ impl FailureCount {
 
     /// Judges consecutive failures among the `known` resources concerned. Failures in two namespaces are no accident;
     /// with a single namespace, all of it has to fail.
-    fn judge<'a>(&mut self, known: impl Iterator<Item = &'a ObjectName>) {
-        let namespaces: BTreeSet<_> = self.failed.iter().map(|resource| &resource.namespace).collect();
-        let (mut known_count, mut is_alone) = (0, true);
-        for resource in known {
-            known_count += 1;
-            is_alone &= namespaces.contains(&resource.namespace);
-        }
-        self.is_general = namespaces.len() > 1 || is_alone && self.failed.len() == known_count;
+    fn judge(&mut self, known: &Census) {
+        let is_alone = known.namespaces() == self.failed.namespaces();
+        self.is_general = self.failed.namespaces() > 1 || is_alone && self.failed.len() == known.len();
+    }
+
+    fn reach(&self) -> (bool, bool) {
+        (self.count >= DOWN_AFTER, self.count >= DOWN_AFTER && self.is_general)
     }
 
     fn applies_to(&self, resource: &ObjectName) -> bool {
@@ -106,6 +124,16 @@ impl CircuitBreaker {
     pub(super) fn is_down_for(&self, resource: &ObjectName) -> bool {
         let failures = if self.has_served(resource) { &self.served_failures } else { &self.all_failures };
         self.outage.is_some() && failures.applies_to(resource)
+    }
+
+    /// For which resources the endpoint counts as down.
+    pub(super) fn verdict(&self) -> Verdict {
+        Verdict { is_out: self.outage.is_some(), reach: [self.served_failures.reach(), self.all_failures.reach()] }
+    }
+
+    /// True when resources of other namespaces have sent requests.
+    pub(super) fn has_other_namespaces(&self, namespace: &str) -> bool {
+        self.all.census.has_others_than(namespace)
     }
 
     fn has_served(&self, resource: &ObjectName) -> bool {
@@ -160,9 +188,8 @@ impl CircuitBreaker {
     }
 
     fn judge_failures(&mut self) {
-        self.all_failures.judge(self.last_calls.keys());
-        let served = self.last_calls.iter().filter(|(_, last)| last.is_served);
-        self.served_failures.judge(served.map(|(resource, _)| resource));
+        self.all_failures.judge(&self.all.census);
+        self.served_failures.judge(&self.served.census);
     }
 
     /// Notes that `resource` received its token at `at`, according to the stored state; this process' own results are
@@ -172,7 +199,7 @@ impl CircuitBreaker {
         if self.last_calls.contains_key(resource) {
             return;
         }
-        self.last_calls.insert(resource.clone(), served);
+        self.note(resource, served);
         if self.outage.is_some() {
             self.judge_failures();
         }
@@ -182,7 +209,16 @@ impl CircuitBreaker {
         let before = self.last_calls.get(resource);
         let evidence_at = before.filter(|last| !last.is_success && !is_success).map_or(now, |last| last.evidence_at);
         let is_served = is_success || before.is_some_and(|last| last.is_served);
-        self.last_calls.insert(resource.clone(), LastCall { at: now, is_success, is_served, evidence_at });
+        self.note(resource, LastCall { at: now, is_success, is_served, evidence_at });
+    }
+
+    fn note(&mut self, resource: &ObjectName, last: LastCall) {
+        self.last_calls.insert(resource.clone(), last);
+        let known = [Some(&mut self.all), last.is_served.then_some(&mut self.served)];
+        for known in known.into_iter().flatten() {
+            known.census.insert(resource);
+            known.witnesses.hear(resource, (last.evidence_at, last.is_success));
+        }
     }
 
     /// When the next probe is due, if the endpoint is down and `expires` is the earliest expiry of a token that waits:
@@ -214,6 +250,10 @@ impl CircuitBreaker {
         }
         self.served_failures.remove(resource);
         self.all_failures.remove(resource);
+        for known in [&mut self.served, &mut self.all] {
+            known.census.remove(resource);
+        }
+        self.hear_others(resource);
         if self.all_failures.failed.is_empty() {
             self.outage = None;
         }
@@ -223,16 +263,24 @@ impl CircuitBreaker {
         }
     }
 
+    /// Of a witness that is gone, those that are left take the place.
+    fn hear_others(&mut self, gone: &ObjectName) {
+        if self.all.witnesses.forget(gone) | self.served.witnesses.forget(gone) {
+            for (resource, last) in &self.last_calls {
+                let said = (last.evidence_at, last.is_success);
+                self.all.witnesses.hear(resource, said);
+                last.is_served.then(|| self.served.witnesses.hear(resource, said));
+            }
+        }
+    }
+
     /// Whether others succeed, by the latest evidence; none when that is too old to say something about `resource`.
     /// Resources that were never served say nothing to a resource that was.
     pub(super) fn others_succeed(&self, resource: &ObjectName, now: Moment) -> Option<bool> {
         let own = self.last_calls.get(resource).filter(|last| !last.is_success);
         let since = own.map_or(now, |last| last.evidence_at) - PEER_MEMORY;
-        let is_stranger = !self.has_served(resource);
-        let others = self
-            .last_calls
-            .iter()
-            .filter(|(other, last)| *other != resource && last.evidence_at > since && (last.is_served || is_stranger));
-        others.map(|(_, last)| (last.evidence_at, last.is_success)).max().map(|(_, is_success)| is_success)
+        let peers = if self.has_served(resource) { &self.served } else { &self.all };
+        let (at, is_success) = peers.witnesses.other_than(resource)?;
+        (at > since).then_some(is_success)
     }
 }

@@ -1,30 +1,26 @@
 //! A host and port: limits of all its endpoints together, so that many paths cannot circumvent a budget.
 
-use super::order::{LONGEST_WAIT, OVERDUE_AFTER, SMALLEST_ADVANCE, alternate};
-use super::{Budget, ObjectName, Queued, Wake};
+use super::lines::Shares;
+use super::{Budget, ObjectName, Priority, QueuedRequest};
 use crate::schedule::rate_limiter::RateLimiter;
 use crate::time::Moment;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use url::Url;
+
+/// Namespaces whose turns are remembered.
+const REMEMBERED: usize = 1024;
 
 /// A host and port.
 #[derive(Debug)]
 pub(super) struct Host {
     budget: Budget,
-    permits: RateLimiter,
-    in_flight: usize,
-    /// Requests that their endpoint would admit.
-    waiting: BTreeMap<ObjectName, Waiting>,
-    /// The last request was no retry: the next may be.
-    is_retry_next: bool,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    expires: Moment,
-    is_retry: bool,
-    /// When it was woken for.
-    wake_at: Moment,
+    limiter: RateLimiter,
+    /// Permits by namespace.
+    permits: HashMap<String, usize>,
+    /// The turns that each namespace has had, and the last of them.
+    turns: HashMap<String, u64>,
+    turn: u64,
+    shares: Shares,
 }
 
 /// The host and port that a call to `endpoint` connects to; the text itself where it is no URL with a host.
@@ -38,83 +34,66 @@ pub(super) fn authority(endpoint: &str) -> String {
 impl Host {
     /// A host without any request yet. Each of its endpoints may be sent `budget`.
     pub(super) fn new(budget: Budget, now: Moment) -> Self {
-        let permits = RateLimiter::new(f64::from(budget.per_second), now);
+        let limiter = RateLimiter::new(f64::from(budget.per_second), now);
         let budget = Budget { in_flight: budget.in_flight.saturating_mul(2), ..budget };
-        Self { budget, permits, in_flight: 0, waiting: BTreeMap::new(), is_retry_next: false }
+        let (permits, turns) = (HashMap::new(), HashMap::new());
+        Self { budget, limiter, permits, turns, turn: 0, shares: Shares::default() }
     }
 
-    /// Queues `queued`, which its endpoint would admit, and returns when it may be sent.
-    pub(super) fn enqueue(&mut self, queued: &Queued<'_>, now: Moment) -> Moment {
-        self.drop_overdue(now);
-        let waiting = Waiting { expires: queued.expires, is_retry: queued.is_retry, wake_at: now };
-        self.waiting.insert(queued.resource.clone(), waiting);
-        let rank = self.in_order().iter().take_while(|next| *next != queued.resource).count();
-        let permitted = self.permits.ready_for(rank, now, self.budget.refill());
-        let at = if rank < self.free_slots() { permitted } else { permitted.max(now + LONGEST_WAIT) };
-        self.set_wake(queued.resource, at);
-        at
+    /// When its rate allows another request.
+    pub(super) fn ready_at(&self, now: Moment) -> Moment {
+        self.limiter.ready_at(now, self.budget.refill())
     }
 
-    /// Starts an admitted request.
-    pub(super) fn request_started(&mut self, resource: &ObjectName, now: Moment) {
-        self.is_retry_next = self.waiting.remove(resource).is_some_and(|waiting| !waiting.is_retry);
-        self.permits.take(now, self.budget.refill());
-        self.in_flight += 1;
+    /// True while a request of `namespace` may be sent: one namespace has at most half of the permits, so that an
+    /// endpoint of its own that hangs leaves room for the others.
+    pub(super) fn has_room(&self, namespace: &str) -> bool {
+        let of_all: usize = self.permits.values().sum();
+        let of_namespace = self.permits.get(namespace).copied().unwrap_or_default();
+        of_all < self.budget.in_flight && of_namespace < self.budget.in_flight.div_ceil(2)
     }
 
-    /// Ends a request, sent or not. Returns the resources that may come earlier, and when.
-    pub(super) fn request_ended(&mut self, was_made: bool, now: Moment) -> Vec<Wake> {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        if !was_made {
-            self.permits.give_back();
+    /// Sort key of the requests whose turn it is at their endpoints.
+    pub(super) fn order(&self, resource: &ObjectName, request: &QueuedRequest) -> (u64, u32, Priority, Moment) {
+        let turn = self.turns.get(&resource.namespace).copied().unwrap_or_default().max(self.turn);
+        (turn, self.shares.had(request.priority), request.priority, request.expires)
+    }
+
+    /// Notes a permit, while requests of these priorities wait.
+    pub(super) fn granted(&mut self, resource: &ObjectName, priority: Priority, waiting: [bool; 3], now: Moment) {
+        self.limiter.take(now, self.budget.refill());
+        self.takes_room(&resource.namespace);
+        let turn = self.turns.entry(resource.namespace.clone()).or_default();
+        self.turn = self.turn.max(*turn);
+        *turn = self.turn + 1;
+        self.shares.take(priority, waiting);
+        if self.turns.len() > REMEMBERED {
+            let turn = self.turn;
+            self.turns.retain(|_, had| *had > turn);
         }
-        self.wake_next(now)
     }
 
-    /// Withdraws the request of `resource`. Returns the resources that may come earlier, and when.
-    pub(super) fn withdraw(&mut self, resource: &ObjectName, now: Moment) -> Vec<Wake> {
-        if self.waiting.remove(resource).is_some() { self.wake_next(now) } else { Vec::new() }
+    /// A permit takes up no room any longer.
+    pub(super) fn makes_room(&mut self, namespace: &str) {
+        if let Some(permits) = self.permits.get_mut(namespace) {
+            *permits = permits.saturating_sub(1);
+        }
+        self.permits.retain(|_, permits| *permits > 0);
+    }
+
+    /// A permit takes up room again.
+    pub(super) fn takes_room(&mut self, namespace: &str) {
+        *self.permits.entry(namespace.to_owned()).or_default() += 1;
+    }
+
+    /// A permit was not used.
+    pub(super) fn give_back(&mut self) {
+        self.limiter.give_back();
     }
 
     /// True when nothing worth keeping is known of it.
     pub(super) fn is_forgotten(&self) -> bool {
-        self.in_flight == 0 && self.waiting.is_empty()
-    }
-
-    fn drop_overdue(&mut self, now: Moment) {
-        self.waiting.retain(|_, waiting| now <= waiting.wake_at + OVERDUE_AFTER);
-    }
-
-    fn wake_next(&mut self, now: Moment) -> Vec<Wake> {
-        self.drop_overdue(now);
-        let mut woken = Vec::new();
-        for (rank, resource) in self.in_order().into_iter().take(self.free_slots()).enumerate() {
-            let at = self.permits.ready_for(rank, now, self.budget.refill());
-            if self.waiting.get(&resource).is_some_and(|waiting| at + SMALLEST_ADVANCE < waiting.wake_at) {
-                self.set_wake(&resource, at);
-                woken.push((resource, at));
-            }
-        }
-        woken
-    }
-
-    /// Waiting requests in order: retries and others alternate, each by expiry.
-    fn in_order(&self) -> Vec<ObjectName> {
-        let mut line: Vec<_> = self.waiting.iter().collect();
-        line.sort_by_key(|(_, waiting)| waiting.expires);
-        let (retries, fresh): (Vec<_>, Vec<_>) = line.into_iter().partition(|(_, waiting)| waiting.is_retry);
-        let line = if self.is_retry_next { alternate(retries, fresh) } else { alternate(fresh, retries) };
-        line.into_iter().map(|(resource, _)| resource.clone()).collect()
-    }
-
-    fn set_wake(&mut self, resource: &ObjectName, at: Moment) {
-        if let Some(waiting) = self.waiting.get_mut(resource) {
-            waiting.wake_at = at;
-        }
-    }
-
-    fn free_slots(&self) -> usize {
-        self.budget.in_flight.saturating_sub(self.in_flight)
+        self.permits.is_empty()
     }
 }
 

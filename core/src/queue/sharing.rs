@@ -1,23 +1,45 @@
 //! The users of each application and each pasted session pair.
 
 use super::ObjectName;
+use super::census::Census;
 use crate::observed::Sharing;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The users of each application, by its key.
 #[derive(Debug, Default)]
 pub(super) struct Memberships {
-    /// In the order in which they joined.
-    users: HashMap<String, Vec<User>>,
-    /// The application of each resource.
-    applications: HashMap<ObjectName, String>,
+    applications: HashMap<String, Users>,
+    /// The application of each resource, and its place among the users.
+    by_resource: HashMap<ObjectName, (String, Place)>,
+    joined: u64,
 }
 
-#[derive(Debug)]
-struct User {
-    name: ObjectName,
-    /// Has sent a request with it: comes before all that have not.
-    has_asked: bool,
+/// Users that have sent a request come before all that have not, each in the order in which they joined.
+type Place = (IsNew, u64);
+type IsNew = bool;
+
+/// The users of an application.
+#[derive(Debug, Default)]
+struct Users {
+    in_order: BTreeMap<Place, ObjectName>,
+    census: Census,
+}
+
+impl Users {
+    fn sharing(&self, resource: &ObjectName) -> Sharing {
+        Sharing {
+            here: self.census.in_namespace(&resource.namespace) > 1,
+            elsewhere: self.census.has_others_than(&resource.namespace),
+            before_us: self.in_order.first_key_value().is_some_and(|(_, first)| first != resource),
+        }
+    }
+
+    /// All, if one more or less can mean something to them; else the first two, which may change places.
+    fn affected(&self, namespace: &str) -> Vec<(ObjectName, Sharing)> {
+        let is_news = self.census.in_namespace(namespace) <= 2 || self.census.namespaces() <= 2;
+        let count = if is_news { usize::MAX } else { 2 };
+        self.in_order.values().take(count).map(|user| (user.clone(), self.sharing(user))).collect()
+    }
 }
 
 impl Memberships {
@@ -28,40 +50,44 @@ impl Memberships {
         application: &str,
         has_asked: bool,
     ) -> Vec<ObjectName> {
-        if self.applications.get(resource).is_some_and(|known| known == application) {
-            let before = self.sharing_of_all(application);
-            let users = self.users.get_mut(application).into_iter().flatten();
-            users.filter(|known| known.name == *resource).for_each(|known| known.has_asked |= has_asked);
-            return self.changed_since(application, before);
+        let known = self.by_resource.get(resource).filter(|(known, _)| known == application);
+        if let Some((_, (is_new, joined))) = known {
+            let place = (*is_new && !has_asked, *joined);
+            return if place.0 == *is_new { Vec::new() } else { self.put(resource, application, place) };
         }
         let mut affected = self.remove(resource);
-        let before = self.sharing_of_all(application);
-        let joining = User { name: resource.clone(), has_asked };
-        self.users.entry(application.to_owned()).or_default().push(joining);
-        self.applications.insert(resource.clone(), application.to_owned());
-        affected.extend(self.changed_since(application, before));
+        self.joined += 1;
+        affected.extend(self.put(resource, application, (!has_asked, self.joined)));
         affected
+    }
+
+    fn put(&mut self, resource: &ObjectName, application: &str, place: Place) -> Vec<ObjectName> {
+        let users = self.applications.entry(application.to_owned()).or_default();
+        let before = users.affected(&resource.namespace);
+        if let Some((_, old)) = self.by_resource.insert(resource.clone(), (application.to_owned(), place)) {
+            users.in_order.remove(&old);
+        }
+        users.in_order.insert(place, resource.clone());
+        users.census.insert(resource);
+        self.changed_since(application, before)
     }
 
     /// Forgets a resource. Returns the resources that this affects.
     pub(super) fn remove(&mut self, resource: &ObjectName) -> Vec<ObjectName> {
-        let Some(application) = self.applications.remove(resource) else { return Vec::new() };
-        let before = self.sharing_of_all(&application);
-        let Some(users) = self.users.get_mut(&application) else { return Vec::new() };
-        users.retain(|other| other.name != *resource);
-        if users.is_empty() {
-            self.users.remove(&application);
+        let Some((application, place)) = self.by_resource.remove(resource) else { return Vec::new() };
+        let Some(users) = self.applications.get_mut(&application) else { return Vec::new() };
+        let before = users.affected(&resource.namespace);
+        users.in_order.remove(&place);
+        users.census.remove(resource);
+        if users.in_order.is_empty() {
+            self.applications.remove(&application);
         }
         self.changed_since(&application, before)
     }
 
     /// The other users of `application`, from the view of `resource`.
     pub(super) fn sharing(&self, resource: &ObjectName, application: &str) -> Sharing {
-        Sharing {
-            here: self.others(resource, application).any(|other| other.namespace == resource.namespace),
-            elsewhere: self.others(resource, application).any(|other| other.namespace != resource.namespace),
-            before_us: self.first(application).is_some_and(|first| first != resource),
-        }
+        self.applications.get(application).map(|users| users.sharing(resource)).unwrap_or_default()
     }
 
     /// The other users of `application`.
@@ -70,27 +96,17 @@ impl Memberships {
         resource: &'a ObjectName,
         application: &str,
     ) -> impl Iterator<Item = &'a ObjectName> {
-        self.of(application).filter(move |other| *other != resource)
-    }
-
-    fn of(&self, application: &str) -> impl Iterator<Item = &ObjectName> {
-        self.users.get(application).into_iter().flatten().map(|user| &user.name)
-    }
-
-    /// The owner of a pair that works for only one resource.
-    fn first(&self, application: &str) -> Option<&ObjectName> {
-        let users = self.users.get(application)?;
-        users.iter().find(|user| user.has_asked).or(users.first()).map(|user| &user.name)
-    }
-
-    fn sharing_of_all(&self, application: &str) -> Vec<(ObjectName, Sharing)> {
-        self.of(application).map(|resource| (resource.clone(), self.sharing(resource, application))).collect()
+        let users = self.applications.get(application).into_iter().flat_map(|users| users.in_order.values());
+        users.filter(move |other| *other != resource)
     }
 
     fn changed_since(&self, application: &str, before: Vec<(ObjectName, Sharing)>) -> Vec<ObjectName> {
-        let stays = |resource: &ObjectName| self.of(application).any(|known| known == resource);
-        let changed = |(resource, sharing)| {
-            (stays(&resource) && self.sharing(&resource, application) != sharing).then_some(resource)
+        let users = self.applications.get(application);
+        let stays =
+            |resource: &ObjectName| self.by_resource.get(resource).is_some_and(|(known, _)| known == application);
+        let changed = |(resource, sharing): (ObjectName, Sharing)| {
+            let now = users.filter(|_| stays(&resource)).map(|users| users.sharing(&resource))?;
+            (now != sharing).then_some(resource)
         };
         before.into_iter().filter_map(changed).collect()
     }

@@ -168,7 +168,7 @@ impl Cluster {
     /// When the plan waits until, and the reasons it gives; a call is a failed test.
     pub(crate) fn rest(&mut self, at: Now) -> (Option<Moment>, Vec<Reason>) {
         match self.settle(at) {
-            Plan { step: Step::Wait(until), findings } => {
+            Plan { step: Step::Wait(until), findings, .. } => {
                 (until, findings.iter().map(|finding| finding.reason).collect())
             }
             other => panic!("no rest but {other:?}"),

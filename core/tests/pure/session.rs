@@ -384,13 +384,13 @@ fn a_session_that_cannot_be_recorded_is_extended_near_its_end_without_an_announc
     let (until, findings) = cluster.rest(now(538.0));
     assert_eq!(findings, [Reason::WriteFailed]);
     assert!(until.unwrap() <= now(545.0).mono);
-    let Plan { step: Step::Request(planned), findings } = cluster.plan(now(555.0)) else { panic!("no call") };
+    let Plan { step: Step::Request(planned), findings, .. } = cluster.plan(now(555.0)) else { panic!("no call") };
     assert_eq!((asked(&planned), planned.intent_write.is_none()), ("extend first".to_owned(), true));
     assert_eq!(findings[0].reason, Reason::WriteFailed);
     // The answer waits; nothing is asked meanwhile, and the risk is said.
     cluster.receive(&planned, now(555.0), "second", 600);
     cluster.memory.writes.write_failed(Target::State, "failed".into(), now(555.1).mono, 1);
-    let Plan { step: Step::Wait(_), findings } = cluster.plan(now(555.2)) else { panic!("no wait") };
+    let Plan { step: Step::Wait(_), findings, .. } = cluster.plan(now(555.2)) else { panic!("no wait") };
     assert!(findings[0].message.contains("only in the operator's memory"), "{}", findings[0].message);
     // Writes are taken again.
     cluster.settle(now(600.0));

@@ -21,6 +21,7 @@ impl Context {
         );
         lock(&self.own_writes).clear();
         lock(&self.status_watches).clear();
+        self.credentials().clear();
         self.rollback.send_replace(Some(self.clock.now().mono));
     }
 
@@ -69,7 +70,9 @@ impl Context {
         let mut own = lock(&self.status_watches);
         let look = own.get_mut(&name).and_then(|own| own.look_at(resource.status.as_ref(), version, now));
         drop(own);
-        self.wake_each(look.map(|at| (name, at)).into_iter().collect(), now);
+        if let Some(at) = look {
+            self.check_at(&name, at);
+        }
     }
 
     /// Notes the version of a Secret that we wrote ourselves.

@@ -18,6 +18,9 @@ use syniverse_token_core::time::Moment;
 /// Delay between failing writes of a status.
 const STATUS_RETRY: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
+/// A request that comes within this time of the end of a token comes at once.
+const AT_ONCE: Duration = Duration::from_millis(250);
+
 impl Running<'_> {
     /// Publishes the pending status of a resource without a status: before its first request, which may take its time,
     /// and once per pass. False when there is nothing to publish.
@@ -48,12 +51,16 @@ impl Running<'_> {
         let same = status(&self.observed, &health, there.as_ref(), now);
         let is_there = there.as_ref() == Some(&same);
         let after = if is_there { same } else { status(&self.observed, &health, before.as_ref(), now) };
+        // A request that comes at once needs no pass before it to say that the token has expired.
+        let requested = settled.request.as_ref().and(settled.until);
         let turns = health.ready_until().filter(|until| *until > now.mono);
+        let turns = turns.filter(|until| requested.is_none_or(|requested| *until + AT_ONCE < requested));
         self.context.expect_status(&ObjectName::of(&*self.observed.resource), &after);
         let retry = if is_there { None } else { self.publish(after.clone(), now.mono).await };
         let new_token = self.new_token(before.as_ref(), &after);
         let before = self.memory.last_status.replace(after.clone()).or(before);
         let wake = [settled.until, turns, retry].into_iter().flatten().min();
+        let request = settled.request.filter(|_| wake == settled.until);
         let served = health.served_token(self.token_written_at, now.mono);
         ReconcileReport {
             steps: self.steps,
@@ -63,6 +70,7 @@ impl Running<'_> {
             served_before: None,
             served_after: served,
             wake,
+            request,
         }
     }
 

@@ -2,16 +2,17 @@
 
 use super::*;
 
-/// Three failures of `bad`, from second `from` on, each as soon as it may call. Gives the moment of the last one.
+/// Three failures of `bad`, from second `from` on, each as soon as it may send. Gives the moment of the last one.
 fn fails(queue: &mut RequestQueue, bad: &Caller, from: f64) -> Moment {
     let mut now = at(from);
     for _ in 0..3 {
-        for tries in 1.. {
-            let Wait(moment) = bad.asks_at(queue, now) else { break };
-            assert!(tries < 100, "its turn never comes");
+        bad.waits_at(queue, now);
+        while let At(moment) = queue.grant(now) {
             now = moment;
         }
-        queue.request_ended(&bad.endpoint, &bad.call_key, &bad.member, Some(UNAVAILABLE), now);
+        assert!(queue.has_permit(&bad.member), "its turn never comes");
+        queue.request_started(&bad.member);
+        queue.permit_ended(&bad.request.endpoint, &bad.member, Some(UNAVAILABLE), now);
     }
     now
 }
@@ -35,7 +36,7 @@ fn failures_of_those_that_were_never_served_say_nothing_to_those_that_were() {
     }
     assert!(is_down_for(&queue, &caller("new", 0.0).in_namespace("elsewhere")), "two namespaces are no accident");
     assert!(!is_down_for(&queue, &victim));
-    assert_eq!(victim.asks(&mut queue, 400.0), Admitted);
+    assert!(victim.acquires(&mut queue, 400.0));
 }
 
 #[test]
@@ -75,13 +76,13 @@ fn whoever_was_served_calls_once_at_its_own_end_although_the_endpoint_is_down() 
     let others = ["m", "n"].map(|namespace| served(&mut queue, namespace, "b", 0.0));
     let [_, down] = [0, 1].map(|number| fails(&mut queue, &others[number], 1.0));
     assert!(is_down_for(&queue, &victim) && down < at(7.0), "{down:?}");
-    later(victim.asks(&mut queue, 7.0));
+    assert!(!victim.acquires(&mut queue, 7.0));
     let at_end = victim.clone().at_its_end();
-    assert_eq!(at_end.asks(&mut queue, 7.5), Admitted);
+    assert!(at_end.acquires(&mut queue, 7.5));
     at_end.ends(&mut queue, UNAVAILABLE, 7.6);
-    later(at_end.asks(&mut queue, 7.7));
+    assert!(!at_end.acquires(&mut queue, 7.7));
     let next_end = caller("a", 7.8).in_namespace("victims").at_its_end();
-    assert_eq!(next_end.asks(&mut queue, 7.8), Admitted, "once for each end");
+    assert!(next_end.acquires(&mut queue, 7.8), "once for each end");
     next_end.ends(&mut queue, Responded, 7.9);
     assert!(!is_down_for(&queue, &victim), "its call was the best probe");
 }
@@ -91,7 +92,8 @@ fn whoever_was_never_served_has_no_end_to_call_at() {
     let mut queue = fleet(ROOMY);
     let down = fails(&mut queue, &caller("a", 0.0), 1.0);
     let stranger = caller("b", 0.5).at_its_end();
-    assert!(later(stranger.asks_at(&mut queue, down)) > down);
+    stranger.waits_at(&mut queue, down);
+    assert!(matches!(queue.grant(down), At(moment) if moment > down));
 }
 
 #[test]
@@ -100,31 +102,19 @@ fn probes_go_round_by_namespace() {
     let crowd = ["a", "b", "c", "d", "e"].map(|name| caller(name, 0.0).in_namespace("crowd"));
     let single = caller("s", 50.0).in_namespace("single");
     fails(&mut queue, &single, 1.0);
-    let down = fails(&mut queue, &crowd[0], 5.0);
-    let all = [&crowd[..], &[single]].concat();
-    let (mut prober, mut now) = (crowd[0].clone(), later(crowd[0].asks_at(&mut queue, down)));
-    let mut namespaces = Vec::new();
-    for _ in 0..6 {
-        all.iter().filter(|waiting| waiting.member != prober.member).for_each(|waiting| {
-            later(waiting.asks_at(&mut queue, now));
-        });
-        assert_eq!(prober.asks_at(&mut queue, now), Admitted);
-        let woken = queue.request_ended("e", &prober.call_key, &prober.member, Some(UNAVAILABLE), now);
-        let [(next, moment)] = &woken[..] else { panic!("one is told, not {woken:?}") };
-        (prober, now) = (all.iter().find(|waiting| waiting.member == *next).unwrap().clone(), *moment);
-        namespaces.push(next.namespace.clone());
+    let mut now = fails(&mut queue, &crowd[0], 5.0);
+    let mut probers = Vec::new();
+    for _ in 0..10 {
+        crowd.iter().chain([&single]).for_each(|waiting| waiting.waits_at(&mut queue, now));
+        let At(moment) = queue.grant(now) else { panic!("no pause") };
+        let Permit(prober) = queue.grant(moment) else { panic!("no probe") };
+        queue.request_started(&prober);
+        queue.permit_ended("e", &prober, Some(UNAVAILABLE), moment);
+        now = moment;
+        probers.push(prober);
     }
-    assert_eq!(namespaces, ["single", "crowd"].repeat(3), "however many resources a namespace has");
-}
-
-#[test]
-fn a_first_issue_waits_behind_what_was_due_before_it_was_made() {
-    let mut queue = fleet(Budget { in_flight: 1, per_second: 50 });
-    let running = caller("running", 0.0);
-    assert_eq!(running.asks(&mut queue, 10.0), Admitted);
-    // Made at second 9, and due at second 8.
-    let [new, dead] = [caller("new", 9.0), caller("dead", 8.0)];
-    later(new.asks(&mut queue, 10.0));
-    later(dead.asks(&mut queue, 10.0));
-    assert_eq!(names(&running.ends(&mut queue, Responded, 11.0)), ["dead"]);
+    let of = |name: &str| probers.iter().filter(|prober| prober.name == name).count();
+    let namespaces: Vec<_> = probers.iter().map(|prober| prober.namespace.as_str()).collect();
+    assert_eq!(namespaces, ["single", "crowd"].repeat(5), "however many resources a namespace has");
+    assert_eq!(["a", "b", "c", "d", "e"].map(of), [1; 5]);
 }

@@ -1,26 +1,16 @@
-//! The order in which calls are admitted, while the endpoint is up.
+//! The order of the permits of one namespace, while the endpoint is up.
 
 use super::*;
 
-const ONE: Budget = Budget { in_flight: 1, per_second: 50 };
-
-/// The names in the order in which they are admitted, one at a time, after all have wished at second 0.
+/// The names in the order of their permits, one at a time, after all have come at second 0.
 fn order(waiting: &[Caller]) -> Vec<String> {
-    let (mut queue, first) = (fleet(ONE), caller("first", 0.0));
-    assert_eq!(first.asks(&mut queue, 0.0), Admitted);
-    for caller in waiting {
-        later(caller.asks(&mut queue, 0.0));
-    }
-    let (mut running, mut order) = (first, Vec::new());
-    for second in 1..=waiting.len() {
-        let woken = running.ends(&mut queue, Responded, second as f64);
-        let [(next, moment)] = &woken[..] else { panic!("one is woken, not {woken:?}") };
-        assert_eq!(*moment, at(second as f64));
-        running = waiting.iter().find(|caller| caller.member == *next).unwrap().clone();
-        assert_eq!(running.asks(&mut queue, second as f64), Admitted);
-        order.push(running.member.name.clone());
-    }
-    order
+    let mut queue = fleet(ONE);
+    all_wait(&mut queue, waiting, 0.0);
+    names(&one_by_one(&mut queue, waiting, 0.0)).into_iter().map(str::to_owned).collect()
+}
+
+fn some(prefix: &str, count: usize, priority: Priority) -> Vec<Caller> {
+    (0..count).map(|n| caller(&format!("{prefix}{n:02}"), n as f64).with_priority(priority)).collect()
 }
 
 #[test]
@@ -30,163 +20,189 @@ fn what_has_been_due_for_the_longest_comes_first() {
 }
 
 #[test]
-fn retries_take_turns_with_the_others_and_each_go_by_expiry() {
+fn retries_take_turns_with_what_is_new_and_each_go_by_expiry() {
     let retries = [caller("r", 2.0).again(), caller("s", 1.0).again(), caller("t", 3.0).again()];
-    let fresh = [caller("a", 30.0), caller("b", 10.0)];
-    // The call before was no retry.
-    assert_eq!(order(&[&retries[..], &fresh[..]].concat()), ["s", "b", "r", "a", "t"]);
+    let new = [caller("a", 30.0).new(), caller("b", 10.0).new()];
+    assert_eq!(order(&[&retries[..], &new[..]].concat()), ["b", "s", "a", "r", "t"]);
+}
+
+#[test]
+fn half_of_the_permits_are_for_what_is_due_and_a_quarter_each_for_the_others() {
+    let kinds = Priority::ALL.map(|priority| some(&format!("{priority:?}"), 20, priority));
+    let order = order(&kinds.concat());
+    for count in [8, 16, 24, 32] {
+        let of = |kind: &str| order[..count].iter().filter(|name| name.starts_with(kind)).count();
+        assert_eq!(["Due", "New", "Retry"].map(of), [count / 2, count / 4, count / 4], "{order:?}");
+    }
+    assert_eq!(order.len(), 60);
+}
+
+#[test]
+fn what_did_not_wait_has_saved_up_no_permits() {
+    let (mut queue, due) = (fleet(ONE), some("due", 60, Priority::Due));
+    all_wait(&mut queue, &due[..30], 0.0);
+    assert_eq!(one_by_one(&mut queue, &due, 0.0).len(), 30);
+    let new = some("new", 30, Priority::New);
+    all_wait(&mut queue, &[&due[30..], &new[..]].concat(), 40.0);
+    let order = one_by_one(&mut queue, &[due, new].concat(), 40.0);
+    let first_new = order[..12].iter().filter(|caller| caller.request.priority == Priority::New).count();
+    assert_eq!(first_new, 4, "twice as many are due: {:?}", names(&order));
 }
 
 #[test]
 fn retries_have_half_of_the_room_while_others_wait_and_all_of_it_else() {
-    for (fresh, expected) in [(20, 4), (0, 8)] {
+    for (others, expected) in [(0, 8), (20, 4)] {
         let mut queue = fleet(Budget { in_flight: 8, per_second: 50 });
-        let running: Vec<_> = (0..8).map(|n| caller(&format!("first{n}"), 0.0)).collect();
-        assert!(running.iter().all(|caller| caller.asks(&mut queue, 0.0) == Admitted));
-        let fresh = (0..fresh).map(|n| caller(&format!("fresh{n}"), 10.0));
-        let waiting: Vec<_> = (0..20).map(|n| caller(&format!("retry{n}"), 5.0).again()).chain(fresh).collect();
-        for caller in &waiting {
-            later(caller.asks(&mut queue, 0.0));
-        }
-        let mut admitted = Vec::new();
-        for caller in &running {
-            for (woken, _) in caller.ends(&mut queue, Responded, 1.0) {
-                let caller = waiting.iter().find(|caller| caller.member == woken).unwrap();
-                assert_eq!(caller.asks(&mut queue, 1.0), Admitted);
-                admitted.push(caller.is_retry);
-            }
-        }
-        assert_eq!((admitted.len(), admitted.iter().filter(|is_retry| **is_retry).count()), (8, expected));
+        all_wait(&mut queue, &some("retry", 20, Priority::Retry), 0.0);
+        all_wait(&mut queue, &some("new", others, Priority::New), 0.0);
+        let names = senders(&mut queue, 0.0);
+        let retries = names.iter().filter(|name| name.starts_with("retry")).count();
+        assert_eq!((names.len(), retries), (8, expected));
     }
-}
-
-#[test]
-fn a_retry_beyond_its_half_waits_although_there_is_room() {
-    let mut queue = fleet(Budget { in_flight: 4, per_second: 2 });
-    for name in ["r", "s"] {
-        assert_eq!(caller(name, 1.0).again().asks(&mut queue, 0.0), Admitted);
-    }
-    let permitted = later(caller("a", 9.0).asks(&mut queue, 0.0));
-    assert!(later(caller("t", 1.0).again().asks(&mut queue, 0.0)) > permitted);
-    assert_eq!(caller("a", 9.0).asks_at(&mut queue, permitted), Admitted);
-    assert_eq!(caller("t", 1.0).again().asks(&mut queue, 2.0), Admitted, "nobody else waits any more");
 }
 
 #[test]
 fn retries_that_fill_the_room_give_way_until_the_others_have_half_of_it() {
-    let mut queue = fleet(Budget { in_flight: 4, per_second: 50 });
-    let retries: Vec<_> = (0..8).map(|n| caller(&format!("retry{n}"), n as f64).again()).collect();
-    assert!(retries[..4].iter().all(|caller| caller.asks(&mut queue, 0.0) == Admitted));
-    let waiting = [&retries[4..], &[caller("a", 9.0), caller("b", 9.0), caller("c", 9.0)]].concat();
-    for caller in &waiting {
-        later(caller.asks(&mut queue, 0.0));
-    }
+    let (mut queue, retries) = (fleet(Budget { in_flight: 4, per_second: 50 }), some("retry", 8, Priority::Retry));
+    all_send(&mut queue, &retries[..4], 0.0);
+    all_wait(&mut queue, &retries[4..], 0.0);
+    all_wait(&mut queue, &some("new", 3, Priority::New), 0.0);
     let mut order = Vec::new();
     for ended in &retries[..4] {
-        let woken = ended.ends(&mut queue, Responded, 1.0).remove(0).0;
-        let next = waiting.iter().find(|caller| caller.member == woken).unwrap();
-        assert_eq!(next.asks(&mut queue, 1.0), Admitted);
-        order.push(woken.name);
+        ended.ends(&mut queue, Responded, 1.0);
+        order.extend(senders(&mut queue, 1.0));
     }
-    assert_eq!(order, ["a", "b", "retry4", "c"]);
+    assert_eq!(order[..2], ["new00", "new01"], "{order:?}");
+    assert_eq!((order.len(), order.iter().filter(|name| name.starts_with("retry")).count()), (4, 2), "{order:?}");
 }
 
 #[test]
 fn whoever_comes_first_by_order_goes_before_those_who_waited_longer() {
     let mut queue = fleet(Budget { in_flight: 9, per_second: 1 });
-    assert_eq!(caller("a", 5.0).asks(&mut queue, 0.0), Admitted);
-    let wake_at = later(caller("b", 5.0).asks(&mut queue, 0.0));
-    assert!(wake_at > at(1.0) && wake_at < at(1.1));
-    assert_eq!(caller("c", 4.0).asks_at(&mut queue, wake_at), Admitted);
-    let next = later(caller("b", 5.0).asks_at(&mut queue, wake_at));
-    assert!(next > at(2.0) && next < at(2.1));
+    caller("a", 5.0).sends(&mut queue, 0.0);
+    caller("b", 5.0).waits(&mut queue, 0.0);
+    let next = expected(&mut queue, 0.0);
+    assert!(next > at(1.0) && next < at(1.1), "{next:?}");
+    caller("c", 4.0).waits(&mut queue, 0.5);
+    assert_eq!(queue.grant(next), Permit(member("c")));
+    let then = expected(&mut queue, 1.1);
+    assert!(then > at(2.0) && then < at(2.1), "{then:?}");
+    assert_eq!(queue.grant(then), Permit(member("b")));
+}
+
+#[test]
+fn without_room_nobody_asks_in_vain() {
+    let (mut queue, a) = (fleet(ONE), caller("a", 0.0));
+    assert_eq!(queue.grant(at(0.0)), Later);
+    a.sends(&mut queue, 0.0);
+    caller("b", 0.0).waits(&mut queue, 0.0);
+    assert_eq!(queue.grant(at(1.0)), Later, "not before a request ends");
+    a.ends(&mut queue, Responded, 2.0);
+    assert_eq!(queue.grant(at(2.0)), Permit(member("b")));
 }
 
 #[test]
 fn a_slow_endpoint_delays_no_other() {
     let mut queue = fleet(ONE);
-    assert_eq!(caller("a", 0.0).asks(&mut queue, 0.0), Admitted);
-    later(caller("b", 0.0).asks(&mut queue, 0.0));
-    let elsewhere = caller("c", 9.0).at_endpoint("other");
-    assert_eq!(elsewhere.asks(&mut queue, 0.0), Admitted);
+    caller("a", 0.0).sends(&mut queue, 0.0);
+    caller("b", 0.0).waits(&mut queue, 0.0);
+    caller("c", 9.0).at_endpoint("other").waits(&mut queue, 0.0);
+    assert_eq!(senders(&mut queue, 0.0), ["c"]);
 }
 
 #[test]
-fn calls_with_one_key_are_made_one_at_a_time_and_hold_up_nobody_else() {
+fn requests_with_one_key_are_sent_one_at_a_time_and_hold_up_nobody_else() {
     let mut queue = fleet(ROOMY);
     let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 9.0).with_key("x"));
-    assert_eq!(a.asks(&mut queue, 0.0), Admitted);
-    let limit = later(b.asks(&mut queue, 0.0)).until(at(0.0));
-    assert!(limit >= Duration::from_secs(10), "woken sooner, by the end of the call");
-    later(c.asks(&mut queue, 0.0));
-    assert_eq!(caller("d", 99.0).asks(&mut queue, 0.0), Admitted);
-    assert_eq!(a.ends(&mut queue, Responded, 1.0), [(b.member.clone(), at(1.0))]);
-    assert_eq!(b.asks(&mut queue, 1.0), Admitted);
-    later(c.asks(&mut queue, 1.0));
-    assert_eq!(b.ends(&mut queue, Responded, 2.0), [(c.member.clone(), at(2.0))]);
+    all_wait(&mut queue, &[c, b.clone(), a.clone(), caller("d", 99.0)], 0.0);
+    assert_eq!(senders(&mut queue, 0.0), ["a", "d"]);
+    assert_eq!(queue.grant(at(1.0)), Later);
+    a.ends(&mut queue, Responded, 1.0);
+    assert_eq!(senders(&mut queue, 1.0), ["b"]);
+    b.does_not_send(&mut queue, 2.0);
+    assert_eq!(senders(&mut queue, 2.0), ["c"]);
 }
 
 #[test]
-fn a_call_that_was_not_made_makes_room_and_says_nothing_of_the_endpoint() {
-    let mut queue = fleet(ONE);
-    let (a, b) = (caller("a", 0.0), caller("b", 0.0));
+fn a_request_that_was_not_sent_makes_room_and_says_nothing_of_the_endpoint() {
+    let (mut queue, a, b) = (fleet(ONE), caller("a", 0.0), caller("b", 0.0));
     for second in [0.0, 1.0, 2.0, 3.0] {
-        assert_eq!(a.asks(&mut queue, second), Admitted);
-        later(b.asks(&mut queue, second));
-        let woken = queue.request_ended("e", "a", &a.member, None, at(second));
-        assert_eq!(woken, [(b.member.clone(), at(second))]);
-        assert!(queue.withdraw(&b.member, at(second)).is_empty());
+        a.sends(&mut queue, second);
+        assert!(!b.acquires(&mut queue, second));
+        a.does_not_send(&mut queue, second);
+        assert_eq!(queue.grant(at(second)), Permit(b.member.clone()));
+        queue.withdraw(&b.member, at(second));
     }
     assert!(!queue.peer_health(&b.member, "e", "x", at(3.0)).endpoint_down);
+    assert_eq!(queue.peer_health(&b.member, "e", "x", at(3.0)).succeed, None);
 }
 
 #[test]
-fn a_place_that_is_given_up_or_not_claimed_in_time_is_free_for_the_next() {
-    let mut queue = fleet(ONE);
-    let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| caller(name, 9.0));
-    assert_eq!(a.asks(&mut queue, 0.0), Admitted);
-    for waiting in [&b, &c, &d] {
-        later(waiting.asks(&mut queue, 0.0));
-    }
-    assert_eq!(names(&a.ends(&mut queue, Responded, 1.0)), ["b"]);
-    assert_eq!(queue.withdraw(&b.member, at(1.0)), [(c.member.clone(), at(1.0))]);
-    // It was told to come at 1 s and does not.
-    later(d.asks(&mut queue, 5.9));
-    assert_eq!(d.asks(&mut queue, 6.1), Admitted);
-}
-
-#[test]
-fn nobody_is_woken_to_gain_a_moment() {
-    let mut queue = fleet(Budget { in_flight: 99, per_second: 20 });
-    assert!((0..20).all(|n| caller(&format!("first{n}"), 0.0).asks(&mut queue, 0.0) == Admitted));
-    let waiting: Vec<_> = (0..9).map(|n| caller(&format!("waiting{n}"), 9.0)).collect();
-    let wake_at: Vec<_> = waiting.iter().map(|caller| later(caller.asks(&mut queue, 0.0))).collect();
-    assert!(wake_at[8] > at(0.45));
-    assert_eq!(queue.withdraw(&waiting[0].member, at(0.0)), [], "all could come 50 ms earlier");
-    assert_eq!(queue.withdraw(&waiting[1].member, at(0.0)), []);
-    assert_eq!(queue.withdraw(&waiting[2].member, at(0.0)).len(), 6, "now 150 ms");
-}
-
-#[test]
-fn who_is_gone_is_neither_waited_for_nor_woken() {
+fn whoever_withdraws_leaves_its_place_or_its_permit_to_the_next() {
     let mut queue = fleet(ONE);
     let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 9.0));
-    assert_eq!(a.asks(&mut queue, 0.0), Admitted);
-    later(b.asks(&mut queue, 0.0));
-    later(c.asks(&mut queue, 0.0));
-    queue.forget(&b.member);
-    assert_eq!(names(&a.ends(&mut queue, Responded, 1.0)), ["c"]);
+    all_wait(&mut queue, &[a.clone(), b.clone(), c.clone()], 0.0);
+    assert_eq!(queue.grant(at(0.0)), Permit(a.member.clone()));
+    queue.withdraw(&b.member, at(0.0));
+    queue.withdraw(&a.member, at(0.0));
+    assert!(!queue.has_permit(&a.member));
+    assert_eq!(queue.grant(at(0.0)), Permit(c.member.clone()));
+}
+
+#[test]
+fn a_request_that_is_on_its_way_cannot_be_withdrawn() {
+    let (mut queue, a) = (fleet(ONE), caller("a", 0.0));
+    a.sends(&mut queue, 0.0);
+    queue.withdraw(&a.member, at(0.1));
+    caller("b", 0.0).waits(&mut queue, 0.1);
+    assert_eq!(queue.grant(at(0.1)), At(at(0.5)), "as far as the queue looks ahead");
+    assert_eq!(queue.grant(at(0.5)), Later);
+    assert!(queue.has_permit(&a.member));
+}
+
+#[test]
+fn who_is_gone_is_not_waited_for() {
+    let mut queue = fleet(ONE);
+    let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 9.0));
+    a.sends(&mut queue, 0.0);
+    all_wait(&mut queue, &[b.clone(), c], 0.0);
+    queue.forget(&b.member, at(0.0));
+    a.ends(&mut queue, Responded, 1.0);
+    assert_eq!(senders(&mut queue, 1.0), ["c"]);
 }
 
 #[test]
 fn a_resource_that_goes_to_another_endpoint_leaves_its_place() {
-    let mut queue = fleet(ONE);
-    let [a, b] = ["a", "b"].map(|name| caller(name, 9.0));
-    assert_eq!(a.asks(&mut queue, 0.0), Admitted);
-    later(b.asks(&mut queue, 0.0));
-    assert!(queue.set_endpoint(&b.member, "other", at(0.0)).is_empty());
-    assert_eq!(b.at_endpoint("other").asks(&mut queue, 0.0), Admitted);
-    assert!(a.ends(&mut queue, Responded, 1.0).is_empty());
+    let (mut queue, a, b) = (fleet(ONE), caller("a", 9.0), caller("b", 9.0));
+    a.sends(&mut queue, 0.0);
+    b.waits(&mut queue, 0.0);
+    b.at_endpoint("other").waits(&mut queue, 0.0);
+    assert_eq!(senders(&mut queue, 0.0), ["b"]);
+    a.ends(&mut queue, Responded, 1.0);
+    assert_eq!(queue.grant(at(1.0)), Later);
+}
+
+#[test]
+fn a_permit_is_good_for_one_request_and_given_back_for_another() {
+    let (mut queue, a) = (fleet(ONE), caller("a", 9.0));
+    a.waits(&mut queue, 0.0);
+    assert_eq!(queue.grant(at(0.0)), Permit(a.member.clone()));
+    caller("b", 5.0).waits(&mut queue, 0.0);
+    assert!(a.acquires(&mut queue, 0.0), "it has its permit");
+    assert!(!a.with_key("another").acquires(&mut queue, 0.0), "the next is that of b");
+    assert_eq!(senders(&mut queue, 0.0), ["b"]);
+}
+
+#[test]
+fn a_permit_that_is_not_used_does_not_count_for_the_rate() {
+    let mut queue = fleet(Budget { in_flight: 9, per_second: 1 });
+    let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 0.0));
+    a.sends(&mut queue, 0.0);
+    a.does_not_send(&mut queue, 0.0);
+    assert!(b.acquires(&mut queue, 0.0));
+    queue.withdraw(&b.member, at(0.0));
+    assert!(c.acquires(&mut queue, 0.0));
+    assert!(!a.acquires(&mut queue, 0.0));
 }
 
 #[test]
@@ -197,28 +213,42 @@ fn nothing_is_kept_of_who_is_gone() {
         gone.calls(&mut queue, UNAVAILABLE, second);
     }
     queue.set_application(&gone.member, "x", false);
-    later(gone.asks(&mut queue, 2.0));
+    gone.waits(&mut queue, 2.0);
+    assert_eq!(queue.grant(at(9.0)), Permit(gone.member.clone()));
     assert!(format!("{queue:?}").contains("nowhere.example"));
-    queue.forget(&gone.member);
+    queue.forget(&gone.member, at(9.0));
+    granted(&mut queue, 9.5);
     let left = format!("{queue:?}");
     assert!(!left.contains("nowhere.example") && !left.contains("a-name"), "{left}");
 }
 
 #[test]
-fn who_announces_a_call_has_a_place_for_some_seconds_and_holds_nothing() {
-    let mut queue = fleet(ONE);
-    let [hangs, next] = ["hangs", "next"].map(|name| caller(name, 0.0));
-    assert_eq!(hangs.lines_up(&mut queue, 0.0).0, Admitted);
-    assert_eq!(later(next.asks(&mut queue, 0.0)), at(5.0));
-    assert_eq!(next.asks(&mut queue, 5.1), Admitted);
-    later(hangs.asks(&mut queue, 5.2));
+fn nothing_is_kept_of_who_went_while_its_request_was_on_its_way() {
+    for result in [Responded, UNAVAILABLE] {
+        let mut queue = fleet(ROOMY);
+        let gone = caller("a-name", 0.0).at_endpoint("https://nowhere.example");
+        gone.sends(&mut queue, 0.0);
+        queue.forget(&gone.member, at(0.1));
+        gone.ends(&mut queue, result, 1.0);
+        queue.forget(&gone.member, at(1.0));
+        granted(&mut queue, 2.0);
+        let left = format!("{queue:?}");
+        assert!(!left.contains("nowhere.example") && !left.contains("a-name"), "{left}");
+    }
 }
 
 #[test]
-fn a_call_that_was_not_made_costs_no_permit() {
-    let mut queue = fleet(Budget { in_flight: 9, per_second: 1 });
-    let [a, b] = ["a", "b"].map(|name| caller(name, 0.0));
-    assert_eq!(a.asks(&mut queue, 0.0), Admitted);
-    queue.request_ended("e", "a", &a.member, None, at(0.0));
-    assert_eq!(b.asks(&mut queue, 0.0), Admitted);
+fn who_went_while_its_request_failed_gets_no_permit_when_the_endpoint_is_up_again() {
+    let (mut queue, gone, other) = (fleet(ROOMY), caller("gone", 0.0), caller("other", 0.0));
+    other.calls(&mut queue, UNAVAILABLE, 0.0);
+    gone.sends(&mut queue, 1.0);
+    queue.forget(&gone.member, at(1.1));
+    gone.ends(&mut queue, UNAVAILABLE, 2.0);
+    queue.forget(&gone.member, at(2.0));
+    // The endpoint is down, and up again.
+    for second in [3.0, 4.0] {
+        other.calls(&mut queue, UNAVAILABLE, second);
+    }
+    other.calls(&mut queue, Responded, 9.0);
+    assert_eq!(queue.grant(at(20.0)), Later);
 }

@@ -2,22 +2,22 @@
 
 use super::*;
 
-/// A fleet whose endpoint was found down by `caller` at second 10.
+/// A queue whose endpoint was found down by `caller` at second 10.
 fn down(budget: Budget, caller: &Caller) -> RequestQueue {
     let mut queue = fleet(budget);
-    bring_down(&mut queue, caller);
-    queue
-}
-
-fn bring_down(queue: &mut RequestQueue, caller: &Caller) {
     for second in [8.0, 9.0, 10.0] {
-        caller.calls(queue, UNAVAILABLE, second);
+        caller.calls(&mut queue, UNAVAILABLE, second);
     }
-    assert!(is_down(queue));
+    assert!(is_down(&queue));
+    queue
 }
 
 fn is_down(queue: &RequestQueue) -> bool {
     queue.peer_health(&member("anybody"), "e", "x", at(0.0)).endpoint_down
+}
+
+fn three() -> [Caller; 3] {
+    ["a", "b", "c"].map(|name| caller(name, 0.0))
 }
 
 #[test]
@@ -47,11 +47,13 @@ fn pauses(caller: &Caller, probes: usize) -> Vec<u64> {
     let (mut queue, mut now) = (down(ROOMY, caller), at(10.0));
     let mut pauses = Vec::new();
     for _ in 0..probes {
-        let next = later(caller.asks_at(&mut queue, now));
+        caller.waits_at(&mut queue, now);
+        let At(next) = queue.grant(now) else { panic!("no pause") };
         pauses.push(next.until(now).as_secs());
         now = next;
-        assert_eq!(caller.asks_at(&mut queue, now), Admitted);
-        queue.request_ended("e", &caller.call_key, &caller.member, Some(UNAVAILABLE), now);
+        assert_eq!(queue.grant(now), Permit(caller.member.clone()));
+        queue.request_started(&caller.member);
+        queue.permit_ended("e", &caller.member, Some(UNAVAILABLE), now);
     }
     pauses
 }
@@ -75,114 +77,121 @@ fn a_token_that_waits_for_its_own_retry_presses_as_well() {
     for second in [11.0, 13.0, 17.0] {
         alive.calls(&mut queue, UNAVAILABLE, second);
     }
-    assert_eq!(later(alive.asks(&mut queue, 17.0)), at(21.0));
-    queue.forget(&member("dead"));
-    assert_eq!(later(alive.asks(&mut queue, 17.0)), at(25.0));
+    alive.waits(&mut queue, 17.0);
+    assert_eq!(expected(&mut queue, 17.5), at(21.0));
+    queue.forget(&member("dead"), at(17.0));
+    assert_eq!(expected(&mut queue, 17.5), at(25.0));
 }
 
 #[test]
-fn one_probe_at_a_time_and_only_one_is_told_to_make_it() {
-    let a = caller("a", 0.0);
-    let mut queue = down(ROOMY, &a);
-    let [b, c] = ["b", "c"].map(|name| caller(name, 0.0));
-    assert_eq!(later(b.asks(&mut queue, 10.1)), at(11.0));
-    assert!(later(c.asks(&mut queue, 10.2)) >= at(70.0));
-    assert_eq!(b.asks(&mut queue, 11.0), Admitted);
-    assert!(later(c.asks(&mut queue, 20.0)) >= at(80.0), "alone, however long it takes");
-    assert_eq!(b.ends(&mut queue, UNAVAILABLE, 21.0), [(c.member, at(23.0))]);
-}
-
-#[test]
-fn probes_go_round() {
-    let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 0.0));
-    let mut queue = down(ROOMY, &a);
-    for waiting in [&a, &b, &c] {
-        later(waiting.asks(&mut queue, 10.0));
-    }
-    let (mut probers, mut prober, mut now) = (Vec::new(), a.clone(), at(11.0));
-    for _ in 0..7 {
-        assert_eq!(prober.asks_at(&mut queue, now), Admitted);
-        let woken = queue.request_ended("e", &prober.call_key, &prober.member, Some(UNAVAILABLE), now);
-        later(prober.asks_at(&mut queue, now));
-        probers.push(prober.member.name.clone());
-        now = woken[0].1;
-        prober = [&a, &b, &c].into_iter().find(|caller| caller.member == woken[0].0).unwrap().clone();
-    }
-    assert_eq!(probers, ["a", "b", "c", "a", "b", "c", "a"]);
-}
-
-#[test]
-fn a_prober_that_does_not_come_is_not_waited_for() {
-    let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 0.0));
-    let mut queue = down(ROOMY, &a);
-    assert_eq!(later(b.asks(&mut queue, 10.0)), at(11.0));
-    assert_eq!(later(c.asks(&mut queue, 12.0)), at(16.0), "it has some seconds");
-    assert_eq!(c.asks(&mut queue, 16.1), Admitted);
-}
-
-#[test]
-fn a_prober_that_withdraws_is_replaced_at_once() {
-    let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 0.0));
-    let mut queue = down(ROOMY, &a);
-    later(b.asks(&mut queue, 10.0));
-    later(c.asks(&mut queue, 10.0));
-    assert_eq!(queue.withdraw(&b.member, at(10.5)), [(c.member, at(11.0))]);
-}
-
-#[test]
-fn others_that_withdraw_change_nothing_unless_the_prober_is_overdue() {
-    let [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map(|name| caller(name, 0.0));
-    let mut queue = down(ROOMY, &a);
-    for waiting in [&b, &c, &d, &e] {
-        later(waiting.asks(&mut queue, 10.0));
-    }
-    assert_eq!(queue.withdraw(&c.member, at(10.5)), []);
-    assert_eq!(queue.withdraw(&d.member, at(16.1)), [(e.member, at(16.1))]);
-}
-
-#[test]
-fn calls_that_began_before_the_outage_are_waited_for_and_are_no_probes() {
-    let (mut queue, waiting) = (fleet(ROOMY), caller("waiting", 0.0));
-    let running = ["a", "b", "c", "d", "e"].map(|name| caller(name, 9999.0));
-    assert!(running.iter().all(|caller| caller.asks(&mut queue, 0.0) == Admitted));
-    for (second, caller) in (1..).zip(&running[..4]) {
-        if second == 4 {
-            assert!(later(waiting.asks(&mut queue, 3.5)) > at(60.0));
-        }
-        assert_eq!(caller.ends(&mut queue, UNAVAILABLE, f64::from(second)), []);
-        assert_eq!(is_down(&queue), second >= 3);
-    }
-    // The outage began at 3 s, and its first probe is 1 s later.
-    assert_eq!(running[4].ends(&mut queue, UNAVAILABLE, 5.0), [(waiting.member.clone(), at(5.0))]);
-    assert_eq!(waiting.asks(&mut queue, 5.0), Admitted);
-}
-
-#[test]
-fn a_dead_token_does_not_wait_for_the_prober_of_a_living_one() {
+fn a_dead_token_does_not_wait_for_the_pause_of_a_living_one() {
     let alive = caller("alive", 9999.0);
     let mut queue = down(ROOMY, &alive);
     for second in [11.0, 13.0, 17.0, 25.0] {
         alive.calls(&mut queue, UNAVAILABLE, second);
     }
-    assert_eq!(later(alive.asks(&mut queue, 25.0)), at(41.0));
-    assert_eq!(later(caller("dead", 0.0).asks(&mut queue, 26.0)), at(29.0));
+    alive.waits(&mut queue, 25.0);
+    assert_eq!(expected(&mut queue, 26.0), at(41.0));
+    caller("dead", 0.0).waits(&mut queue, 26.0);
+    assert_eq!(expected(&mut queue, 26.0), at(29.0));
 }
 
 #[test]
-fn who_is_released_while_it_calls_is_not_woken_when_that_ends() {
-    let (mut queue, [a, b]) = (fleet(ROOMY), ["a", "b"].map(|name| caller(name, 0.0)));
+fn there_is_one_probe_at_a_time_however_long_it_takes() {
+    let [a, b, c] = three();
+    let mut queue = down(ROOMY, &a);
+    all_wait(&mut queue, &[c, b.clone()], 10.1);
+    assert_eq!(expected(&mut queue, 10.6), at(11.0));
+    assert_eq!(senders(&mut queue, 11.0), ["b"]);
+    assert_eq!(queue.grant(at(80.0)), Later);
+    b.ends(&mut queue, UNAVAILABLE, 81.0);
+    assert_eq!(expected(&mut queue, 81.0), at(83.0));
+    assert_eq!(senders(&mut queue, 83.0), ["c"]);
+}
+
+#[test]
+fn probes_go_round() {
+    let mut queue = down(ROOMY, &caller("a", 0.0));
+    let (mut probers, mut now) = (Vec::new(), at(10.0));
+    for _ in 0..7 {
+        three().iter().for_each(|waiting| waiting.waits_at(&mut queue, now));
+        let At(moment) = queue.grant(now) else { panic!("no pause") };
+        let Permit(prober) = queue.grant(moment) else { panic!("no probe") };
+        queue.request_started(&prober);
+        queue.permit_ended("e", &prober, Some(UNAVAILABLE), moment);
+        probers.push(prober.name);
+        now = moment;
+    }
+    assert_eq!(probers, ["a", "b", "c", "a", "b", "c", "a"]);
+}
+
+#[test]
+fn a_prober_that_withdraws_or_goes_is_replaced_at_once() {
+    let goes: [fn(&mut RequestQueue, &Caller); 3] = [
+        |queue, b| queue.withdraw(&b.member, at(11.1)),
+        |queue, b| drop(queue.forget(&b.member, at(11.1))),
+        |queue, b| queue.set_endpoint(&b.member, "other", at(11.1)),
+    ];
+    for goes in goes {
+        let [a, b, c] = three();
+        let mut queue = down(ROOMY, &a);
+        all_wait(&mut queue, &[b.clone(), c.clone()], 10.0);
+        assert_eq!(granted(&mut queue, 11.0), std::slice::from_ref(&b.member));
+        goes(&mut queue, &b);
+        assert_eq!(granted(&mut queue, 11.1), [c.member]);
+    }
+}
+
+#[test]
+fn a_prober_whose_pass_hangs_is_followed_by_another_one() {
+    let [a, b, c] = three();
+    let mut queue = down(ROOMY, &a);
+    all_wait(&mut queue, &[b.clone(), c.clone()], 10.0);
+    assert_eq!(granted(&mut queue, 11.0), [b.member]);
+    assert_eq!(granted(&mut queue, 11.4), []);
+    assert_eq!(granted(&mut queue, 11.5), [c.member]);
+}
+
+#[test]
+fn a_prober_that_comes_late_does_not_probe_beside_another_one() {
+    let [a, b, c] = three();
+    let mut queue = down(ROOMY, &a);
+    all_wait(&mut queue, &[b.clone(), c], 10.0);
+    assert_eq!(granted(&mut queue, 11.0), std::slice::from_ref(&b.member));
+    assert_eq!(senders(&mut queue, 11.5), ["c"]);
+    assert!(!b.acquires(&mut queue, 12.0));
+}
+
+#[test]
+fn requests_that_began_before_the_outage_are_waited_for_and_are_no_probes() {
+    let (mut queue, waiting) = (fleet(ROOMY), caller("waiting", 0.0));
+    let running = ["a", "b", "c", "d", "e"].map(|name| caller(name, 9999.0));
+    all_send(&mut queue, &running, 0.0);
+    for (second, caller) in (1..).zip(&running[..4]) {
+        caller.ends(&mut queue, UNAVAILABLE, f64::from(second));
+        assert_eq!(is_down(&queue), second >= 3);
+    }
+    waiting.waits(&mut queue, 4.5);
+    assert_eq!(queue.grant(at(4.5)), Later, "the last one may tell");
+    running[4].ends(&mut queue, UNAVAILABLE, 5.0);
+    // The outage began at 3 s, and its first probe is 1 s later.
+    assert_eq!(senders(&mut queue, 5.0), ["waiting"]);
+}
+
+#[test]
+fn who_is_released_while_its_request_is_on_its_way_waits_for_no_other() {
+    let (mut queue, [a, b, c]) = (fleet(ROOMY), three());
     a.calls(&mut queue, UNAVAILABLE, 1.0);
-    b.asks(&mut queue, 2.0);
-    a.asks(&mut queue, 2.0);
+    all_send(&mut queue, &[a.clone(), b.clone()], 2.0);
     for second in [3.0, 4.0] {
-        let other = caller("c", 0.0);
-        other.asks(&mut queue, second);
-        other.ends(&mut queue, UNAVAILABLE, second);
+        c.sends(&mut queue, second);
+        c.ends(&mut queue, UNAVAILABLE, second);
     }
     assert!(is_down(&queue));
     b.ends(&mut queue, Responded, 5.0);
-    assert!(a.ends(&mut queue, Responded, 5.0).is_empty());
-    queue.forget(&a.member);
+    a.ends(&mut queue, Responded, 5.0);
+    assert_eq!(senders(&mut queue, 9.0), ["c"]);
+    queue.forget(&a.member, at(9.0));
     assert!(!queue.take_retry_release(&a.member), "that was another one of this name");
 }
 
@@ -195,47 +204,19 @@ fn all_who_wait_or_failed_are_released_in_order_at_the_budgeted_rate() {
     for (second, caller) in [(8.0, &failed), (9.0, &prober), (10.0, &failed)] {
         caller.calls(&mut queue, UNAVAILABLE, second);
     }
-    for waiting in [&prober, &caller("late", 99.0), &caller("soon", 50.0)] {
-        later(waiting.asks(&mut queue, 10.5));
-    }
-    let released = prober.calls(&mut queue, Responded, 13.0);
-    assert_eq!(names(&released), ["failed", "soon", "late"], "the probe was no retry: now it is their turn");
-    for (rank, (_, moment)) in released.iter().enumerate() {
-        let expected = 13.0 + 0.1 * (rank + 1) as f64;
-        assert!(*moment >= at(expected) && *moment < at(expected + 0.01), "not in a burst");
+    all_wait(&mut queue, &[caller("late", 99.0), caller("soon", 50.0)], 10.5);
+    prober.calls(&mut queue, Responded, 13.0);
+    let mut now = at(13.0);
+    // What failed is a retry now.
+    for (number, name) in ["soon", "failed", "late"].into_iter().enumerate() {
+        let At(moment) = queue.grant(now) else { panic!("a burst") };
+        let exact = at(13.0 + 0.1 * (number + 1) as f64);
+        assert!(moment >= exact && moment < exact + Duration::from_millis(10), "{moment:?}");
+        assert_eq!(queue.grant(moment), Permit(member(name)));
+        queue.request_started(&member(name));
+        now = moment;
     }
     assert!(queue.take_retry_release(&failed.member));
     assert!(!queue.take_retry_release(&failed.member) && !queue.take_retry_release(&prober.member));
-    assert_eq!(failed.again().asks_at(&mut queue, released[0].1), Admitted);
-}
-
-#[test]
-fn a_prober_that_goes_to_another_endpoint_is_replaced_at_once() {
-    let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 0.0));
-    let mut queue = down(ROOMY, &a);
-    later(b.asks(&mut queue, 10.0));
-    later(c.asks(&mut queue, 10.0));
-    assert_eq!(queue.set_endpoint(&b.member, "other", at(10.5)), [(c.member, at(11.0))]);
-}
-
-#[test]
-fn who_announces_a_probe_and_does_not_make_it_is_followed_by_another_one() {
-    let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 0.0));
-    let mut queue = down(ROOMY, &a);
-    later(b.asks(&mut queue, 10.0));
-    later(c.asks(&mut queue, 10.0));
-    assert_eq!(b.lines_up(&mut queue, 11.0), (Admitted, vec![(c.member.clone(), at(12.0))]));
-    // b is still writing.
-    assert_eq!(c.asks(&mut queue, 12.0), Admitted);
-}
-
-#[test]
-fn who_announces_a_probe_and_makes_it_is_alone_with_it() {
-    let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 0.0));
-    let mut queue = down(ROOMY, &a);
-    later(b.asks(&mut queue, 10.0));
-    later(c.asks(&mut queue, 10.0));
-    assert_eq!(b.lines_up(&mut queue, 11.0).0, Admitted);
-    assert_eq!(b.asks(&mut queue, 11.1), Admitted);
-    assert!(later(c.asks(&mut queue, 12.0)) > at(60.0));
+    assert!(!queue.take_retry_release(&healed.member));
 }

@@ -27,8 +27,8 @@ fn a_third_user_of_an_application_is_no_news_to_the_first_two() {
     assert_eq!(queue.set_application(&a, "x", false), []);
     assert_eq!(queue.set_application(&b, "x", false), std::slice::from_ref(&a));
     assert_eq!(queue.set_application(&c, "x", false), []);
-    assert_eq!(queue.forget(&c), []);
-    assert_eq!(queue.forget(&b), [a]);
+    assert_eq!(queue.forget(&c, at(0.0)), []);
+    assert_eq!(queue.forget(&b, at(0.0)), [a]);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn the_first_user_has_nobody_before_it_and_the_next_one_is_told_when_it_leaves()
     }
     let before = |queue: &RequestQueue, who: &ObjectName| queue.peer_health(who, "e", "x", at(0.0)).sharing.before_us;
     assert_eq!([&a, &b, &c].map(|who| before(&queue, who)), [true, true, false]);
-    assert_eq!(queue.forget(&c), std::slice::from_ref(&a));
+    assert_eq!(queue.forget(&c, at(0.0)), std::slice::from_ref(&a));
     assert_eq!([&a, &b].map(|who| before(&queue, who)), [false, true]);
 }
 
@@ -51,7 +51,7 @@ fn a_resource_that_changes_its_application_leaves_the_other() {
     assert_eq!(queue.set_application(&b, "y", false), std::slice::from_ref(&a));
     assert_eq!(queue.rotated(&a, "x", "t"), []);
     assert_eq!(queue.set_application(&a, "y", false), std::slice::from_ref(&b));
-    assert_eq!(queue.forget(&a), [b]);
+    assert_eq!(queue.forget(&a, at(0.0)), [b]);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn who_has_asked_with_a_pair_comes_before_who_joined_earlier() {
     let before = |queue: &RequestQueue, who: &ObjectName| queue.peer_health(who, "e", "x", at(0.0)).sharing.before_us;
     assert_eq!([&a, &b].map(|who| before(&queue, who)), [false, true]);
     // As each look says it anew, and a first use comes later than the joining.
-    queue.forget(&a);
+    queue.forget(&a, at(0.0));
     queue.set_application(&a, "x", false);
     assert_eq!([&a, &b].map(|who| before(&queue, who)), [true, false]);
     let mut told = queue.set_application(&a, "x", true);

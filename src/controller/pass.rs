@@ -1,0 +1,98 @@
+//! A pass over a resource, guarded: it ends in time, and its end says when the next one is due.
+
+use crate::controller::context::Context;
+use crate::controller::observe::ObserveError;
+use crate::controller::reconcile::{longest_pass, reconcile};
+use futures::FutureExt;
+use kube::ResourceExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use syniverse_token_core::api::SyniverseToken;
+use syniverse_token_core::fingerprint::spread;
+use syniverse_token_core::memory::Memory;
+use syniverse_token_core::queue::ObjectName;
+use syniverse_token_core::queue::passes::PassEnd;
+use syniverse_token_core::reconcile_report::ReconcileReport;
+use syniverse_token_core::schedule::retry::Backoff;
+
+/// Longest wait of a resource with an unrecorded response before its next pass.
+const RECORDING_RETRY: Duration = Duration::from_secs(1);
+/// Delay between failed passes.
+const PASS_RETRY: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(4) };
+
+/// Why a pass failed.
+#[derive(Debug, thiserror::Error)]
+enum PassError {
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    #[error("the pass took longer than {0:?}")]
+    TimedOut(Duration),
+    #[error("the pass panicked")]
+    Panicked,
+}
+
+/// Runs a pass over the resource of this name.
+pub async fn pass(context: &Context, name: &ObjectName) -> PassEnd {
+    let resource = context.resources().get(name).map(Arc::new);
+    let Some(resource) = resource else {
+        context.forget(name, None);
+        return PassEnd::default();
+    };
+    let (uid, now) = (resource.uid().unwrap_or_default(), context.clock.now().mono);
+    context.progress().pass_started(name, now);
+    let memory = context.memory(name, &uid, now);
+    let mut memory = memory.lock().await;
+    let result = guarded_pass(context, Arc::clone(&resource), &mut memory).await;
+    context.keep_allowance(name, &memory.rate_limiter, context.clock.now().mono);
+    let mut end = match result {
+        Ok(report) => conclude(context, &resource, &mut memory, report),
+        Err(error) => failed(context, name, &uid, &mut memory, &error),
+    };
+    if memory.unrecorded.is_some() {
+        let soon = context.clock.now().mono + RECORDING_RETRY;
+        end = PassEnd { next: Some(end.next.map_or(soon, |next| next.min(soon))), request: None, must_record: true };
+    }
+    context.progress().pass_ended(name);
+    if !context.is_living(&uid) {
+        // Deleted during the pass: what that pass left behind is forgotten as well.
+        context.forget(name, Some(&uid));
+    }
+    end
+}
+
+/// What it held in the queue is free for others.
+fn failed(context: &Context, name: &ObjectName, uid: &str, memory: &mut Memory, error: &PassError) -> PassEnd {
+    context.withdraw(name);
+    memory.failed_passes = memory.failed_passes.saturating_add(1);
+    context.metrics.observe_failed_pass();
+    let ObjectName { namespace, name } = name;
+    tracing::warn!(namespace, name, %error, "the pass failed");
+    // A refusal shows that the API server is back: the delays of an earlier outage do not apply.
+    let in_a_row = if memory.refused_reads > 0 { memory.refused_reads } else { memory.failed_passes };
+    let next = context.clock.now().mono + PASS_RETRY.after(in_a_row, spread(uid));
+    PassEnd { next: Some(next), ..PassEnd::default() }
+}
+
+/// A pass that hangs or panics ends this wake, not the process, and its knowledge stays in memory.
+async fn guarded_pass(
+    context: &Context,
+    resource: Arc<SyniverseToken>,
+    memory: &mut Memory,
+) -> Result<ReconcileReport, PassError> {
+    let (longest, running) =
+        (longest_pass(context.call_timeout), AssertUnwindSafe(reconcile(context, resource, memory)).catch_unwind());
+    match tokio::time::timeout(longest, running).await {
+        Ok(Ok(result)) => Ok(result?),
+        Ok(Err(_)) => Err(PassError::Panicked),
+        Err(_) => Err(PassError::TimedOut(longest)),
+    }
+}
+
+fn conclude(context: &Context, resource: &SyniverseToken, memory: &mut Memory, report: ReconcileReport) -> PassEnd {
+    let now = context.clock.now();
+    memory.failed_passes = 0;
+    context.reporter.report(resource, &report, now.mono);
+    context.metrics.observe_pass(&ObjectName::of(resource), &report, context.leadership.since(), now);
+    PassEnd { next: report.wake, request: report.request, must_record: false }
+}
