@@ -337,8 +337,8 @@ fn whatever_a_crowd_of_another_namespace_changes_delays_no_token() {
     let beside = lateness(5, "20s", async |stage| {
         stage.start("A");
         stage.pause(10.0).await;
-        let names = crowd(&stage, 200);
-        for attempt in 0..28 {
+        let names = crowd(&stage, 100);
+        for attempt in 0..15 {
             names.iter().for_each(|name| stage.put_neighbours_credentials(name, &format!("secret {attempt}")));
             stage.pause(4.0).await;
         }

@@ -28,10 +28,12 @@ impl Shares {
 
     /// Counts a permit for `priority`, while these other priorities wait.
     pub(super) fn take(&mut self, priority: Priority, waiting: [bool; 3]) {
+        // Who could not come when it was its turn has saved up nothing, and neither has who did not wait.
+        let turn = self.had(priority);
+        self.had = self.had.map(|had| had.max(turn));
         self.had[priority as usize] += COSTS[priority as usize];
         let competing = Priority::ALL.into_iter().filter(|other| *other == priority || waiting[*other as usize]);
         let least = competing.map(|other| self.had(other)).min().unwrap_or_default();
-        // Who did not wait has saved up nothing.
         self.had = self.had.map(|had| had.saturating_sub(least));
     }
 }

@@ -54,7 +54,7 @@ impl Caller {
         self
     }
 
-    fn new(self) -> Self {
+    fn not_due(self) -> Self {
         self.with_priority(Priority::New)
     }
 

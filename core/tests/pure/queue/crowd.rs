@@ -97,7 +97,10 @@ impl<F: Fn(usize, Moment) -> EndpointResult> Crowd<F> {
                 Permit(resource) => self.pass(self.index[&resource], now),
                 At(moment) => {
                     let is_planned = matches!(self.events.first_entry(), Some(first) if first.key().0 <= moment);
-                    return if is_planned { () } else { self.event(moment, Event::Look) };
+                    if !is_planned {
+                        self.event(moment, Event::Look);
+                    }
+                    return;
                 }
                 Later => return,
             }
@@ -162,7 +165,7 @@ impl<F: Fn(usize, Moment) -> EndpointResult> Crowd<F> {
 }
 
 fn crowd_of(size: usize) -> Vec<Caller> {
-    (0..size).map(|n| caller(&format!("r{n:03}"), n as f64 * 7.0 % 100.0).new()).collect()
+    (0..size).map(|n| caller(&format!("r{n:03}"), n as f64 * 7.0 % 100.0).not_due()).collect()
 }
 
 #[test]

@@ -160,31 +160,31 @@ fn a_request_that_is_due_is_in_line_and_its_pass_begins_with_the_permit() {
     queue.rests(&b.member, 0.0);
     queue.waits(&b, 5.0, 0.0);
     assert_eq!(queue.next(1.0), At(at(5.0)));
-    assert_eq!(queue.next(5.0), At(at(15.0)), "no pass without a permit");
-    a.ends(&mut queue.requests, Responded, 9.0);
-    assert_eq!(queue.begin(9.0), ["b"]);
+    assert_eq!(queue.next(5.0), At(at(5.75)), "no pass without a permit");
+    a.ends(&mut queue.requests, Responded, 5.7);
+    assert_eq!(queue.begin(5.7), ["b"]);
     assert!(queue.requests.has_permit(&b.member));
-    assert!(b.acquires(&mut queue.requests, 9.1));
-    b.ends(&mut queue.requests, Responded, 9.2);
-    queue.ends(&b.member, 9.2);
+    assert!(b.acquires(&mut queue.requests, 5.8));
+    b.ends(&mut queue.requests, Responded, 5.9);
+    queue.ends(&b.member, 5.9);
     assert_eq!(queue.next(30.0), Later, "nothing is left of its timer");
 }
 
 #[test]
-fn a_request_without_a_permit_for_ten_seconds_is_looked_at_once_and_stays_in_line() {
+fn a_request_that_gets_no_permit_soon_is_looked_at_once_and_stays_in_line() {
     let (mut queue, a, b) = (passes(ONE), caller("a", 0.0), caller("b", 0.0));
     a.sends(&mut queue.requests, 0.0);
     queue.rests(&b.member, 0.0);
     queue.waits(&b, 5.0, 0.0);
     assert_eq!(queue.begin(5.0), [""; 0]);
-    assert_eq!(queue.begin(14.9), [""; 0]);
-    assert_eq!(queue.begin(15.0), ["b"]);
+    assert_eq!(queue.begin(5.7), [""; 0]);
+    assert_eq!(queue.begin(5.75), ["b"]);
     assert!(!queue.requests.has_permit(&b.member));
     assert_eq!(queue.begin(40.0), [""; 0], "once");
-    queue.waits(&b, 15.0, 40.0);
-    assert_eq!(queue.next(40.0), At(at(50.0)));
-    a.ends(&mut queue.requests, Responded, 41.0);
-    assert_eq!(queue.begin(41.0), ["b"]);
+    queue.waits(&b, 5.0, 40.0);
+    assert_eq!(queue.next(40.0), At(at(40.75)));
+    a.ends(&mut queue.requests, Responded, 40.7);
+    assert_eq!(queue.begin(40.7), ["b"]);
 }
 
 #[test]

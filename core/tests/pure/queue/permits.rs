@@ -106,7 +106,7 @@ fn a_host_has_room_again_for_what_takes_up_none() {
     assert_eq!(granted(&mut queue, 0.5).len(), 1);
     let next = caller("next", 0.0).at_endpoint(&path(2));
     assert!(!next.acquires(&mut queue, 0.6));
-    assert_eq!(granted(&mut queue, 1.0), [next.member.clone()]);
+    assert_eq!(granted(&mut queue, 1.0), std::slice::from_ref(&next.member));
     assert!(!hanging[0].acquires(&mut queue, 1.1), "the room of its namespace at the host is taken");
 }
 
@@ -140,7 +140,7 @@ fn what_is_due_finds_room_beside_a_flood_of_new_ones() {
     let due = caller("due", 50.0).in_namespace("other");
     due.calls(&mut queue, Responded, 0.0);
     for new in numbered("new", 20) {
-        new.new().waits(&mut queue, 1.0);
+        new.not_due().waits(&mut queue, 1.0);
     }
     assert_eq!(senders(&mut queue, 1.0).len(), 4);
     due.sends(&mut queue, 2.0);

@@ -97,6 +97,28 @@ fn a_namespace_that_could_not_come_has_saved_up_no_turns() {
 }
 
 #[test]
+fn a_priority_that_could_not_come_has_saved_up_no_permits() {
+    let mut queue = fleet(Budget { in_flight: 4, per_second: 50 });
+    let [path, other] = ["https://issuer.example/a", "https://issuer.example/b"];
+    let hanging = [0, 1, 2, 3].map(|n| caller(&format!("h{n}"), 0.0).in_namespace("slow").at_endpoint(other));
+    all_send(&mut queue, &hanging, 0.0);
+    let due = crowd("slow", 40, 0.0).into_iter().map(|caller| caller.at_endpoint(path));
+    let new = crowd("others", 80, 0.0).into_iter().map(|caller| caller.at_endpoint(path).not_due());
+    let waiting: Vec<_> = due.chain(new).collect();
+    all_wait(&mut queue, &waiting, 0.0);
+    for second in 0..20 {
+        let Permit(next) = queue.grant(at(f64::from(second))) else { panic!("nobody's turn") };
+        assert_eq!(next.namespace, "others");
+        queue.request_started(&next);
+        queue.permit_ended(path, &next, Some(Responded), at(f64::from(second)));
+    }
+    hanging.iter().for_each(|caller| caller.ends(&mut queue, Responded, 20.0));
+    let order = one_by_one(&mut queue, &waiting, 20.0);
+    let due = namespaces(&order)[..12].iter().filter(|namespace| **namespace == "slow").count();
+    assert!((7..=9).contains(&due), "two of three: {:?}", &namespaces(&order)[..12]);
+}
+
+#[test]
 fn namespaces_take_turns_at_a_host_however_many_paths_one_has() {
     let path = |n: usize| format!("https://issuer.example/path-{n}");
     let many = crowd("many", 50, 0.0).into_iter().enumerate().map(|(n, caller)| caller.at_endpoint(&path(n)));
