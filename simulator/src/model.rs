@@ -185,7 +185,8 @@ impl Model {
         let owner = self.owner_named_by(&parameters);
         let fault = fault::take(&mut self.faults, api, owner.as_deref());
         let delay = |stage| fault.as_ref().map_or(Duration::ZERO, |fault| fault.delay(stage));
-        let (before, after) = (delay(Stage::BeforeWork), delay(Stage::AfterWork));
+        let half = self.switches.latency.of(|| self.mint.next_bits()) / 2;
+        let (before, after) = (half + delay(Stage::BeforeWork), half + delay(Stage::AfterWork));
         self.calls.push(Call {
             api,
             owner,

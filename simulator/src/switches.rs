@@ -1,5 +1,7 @@
 //! How the issuers behave where the documents leave it open, and how their clocks go wrong.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,8 @@ pub struct Switches {
     pub linger_millis: u64,
     /// Seconds added to the remaining time reported for an existing token.
     pub jump_seconds: i64,
+    /// How much later an answer comes, as over a network.
+    pub latency: Latency,
     /// Seconds added to the Date header.
     pub date_skew_seconds: i64,
     /// HTTP status of a failure of the session API; no document names one.
@@ -31,9 +35,31 @@ impl Default for Switches {
             always_new: false,
             linger_millis: 0,
             jump_seconds: 0,
+            latency: Latency::default(),
             date_skew_seconds: 0,
             session_failure_status: 200,
         }
+    }
+}
+
+/// Times of which each is as likely as the next: half of one passes before the issuer works, and half after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Latency {
+    /// The shortest, in milliseconds.
+    pub least_millis: u64,
+    /// The longest, in milliseconds.
+    pub most_millis: u64,
+}
+
+impl Latency {
+    /// The time that these random bits stand for; none while all of them are zero.
+    pub(crate) fn of(self, bits: impl FnOnce() -> u64) -> Duration {
+        if self.most_millis == 0 {
+            return Duration::ZERO;
+        }
+        let least = self.least_millis.min(self.most_millis) * 1000;
+        Duration::from_micros(least + bits() % (self.most_millis * 1000 - least + 1))
     }
 }
 

@@ -11,7 +11,7 @@ use issuer_simulator::model::{Life, Model};
 use issuer_simulator::reply::Body;
 use issuer_simulator::request::Request;
 use issuer_simulator::session::NewSession;
-use issuer_simulator::switches::{Rounding, Switches};
+use issuer_simulator::switches::{Latency, Rounding, Switches};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -142,6 +142,22 @@ fn delays_are_told_on_arrival_and_the_work_is_done_when_the_caller_says() {
     assert_eq!(model.journal().tokens.len(), 1);
     model.answer(after.call, at(2));
     assert_eq!(model.journal().tokens[1].birth, at(2));
+}
+
+#[test]
+fn a_latency_is_spread_over_its_range_half_of_it_before_the_work_and_half_after_it() {
+    let mut model = with_application(Life::Expired);
+    model.switches().latency = Latency { least_millis: 100, most_millis: 300 };
+    let mut taken = Vec::new();
+    for _ in 0..1000 {
+        let arrival = model.receive(Request::refresh("key", "secret", "first", "60"), at(0));
+        assert_eq!(arrival.delay, arrival.delay_after);
+        taken.push((arrival.delay + arrival.delay_after).as_millis());
+    }
+    let (least, most) = (*taken.iter().min().unwrap(), *taken.iter().max().unwrap());
+    assert!((99..105).contains(&least) && (295..=300).contains(&most), "{least} to {most} ms");
+    let mean = taken.iter().sum::<u128>() / 1000;
+    assert!((190..210).contains(&mean), "{mean} ms");
 }
 
 #[test]
