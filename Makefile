@@ -183,9 +183,15 @@ bench-session: control-plane ## Measure how long a dead token is held when sessi
 	cargo bench --bench session
 
 .PHONY: bench-neighbours
-bench-neighbours: control-plane ## Measure what bad resources of one namespace cost another one (10 minutes; OPERATOR=another binary)
+bench-neighbours: control-plane ## Measure what bad resources of one namespace cost another one (15 minutes; CASE=part of a line, OPERATOR=another binary)
 	$(call step,operator and benchmark as a release)
 	cargo bench --bench neighbours
+
+# Cargo passes these variables, which make exports, on to the benchmark: benches/scale/settings.rs has them all.
+.PHONY: bench-scale
+bench-scale: control-plane ## Measure many resources: start, rest, restart, rotations (SIZE=1000 VALIDITY=120s BUDGET=50 SHARDS=1 NAMESPACES=10 LATENCY=100ms-300ms API_DELAY=50ms DURATION=4m DEADLINE=10m OPERATOR=another binary JSON=file)
+	$(call step,operator and benchmark as a release)
+	cargo bench --bench scale
 
 .PHONY: image
 image: ## Build the image with docker, podman or buildah (IMAGE=name without tag)

@@ -2,6 +2,8 @@
 //!
 //! It prints figures beside their targets, and fails only if it could not measure.
 
+#[path = "measure/page.rs"]
+mod page;
 #[path = "measure/requests.rs"]
 #[allow(dead_code, reason = "all requests are shown, none is counted by itself")]
 mod requests;
@@ -19,8 +21,8 @@ use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use syniverse_token_core::api::SyniverseToken;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use page::{free_address, is_ready, page};
 use requests::Requests;
 
 const RESOURCES: usize = 1000;
@@ -53,8 +55,7 @@ async fn main() -> anyhow::Result<()> {
     let before = Requests::so_far(cluster)?;
     let begin = Instant::now();
     operator.restart()?;
-    let is_ready = async || told(health, "/readyz").await?.starts_with("HTTP/1.1 200").then_some(());
-    wait_for("readiness", PATIENCE, is_ready).await?;
+    wait_for("readiness", PATIENCE, async || is_ready(health).await.then_some(())).await?;
     let ready = begin.elapsed();
     let all = async || (passes(address).await? >= RESOURCES).then_some(());
     wait_for("a pass over each resource", PATIENCE, all).await?;
@@ -71,10 +72,6 @@ async fn main() -> anyhow::Result<()> {
     }
     operator.stop(Duration::from_secs(30)).await?;
     Ok(())
-}
-
-fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(SocketAddr::from(([127, 0, 0, 1], harness::free_port()?)))
 }
 
 /// Starts the operator, with its metrics at one address and the answers to probes at another one.
@@ -117,7 +114,7 @@ async fn create(client: &Client, namespace: &str, simulator: &Simulator, number:
 
 /// How many resources have a live token in their Secret.
 async fn served(address: SocketAddr) -> Option<usize> {
-    let metrics = told(address, "/metrics").await?;
+    let metrics = page(address, "/metrics").await?;
     let ready = |line: &&str| line.starts_with("syniverse_token_ready{") && line.ends_with(" 1");
     Some(metrics.lines().filter(ready).count())
 }
@@ -133,19 +130,9 @@ async fn versions(client: &Client, namespace: &str) -> anyhow::Result<Vec<(Strin
     Ok(all)
 }
 
-/// What the operator answers.
-async fn told(address: SocketAddr, path: &str) -> Option<String> {
-    let mut stream = tokio::net::TcpStream::connect(address).await.ok()?;
-    let question = format!("GET {path} HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n");
-    stream.write_all(question.as_bytes()).await.ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.ok()?;
-    Some(answer)
-}
-
 /// How many passes it has made.
 async fn passes(address: SocketAddr) -> Option<usize> {
-    let metrics = told(address, "/metrics").await?;
+    let metrics = page(address, "/metrics").await?;
     let finished = "syniverse_token_reconcile_passes_total{outcome=\"finished\"} ";
     metrics.lines().find_map(|line| line.strip_prefix(finished))?.parse().ok()
 }

@@ -8,6 +8,9 @@ const COUNTER: &str = "apiserver_request_total{";
 /// The resources that the operator has to do with.
 const RESOURCES: [&str; 3] = ["secrets", "syniversetokens", "events"];
 
+/// The verbs that the controller manager uses on none of these but to delete a namespace.
+const OWN: [&str; 4] = ["GET", "POST", "PUT", "PATCH"];
+
 /// Requests by resource (`secrets`, `syniversetokens/status`) and verb (`GET`, `PUT`), watches left out.
 #[derive(Default)]
 pub(crate) struct Requests(BTreeMap<(String, String), u64>);
@@ -43,10 +46,24 @@ impl Requests {
     /// Those that an operator could have made, one line for each resource and verb. What the controller manager does to
     /// the namespace of the run before, which still goes, is not among them.
     pub(crate) fn of_an_operator(&self) -> Vec<(String, u64)> {
-        let own = |((_, verb), count): &(&(String, String), &u64)| {
-            **count > 0 && ["GET", "POST", "PUT", "PATCH"].contains(&verb.as_str())
-        };
-        self.0.iter().filter(own).map(|((of, verb), count)| (format!("{verb} {of}"), *count)).collect()
+        self.each().into_iter().filter(|(what, _)| OWN.contains(&what.split(' ').next().unwrap_or_default())).collect()
+    }
+
+    /// All of them, one line for each resource and verb.
+    pub(crate) fn each(&self) -> Vec<(String, u64)> {
+        let made = self.0.iter().filter(|(_, count)| **count > 0);
+        made.map(|((of, verb), count)| (format!("{verb} {of}"), *count)).collect()
+    }
+
+    /// How many there are.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// How many of them write.
+    pub(crate) fn writes(&self) -> u64 {
+        let writes = self.0.iter().filter(|((_, verb), _)| !["GET", "LIST"].contains(&verb.as_str()));
+        writes.map(|(_, count)| count).sum()
     }
 }
 
