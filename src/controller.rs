@@ -5,6 +5,8 @@ pub mod apply;
 pub mod context;
 pub mod credentials_cache;
 pub mod election;
+pub mod event_queue;
+mod event_sender;
 pub mod observe;
 pub mod pass;
 pub mod progress;
@@ -28,6 +30,7 @@ use crate::controller::election::{Elector, Leadership, LeaseParams};
 use crate::controller::observe::random_salt;
 use crate::controller::report::Reporter;
 use crate::issuer_client::http::HttpIssuer;
+use crate::telemetry::metrics::Metrics;
 use futures::FutureExt;
 use kube::Client;
 use std::sync::Arc;
@@ -108,7 +111,8 @@ fn context(
     leadership: Leadership,
     salt: String,
 ) -> Result<Arc<Context>, ControllerError> {
-    let (reporter, events) = Reporter::new(client.clone());
+    let metrics = Metrics::default();
+    let (reporter, events) = Reporter::new(client.clone(), &metrics);
     let context = Context::new(Parts {
         client,
         issuer: Arc::new(HttpIssuer::new(settings.issuer.clone())?),
@@ -121,6 +125,7 @@ fn context(
         call_timeout: settings.issuer.call_timeout,
         budget: settings.budget,
         leadership,
+        metrics,
         salt,
     });
     tokio::spawn(events);

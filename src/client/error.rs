@@ -68,6 +68,15 @@ fn one_line(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ").chars().take(LONGEST_SENTENCE).collect()
 }
 
+/// True while the API server takes nothing: it cannot be reached, is overloaded or fails.
+pub fn is_outage(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code == 429 || status.code >= 500,
+        kube::Error::SerdeError(_) => false,
+        _ => true,
+    }
+}
+
 /// True when the API server refuses to create anything because the namespace is being deleted.
 pub fn is_namespace_ending(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else { return false };

@@ -96,6 +96,8 @@ pub struct Parts {
     pub budget: Budget,
     /// Whether this process may act.
     pub leadership: Leadership,
+    /// Metrics of this process.
+    pub metrics: Metrics,
     /// Random identity of this process; also keys the hashes that do not outlive it.
     pub salt: String,
 }
@@ -115,7 +117,7 @@ impl Context {
             holder: fingerprint(&Redacted::new(parts.salt.as_str())),
             call_timeout: parts.call_timeout,
             leadership: parts.leadership,
-            metrics: Metrics::default(),
+            metrics: parts.metrics,
             progress: Mutex::default(),
             resources: Mutex::default(),
             passes: Mutex::default(),

@@ -202,6 +202,7 @@ mod tests {
     use crate::controller::election::Leadership;
     use crate::controller::report::Reporter;
     use crate::issuer_client::Issuer;
+    use crate::telemetry::metrics::Metrics;
     use futures::future::BoxFuture;
     use http::{Request, Response};
     use kube::Client;
@@ -224,9 +225,9 @@ mod tests {
     }
 
     fn context(client: Client) -> Arc<Context> {
-        let budget = Budget { in_flight: 1, per_second: 1 };
+        let (budget, metrics) = (Budget { in_flight: 1, per_second: 1 }, Metrics::default());
         Arc::new(Context::new(Parts {
-            reporter: Reporter::new(client.clone()).0,
+            reporter: Reporter::new(client.clone(), &metrics).0,
             client,
             issuer: Arc::new(Nobody),
             endpoints: EndpointRules::default(),
@@ -237,6 +238,7 @@ mod tests {
             call_timeout: Duration::MAX,
             budget,
             leadership: Leadership::sole(),
+            metrics,
             salt: String::new(),
         }))
     }

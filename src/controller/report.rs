@@ -1,7 +1,8 @@
 //! Reports a pass: a log line, and Events for changes.
 
-use crate::client::error::is_namespace_ending;
-use kube::runtime::events::{Event, EventType, Recorder};
+use crate::controller::event_queue::WaitingEvent;
+use crate::controller::event_sender::EventSink;
+use crate::telemetry::metrics::Metrics;
 use kube::{Resource, ResourceExt};
 use std::time::Duration;
 use syniverse_token_core::api::{SyniverseToken, SyniverseTokenStatus, parse_duration};
@@ -9,47 +10,34 @@ use syniverse_token_core::issuer::{Failure, FailureKind};
 use syniverse_token_core::messages;
 use syniverse_token_core::reason::{Finding, Reason, Weight};
 use syniverse_token_core::reconcile_report::{NewToken, ReconcileReport, StepResult};
-use syniverse_token_core::secrets::OPERATOR;
 use syniverse_token_core::status::{headline, ready, reason};
 use syniverse_token_core::time::Moment;
-use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-/// Events that may wait to be sent; more are dropped, with a log line: no pass ever waits for an Event.
-const QUEUE: usize = 256;
 /// The most that the API server takes as the note of an Event, in bytes.
 const LONGEST_NOTE: usize = 1024;
 /// Below this Syniverse's specification does not promise a validity.
 const SHORTEST_PROMISED: Duration = Duration::from_secs(900);
 
-/// The end of the Event queue that passes hold.
+/// Reports passes. No pass ever waits for an Event.
 #[derive(Clone, Debug)]
 pub struct Reporter {
-    events: mpsc::Sender<(Event, k8s_openapi::api::core::v1::ObjectReference)>,
+    events: EventSink,
 }
 
 impl Reporter {
     /// A reporter, and the task that sends its Events: it ends when the last reporter is dropped.
-    pub fn new(client: kube::Client) -> (Self, impl Future<Output = ()> + Send) {
-        let (events, queue) = mpsc::channel(QUEUE);
-        (Self { events }, send(client, queue))
+    pub fn new(client: kube::Client, metrics: &Metrics) -> (Self, impl Future<Output = ()> + Send + use<>) {
+        let (events, sending) = EventSink::new(client, metrics.dropped_events());
+        (Self { events }, sending)
     }
 
     /// Reports a pass over `resource`.
     pub fn report(&self, resource: &SyniverseToken, report: &ReconcileReport, now: Moment) {
         log(resource, report, now);
-        for finding in findings_to_report(resource, report) {
-            let type_ = if finding.reason.weight() >= Weight::Trouble { EventType::Warning } else { EventType::Normal };
-            let event = Event {
-                type_,
-                reason: finding.reason.to_string(),
-                note: Some(truncated_note(finding.message)),
-                action: "Refresh".to_owned(),
-                secondary: None,
-            };
-            if self.events.try_send((event, resource.object_ref(&()))).is_err() {
-                let (namespace, name) = (resource.namespace(), resource.name_any());
-                tracing::warn!(namespace, name, reason = %finding.reason, "dropped an Event: the queue is full");
-            }
+        for mut finding in findings_to_report(resource, report) {
+            finding.message = truncated_note(finding.message);
+            self.events.push(WaitingEvent { about: resource.object_ref(&()), finding, since: Instant::now() });
         }
     }
 }
@@ -57,22 +45,6 @@ impl Reporter {
 fn truncated_note(mut message: String) -> String {
     message.truncate(message.floor_char_boundary(LONGEST_NOTE));
     message
-}
-
-async fn send(client: kube::Client, mut queue: mpsc::Receiver<(Event, k8s_openapi::api::core::v1::ObjectReference)>) {
-    let recorder = Recorder::new(client, OPERATOR.into());
-    while let Some((event, about)) = queue.recv().await {
-        let Err(error) = recorder.publish(&event, &about).await else { continue };
-        if is_namespace_ending(&error) {
-            tracing::debug!(reason = event.reason, "did not send an Event: the namespace is being deleted");
-        } else {
-            tracing::warn!(
-                error = crate::client::error::describe(&error),
-                reason = event.reason,
-                "failed to send an Event"
-            );
-        }
-    }
 }
 
 /// Findings worth an Event: a new token, a repair, and every change of the reason that matters.

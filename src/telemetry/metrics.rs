@@ -38,6 +38,7 @@ pub struct Metrics {
     failures: Family<[Label; 1], Counter>,
     passes: Family<[Label; 1], Counter>,
     rival_writes: Counter,
+    dropped_events: Counter,
     leader: Gauge,
     process: ProcessMetrics,
 }
@@ -63,11 +64,18 @@ impl Default for Metrics {
              namespace",
             Counter::default(),
         );
+        let dropped_events = register(
+            own,
+            "events_dropped",
+            "Kubernetes Events that were never sent: too many waited, or the API server did not take them",
+            Counter::default(),
+        );
         let leader = register(own, "leader", "1 while this process is the leader, else 0", Gauge::default());
         let build: Family<[Label; 1], Gauge> = register(own, "build_info", "Always 1", Family::default());
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         let process = ProcessMetrics::register(registry.sub_registry_with_prefix("process"));
-        let metrics = Self { registry, tokens, requests, failures, passes, rival_writes, leader, process };
+        let metrics =
+            Self { registry, tokens, requests, failures, passes, rival_writes, dropped_events, leader, process };
         metrics.start_at_zero();
         metrics
     }
@@ -137,6 +145,11 @@ impl Metrics {
     /// Notes that another process does the work of this process; true the first time.
     pub fn observe_rival(&self) -> bool {
         self.rival_writes.inc() == 0
+    }
+
+    /// Counts Events that are never sent.
+    pub fn dropped_events(&self) -> Counter {
+        self.dropped_events.clone()
     }
 
     /// Counts a failed pass.

@@ -29,6 +29,7 @@ use syniverse_token_operator::controller::report::Reporter;
 use syniverse_token_operator::controller::scheduler;
 use syniverse_token_operator::controller::secret_index::SecretIndex;
 use syniverse_token_operator::controller::watches::{affected_resources, resource_event};
+use syniverse_token_operator::telemetry::metrics::Metrics;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -49,7 +50,8 @@ struct Process {
 pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget, leadership: Leadership) {
     let client = kube::Client::new(Door { world: Arc::clone(&world), process: name.clone() }, "default");
     let issuer = Arc::new(ModelIssuer { world: Arc::clone(&world), process: name.clone() });
-    let (reporter, events) = Reporter::new(client.clone());
+    let metrics = Metrics::default();
+    let (reporter, events) = Reporter::new(client.clone(), &metrics);
     // Of this start: a process that is started again is another one.
     let (clock, salt) = (Arc::new(world.clock()), format!("{name} since {}", world.now()));
     let (daily_check, call_timeout) = (DAILY_CHECK, PATIENCE);
@@ -67,6 +69,7 @@ pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget, lea
         call_timeout,
         budget,
         salt,
+        metrics,
         leadership,
     };
     let context = Arc::new(Context::new(parts));

@@ -218,7 +218,7 @@ fn all_that_is_counted_starts_at_zero() {
     };
     let counters = kind("counter").into_iter().map(|name| name + "_total");
     let all: Vec<_> = counters.chain(kind("histogram").into_iter().map(|name| name + "_count")).collect();
-    assert_eq!(all.len(), 7);
+    assert_eq!(all.len(), 8);
     let series: Vec<_> = all.iter().map(|name| values(&metrics, 0.0, name)).collect();
     assert!(series.iter().flat_map(BTreeMap::values).all(|value| *value == 0.0));
     let before: Vec<_> = series.iter().map(BTreeMap::len).collect();
@@ -256,7 +256,7 @@ fn names_follow_the_conventions_and_no_series_stands_twice() {
             assert!(ends.contains(&end) && seen.insert(series), "{line} of the {kind} {family}");
         }
     }
-    assert_eq!(families.len(), 17);
+    assert_eq!(families.len(), 18);
 }
 
 #[test]
@@ -290,6 +290,7 @@ fn filled() -> Metrics {
     passed(&metrics, &pass("a", 20.0, ("False", "RefreshFailed"), None), 1.0);
     passed(&metrics, &pass("b", 40.0, ("True", "Issued"), Some(21.0)), 21.0);
     metrics.observe_failed_pass();
+    metrics.dropped_events().inc();
     metrics
 }
 
