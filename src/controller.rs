@@ -111,7 +111,7 @@ fn context(
     leadership: Leadership,
     salt: String,
 ) -> Result<Arc<Context>, ControllerError> {
-    let metrics = Metrics::default();
+    let metrics = Metrics::new(settings.token_series);
     let (reporter, events) = Reporter::new(client.clone(), &metrics);
     let context = Context::new(Parts {
         client,

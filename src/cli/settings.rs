@@ -20,8 +20,11 @@ use tracing::level_filters::LevelFilter;
 
 use election::ElectionArguments;
 pub use election::ElectionSettings;
+use metrics::MetricsArguments;
+pub use metrics::TokenSeries;
 
 mod election;
+mod metrics;
 
 /// Zero would renew no token; more than this is a typing error.
 const MOST_REQUESTS: RangeInclusive<i64> = 1..=10_000;
@@ -112,9 +115,8 @@ pub struct RunArguments {
     expect_admission_policy: bool,
     #[command(flatten)]
     election: ElectionArguments,
-    /// Address to serve metrics on, over plain http, such as 0.0.0.0:8080 [default: none]
-    #[arg(long, value_name = "ADDRESS:PORT", env = "SYNIVERSE_TOKEN_OPERATOR_LISTEN")]
-    listen: Option<SocketAddr>,
+    #[command(flatten)]
+    metrics: MetricsArguments,
     /// Address to answer probes on, over plain http, such as 0.0.0.0:8081 [default: none]
     #[arg(long, value_name = "ADDRESS:PORT", env = "SYNIVERSE_TOKEN_OPERATOR_HEALTH_LISTEN")]
     health_listen: Option<SocketAddr>,
@@ -154,6 +156,8 @@ pub struct Settings {
     pub election: Option<ElectionSettings>,
     /// Address of metrics.
     pub listen: Option<SocketAddr>,
+    /// The resources with series of their own in the metrics.
+    pub token_series: TokenSeries,
     /// Address of probes.
     pub health_listen: Option<SocketAddr>,
     /// Log settings.
@@ -254,7 +258,8 @@ impl RunArguments {
             expect_admission_policy: self.expect_admission_policy,
             budget,
             election,
-            listen: self.listen,
+            listen: self.metrics.listen,
+            token_series: self.metrics.token_metrics,
             health_listen: self.health_listen,
             log,
         })
@@ -324,6 +329,7 @@ mod tests {
         assert_eq!(settings.secret_metadata, SecretMetadata::default());
         assert!(!settings.expect_admission_policy);
         assert_eq!((settings.election, settings.listen, settings.health_listen), (None, None, None));
+        assert_eq!(settings.token_series, TokenSeries::All);
         assert_eq!(settings.log, LogSettings { level: LevelFilter::INFO, format: LogFormat::Text });
     }
 
@@ -363,6 +369,7 @@ mod tests {
             ("--daily-check", "daily"),
             ("--secret-metadata", "a*b*c*"),
             ("--secret-metadata", "example.com/a b"),
+            ("--token-metrics", "some"),
             ("--log-level", "loud"),
             ("--log-format", "xml"),
             ("--ca-bundle", "no/such/file.pem"),

@@ -1,5 +1,6 @@
 //! All metrics, in a single registry; no label can grow without bound.
 
+use crate::cli::settings::TokenSeries;
 use process::ProcessMetrics;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -51,9 +52,16 @@ fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, 
 
 impl Default for Metrics {
     fn default() -> Self {
+        Self::new(TokenSeries::default())
+    }
+}
+
+impl Metrics {
+    /// All metrics, with series of their own for these resources.
+    pub fn new(series: TokenSeries) -> Self {
         let mut registry = Registry::default();
         let own = registry.sub_registry_with_prefix("syniverse_token");
-        let (tokens, requests) = (TokenMetrics::register(own), RequestMetrics::register(own));
+        let (tokens, requests) = (TokenMetrics::register(own, series), RequestMetrics::register(own));
         let failures =
             register(own, "failures", "Times a resource entered a failing or stalled reason", Family::default());
         let passes = register(own, "reconcile_passes", "Reconcile passes", Family::default());
@@ -79,9 +87,7 @@ impl Default for Metrics {
         metrics.start_at_zero();
         metrics
     }
-}
 
-impl Metrics {
     /// Creates the series of all counters, since `rate` and `increase` miss the first increment of a new series.
     fn start_at_zero(&self) {
         for outcome in [FINISHED, FAILED] {
@@ -94,7 +100,7 @@ impl Metrics {
 
     /// All metrics in the OpenMetrics text format. Dead-token time runs up to `now`.
     pub fn encode(&self, now: Now) -> String {
-        self.tokens.count_dead_times(now.mono);
+        self.tokens.measure(now.mono);
         self.process.measure();
         let mut text = String::new();
         // Writing into a String cannot fail.

@@ -58,6 +58,7 @@ async fn a_misspelt_or_impossible_value_is_refused_and_named() {
         (json!({"callTimeout": 10}), "/callTimeout"),
         (json!({"callTimeout": "1d"}), "/callTimeout"),
         (json!({"logLevel": "loud"}), "/logLevel"),
+        (json!({"tokenMetrics": "some"}), "/tokenMetrics"),
         (json!({"endpointHosts": ["https://sma.example.com"]}), "/endpointHosts/0"),
         (json!({"endpointHosts": ["sma.example.com/a%2fb"]}), "/endpointHosts/0"),
         (json!({"endpointHosts": ["sma.example.com//a"]}), "/endpointHosts/0"),
@@ -119,7 +120,7 @@ async fn the_operators_settings_become_its_arguments() {
         "allowedSecretMetadata": ["grafana_dashboard", "!example.com/*"],
         "budget": {"requestsInFlight": 3, "requestsPerSecond": 7}, "logLevel": "debug", "logFormat": "text",
         "caBundle": {"secret": {"name": "ca", "key": "bundle.pem"}}, "listenAddress": "[::]", "metricsPort": 9000,
-        "healthPort": 9001,
+        "healthPort": 9001, "tokenMetrics": "failing",
         "leaderElection": {"leaseDuration": "30s", "renewDeadline": "20s", "retryPeriod": "4s"},
     }))
     .await;
@@ -131,6 +132,7 @@ async fn the_operators_settings_become_its_arguments() {
         "--renew-deadline=20s",
         "--retry-period=4s",
         "--listen=[::]:9000",
+        "--token-metrics=failing",
         "--health-listen=[::]:9001",
         "--namespace=a",
         "--namespace=b",

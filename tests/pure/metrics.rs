@@ -12,6 +12,7 @@ use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::reconcile_report::{NewToken, ReconcileReport, ServedToken};
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::time::{Moment, Now};
+use syniverse_token_operator::cli::settings::TokenSeries;
 use syniverse_token_operator::telemetry::metrics::Metrics;
 
 /// `seconds` after a start at which both axes stood together.
@@ -30,8 +31,9 @@ Served at `/metrics` of the address given with `--listen`, over plain HTTP, in P
 for it, OpenMetrics, gzip-compressed on request. It contains no secrets; a NetworkPolicy controls access. At most 64
 connections are open at a time, each for one request and 10 s at most; a page may be a second old. Counters start at 0, so
 that `rate` and `increase` see the first increment. Only two metrics have a series per resource, which goes with the resource:
-all other labels come from closed lists, so that 10,000 resources make 20,000 series and some hundred more. Of several
-replicas, the leader (`syniverse_token_leader` 1) exports the series of resources. Dead time without a leader is counted by the
+all other labels come from closed lists, so that 10,000 resources make 20,000 series and some hundred more. With
+`--token-metrics failing` (chart: `tokenMetrics`) only resources that are not Ready, or whose token has expired, have these two
+series, which the alerts below are content with; with `none` no resource has, and only totals are left. Of several replicas, the leader (`syniverse_token_leader` 1) exports the series of resources. Dead time without a leader is counted by the
 next leader, up to 30 s per token. `make docs` writes this page.
 
 The key metric: `increase(syniverse_token_dead_seconds_total[1d])`. It grows by the lateness of each healthy rotation, and
@@ -185,6 +187,37 @@ fn the_series_of_a_resource_go_with_it_and_with_the_lead() {
         assert_eq!(of_tokens(&metrics), [0, 0]);
         assert_eq!(dead(&metrics, 99.0, "expired"), 0.0, "nobody counts for it any more");
     }
+}
+
+/// The readiness and the expiry of the resource that `metrics` shows.
+fn series(metrics: &Metrics, at: f64) -> [Option<f64>; 2] {
+    ["syniverse_token_ready{", "syniverse_token_expiration_timestamp_seconds{"]
+        .map(|metric| values(metrics, at, metric).into_values().next())
+}
+
+#[test]
+fn who_wants_the_failing_alone_sees_a_resource_while_it_is_not_ready_or_its_token_is_dead() {
+    let metrics = Metrics::new(TokenSeries::Failing);
+    metrics.set_leader(true);
+    let end = |seconds: f64| Some(now(seconds).wall.as_second() as f64);
+    passed(&metrics, &pass("a", 20.0, ("True", "Issued"), None), 1.0);
+    assert_eq!(series(&metrics, 19.0), [None, None]);
+    assert_eq!(series(&metrics, 21.0), [Some(1.0), end(20.0)], "no pass has told of it yet");
+    passed(&metrics, &pass("a", 20.0, ("False", "Expired"), None), 31.0);
+    assert_eq!(series(&metrics, 31.0), [Some(0.0), end(20.0)]);
+    passed(&metrics, &pass("b", 60.0, ("True", "Issued"), Some(32.0)), 32.0);
+    assert_eq!(series(&metrics, 33.0), [None, None]);
+    assert_eq!(dead(&metrics, 33.0, "expired"), 12.0);
+}
+
+#[test]
+fn who_wants_no_series_of_tokens_sees_their_totals() {
+    let metrics = Metrics::new(TokenSeries::None);
+    metrics.set_leader(true);
+    passed(&metrics, &pass("a", 20.0, ("False", "RefreshFailed"), None), 1.0);
+    assert_eq!(series(&metrics, 21.5), [None, None]);
+    assert_eq!(dead(&metrics, 21.5, "expired"), 1.5);
+    assert_eq!(counted(values(&metrics, 22.0, "syniverse_token_failures_total")).len(), 1);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The tokens in the token Secrets: when they expire, how long dead ones were there, and how late rotations were.
 
 use super::{Label, Seconds, SecondsTotal, register};
+use crate::cli::settings::TokenSeries;
 use jiff::Timestamp;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -28,6 +29,7 @@ const SUPERSEDED: &str = "superseded";
 type OfToken = [(&'static str, String); 2];
 
 pub(super) struct TokenMetrics {
+    series: TokenSeries,
     expiration: Family<OfToken, Seconds>,
     ready: Family<OfToken, Gauge>,
     dead: Family<[Label; 1], SecondsTotal>,
@@ -46,6 +48,23 @@ struct Token {
     is_superseded: bool,
     /// Its dead time is counted up to here.
     counted: Moment,
+    said: Said,
+}
+
+/// What the status says of a resource.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    is_ready: bool,
+    /// Unix time; none = never, or not known.
+    expires: Option<i64>,
+}
+
+impl Said {
+    fn by(status: &SyniverseTokenStatus) -> Self {
+        let expires = status.expiration_time.as_ref().and_then(|time| time.parse::<Timestamp>().ok());
+        let is_ready = ready(status).is_some_and(|condition| condition.status == "True");
+        Self { is_ready, expires: expires.map(Timestamp::as_second) }
+    }
 }
 
 impl Token {
@@ -53,12 +72,12 @@ impl Token {
     fn of(served: &ServedToken, counted: Moment) -> Self {
         let issuer = ("issuer", served.kind.as_str());
         let (fingerprint, dies) = (served.fingerprint.clone(), served.expires);
-        Self { fingerprint, issuer, dies, is_superseded: false, counted }
+        Self { fingerprint, issuer, dies, is_superseded: false, counted, said: Said::default() }
     }
 }
 
 impl TokenMetrics {
-    pub(super) fn register(registry: &mut Registry) -> Self {
+    pub(super) fn register(registry: &mut Registry, series: TokenSeries) -> Self {
         let expiration = "Expiry of the token in the Secret, Unix time; no series for a token that never expires";
         let ready = "1 while the condition Ready is True, else 0";
         let dead = "Total seconds in which a Secret held a dead token: past its expiry (expired), or after an \
@@ -67,6 +86,7 @@ impl TokenMetrics {
             expiry";
         let lateness = Family::new_with_constructor((|| Histogram::new(LATENESS)) as fn() -> Histogram);
         let metrics = Self {
+            series,
             expiration: register(registry, "expiration_timestamp_seconds", expiration, Family::default()),
             ready: register(registry, "ready", ready, Family::default()),
             dead: register(registry, "dead_seconds", dead, Family::default()),
@@ -86,9 +106,14 @@ impl TokenMetrics {
         }
     }
 
-    /// Dead-token time up to `now`.
-    pub(super) fn count_dead_times(&self, now: Moment) {
-        self.tokens().values_mut().for_each(|token| self.count_dead_time(token, now));
+    /// Counts dead-token time up to `now`, and shows the tokens that have expired since their last pass.
+    pub(super) fn measure(&self, now: Moment) {
+        for (name, token) in self.tokens().iter_mut() {
+            self.count_dead_time(token, now);
+            if self.series == TokenSeries::Failing && token.dies.is_some_and(|dies| dies <= now) {
+                self.show(name, token.said);
+            }
+        }
     }
 
     /// Whether this process leads, as `is_set` makes known while no pass can end.
@@ -120,21 +145,34 @@ impl TokenMetrics {
     ) {
         let mut tokens = self.tokens();
         let Some(after) = report.after.as_ref().filter(|_| is_leader()) else { return };
-        self.shows(name, after);
+        let said = Said::by(after);
+        match self.series {
+            TokenSeries::All => self.show(name, said),
+            TokenSeries::Failing if !said.is_ready => self.show(name, said),
+            TokenSeries::Failing | TokenSeries::None => self.hide(name),
+        }
         if let Some(found) = report.served_before.as_ref().filter(|_| !tokens.contains_key(name)) {
             tokens.insert(name.clone(), Token::of(found, leader_since - HAND_OVER));
         }
         self.holds(&mut tokens, name, report, now);
+        if let Some(token) = tokens.get_mut(name) {
+            token.said = said;
+        }
     }
 
-    fn shows(&self, name: &ObjectName, status: &SyniverseTokenStatus) {
+    fn show(&self, name: &ObjectName, said: Said) {
         let labels = of(name);
-        let is_ready = ready(status).is_some_and(|condition| condition.status == "True");
-        self.ready.get_or_create(&labels).set(i64::from(is_ready));
-        match status.expiration_time.as_ref().and_then(|time| time.parse::<Timestamp>().ok()) {
-            Some(time) => drop(self.expiration.get_or_create(&labels).set(time.as_second() as f64)),
+        self.ready.get_or_create(&labels).set(i64::from(said.is_ready));
+        match said.expires {
+            Some(time) => drop(self.expiration.get_or_create(&labels).set(time as f64)),
             None => drop(self.expiration.remove(&labels)),
         }
+    }
+
+    fn hide(&self, name: &ObjectName) {
+        let labels = of(name);
+        self.expiration.remove(&labels);
+        self.ready.remove(&labels);
     }
 
     /// Sets the token in the token Secret of `name`, from now on or since the pass wrote it.
@@ -176,10 +214,8 @@ impl TokenMetrics {
     }
 
     pub(super) fn forget(&self, name: &ObjectName) {
-        let labels = of(name);
         self.tokens().remove(name);
-        self.expiration.remove(&labels);
-        self.ready.remove(&labels);
+        self.hide(name);
     }
 
     /// A panic elsewhere leaves the map whole: each change is a single insertion or removal.
