@@ -95,7 +95,8 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
             elector.run(until_drained.map(drop)).await;
         }
     });
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?settings.namespaces, "started");
+    let (version, shard) = (env!("CARGO_PKG_VERSION"), settings.shard);
+    tracing::info!(version, namespaces = ?settings.namespaces, %shard, "started");
     scopes::run_scopes(context, &watches, scopes, stop.clone()).await;
     // The Lease is released last: passes may still be writing.
     drop(drained);
@@ -125,6 +126,7 @@ fn context(
         call_timeout: settings.issuer.call_timeout,
         budget: settings.budget,
         leadership,
+        shard: settings.shard,
         metrics,
         salt,
     });

@@ -19,9 +19,21 @@ pub fn keyed(salt: &str, name: &str, value: &str) -> String {
     hex(&mac.finalize().into_bytes(), 32)
 }
 
+/// A stable number for a text; that of another key says nothing about it.
+pub fn keyed_number(key: &str, text: &str) -> u64 {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else { return 0 };
+    mac.update(text.as_bytes());
+    number(&mac.finalize().into_bytes())
+}
+
 /// A stable number for a text: spreads moments and jitter without randomness.
 pub fn spread(text: &str) -> u64 {
-    Sha256::digest(text.as_bytes()).iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    number(&Sha256::digest(text.as_bytes()))
+}
+
+/// The first 8 bytes.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 fn hex(bytes: &[u8], digits: usize) -> String {

@@ -8,7 +8,7 @@
 //! status   -> Status      what the resource says, written when changed  status, messages, reason
 //! ```
 //! The nouns are in [`api`], [`issuer`], [`time`] and [`reason`]. What survives the process is in [`state`]; what does not,
-//! in [`memory`]; what resources know of each other, in [`queue`]. Which process may act is decided in [`lease`].
+//! in [`memory`]; what resources know of each other, in [`queue`]. Which process may act is decided in [`lease`] and [`shard`].
 
 pub mod api;
 pub mod credential;
@@ -29,6 +29,7 @@ pub mod revision;
 pub mod schedule;
 pub mod secret_metadata;
 pub mod secrets;
+pub mod shard;
 pub mod state;
 pub mod status;
 pub mod time;

@@ -16,15 +16,18 @@ use syniverse_token_core::lease::Timing;
 use syniverse_token_core::queue::Budget;
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::secret_metadata::{self, SecretMetadata};
+use syniverse_token_core::shard::Shard;
 use tracing::level_filters::LevelFilter;
 
 use election::ElectionArguments;
 pub use election::ElectionSettings;
 use metrics::MetricsArguments;
 pub use metrics::TokenSeries;
+use shard::ShardArguments;
 
 mod election;
 mod metrics;
+mod shard;
 
 /// Zero would renew no token; more than this is a typing error.
 const MOST_REQUESTS: RangeInclusive<i64> = 1..=10_000;
@@ -83,19 +86,8 @@ pub struct RunArguments {
     #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_CONNECT_TIMEOUT", default_value = "5s",
         value_parser = duration)]
     connect_timeout: Duration,
-    /// Requests in flight to one endpoint. A request takes the issuer some tenths of a second, so 16 keep up with 50
-    /// per second, and a hanging issuer is sent no more than 16 before it counts as down; then it is probed with a
-    /// single request at a time, beside a single request of each resource whose token expires. All endpoints of one
-    /// host and port together may have twice as many, so that a slow endpoint leaves room for the others of its host
-    #[arg(long, value_name = "NUMBER", env = "SYNIVERSE_TOKEN_OPERATOR_REQUESTS_IN_FLIGHT", default_value = "16",
-        value_parser = clap::value_parser!(u32).range(MOST_REQUESTS))]
-    requests_in_flight: u32,
-    /// Requests to one endpoint per second, and per burst. At 50, a thousand tokens are renewed within 20 s of the end
-    /// of an outage, a rate that a public issuer can be expected to handle. All endpoints of one host and port share
-    /// this limit
-    #[arg(long, value_name = "NUMBER", env = "SYNIVERSE_TOKEN_OPERATOR_REQUESTS_PER_SECOND", default_value = "50",
-        value_parser = clap::value_parser!(u32).range(MOST_REQUESTS))]
-    requests_per_second: u32,
+    #[command(flatten)]
+    scale: ShardArguments,
     /// The proxy for requests to issuers, such as http://proxy.example.com:3128; HTTPS_PROXY is not read
     #[arg(long, value_name = "URL", env = "SYNIVERSE_TOKEN_OPERATOR_PROXY", hide_env_values = true)]
     proxy: Option<String>,
@@ -150,7 +142,9 @@ pub struct Settings {
     pub secret_metadata: SecretMetadata,
     /// Whether an admission policy is expected to bind the operator's account.
     pub expect_admission_policy: bool,
-    /// Limits of the requests to each endpoint.
+    /// The part of the namespaces to work in.
+    pub shard: Shard,
+    /// Limits of the requests of this shard to each endpoint.
     pub budget: Budget,
     /// The Lease for leader election; none for a process that runs alone.
     pub election: Option<ElectionSettings>,
@@ -247,8 +241,8 @@ impl RunArguments {
             ca_bundle: self.ca_bundle.map(ca_bundle).transpose()?,
         };
         let log = LogSettings { level: self.log_level, format: self.log_format };
-        let budget = Budget { in_flight: self.requests_in_flight as usize, per_second: self.requests_per_second };
-        let election = self.election.settings(self.call_timeout)?;
+        let shard = self.scale.shard;
+        let election = self.election.settings(self.call_timeout, shard)?;
         Ok(Settings {
             issuer,
             require_credentials_label: self.require_credentials_label,
@@ -256,7 +250,8 @@ impl RunArguments {
             daily_check: self.daily_check,
             secret_metadata: SecretMetadata::new(self.secret_metadata),
             expect_admission_policy: self.expect_admission_policy,
-            budget,
+            shard,
+            budget: self.scale.budget(),
             election,
             listen: self.metrics.listen,
             token_series: self.metrics.token_metrics,
@@ -322,7 +317,7 @@ mod tests {
         assert_eq!(settings.issuer.endpoints, EndpointRules::default());
         assert_eq!(settings.issuer.call_timeout, Duration::from_secs(10));
         assert_eq!(settings.issuer.connect_timeout, Duration::from_secs(5));
-        assert_eq!(settings.budget, Budget { in_flight: 16, per_second: 50 });
+        assert_eq!((settings.shard, settings.budget), (Shard::WHOLE, Budget { in_flight: 16, per_second: 50 }));
         assert_eq!((settings.issuer.proxy, settings.issuer.ca_bundle), (None, None));
         assert_eq!(settings.daily_check, Duration::from_secs(86_400));
         assert!(settings.namespaces.is_empty() && !settings.require_credentials_label);
@@ -367,6 +362,9 @@ mod tests {
             ("--requests-per-second", "0"),
             ("--requests-per-second", "many"),
             ("--daily-check", "daily"),
+            ("--shard", "0/3"),
+            ("--shard", "4/3"),
+            ("--shard", "2"),
             ("--secret-metadata", "a*b*c*"),
             ("--secret-metadata", "example.com/a b"),
             ("--token-metrics", "some"),
@@ -383,6 +381,14 @@ mod tests {
     fn a_budget_of_its_own_is_taken_over() {
         let settings = settings(&["--requests-in-flight", "3", "--requests-per-second=7"]);
         assert_eq!(settings.budget, Budget { in_flight: 3, per_second: 7 });
+    }
+
+    #[test]
+    fn a_shard_has_its_share_of_the_budget_and_a_lease_of_its_own() {
+        let settings = settings(&["--shard=2/3", "--requests-in-flight=2", "--leader-election", "--lease-name=a"]);
+        assert_eq!(settings.shard, "2/3".parse().unwrap());
+        assert_eq!(settings.budget, Budget { in_flight: 1, per_second: 16 });
+        assert_eq!(settings.election.unwrap().name, "a-2");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use syniverse_token_core::queue::{Budget, EndpointResult, Next, ObjectName, Requ
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::schedule::rate_limiter::{LONGEST_REFILL, RateLimiter};
 use syniverse_token_core::secret_metadata::SecretMetadata;
+use syniverse_token_core::shard::Shard;
 use syniverse_token_core::time::Moment;
 use tokio::sync::{Notify, watch};
 
@@ -50,6 +51,8 @@ pub struct Context {
     pub call_timeout: Duration,
     /// Whether this process may act.
     pub leadership: Leadership,
+    /// The part of the namespaces to work in.
+    pub shard: Shard,
     /// Metrics of this process.
     pub metrics: Metrics,
     progress: Mutex<Progress>,
@@ -96,6 +99,8 @@ pub struct Parts {
     pub budget: Budget,
     /// Whether this process may act.
     pub leadership: Leadership,
+    /// The part of the namespaces to work in.
+    pub shard: Shard,
     /// Metrics of this process.
     pub metrics: Metrics,
     /// Random identity of this process; also keys the hashes that do not outlive it.
@@ -117,6 +122,7 @@ impl Context {
             holder: fingerprint(&Redacted::new(parts.salt.as_str())),
             call_timeout: parts.call_timeout,
             leadership: parts.leadership,
+            shard: parts.shard,
             metrics: parts.metrics,
             progress: Mutex::default(),
             resources: Mutex::default(),

@@ -215,6 +215,7 @@ mod tests {
     use syniverse_token_core::issuer::{Failure, TokenRequest, TokenResponse};
     use syniverse_token_core::queue::Budget;
     use syniverse_token_core::secret_metadata::SecretMetadata;
+    use syniverse_token_core::shard::Shard;
 
     struct Nobody;
 
@@ -238,6 +239,7 @@ mod tests {
             call_timeout: Duration::MAX,
             budget,
             leadership: Leadership::sole(),
+            shard: Shard::WHOLE,
             metrics,
             salt: String::new(),
         }))

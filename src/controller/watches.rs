@@ -22,6 +22,7 @@ use std::time::Duration;
 use syniverse_token_core::api::{REFRESH_ANNOTATION, SyniverseToken};
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::schedule::retry::Backoff;
+use syniverse_token_core::shard::Shard;
 use syniverse_token_core::time::Moment;
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
@@ -35,7 +36,9 @@ const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(60);
 
 /// Follows the resources. Errors are logged and dropped, so that no watch ever delays the others.
 pub async fn resources(context: Arc<Context>, api: Api<SyniverseToken>, index: Arc<Mutex<SecretIndex>>) {
-    let events = restartable(api, context.rollbacks()).backoff(WatchBackoff::default()).modify(drop_unread_metadata);
+    let events = restartable(api, context.rollbacks(), context.shard)
+        .backoff(WatchBackoff::default())
+        .modify(drop_unread_metadata);
     let (mut events, mut listed, mut is_first) = (events.boxed(), Vec::new(), true);
     while let Some(event) = events.next().await {
         match event {
@@ -96,23 +99,32 @@ pub fn short_watch() -> watcher::Config {
     watcher::Config::default().timeout(u32::try_from(WATCH.as_secs()).unwrap_or(u32::MAX))
 }
 
-/// A watch that restarts with a list each time the store is rolled back.
+/// A watch of what the shard holds, which restarts with a list each time the store is rolled back.
 fn restartable<K>(
     api: Api<K>,
     rollbacks: Receiver<Option<Moment>>,
+    shard: Shard,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
     K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let begin = move || watcher(api.clone(), short_watch()).boxed();
-    futures::stream::unfold((begin(), begin, rollbacks), |(mut events, begin, mut rollbacks)| async move {
-        loop {
-            tokio::select! {
-                event = events.next() => return event.map(|event| (event, (events, begin, rollbacks))),
-                Ok(()) = rollbacks.changed() => events = begin(),
+    let events =
+        futures::stream::unfold((begin(), begin, rollbacks), |(mut events, begin, mut rollbacks)| async move {
+            loop {
+                tokio::select! {
+                    event = events.next() => return event.map(|event| (event, (events, begin, rollbacks))),
+                    Ok(()) = rollbacks.changed() => events = begin(),
+                }
             }
-        }
-    })
+        });
+    events.filter(move |event| futures::future::ready(is_held(event, shard)))
+}
+
+/// Nothing of what other shards hold is stored, indexed or remembered.
+fn is_held<K: kube::Resource>(event: &watcher::Result<Event<K>>, shard: Shard) -> bool {
+    let Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) = event else { return true };
+    object.meta().namespace.as_deref().is_none_or(|namespace| shard.holds(namespace))
 }
 
 /// Keeps the index in step with the resources.
@@ -138,7 +150,7 @@ fn update_index(context: &Context, index: &mut SecretIndex, event: &Event<Synive
 
 /// Wakes the resources that use a changed Secret. Metadata only, and nothing is kept.
 pub async fn secrets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>, index: Arc<Mutex<SecretIndex>>) {
-    let mut events = restartable(api, context.rollbacks()).backoff(WatchBackoff::default()).boxed();
+    let mut events = restartable(api, context.rollbacks(), context.shard).backoff(WatchBackoff::default()).boxed();
     let (mut listed, mut is_first) = (HashSet::new(), true);
     while let Some(event) = events.next().await {
         match event {

@@ -11,6 +11,7 @@ mod release;
 mod rendering;
 mod rights;
 mod second;
+mod shards;
 #[path = "../support/mod.rs"]
 mod support;
 mod values;

@@ -59,6 +59,9 @@ async fn a_misspelt_or_impossible_value_is_refused_and_named() {
         (json!({"callTimeout": "1d"}), "/callTimeout"),
         (json!({"logLevel": "loud"}), "/logLevel"),
         (json!({"tokenMetrics": "some"}), "/tokenMetrics"),
+        (json!({"shards": 0}), "/shards"),
+        (json!({"shards": 101}), "/shards"),
+        (json!({"podLabels": {"syniverse.dev/shard": "2"}}), "/podLabels"),
         (json!({"endpointHosts": ["https://sma.example.com"]}), "/endpointHosts/0"),
         (json!({"endpointHosts": ["sma.example.com/a%2fb"]}), "/endpointHosts/0"),
         (json!({"endpointHosts": ["sma.example.com//a"]}), "/endpointHosts/0"),
@@ -446,4 +449,54 @@ async fn labels_of_the_pods_come_before_those_of_everything_and_none_stands_twic
     assert_eq!(objects.the("PodMonitor")["metadata"]["labels"]["team"], "monitors");
     assert_eq!(text.matches("team: pods").count(), 1);
     assert_eq!(objects.of("Pod")[0]["metadata"]["labels"]["team"], "all", "the Pod of helm test");
+}
+
+fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn each_shard_has_a_deployment_a_budget_and_a_lease_and_selects_none_of_the_others_pods() {
+    let objects =
+        rendered(json!({"shards": 3, "service": {"enabled": true}, "networkPolicy": {"enabled": true}})).await;
+    let names = ["", "-2", "-3"].map(|suffix| format!("operator-syniverse-token-operator{suffix}"));
+    let (deployments, budgets) = (objects.of("Deployment"), objects.of("PodDisruptionBudget"));
+    for (shard, (deployment, budget)) in deployments.iter().zip(&budgets).enumerate() {
+        assert_eq!([name(deployment), name(budget)], [names[shard].as_str(); 2]);
+        let (spec, number) = (&deployment["spec"], (shard + 1).to_string());
+        let selector = &spec["selector"]["matchLabels"];
+        assert_eq!(selector["syniverse.dev/shard"], number);
+        assert_eq!(
+            (
+                &spec["template"]["metadata"]["labels"]["syniverse.dev/shard"],
+                &budget["spec"]["selector"]["matchLabels"]
+            ),
+            (&json!(number), selector)
+        );
+        let arguments = &spec["template"]["spec"]["containers"][0]["args"];
+        let has = |argument: &str| arguments.as_array().unwrap().contains(&json!(argument));
+        // The operator puts the number after the name by itself.
+        assert!(has(&format!("--shard={number}/3")) && has(&format!("--lease-name={}", names[0])), "{arguments}");
+        let apart = &spec["template"]["spec"]["affinity"]["podAntiAffinity"].to_string();
+        assert!(apart.contains(&format!("\"syniverse.dev/shard\":\"{number}\"")), "{apart}");
+    }
+    assert_eq!((deployments.len(), budgets.len()), (3, 3));
+    let roles = objects.of("Role");
+    let leases = roles.iter().find(|role| role["rules"].to_string().contains("leases")).unwrap();
+    assert_eq!(leases["rules"][1]["resourceNames"], json!(names));
+    let policies = objects.of("ValidatingAdmissionPolicy");
+    let policy = policies.iter().find(|policy| name(policy).ends_with(".leases")).unwrap().to_string();
+    assert!(names.iter().all(|name| policy.contains(&format!("'{name}'"))), "{policy}");
+    for about_all in [&objects.the("Service")["spec"]["selector"], &objects.the("NetworkPolicy")["spec"]["podSelector"]]
+    {
+        assert!(!about_all.to_string().contains("shard"), "{about_all}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_shards_leaves_the_selector_of_the_first_as_it_is() {
+    let (one, two) = tokio::join!(rendered(json!({})), rendered(json!({"shards": 2})));
+    let [before, after] = [one.the("Deployment"), two.of("Deployment")[0]];
+    assert_eq!((name(before), &before["spec"]["selector"]), (name(after), &after["spec"]["selector"]));
+    assert!(!one.arguments().iter().any(|argument| argument.starts_with("--shard")));
 }

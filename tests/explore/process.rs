@@ -22,6 +22,7 @@ use syniverse_token_core::queue::passes::PassEnd;
 use syniverse_token_core::queue::{Budget, ObjectName};
 use syniverse_token_core::revision::Horizon;
 use syniverse_token_core::secret_metadata::SecretMetadata;
+use syniverse_token_core::shard::Shard;
 use syniverse_token_operator::controller::context::{Context, Parts};
 use syniverse_token_operator::controller::election::Leadership;
 use syniverse_token_operator::controller::pass::pass;
@@ -69,6 +70,7 @@ pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget, lea
         call_timeout,
         budget,
         salt,
+        shard: Shard::WHOLE,
         metrics,
         leadership,
     };

@@ -8,6 +8,7 @@ mod ports;
 mod probes;
 mod relay;
 mod replicas;
+mod shards;
 mod silence;
 #[path = "../support/mod.rs"]
 mod support;

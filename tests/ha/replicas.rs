@@ -33,11 +33,23 @@ impl Terms {
     }
 }
 
-/// Starts a replica that calls itself `name`, through `kubeconfig`.
+/// Starts a replica that calls itself `name`, through `kubeconfig`, and works in the namespace of the stage.
 pub(crate) fn replica(stage: &Stage, name: &str, terms: Terms, kubeconfig: &Path, more: &[String]) -> Operator {
+    let namespace = format!("--namespace={}", stage.namespace.name());
+    replica_everywhere(stage, name, terms, kubeconfig, &[&[namespace], more].concat())
+}
+
+/// The same in all namespaces. Its Lease is in that of the stage.
+pub(crate) fn replica_everywhere(
+    stage: &Stage,
+    name: &str,
+    terms: Terms,
+    kubeconfig: &Path,
+    more: &[String],
+) -> Operator {
     let mut command = Command::new(env!("CARGO_BIN_EXE_syniverse-token-operator"));
     command.args(["run", "--insecure-endpoints", "--endpoint-host=*", "--leader-election"]);
-    command.args(["--namespace", stage.namespace.name(), "--lease-namespace", stage.namespace.name()]);
+    command.args(["--lease-namespace", stage.namespace.name()]);
     for (flag, seconds) in [
         ("--lease-duration", terms.lease),
         ("--renew-deadline", terms.deadline),
@@ -53,18 +65,32 @@ pub(crate) fn replica(stage: &Stage, name: &str, terms: Terms, kubeconfig: &Path
 
 /// The Lease of a stage.
 pub(crate) async fn lease(stage: &Stage) -> LeaseSpec {
+    named_lease(stage, LEASE).await
+}
+
+async fn named_lease(stage: &Stage, name: &str) -> LeaseSpec {
     let leases: Api<Lease> = Api::namespaced(stage.cluster.client().await.unwrap(), stage.namespace.name());
-    leases.get_opt(LEASE).await.unwrap().and_then(|lease| lease.spec).unwrap_or_default()
+    leases.get_opt(name).await.unwrap().and_then(|lease| lease.spec).unwrap_or_default()
 }
 
 /// Waits until a replica of this name holds the Lease, and tells how long that took.
 pub(crate) async fn until_leads(stage: &Stage, name: &str) -> Duration {
+    until_holds(stage, LEASE, name).await
+}
+
+/// Waits until it leads the shard of this number.
+pub(crate) async fn until_leads_shard(stage: &Stage, number: usize, name: &str) -> Duration {
+    let lease = if number == 1 { LEASE.to_owned() } else { format!("{LEASE}-{number}") };
+    until_holds(stage, &lease, name).await
+}
+
+async fn until_holds(stage: &Stage, lease: &str, name: &str) -> Duration {
     let begin = Instant::now();
     let leads = async || {
-        let holder = lease(stage).await.holder_identity.unwrap_or_default();
+        let holder = named_lease(stage, lease).await.holder_identity.unwrap_or_default();
         holder.starts_with(&format!("{name}_")).then_some(())
     };
-    wait_for(&format!("the Lease in the hands of {name}"), PATIENCE, leads).await.unwrap();
+    wait_for(&format!("the Lease {lease} in the hands of {name}"), PATIENCE, leads).await.unwrap();
     begin.elapsed()
 }
 

@@ -35,6 +35,30 @@ app.kubernetes.io/name: {{ include "operator.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
+{{- /* The names of a shard's Deployment, budget and Lease: the first one's are those of the only one. The templates below
+take the chart's context with the number of the shard in it. */}}
+{{- define "operator.shardName" -}}
+{{- include "operator.fullname" . }}{{ if gt (int .Shard) 1 }}-{{ .Shard }}{{ end }}
+{{- end }}
+
+{{- define "operator.shardNames" -}}
+{{- $names := list }}
+{{- range untilStep 1 (int .Values.shards | add1 | int) 1 }}
+{{- $names = append $names (include "operator.shardName" (merge (dict "Shard" .) $) | quote) }}
+{{- end }}
+{{- join ", " $names }}
+{{- end }}
+
+{{- /* Tells the Pods of the shards apart. */}}
+{{- define "operator.shardLabel" -}}
+syniverse.dev/shard: {{ .Shard | quote }}
+{{- end }}
+
+{{- define "operator.shardSelectorLabels" -}}
+{{ include "operator.selectorLabels" . }}
+{{ include "operator.shardLabel" . }}
+{{- end }}
+
 {{- define "operator.labels" -}}
 {{ include "operator.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}

@@ -5,6 +5,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use std::time::Duration;
 use syniverse_token_core::lease::Timing;
+use syniverse_token_core::shard::Shard;
 
 /// The flags of the election.
 #[derive(Args)]
@@ -50,7 +51,11 @@ pub struct ElectionSettings {
 
 impl ElectionArguments {
     /// None for a process that runs alone.
-    pub(super) fn settings(self, call_timeout: Duration) -> Result<Option<ElectionSettings>, SettingsError> {
+    pub(super) fn settings(
+        self,
+        call_timeout: Duration,
+        shard: Shard,
+    ) -> Result<Option<ElectionSettings>, SettingsError> {
         if !self.leader_election {
             return Ok(None);
         }
@@ -66,6 +71,6 @@ impl ElectionArguments {
         if calls_for <= timing.retry_period {
             return Err(SettingsError::LeaseTooShort { duration: timing.duration, call: call_timeout });
         }
-        Ok(Some(ElectionSettings { name: self.lease_name, namespace: self.lease_namespace, timing }))
+        Ok(Some(ElectionSettings { name: shard.lease_name(self.lease_name), namespace: self.lease_namespace, timing }))
     }
 }
