@@ -54,7 +54,7 @@ pub struct EventQueue {
 impl EventQueue {
     /// Adds an Event. If one with its reason about its resource still waits, that one is replaced and keeps its place.
     /// Where there is no room, the oldest Normal Event goes: of its namespace, or of the one with most of them. Only a
-    /// Warning displaces a Warning: the youngest of a namespace that has more of them.
+    /// Warning displaces a Warning: the youngest of a namespace that has more of them even with it.
     pub fn push(&mut self, event: WaitingEvent) {
         if let Some(same) = self.turns(&event).same(&event) {
             *same = event;
@@ -121,7 +121,8 @@ impl EventQueue {
         let goes = from.and_then(|namespace| self.normals.take(&namespace, VecDeque::pop_front)).or_else(|| {
             let is_last_resort = event.is_warning() && !is_own_full;
             let longest = self.warnings.longest(own).filter(|_| is_last_resort)?;
-            (longest != own).then(|| self.warnings.take(&longest, VecDeque::pop_back)).flatten()
+            let has_more = self.warnings.count(&longest) > self.warnings.count(own) + 1;
+            has_more.then(|| self.warnings.take(&longest, VecDeque::pop_back)).flatten()
         });
         self.dropped += u64::from(goes.is_some());
         goes.is_some()
@@ -268,7 +269,7 @@ mod tests {
         assert_eq!(sent.len(), PER_NAMESPACE + 3);
         assert_eq!(sent[1..4], ["b only Issued", "c only Issued", "d only Issued"]);
         // The oldest of a flood have gone.
-        assert_eq!(sent.last().unwrap(), "loud of-many-9999 Rotated");
+        assert_eq!(sent[sent.len() - 2..], ["loud of-many-9998 Rotated", "loud of-many-9999 Rotated"]);
     }
 
     #[test]
@@ -276,7 +277,7 @@ mod tests {
         let mut queue = EventQueue::default();
         (0..8).for_each(|number| flood(&mut queue, &format!("loud-{number}"), RefreshFailed, PER_NAMESPACE));
         push(&mut queue, "b", "only", Rotated);
-        assert_eq!(queue.take_dropped(), 1, "no Normal Event displaces a Warning");
+        assert_eq!((queue.take_dropped(), queue.normals.len), (1, 0), "no Normal Event displaces a Warning");
         push(&mut queue, "b", "only", RefreshFailed);
         push(&mut queue, "b", "other", RefreshFailed);
         let sent = rest(&mut queue);
@@ -285,6 +286,17 @@ mod tests {
         );
         assert_eq!((sent.len(), queue.take_dropped()), (IN_ALL, 2));
         assert_eq!(sent.iter().filter(|sent| sent.ends_with("of-many-0 RefreshFailed")).count(), 8, "the first stay");
+    }
+
+    #[test]
+    fn where_all_have_as_much_the_first_warnings_stay() {
+        let mut queue = EventQueue::default();
+        (0..IN_ALL).for_each(|number| push(&mut queue, &format!("n-{number}"), "first", RefreshFailed));
+        push(&mut queue, "n-0", "second", RefreshFailed);
+        push(&mut queue, "another", "first", RefreshFailed);
+        let sent = rest(&mut queue);
+        assert_eq!((sent.len(), queue.take_dropped()), (IN_ALL, 2));
+        assert!(sent.iter().all(|sent| sent.starts_with("n-") && sent.ends_with(" first RefreshFailed")));
     }
 
     #[test]
