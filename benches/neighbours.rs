@@ -1,100 +1,82 @@
 //! What one tenant's bad resources cost the tokens of another one, on a real API server with a simulated issuer:
-//! `make bench-neighbours`. `OPERATOR` names another binary to measure, such as that of an older version.
+//! `make bench-neighbours`. `CASE` picks the neighbourhoods whose line contains it, `OPERATOR` names another binary to
+//! measure, such as that of an older version.
 //!
 //! It prints figures, and fails only if it could not measure.
 
+#[path = "neighbours/crowd.rs"]
+mod crowd;
+#[path = "measure/operators.rs"]
+#[allow(dead_code, reason = "of the metrics nothing is read")]
+mod operators;
+#[path = "measure/page.rs"]
+mod page;
 #[path = "measure/record.rs"]
 #[allow(dead_code, reason = "only the tokens of a record are looked at")]
 mod record;
 #[path = "../examples/demo/stage.rs"]
 #[allow(dead_code, reason = "the operator is started for two namespaces")]
 mod stage;
+#[path = "measure/usage.rs"]
+mod usage;
 
+use std::env;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::ensure;
-use futures::{StreamExt, TryStreamExt, stream};
-use harness::{Cluster, ControlPlane, Namespace, Operator, wait_for};
+use harness::{Cluster, ControlPlane, Namespace, wait_for};
 use issuer_simulator::analysis::{dead_time, rotations};
 use issuer_simulator::application::NewApplication;
-use issuer_simulator::fault::{Action, FailBody, Fault, Stage};
 use issuer_simulator::journal::Journal;
 use issuer_simulator::{Options, Simulator};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
-use serde_json::json;
-use tokio::time::{Instant, interval, sleep, timeout};
+use kube::Client;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{sleep, timeout};
 
+use crowd::{Crowd, Kind, crowd};
+use operators::{Operators, Start};
 use record::{Record, Seen};
-use stage::Example;
+use stage::{Example, Sighting};
 
 const VICTIMS: usize = 10;
 const VALIDITY: Duration = Duration::from_secs(20);
 const MEASURED: Duration = Duration::from_secs(40);
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Requests of this program at a time, while it makes them.
-const AT_ONCE: usize = 16;
 
-/// What the issuer answers the bad neighbours.
-#[derive(Clone, Copy)]
-enum Answer {
-    /// 403 with a page of what stands before it.
-    Forbidden,
-    /// What it answers a wrong secret: 500 with its envelope.
-    WrongSecret,
-}
-
-/// One kind of neighbourhood.
-struct Neighbourhood {
-    bad: usize,
-    answer: Answer,
-    /// How often each of their Secrets is written anew.
-    patched: Option<Duration>,
-}
-
-const fn beside(bad: usize, answer: Answer, patched_every_seconds: u64) -> Neighbourhood {
-    let patched = if patched_every_seconds > 0 { Some(Duration::from_secs(patched_every_seconds)) } else { None };
-    Neighbourhood { bad, answer, patched }
-}
-
-const CASES: [Neighbourhood; 7] = [
-    beside(0, Answer::Forbidden, 0),
-    beside(2, Answer::Forbidden, 0),
-    beside(2, Answer::Forbidden, 1),
-    beside(50, Answer::Forbidden, 0),
-    beside(50, Answer::Forbidden, 1),
-    beside(500, Answer::WrongSecret, 0),
-    beside(500, Answer::WrongSecret, 4),
+const NONE: Crowd = crowd(0, Kind::Forbidden, 0);
+const CROWDS: [Crowd; 11] = [
+    crowd(2, Kind::Forbidden, 0),
+    crowd(2, Kind::Forbidden, 1),
+    crowd(50, Kind::Forbidden, 0),
+    crowd(50, Kind::Forbidden, 1),
+    crowd(500, Kind::WrongSecret, 0),
+    crowd(500, Kind::WrongSecret, 4),
+    crowd(1000, Kind::Suspended, 1),
+    crowd(250, Kind::Labels, 0),
+    crowd(200, Kind::Template, 0),
+    crowd(200, Kind::Annotations, 0),
+    crowd(200, Kind::Credentials, 0),
 ];
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    let case = env::var("CASE").unwrap_or_default();
     println!("{VICTIMS} tokens that live {VALIDITY:?}, {MEASURED:?} beside bad neighbours of another namespace");
+    println!("on {}, which runs all of it", usage::machine());
     let plane = ControlPlane::start().await?;
-    println!("{:<52}{:>9}{:>12}{:>12}{:>8}", "neighbours", "dead", "late p50", "late max", "calls");
-    for case in &CASES {
-        let figures = measure(plane.cluster(), case).await?;
-        println!("{:<52}{figures}", case.to_string());
+    println!(
+        "{:<52}{:>9}{:>11}{:>11}{:>17}{:>8}{:>11}",
+        "neighbours", "dead", "late p50", "late max", "later than none", "calls", "peak"
+    );
+    let alone = measure(plane.cluster(), &NONE).await?;
+    println!("{}", alone.line(&NONE, &alone));
+    for crowd in CROWDS.iter().filter(|crowd| crowd.to_string().contains(&case)) {
+        let figures = measure(plane.cluster(), crowd).await?;
+        println!("{}", figures.line(crowd, &alone));
     }
     Ok(())
-}
-
-impl std::fmt::Display for Neighbourhood {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let answer = match self.answer {
-            Answer::Forbidden => "answered 403 text/html",
-            Answer::WrongSecret => "with a wrong secret",
-        };
-        match (self.bad, self.patched) {
-            (0, _) => write!(f, "none"),
-            (bad, None) => write!(f, "{bad} {answer}"),
-            (bad, Some(every)) => write!(f, "{bad} {answer}, Secret patched every {every:?}"),
-        }
-    }
 }
 
 /// The figures of one neighbourhood.
@@ -105,56 +87,58 @@ struct Figures {
     lateness: Vec<i64>,
     /// To the issuer, of all.
     calls: usize,
+    /// The most that the operator had resident, in MiB.
+    peak: f64,
 }
 
-impl std::fmt::Display for Figures {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let late = |place: Option<&i64>| place.map_or("never".to_owned(), |late| format!("{late} ms"));
-        let (median, most) = (self.lateness.get(self.lateness.len() / 2), self.lateness.last());
-        write!(f, "{:>7.2} %{:>12}{:>12}{:>8}", self.dead * 100.0, late(median), late(most), self.calls)
+impl Figures {
+    fn line(&self, crowd: &Crowd, alone: &Self) -> String {
+        let late = |late: Option<i64>| late.map_or("never".to_owned(), |late| format!("{late} ms"));
+        let (median, most) = (self.lateness.get(self.lateness.len() / 2).copied(), self.lateness.last().copied());
+        let more = most.zip(alone.lateness.last()).map(|(most, alone)| most - alone);
+        let (crowd, dead, calls) = (crowd.to_string(), self.dead * 100.0, self.calls);
+        let (median, most, more) = (late(median), late(most), late(more));
+        format!("{crowd:<52}{dead:>7.2} %{median:>11}{most:>11}{more:>17}{calls:>8}{:>7.0} MiB", self.peak)
     }
 }
 
-async fn measure(cluster: &Cluster, case: &Neighbourhood) -> anyhow::Result<Figures> {
+/// The tokens that are to be kept from harm, and what was seen of them.
+struct Victims {
+    namespace: Namespace,
+    record: Record,
+    sightings: UnboundedReceiver<(Timestamp, Sighting)>,
+}
+
+async fn measure(cluster: &Cluster, crowd: &Crowd) -> anyhow::Result<Figures> {
     let simulator = Simulator::start(Options::default()).await?;
-    let (client, victims, bad) = (cluster.client().await?, cluster.namespace().await?, cluster.namespace().await?);
-    let mut operator = start(cluster, [&victims, &bad])?;
-    let mut sightings = stage::watch(&client, victims.name());
-    let names: Vec<String> = (0..VICTIMS).map(|number| format!("victim-{number}")).collect();
-    let mut record = Record::of(names.clone());
-    create(&client, &simulator, &victims, names, "secret").await?;
-    let served = async || {
-        while let Ok((at, sighting)) = sightings.try_recv() {
-            record.see(at, sighting);
-        }
-        (record.held(1) == VICTIMS).then_some(())
-    };
+    let (client, bad) = (cluster.client().await?, cluster.namespace().await?);
+    let mut victims = Victims::of(cluster.namespace().await?, &client);
+    let mut operator = start(cluster, [&victims.namespace, &bad])?;
+    victims.create(&client, &simulator).await?;
+    let served = async || (victims.look().held(1) == VICTIMS).then_some(());
     wait_for("the first tokens", PATIENCE, served).await?;
-
-    let neighbours: Vec<String> = (0..case.bad).map(|number| format!("bad-{number}")).collect();
-    if let Answer::Forbidden = case.answer {
-        let forbidden = || Action::Fail { status: 403, retry_after: None, body: FailBody::Html, at: Stage::BeforeWork };
-        neighbours.iter().for_each(|name| simulator.fault(Fault::always(forbidden()).only_for(name.clone())));
+    crowd.come(&client, &simulator, bad.name()).await?;
+    if crowd.is_about_size() {
+        operator.restart()?;
+        operator.ready(PATIENCE).await?;
     }
-    create(&client, &simulator, &bad, neighbours.clone(), "wrong").await?;
+
     let (begin, calls) = (Timestamp::now(), simulator.journal().calls.len());
-    match case.patched {
-        Some(every) => drop(timeout(MEASURED, patch(&client, &bad, &neighbours, every)).await),
+    match crowd.patched {
+        Some(every) => drop(timeout(MEASURED, crowd.patch(&client, bad.name(), every)).await),
         None => sleep(MEASURED).await,
     }
     let end = Timestamp::now();
-    while let Ok((at, sighting)) = sightings.try_recv() {
-        record.see(at, sighting);
-    }
-    ensure!(record.is_whole(), "the watch was interrupted: run it again");
-    let figures = figures(&record, &simulator.journal(), calls, begin, end);
-    operator.stop(PATIENCE).await?;
-    victims.delete()?;
+    let (peak, journal) = (operator.usage()?.peak, simulator.journal());
+    ensure!(victims.look().is_whole(), "the watch was interrupted: run it again");
+    let (dead, lateness) = lateness(&victims.record, &journal, begin, end);
+    drop(operator);
+    victims.namespace.delete()?;
     bad.delete()?;
-    Ok(figures)
+    Ok(Figures { dead, lateness, calls: journal.calls.len() - calls, peak })
 }
 
-fn figures(record: &Record, journal: &Journal, calls: usize, begin: Timestamp, end: Timestamp) -> Figures {
+fn lateness(record: &Record, journal: &Journal, begin: Timestamp, end: Timestamp) -> (f64, Vec<i64>) {
     let dead = |seen: &Seen, until| dead_time(journal, &seen.tokens, until).expired.as_secs_f64();
     let of_one = |seen: &Seen| dead(seen, end) - dead(seen, begin);
     let total: f64 = record.resources().map(|(_, seen)| of_one(seen)).sum();
@@ -164,52 +148,42 @@ fn figures(record: &Record, journal: &Journal, calls: usize, begin: Timestamp, e
         .map(|change| i64::try_from(change.lateness.as_millis()).unwrap_or(i64::MAX))
         .collect();
     lateness.sort_unstable();
-    let time = end.duration_since(begin).as_secs_f64() * VICTIMS as f64;
-    Figures { dead: total / time, lateness, calls: journal.calls.len() - calls }
+    (total / (end.duration_since(begin).as_secs_f64() * VICTIMS as f64), lateness)
 }
 
-fn start(cluster: &Cluster, namespaces: [&Namespace; 2]) -> harness::Result<Operator> {
-    let binary = std::env::var_os("OPERATOR").map(PathBuf::from);
+fn start(cluster: &Cluster, namespaces: [&Namespace; 2]) -> anyhow::Result<Operators> {
+    let binary = env::var_os("OPERATOR").map(PathBuf::from);
     let binary = binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_syniverse-token-operator").into());
-    let mut command = Command::new(binary);
-    command.args(["run", "--insecure-endpoints", "--endpoint-host=*"]).env("KUBECONFIG", cluster.kubeconfig());
-    for namespace in namespaces {
-        command.args(["--namespace", namespace.name()]);
+    let arguments = namespaces.map(|namespace| format!("--namespace={}", namespace.name())).to_vec();
+    Operators::start(&Start { binary: &binary, kubeconfig: cluster.kubeconfig(), shards: 1, arguments })
+}
+
+impl Victims {
+    fn of(namespace: Namespace, client: &Client) -> Self {
+        let sightings = stage::watch(client, namespace.name());
+        Self { namespace, record: Record::of(Self::names()), sightings }
     }
-    Operator::start(command)
-}
 
-/// Resources of these names, each with an application whose secret is `secret`: the issuer knows "secret".
-async fn create(
-    client: &Client,
-    simulator: &Simulator,
-    namespace: &Namespace,
-    names: Vec<String>,
-    secret: &str,
-) -> anyhow::Result<()> {
-    let creations = names.iter().map(async |name| {
-        let application = NewApplication::expired(name, "secret", "portal-token");
-        simulator.add_application(application.clone());
-        let held = NewApplication { consumer_secret: secret.into(), ..application };
-        let example = Example::of(&held, name, &simulator.endpoint(), &format!("{}s", VALIDITY.as_secs()))?;
-        anyhow::Ok(example.create(client, namespace.name()).await?)
-    });
-    stream::iter(creations).buffer_unordered(AT_ONCE).try_collect::<()>().await
-}
+    fn names() -> impl Iterator<Item = String> {
+        (0..VICTIMS).map(|number| format!("victim-{number}"))
+    }
 
-/// Writes each of the Secrets anew every so often, with another value each time, for as long as it is polled.
-async fn patch(client: &Client, namespace: &Namespace, names: &[String], every: Duration) {
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace.name());
-    let (mut ticks, begin) = (interval(every), Instant::now());
-    loop {
-        ticks.tick().await;
-        let value = format!("wrong since {:?}", begin.elapsed());
-        let change = Patch::Merge(json!({"stringData": {"consumerSecret": value}}));
-        let writes = names.iter().map(|name| {
-            let (secrets, change, name) = (secrets.clone(), &change, format!("{name}-application"));
-            // One that is not taken is followed by the next: what counts is that they are many.
-            async move { drop(secrets.patch(&name, &PatchParams::default(), change).await) }
-        });
-        stream::iter(writes).buffer_unordered(AT_ONCE).collect::<()>().await;
+    async fn create(&self, client: &Client, simulator: &Simulator) -> anyhow::Result<()> {
+        for name in Self::names() {
+            let application = NewApplication::expired(&name, "secret", "portal-token");
+            simulator.add_application(application.clone());
+            let validity = format!("{}s", VALIDITY.as_secs());
+            let example = Example::of(&application, &name, &simulator.endpoint(), &validity)?;
+            example.create(client, self.namespace.name()).await?;
+        }
+        Ok(())
+    }
+
+    /// What was seen until now.
+    fn look(&mut self) -> &Record {
+        while let Ok((at, sighting)) = self.sightings.try_recv() {
+            self.record.see(at, sighting);
+        }
+        &self.record
     }
 }

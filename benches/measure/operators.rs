@@ -127,7 +127,7 @@ impl One {
         command.args(["run", "--insecure-endpoints", "--endpoint-host=*"]).args(&start.arguments);
         command.arg(format!("--listen={metrics}")).arg(format!("--health-listen={health}"));
         if start.shards > 1 {
-            command.arg(format!("--shard={shard}/{}", start.shards));
+            command.arg(format!("--shard={}/{}", shard + 1, start.shards));
         }
         command.env("KUBECONFIG", start.kubeconfig);
         Ok(Self { process: Operator::start(command)?, metrics, health })
