@@ -17,7 +17,11 @@ use std::time::Duration;
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{BoxError, Layer, ServiceBuilder};
 
+mod json_filter;
 mod renewal;
+mod trim;
+
+pub use trim::DocumentTooLarge;
 
 /// The API server ends each watch after this time, and the watch resumes where it was: a watch that is silent for
 /// longer is dead. The extra request is answered from the API server's cache.
@@ -41,14 +45,16 @@ const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(10), Duration:
 /// Sent data is acknowledged within this time, or the connection is given up (Linux `TCP_USER_TIMEOUT`).
 const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
 
-/// Client for watches: a response may last as long as data keeps arriving.
+/// Client for watches: a response may last as long as data keeps arriving. It shows the metadata that is read, and no
+/// other.
 ///
 /// # Errors
 /// When the configuration cannot be used.
 pub fn watching(mut config: Config) -> kube::Result<Client> {
     config.read_timeout = Some(WATCH + WATCH_RESERVE);
     let namespace = config.default_namespace.clone();
-    Ok(Client::new(Renewal::of(config, Duration::ZERO)?, namespace))
+    let trimmed = ServiceBuilder::new().map_response(trim::trimmed).service(Renewal::of(config, Duration::ZERO)?);
+    Ok(Client::new(trimmed, namespace))
 }
 
 /// Client for the few requests that keep the Lease: they wait for no others.

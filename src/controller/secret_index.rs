@@ -2,6 +2,7 @@
 
 use kube::ResourceExt;
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::queue::ObjectName;
 
@@ -20,6 +21,25 @@ pub struct SecretIndex {
 struct Entry {
     uid: Option<String>,
     secrets: Vec<ObjectName>,
+}
+
+/// The Secrets shown by a list, by hashes that nobody outside can foresee: there may be millions, of whatever length.
+#[derive(Debug, Default)]
+pub struct ListedSecrets {
+    hashes: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl ListedSecrets {
+    /// Notes that the list shows this Secret.
+    pub fn insert(&mut self, secret: &ObjectName) {
+        self.hashes.insert(self.hasher.hash_one(secret));
+    }
+
+    /// True for a Secret that the list has shown.
+    pub fn contains(&self, secret: &ObjectName) -> bool {
+        self.hashes.contains(&self.hasher.hash_one(secret))
+    }
 }
 
 /// A resource that is gone.
@@ -87,8 +107,8 @@ impl SecretIndex {
     }
 
     /// The resources that use a Secret that is not among `listed`.
-    pub fn users_of_others(&self, listed: &HashSet<ObjectName>) -> Vec<ObjectName> {
-        let others = self.by_secret.iter().filter(|(secret, _)| !listed.contains(*secret));
+    pub fn users_of_others(&self, listed: &ListedSecrets) -> Vec<ObjectName> {
+        let others = self.by_secret.iter().filter(|(secret, _)| !listed.contains(secret));
         let users: HashSet<_> = others.flat_map(|(_, users)| users).collect();
         users.into_iter().cloned().collect()
     }
@@ -133,9 +153,12 @@ mod tests {
     fn who_misses_a_secret_after_a_list_is_found_once() {
         let mut index = SecretIndex::default();
         index.set(&resource("a", "1", "creds"));
-        assert_eq!(index.users_of_others(&HashSet::new()), [name("a")]);
-        assert_eq!(index.users_of_others(&[name("a"), name("creds")].into()), [name("a")]);
-        assert_eq!(index.users_of_others(&[name("a"), name("creds"), name("a-syniverse-state")].into()), []);
+        let mut listed = ListedSecrets::default();
+        for secret in ["a", "creds", "a-syniverse-state"] {
+            assert_eq!(index.users_of_others(&listed), [name("a")], "before {secret}");
+            listed.insert(&name(secret));
+        }
+        assert_eq!(index.users_of_others(&listed), []);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Watches: the resources in full, and the Secrets by their metadata.
 
-use crate::client::connection::WATCH;
+use crate::client::connection::{DocumentTooLarge, WATCH};
 use crate::client::error::describe_watch;
 use crate::controller::context::Context;
-use crate::controller::secret_index::{Gone, SecretIndex};
+use crate::controller::secret_index::{Gone, ListedSecrets, SecretIndex};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PartialObjectMeta;
@@ -13,7 +13,6 @@ use kube::runtime::utils::Backoff as RetryDelays;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
-use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
@@ -31,6 +30,8 @@ use tokio::time::Instant;
 const WATCH_RETRY: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(8) };
 /// The code of a watch that went on from a version too old: after a restart of the API server, or a long break.
 const GONE: u16 = 410;
+/// Objects in a page of a list, unless they are large.
+const PAGE: u32 = 500;
 /// Duration after which a watch counts as healthy, which resets its backoff.
 const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(60);
 
@@ -99,7 +100,8 @@ pub fn short_watch() -> watcher::Config {
     watcher::Config::default().timeout(u32::try_from(WATCH.as_secs()).unwrap_or(u32::MAX))
 }
 
-/// A watch of what the shard holds, which restarts with a list each time the store is rolled back.
+/// A watch of what the shard holds, which restarts with a list each time the store is rolled back, and with smaller pages
+/// while a page of its list is too large.
 fn restartable<K>(
     api: Api<K>,
     rollbacks: Receiver<Option<Moment>>,
@@ -108,16 +110,24 @@ fn restartable<K>(
 where
     K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let begin = move || watcher(api.clone(), short_watch()).boxed();
-    let events =
-        futures::stream::unfold((begin(), begin, rollbacks), |(mut events, begin, mut rollbacks)| async move {
+    let begin = move |page| watcher(api.clone(), short_watch().page_size(page)).boxed();
+    let events = futures::stream::unfold(
+        (begin(PAGE), PAGE, begin, rollbacks),
+        |(mut events, mut page, begin, mut rollbacks)| async move {
             loop {
                 tokio::select! {
-                    event = events.next() => return event.map(|event| (event, (events, begin, rollbacks))),
-                    Ok(()) = rollbacks.changed() => events = begin(),
+                    event = events.next() => match event? {
+                        Err(error) if page > 1 && is_too_large(&error) => {
+                            page /= 2;
+                            events = begin(page);
+                        }
+                        event => return Some((event, (events, page, begin, rollbacks))),
+                    },
+                    Ok(()) = rollbacks.changed() => events = begin(page),
                 }
             }
-        });
+        },
+    );
     events.filter(move |event| futures::future::ready(is_held(event, shard)))
 }
 
@@ -125,6 +135,10 @@ where
 fn is_held<K: kube::Resource>(event: &watcher::Result<Event<K>>, shard: Shard) -> bool {
     let Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) = event else { return true };
     object.meta().namespace.as_deref().is_none_or(|namespace| shard.holds(namespace))
+}
+
+fn is_too_large(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Service(error)) if error.is::<DocumentTooLarge>())
 }
 
 /// Keeps the index in step with the resources.
@@ -151,7 +165,7 @@ fn update_index(context: &Context, index: &mut SecretIndex, event: &Event<Synive
 /// Wakes the resources that use a changed Secret. Metadata only, and nothing is kept.
 pub async fn secrets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>, index: Arc<Mutex<SecretIndex>>) {
     let mut events = restartable(api, context.rollbacks(), context.shard).backoff(WatchBackoff::default()).boxed();
-    let (mut listed, mut is_first) = (HashSet::new(), true);
+    let (mut listed, mut is_first) = (ListedSecrets::default(), true);
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
@@ -179,18 +193,18 @@ fn note_first_list<K>(context: &Context, event: &Event<K>, is_first: &mut bool) 
 pub fn affected_resources(
     context: &Context,
     index: &SecretIndex,
-    listed: &mut HashSet<ObjectName>,
+    listed: &mut ListedSecrets,
     event: &Event<PartialObjectMeta<Secret>>,
 ) -> Vec<ObjectName> {
     match event {
         Event::Init => {
             context.credentials().clear();
-            listed.clear();
+            *listed = ListedSecrets::default();
             Vec::new()
         }
         Event::InitDone => index.users_of_others(&std::mem::take(listed)),
         Event::InitApply(secret) => {
-            listed.insert(ObjectName::of(secret));
+            listed.insert(&ObjectName::of(secret));
             changed(context, index, secret)
         }
         Event::Apply(secret) => changed(context, index, secret),

@@ -13,7 +13,6 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
@@ -28,7 +27,7 @@ use syniverse_token_operator::controller::election::Leadership;
 use syniverse_token_operator::controller::pass::pass;
 use syniverse_token_operator::controller::report::Reporter;
 use syniverse_token_operator::controller::scheduler;
-use syniverse_token_operator::controller::secret_index::SecretIndex;
+use syniverse_token_operator::controller::secret_index::{ListedSecrets, SecretIndex};
 use syniverse_token_operator::controller::watches::{affected_resources, resource_event};
 use syniverse_token_operator::telemetry::metrics::Metrics;
 use tokio::sync::watch;
@@ -134,7 +133,7 @@ impl Process {
     }
 
     async fn follow_secrets(self: Arc<Self>, mut watch: Watch) {
-        let mut listed = HashSet::new();
+        let mut listed = ListedSecrets::default();
         while let Some(told) = watch.next().await {
             for event in self.events::<PartialObjectMeta<Secret>>(told, Kind::Secret) {
                 let names = affected_resources(&self.context, &self.index.lock().unwrap(), &mut listed, &event);

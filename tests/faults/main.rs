@@ -19,5 +19,6 @@ mod outages;
 mod rights;
 mod rivals;
 mod set_back;
+mod sizes;
 #[path = "../support/mod.rs"]
 mod support;

@@ -78,7 +78,7 @@ fn many(namespace: &str, count: usize) -> Vec<ObjectName> {
 fn a_change_makes_one_pass_however_often_it_is_told() {
     let (mut queue, a) = (passes(ROOMY), member("a"));
     assert_eq!(queue.next(0.0), Later);
-    (0..3).for_each(|_| queue.changed(&a));
+    [5.0, 5.0, 3.0, 7.0].into_iter().for_each(|rank| queue.passes.changed(&a, at(rank)));
     assert_eq!(queue.begin(0.0), ["a"]);
     queue.ends(&a, 1.0);
     assert_eq!(queue.next(1.0), Later);
@@ -106,6 +106,17 @@ fn changes_go_by_rank_in_a_namespace_and_by_turns_among_namespaces() {
         queue.passes.changed(&of(namespace, name), at(rank));
     }
     assert_eq!(queue.begin(0.0), ["m1", "n8", "m2", "n9", "m3"]);
+}
+
+#[test]
+fn changes_of_a_namespace_that_comes_later_take_turns_with_the_others() {
+    let (mut queue, old) = (passes(ROOMY), many("old", 4));
+    (0..5).for_each(|_| old.iter().for_each(|name| queue.rests(name, 0.0)));
+    old.iter().for_each(|name| queue.changed(name));
+    many("fresh", 4).iter().for_each(|name| queue.changed(name));
+    let begun = queue.begin(1.0);
+    let fresh = begun[..4].iter().filter(|name| name.starts_with("fresh")).count();
+    assert!((2..=3).contains(&fresh), "a newcomer has one turn before: {begun:?}");
 }
 
 #[test]
@@ -291,17 +302,6 @@ fn a_step_of_the_wall_clock_fires_what_is_over_by_it_and_delays_nothing() {
         assert_eq!(queue.begin_at(stepped(1.0), true).len(), expected, "a step of {step} s");
         assert_eq!(queue.begin_at(stepped(50.0), true).len(), 1 - expected);
     }
-}
-
-#[test]
-fn a_step_of_the_wall_clock_counts_once() {
-    let (mut queue, a) = (passes(ROOMY), member("a"));
-    queue.rests(&a, 0.0);
-    let stepped = |seconds: f64| Now { mono: at(seconds), ..now(seconds + 3600.0) };
-    assert_eq!(queue.begin_at(stepped(1.0), true), []);
-    queue.passes.check_at(&a, at(50.0), stepped(1.0));
-    assert_eq!(queue.begin_at(stepped(49.0), true), []);
-    assert_eq!(queue.begin_at(stepped(50.0), true), [a]);
 }
 
 #[test]

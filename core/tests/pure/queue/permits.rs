@@ -83,17 +83,15 @@ fn passes_that_hang_have_at_most_four_times_the_permits() {
 
 #[test]
 fn a_permit_that_takes_up_no_room_makes_none_when_it_ends() {
-    let (mut queue, callers) = (fleet(TWO), numbered("r", 9));
+    let at_path = |caller: Caller, path| caller.at_endpoint(&format!("https://issuer.example/path-{path}"));
+    let mut queue = fleet(TWO);
+    let callers: Vec<_> = numbered("r", 9).into_iter().map(|caller| at_path(caller, 0)).collect();
     all_wait(&mut queue, &callers, 0.0);
-    let hanging = granted(&mut queue, 0.0);
+    assert_eq!(granted(&mut queue, 0.0).len(), 2);
     assert_eq!(senders(&mut queue, 0.5), ["r02", "r03"]);
-    for resource in &hanging {
-        queue.permit_ended("e", resource, None, at(1.0));
-    }
-    assert_eq!(granted(&mut queue, 1.0), []);
-    let elsewhere: Vec<_> = numbered("s", 9).into_iter().map(|caller| caller.at_endpoint("f")).collect();
-    all_wait(&mut queue, &elsewhere, 1.0);
-    assert_eq!(granted(&mut queue, 1.0).len(), 2, "other hosts are not concerned");
+    callers[..2].iter().for_each(|hanging| hanging.does_not_send(&mut queue, 1.0));
+    assert_eq!(granted(&mut queue, 1.0), [], "at the endpoint");
+    assert!(!at_path(caller("other", 0.0), 1).acquires(&mut queue, 1.0), "nor at the host");
 }
 
 #[test]
@@ -144,6 +142,7 @@ fn what_is_due_finds_room_beside_a_flood_of_new_ones() {
     }
     assert_eq!(senders(&mut queue, 1.0).len(), 4);
     due.sends(&mut queue, 2.0);
+    caller("own", 50.0).sends(&mut queue, 2.0);
 }
 
 #[test]

@@ -31,13 +31,15 @@ fn one_resource_waits_at_most_one_permit_of_each_other_namespace() {
 }
 
 #[test]
-fn who_comes_while_others_have_been_served_for_long_waits_no_longer() {
-    let (mut queue, mut many) = (fleet(ONE), crowd("many", 60, 0.0));
-    all_wait(&mut queue, &many[..30], 0.0);
-    assert_eq!(one_by_one(&mut queue, &many, 0.0).len(), 30);
-    many.extend(crowd("single", 1, 9999.0));
-    all_wait(&mut queue, &many[30..], 100.0);
-    assert!(waits_for(&one_by_one(&mut queue, &many, 100.0), "single") <= 1);
+fn who_comes_while_others_have_been_served_for_long_has_saved_up_no_turns() {
+    let (mut queue, old) = (fleet(ONE), crowd("old", 60, 0.0));
+    all_wait(&mut queue, &old[..30], 0.0);
+    assert_eq!(one_by_one(&mut queue, &old, 0.0).len(), 30);
+    let waiting = [&old[30..], &crowd("fresh", 30, 9999.0)].concat();
+    all_wait(&mut queue, &waiting, 100.0);
+    let order = one_by_one(&mut queue, &waiting, 100.0);
+    let fresh = namespaces(&order)[..20].iter().filter(|namespace| **namespace == "fresh").count();
+    assert!((9..=11).contains(&fresh), "{:?}", &namespaces(&order)[..20]);
 }
 
 #[test]
@@ -71,6 +73,26 @@ fn a_namespace_that_leaves_and_returns_gains_nothing() {
     }
     let of = |namespace: &str| order.iter().filter(|of| *of == namespace).count();
     assert_eq!(["a", "b", "comes"].map(of), [10, 10, 10], "{order:?}");
+}
+
+#[test]
+fn a_namespace_that_leaves_and_returns_waits_for_all_others_however_many_there_are() {
+    let mut queue = fleet(ONE);
+    for n in 0..200 {
+        caller("a", 1000.0).in_namespace(&format!("n{n:03}")).with_key(&n.to_string()).waits(&mut queue, 0.0);
+    }
+    let comes = caller("comes", 0.0).in_namespace("comes");
+    let mut had = Vec::new();
+    for n in 0..=202 {
+        // Every other time it is not there at all.
+        (n % 2 == 0).then(|| comes.waits(&mut queue, f64::from(n)));
+        let Permit(next) = queue.grant(at(f64::from(n))) else { continue };
+        queue.request_started(&next);
+        queue.permit_ended("e", &next, Some(Responded), at(f64::from(n) + 0.5));
+        queue.withdraw(&comes.member, at(f64::from(n) + 0.5));
+        had.extend((next == comes.member).then_some(n));
+    }
+    assert_eq!(had, [0, 202]);
 }
 
 #[test]
