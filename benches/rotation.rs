@@ -1,6 +1,7 @@
 //! How late rotations are and what they cost, on a real API server with a simulated issuer: `make bench-rotation`.
 //!
-//! It prints figures beside their targets, and fails only if it could not measure.
+//! It prints figures beside their targets, and fails only if it could not measure. `LATENCY=100-300` has the issuer take
+//! so many milliseconds for a request, each another time within these limits.
 
 #[path = "rotation/figures.rs"]
 mod figures;
@@ -16,17 +17,20 @@ mod stage;
 #[path = "measure/table.rs"]
 mod table;
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use harness::{Cluster, ControlPlane};
 use issuer_simulator::application::NewApplication;
+use issuer_simulator::fault::{Action, Fault, Stage};
 use issuer_simulator::switches::{Rounding, Switches};
 
 use figures::Rotations;
 use requests::Requests;
 use resources::{Resources, Rest};
 use stage::Example;
+use syniverse_token_core::fingerprint::spread;
 
 const RESOURCES: usize = 20;
 const ROTATIONS: usize = 3;
@@ -36,6 +40,8 @@ const SETTLED: Duration = Duration::from_secs(5);
 /// The operator looks at its clocks once a minute: that shall be seen to cost nothing, too.
 const REST: Duration = Duration::from_secs(62);
 const PATIENCE: Duration = Duration::from_secs(30);
+/// More than the requests of a run.
+const DELAYS: u64 = 2000;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -75,6 +81,7 @@ async fn issued(cluster: &Cluster, rounding: Rounding, validity: Duration) -> an
     let names: Vec<String> = (1..=RESOURCES).map(|number| format!("token-{number:02}")).collect();
     let switches = Switches { rounding, ..Switches::default() };
     let mut resources = Resources::start(cluster, switches, names.clone()).await?;
+    delays(latency()?).into_iter().for_each(|delay| resources.simulator.fault(delay));
     for name in names {
         let application = NewApplication::expired(&name, "secret", "portal-token");
         resources.simulator.add_application(application.clone());
@@ -85,4 +92,22 @@ async fn issued(cluster: &Cluster, rounding: Rounding, validity: Duration) -> an
     resources.until(PATIENCE, |record| record.held(1) == RESOURCES).await?;
     resources.pass(SETTLED).await?;
     Ok(resources)
+}
+
+/// The limits of `LATENCY`; none without it.
+fn latency() -> anyhow::Result<Option<RangeInclusive<u64>>> {
+    let Ok(text) = std::env::var("LATENCY") else { return Ok(None) };
+    let (shortest, longest) = text.split_once('-').context("LATENCY is not of the form 100-300")?;
+    Ok(Some(shortest.parse()?..=longest.parse()?))
+}
+
+/// A delay for each request of a run, on its way to the issuer or on its way back, by turns; the same in every run.
+fn delays(latency: Option<RangeInclusive<u64>>) -> Vec<Fault> {
+    let Some(latency) = latency else { return Vec::new() };
+    let width = latency.end() - latency.start() + 1;
+    let delay = |number: u64| {
+        let at = if number.is_multiple_of(4) { Stage::AfterWork } else { Stage::BeforeWork };
+        Fault::once(Action::Delay { millis: latency.start() + spread(&number.to_string()) % width, at })
+    };
+    (0..DELAYS).map(delay).collect()
 }
