@@ -122,6 +122,7 @@ fn context(
         clock,
         reporter,
         daily_check: settings.daily_check,
+        spread_validity: settings.spread_validity,
         secret_metadata: settings.secret_metadata.clone(),
         call_timeout: settings.issuer.call_timeout,
         budget: settings.budget,

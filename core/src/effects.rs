@@ -103,7 +103,7 @@ pub fn request_ended(
     sync: impl FnOnce(&mut Observed, &mut Memory),
 ) {
     if let Some(endpoint_result) = planned.result_of(result) {
-        memory.response_received(planned.record.as_ref(), planned.unrecorded(endpoint_result, sent));
+        memory.response_received(planned.record.as_ref(), planned.unrecorded(endpoint_result, sent), ended);
         return sync(observed, memory);
     }
     sync(observed, memory);

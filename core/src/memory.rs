@@ -12,17 +12,21 @@ use crate::state::{CallResult, RequestKey, Role, State, TokenRecord, UnrecordedR
 use crate::time::{Moment, Now};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 mod credential_memory;
 mod sleep;
 mod write_memory;
 
+use credential_memory::end_of;
 pub use credential_memory::{CredentialMemory, FailedRequests, FailureContext};
 pub use sleep::Sleep;
 pub use write_memory::{FailedWrites, Target, WriteBasis, WriteMemory};
 
 /// Clock skew of an issuer above which it is reported.
 const LARGEST_SKEW_SECONDS: i64 = 30;
+/// A token that never expires counts as expiring in a year.
+const NEVER: Duration = Duration::from_secs(365 * 86_400);
 
 /// In-memory knowledge about a resource.
 #[derive(Clone, Debug)]
@@ -142,6 +146,17 @@ impl Memory {
         TokenLifetime::of(record, &token, seen, now)
     }
 
+    /// When the newest token of the resource expires, be it in an unrecorded response or in `record`, the stored token;
+    /// in a year if it never does.
+    pub fn newest_expiry(&self, record: Option<&TokenRecord>, now: Now) -> Option<Moment> {
+        let unrecorded = self.unrecorded.as_ref().and_then(|unrecorded| match &unrecorded.result {
+            CallResult::Token(response) => Some(end_of(response.lifetime, unrecorded.sent.mono)),
+            CallResult::Ended(_) | CallResult::LoginRefused => None,
+        });
+        let expires = unrecorded.or_else(|| record.map(|record| self.lifetime(record, now).expires));
+        expires.map(|expires| expires.unwrap_or(now.mono + NEVER))
+    }
+
     /// Polling around the expiry of `record`.
     pub fn expiry_poll(&self, record: &TokenRecord) -> Option<&ExpiryPoll> {
         self.credentials.values().find_map(|known| known.expiry_poll(record))
@@ -154,9 +169,14 @@ impl Memory {
         self.credential_mut(credential).request_sent(record, sent);
     }
 
-    /// Takes a response to a request sent while `record` was the token of that credential, and keeps it. Knowledge
-    /// about credentials that were tried before is dropped.
-    pub fn response_received(&mut self, record: Option<&TokenRecord>, unrecorded: UnrecordedResponse) {
+    /// Takes a response, received at `received`, to a request sent while `record` was the token of that credential, and
+    /// keeps it. Knowledge about credentials that were tried before is dropped.
+    pub fn response_received(
+        &mut self,
+        record: Option<&TokenRecord>,
+        unrecorded: UnrecordedResponse,
+        received: Moment,
+    ) {
         self.rotated_elsewhere = None;
         let RequestKey { credential, role, inputs, .. } = &unrecorded.key;
         self.credentials.values_mut().for_each(|known| known.request_succeeded(*role));
@@ -165,7 +185,7 @@ impl Memory {
         }
         let known = self.credentials.entry(credential.clone()).or_default();
         match &unrecorded.result {
-            CallResult::Token(response) => known.token_received(record, response, unrecorded.sent),
+            CallResult::Token(response) => known.token_received(record, response, (unrecorded.sent, received)),
             CallResult::LoginRefused => known.refused_login = Some(inputs.clone()),
             CallResult::Ended(_) => {}
         }

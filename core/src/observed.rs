@@ -39,6 +39,8 @@ pub struct Observed {
     pub salt: String,
     /// Interval between two checks of a long-lived token.
     pub daily_check: Duration,
+    /// Spread the ends of many tokens of one endpoint.
+    pub spread_validity: bool,
     /// Labels and annotations that a spec may set on a Secret.
     pub secret_metadata: Arc<SecretMetadata>,
     /// Identity of this process in an intent.
@@ -60,6 +62,19 @@ pub struct PeerHealth {
     pub succeed: Option<bool>,
     /// Other users of the same consumer key at the same endpoint.
     pub sharing: Sharing,
+    /// Load of the endpoint.
+    pub load: EndpointLoad,
+}
+
+/// Load of an endpoint, as far as the times of requests depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndpointLoad {
+    /// Number of resources that have a token of this endpoint.
+    pub served_tokens: usize,
+    /// The shortest of the last round trips that brought a new token, or came too early for it; none before the first.
+    pub shortest_round_trip: Option<Duration>,
+    /// The tokens that expire soon take more than half of the budget.
+    pub is_busy: bool,
 }
 
 /// Other users of the same application.

@@ -11,6 +11,7 @@ use host::Host;
 use sharing::Memberships;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 mod census;
 mod circuit_breaker;
@@ -18,6 +19,7 @@ mod endpoint;
 mod host;
 mod line;
 mod lines;
+pub mod load;
 pub mod passes;
 mod permits;
 mod queued_request;
@@ -112,6 +114,16 @@ impl RequestQueue {
         self.endpoint(endpoint, now).was_served(resource, at);
     }
 
+    /// Notes until when `resource` has a token of this endpoint.
+    pub fn token_until(&mut self, resource: &ObjectName, endpoint: &str, expires: Moment, now: Moment) {
+        self.endpoint(endpoint, now).load.token_until(resource, expires);
+    }
+
+    /// Notes that a request to this endpoint that brought a new token, or came too early for it, took this long.
+    pub fn round_trip(&mut self, endpoint: &str, round_trip: Duration) {
+        self.endpoints.get_mut(endpoint).into_iter().for_each(|known| known.load.round_trip(round_trip));
+    }
+
     /// True once after the endpoint of `resource` came up again, if its last request had failed there: its retry need
     /// not wait.
     pub fn take_retry_release(&mut self, resource: &ObjectName) -> bool {
@@ -126,6 +138,7 @@ impl RequestQueue {
             endpoint_down: breaker.is_some_and(|breaker| breaker.is_down_for(resource)),
             succeed: breaker.and_then(|breaker| breaker.others_succeed(resource, now)),
             sharing: self.memberships.sharing(resource, application),
+            load: self.endpoints.get(endpoint).map(|known| known.load.at(now)).unwrap_or_default(),
         }
     }
 

@@ -2,12 +2,14 @@
 
 use crate::issuer::RenewalTime;
 use crate::issuer::{Cause, ROUNDING};
+use crate::observed::EndpointLoad;
 use crate::state::TokenRecord;
 use crate::time::{MINUTE, Moment, Now, SECOND, earlier, later};
 use expiry_poll::ExpiryPoll;
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
+pub mod crowd;
 pub mod expiry_poll;
 mod extension;
 pub mod rate_limiter;
@@ -21,6 +23,8 @@ const LONGEST_DEFAULT_LEAD: Duration = Duration::from_secs(300);
 const FIRST_STEP: Duration = Duration::from_millis(100);
 /// Interval between requests to an issuer whose tokens live too short to be of use.
 const SHORT_LIVED_PAUSE: Duration = MINUTE;
+/// The longest delay of the first request at an expiry for what a slow response left open.
+const LONGEST_UNCERTAINTY: Duration = Duration::from_millis(200);
 /// How long after an expiry Ready stays True while every answer is the same token.
 pub const GRACE: Duration = Duration::from_secs(10);
 
@@ -44,6 +48,8 @@ pub struct ObservedExpiry {
     pub expires: Option<Moment>,
     /// When it was to expire according to the first response in this process.
     pub first_expires: Option<Moment>,
+    /// How long the request took that brought it; none where `expires` comes from a later response.
+    pub round_trip: Option<Duration>,
 }
 
 /// The lifetime of a token on the monotonic axis: the earlier of the stored expiry and the expiry that this process
@@ -56,6 +62,8 @@ pub struct TokenLifetime {
     pub expires: Option<Moment>,
     /// Every expiry that was ever reported.
     ends: Vec<End>,
+    /// How long the request took that brought it, as far as this process knows.
+    round_trip: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +91,7 @@ impl TokenLifetime {
             answered: own.map_or_else(|| now.moment_of(record.issue_time), |own| own.answered.mono),
             expires: earlier_of(expires, own.and_then(|own| own.expires)),
             ends: stored.chain(seen).collect(),
+            round_trip: own.and_then(|own| own.round_trip),
         }
     }
 
@@ -116,7 +125,7 @@ fn earlier_of(a: Option<Moment>, b: Option<Moment>) -> Option<Moment> {
     }
 }
 
-/// The timing set by the spec and the settings.
+/// The timing set by the spec and the settings, and by the load of the endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshPolicy {
     /// `spec.refreshBefore`.
@@ -127,6 +136,10 @@ pub struct RefreshPolicy {
     pub daily_check: Duration,
     /// Spreads the moments of different resources: a function of the UID.
     pub spread: u64,
+    /// Spread the ends of many tokens of one endpoint.
+    pub spread_validity: bool,
+    /// Load of the endpoint.
+    pub load: EndpointLoad,
 }
 
 /// A moment for a request, and its cause. It may be in the past.
@@ -149,7 +162,8 @@ impl RefreshPolicy {
     ) -> Option<Due> {
         let stepped = poll.and_then(|poll| poll.next);
         let pause = record.is_short_lived().then(|| lifetime.answered + SHORT_LIVED_PAUSE);
-        let boundary = earlier_of(lifetime.unasked_end(), stepped).map(|at| pause.map_or(at, |pause| pause.max(at)));
+        let ended = lifetime.unasked_end().map(|end| end + self.uncertainty(lifetime));
+        let boundary = earlier_of(ended, stepped).map(|at| pause.map_or(at, |pause| pause.max(at)));
         let boundary = boundary.map(|at| Due { cause: Cause::Boundary, at });
         let check = self.check_at(record, lifetime, now).map(|at| Due { cause: Cause::Check, at });
         let daily = self.daily_check_at(record, lifetime, now).map(|at| Due { cause: Cause::DailyCheck, at });
@@ -158,14 +172,25 @@ impl RefreshPolicy {
         all.clone().find(|due| due.at <= now.mono).or_else(|| all.min_by_key(|due| due.at))
     }
 
-    /// Once per token, and not when its last response is younger than the refresh lead. A token that is reported to
-    /// live longer than requested is checked when the requested time is over.
+    /// How long after its known expiry a token may end. Its lifetime counts from the work of the issuer, its known expiry
+    /// as if it counted from the request: between them lies the request's way. What every request needs on that way the
+    /// next request needs as well; all else is at most what this request took longer than the fastest. A request sent so
+    /// long after the expiry comes after the end, however the time was spent.
+    fn uncertainty(&self, lifetime: &TokenLifetime) -> Duration {
+        let both = lifetime.round_trip.zip(self.load.shortest_round_trip);
+        both.map_or(Duration::ZERO, |(own, shortest)| own.saturating_sub(shortest)).min(LONGEST_UNCERTAINTY)
+    }
+
+    /// Once per token, and not when its last response is younger than the refresh lead; nor while tokens that end need
+    /// the endpoint more. A token that is reported to live longer than requested is checked when the requested time is
+    /// over.
     fn check_at(&self, record: &TokenRecord, lifetime: &TokenLifetime, now: Now) -> Option<Moment> {
         match self.check(record)? {
             Check::At(end) => Some(now.moment_of(end)),
             Check::Before(lead) => {
                 let at = lifetime.expires? - lead;
-                (lifetime.answered + lead < at).then_some(at)
+                let must_wait = self.load.is_busy && at <= now.mono;
+                (lifetime.answered + lead < at && !must_wait).then_some(at)
             }
         }
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub struct Validated<'a> {
     /// The issuer of the token.
     pub issuer: IssuerSpec<'a>,
-    /// The timing set by the spec and the settings. What could not be read of the spec is left out.
+    /// The timing set by the spec, the settings and the load of the endpoint. What could not be read of the spec is left out.
     pub refresh_policy: RefreshPolicy,
     /// The error in `spec.refreshBefore`: the default is used instead.
     pub refresh_before_problem: Option<Finding>,
@@ -34,8 +34,14 @@ impl<'a> Validated<'a> {
             parsed(Reason::RefreshBeforeInvalid, "refreshBefore", spec.refresh_before.as_deref());
         let validity = spec.application.as_ref().map(|application| application.validity.as_str());
         let (validity, validity_problem) = parsed(Reason::SpecInvalid, "application.validity", validity);
-        let policy =
-            RefreshPolicy { refresh_before, validity, daily_check: observed.daily_check, spread: observed.spread() };
+        let policy = RefreshPolicy {
+            refresh_before,
+            validity,
+            daily_check: observed.daily_check,
+            spread: observed.spread(),
+            spread_validity: observed.spread_validity,
+            load: observed.peers.load,
+        };
         Ok(Self { issuer, refresh_policy: policy, refresh_before_problem, validity_problem })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::issuer_client::transport::{CaBundle, IssuerSettings};
 use clap::builder::BoolishValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use reqwest::Url;
 use std::net::SocketAddr;
@@ -98,6 +98,12 @@ pub struct RunArguments {
     #[arg(long, value_name = "DURATION", env = "SYNIVERSE_TOKEN_OPERATOR_DAILY_CHECK", default_value = "24h",
         value_parser = duration)]
     daily_check: Duration,
+    /// Spread the ends of tokens: where an endpoint serves more than 200 tokens, new tokens of applications are requested
+    /// with up to 5 % less than their validity, at most 30 minutes, always the same for a resource. Otherwise tokens
+    /// first issued in one go would expire in one go, each time
+    #[arg(long, value_name = "BOOL", env = "SYNIVERSE_TOKEN_OPERATOR_SPREAD_VALIDITY", default_value = "true",
+        action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    spread_validity: bool,
     /// A label or annotation key that specs may put on Secrets besides those allowed by default, such as
     /// grafana_dashboard or example.com/*; a leading ! forbids it instead. The last match decides [repeatable]
     #[arg(long, value_name = "[!]KEY", env = "SYNIVERSE_TOKEN_OPERATOR_SECRET_METADATA", value_delimiter = ',')]
@@ -138,6 +144,8 @@ pub struct Settings {
     pub namespaces: Vec<String>,
     /// Interval between checks of a token with more than a day to live.
     pub daily_check: Duration,
+    /// Spread the ends of many tokens of one endpoint.
+    pub spread_validity: bool,
     /// Labels and annotations that a spec may set on a Secret.
     pub secret_metadata: SecretMetadata,
     /// Whether an admission policy is expected to bind the operator's account.
@@ -248,6 +256,7 @@ impl RunArguments {
             require_credentials_label: self.require_credentials_label,
             namespaces: self.namespace,
             daily_check: self.daily_check,
+            spread_validity: self.spread_validity,
             secret_metadata: SecretMetadata::new(self.secret_metadata),
             expect_admission_policy: self.expect_admission_policy,
             shard,
@@ -322,7 +331,7 @@ mod tests {
         assert_eq!(settings.daily_check, Duration::from_secs(86_400));
         assert!(settings.namespaces.is_empty() && !settings.require_credentials_label);
         assert_eq!(settings.secret_metadata, SecretMetadata::default());
-        assert!(!settings.expect_admission_policy);
+        assert!(!settings.expect_admission_policy && settings.spread_validity);
         assert_eq!((settings.election, settings.listen, settings.health_listen), (None, None, None));
         assert_eq!(settings.token_series, TokenSeries::All);
         assert_eq!(settings.log, LogSettings { level: LevelFilter::INFO, format: LogFormat::Text });
@@ -365,6 +374,7 @@ mod tests {
             ("--shard", "0/3"),
             ("--shard", "4/3"),
             ("--shard", "2"),
+            ("--spread-validity", "perhaps"),
             ("--secret-metadata", "a*b*c*"),
             ("--secret-metadata", "example.com/a b"),
             ("--token-metrics", "some"),
@@ -389,6 +399,11 @@ mod tests {
         assert_eq!(settings.shard, "2/3".parse().unwrap());
         assert_eq!(settings.budget, Budget { in_flight: 1, per_second: 16 });
         assert_eq!(settings.election.unwrap().name, "a-2");
+    }
+
+    #[test]
+    fn the_ends_of_tokens_need_not_be_spread() {
+        assert!(!settings(&["--spread-validity=false"]).spread_validity);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct Context {
     pub reporter: Reporter,
     /// Interval between two checks of a long-lived token.
     pub daily_check: Duration,
+    /// Spread the ends of many tokens of one endpoint.
+    pub spread_validity: bool,
     /// Labels and annotations that a spec may set on a Secret.
     pub secret_metadata: Arc<SecretMetadata>,
     /// Identity of this process in an intent.
@@ -91,6 +93,8 @@ pub struct Parts {
     pub reporter: Reporter,
     /// Interval between two checks of a long-lived token.
     pub daily_check: Duration,
+    /// Spread the ends of many tokens of one endpoint.
+    pub spread_validity: bool,
     /// Labels and annotations that a spec may set on a Secret.
     pub secret_metadata: SecretMetadata,
     /// Longest duration of a request to an issuer.
@@ -118,6 +122,7 @@ impl Context {
             clock: parts.clock,
             reporter: parts.reporter,
             daily_check: parts.daily_check,
+            spread_validity: parts.spread_validity,
             secret_metadata: Arc::new(parts.secret_metadata),
             holder: fingerprint(&Redacted::new(parts.salt.as_str())),
             call_timeout: parts.call_timeout,

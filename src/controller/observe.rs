@@ -56,6 +56,7 @@ pub async fn observe(
         peers: PeerHealth::default(),
         salt: random_salt()?,
         daily_check: context.daily_check,
+        spread_validity: context.spread_validity,
         secret_metadata: Arc::clone(&context.secret_metadata),
         holder: context.holder.clone(),
         call_timeout: context.call_timeout,
@@ -166,8 +167,12 @@ pub fn sync_with_peers(context: &Context, observed: &mut Observed, memory: &mut 
     let key = by.map_or_else(|| queue.exclusive_key(&resource), |shared| queue.request_key(endpoint, shared.expose()));
     queue.set_endpoint(&resource, endpoint, now.mono);
     let served = observed.stored_state().filter(|state| state.was_asked_at(endpoint));
-    if let Some(record) = served.and_then(State::active_token) {
+    let record = served.and_then(State::active_token);
+    if let Some(record) = record {
         queue.was_served(&resource, endpoint, now.moment_of(record.issue_time).min(now.mono), now.mono);
+    }
+    if let Some(expires) = memory.newest_expiry(record, now) {
+        queue.token_until(&resource, endpoint, expires, now.mono);
     }
     let affected = queue.set_application(&resource, &key, has_used);
     if let Some(rotation) = queue.take_rotation(&resource) {
@@ -235,6 +240,7 @@ mod tests {
             require_credentials_label: false,
             clock: Arc::new(SystemClock::start()),
             daily_check: Duration::MAX,
+            spread_validity: false,
             secret_metadata: SecretMetadata::default(),
             call_timeout: Duration::MAX,
             budget,

@@ -4,20 +4,18 @@ use crate::controller::event_queue::WaitingEvent;
 use crate::controller::event_sender::EventSink;
 use crate::telemetry::metrics::Metrics;
 use kube::{Resource, ResourceExt};
-use std::time::Duration;
 use syniverse_token_core::api::{SyniverseToken, SyniverseTokenStatus, parse_duration};
 use syniverse_token_core::issuer::{Failure, FailureKind};
 use syniverse_token_core::messages;
 use syniverse_token_core::reason::{Finding, Reason, Weight};
 use syniverse_token_core::reconcile_report::{NewToken, ReconcileReport, StepResult};
+use syniverse_token_core::schedule::crowd::SHORTEST_PROMISED;
 use syniverse_token_core::status::{headline, ready, reason};
 use syniverse_token_core::time::Moment;
 use tokio::time::Instant;
 
 /// The most that the API server takes as the note of an Event, in bytes.
 const LONGEST_NOTE: usize = 1024;
-/// Below this Syniverse's specification does not promise a validity.
-const SHORTEST_PROMISED: Duration = Duration::from_secs(900);
 
 /// Reports passes. No pass ever waits for an Event.
 #[derive(Clone, Debug)]

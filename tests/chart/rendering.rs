@@ -119,7 +119,7 @@ async fn the_operators_settings_become_its_arguments() {
     let objects = rendered(json!({
         "watchNamespaces": ["a", "b"], "endpointHosts": ["sma.example.com", "team-a=sma.example.com:8443/api/v2"],
         "requireCredentialsLabel": true, "privateEndpoints": ["10.0.0.0/8"],
-        "insecureEndpoints": true, "callTimeout": "8s", "connectTimeout": "4s", "dailyCheck": "12h",
+        "insecureEndpoints": true, "callTimeout": "8s", "connectTimeout": "4s", "dailyCheck": "12h", "spreadValidity": false,
         "allowedSecretMetadata": ["grafana_dashboard", "!example.com/*"],
         "budget": {"requestsInFlight": 3, "requestsPerSecond": 7}, "logLevel": "debug", "logFormat": "text",
         "caBundle": {"secret": {"name": "ca", "key": "bundle.pem"}}, "listenAddress": "[::]", "metricsPort": 9000,
@@ -147,6 +147,7 @@ async fn the_operators_settings_become_its_arguments() {
         "--call-timeout=8s",
         "--connect-timeout=4s",
         "--daily-check=12h",
+        "--spread-validity=false",
         "--secret-metadata=grafana_dashboard",
         "--secret-metadata=!example.com/*",
         "--expect-admission-policy",

@@ -21,6 +21,7 @@ mod sessions;
 mod slowness;
 mod stage;
 mod watch;
+mod wave;
 mod world;
 
 use exploration::{Plot, double_faults, explore, single_faults, told, undisturbed};

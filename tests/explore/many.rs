@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::queue::Budget;
 
-const SIZE: usize = 300;
+/// A wave: the ends of no more tokens than these are not spread.
+const SIZE: usize = 200;
 const BUDGET: Budget = Budget { in_flight: 16, per_second: 20 };
 /// There and back, to the issuer and to the API server; and what a clock's tick is worth.
 const WAYS: SignedDuration = SignedDuration::from_millis(100);
@@ -33,7 +34,11 @@ fn credentials(number: usize) -> String {
 }
 
 /// Runs a script in paused time on a stage with so many applications, each with a resource.
-fn play<F: Future<Output = ()>>(size: usize, validity: &str, script: impl FnOnce(Arc<Stage>) -> F) -> History {
+pub(crate) fn play<F: Future<Output = ()>>(
+    size: usize,
+    validity: &str,
+    script: impl FnOnce(Arc<Stage>) -> F,
+) -> History {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let (world, _dead) = World::new(BTreeMap::new(), Planted::Nothing);
@@ -69,7 +74,7 @@ async fn settled(stage: &Stage) {
 }
 
 /// The tokens that the operator was given, by their owners, oldest first.
-fn generations(journal: &Journal) -> HashMap<&str, Vec<&Token>> {
+pub(crate) fn generations(journal: &Journal) -> HashMap<&str, Vec<&Token>> {
     let mut generations: HashMap<&str, Vec<&Token>> = HashMap::new();
     let given = journal.tokens.iter().filter(|token| !token.value.starts_with("portal-token"));
     given.for_each(|token| generations.entry(&token.owner).or_default().push(token));
@@ -85,7 +90,7 @@ fn rotations(journal: &Journal) -> Vec<(Timestamp, Timestamp)> {
     rotations
 }
 
-fn seconds(duration: SignedDuration) -> f64 {
+pub(crate) fn seconds(duration: SignedDuration) -> f64 {
     duration.as_secs_f64()
 }
 

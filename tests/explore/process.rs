@@ -65,6 +65,7 @@ pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget, lea
         clock,
         reporter,
         daily_check,
+        spread_validity: true,
         secret_metadata,
         call_timeout,
         budget,

@@ -101,21 +101,27 @@ impl CredentialMemory {
         self.failures.remove(&role);
     }
 
-    pub(super) fn token_received(&mut self, record: Option<&TokenRecord>, response: &TokenResponse, sent: Now) {
+    pub(super) fn token_received(
+        &mut self,
+        record: Option<&TokenRecord>,
+        response: &TokenResponse,
+        (sent, received): (Now, Moment),
+    ) {
         match TokenChange::of(response, record) {
             TokenChange::Previous(record) => self.token_unchanged(record, Lifetime::Seconds(0), sent),
             TokenChange::Same(record) => {
                 self.token_unchanged(record, response.lifetime, sent);
                 self.follow_expiry(record, response, sent);
             }
-            TokenChange::New => self.token_replaced(response, sent),
+            TokenChange::New => self.token_replaced(response, sent, received.until(sent.mono)),
         }
     }
 
-    fn token_replaced(&mut self, response: &TokenResponse, sent: Now) {
+    fn token_replaced(&mut self, response: &TokenResponse, sent: Now, round_trip: Duration) {
         let expires = end_of(response.lifetime, sent.mono);
         let fingerprint = fingerprint(&response.token);
-        self.observed_expiry = Some(ObservedExpiry { fingerprint, answered: sent, expires, first_expires: expires });
+        let (first_expires, round_trip) = (expires, Some(round_trip));
+        self.observed_expiry = Some(ObservedExpiry { fingerprint, answered: sent, expires, first_expires, round_trip });
         self.expiry_poll = None;
     }
 
@@ -136,6 +142,7 @@ impl CredentialMemory {
             answered: sent,
             expires: lifetime.expires,
             first_expires: None,
+            round_trip: None,
         };
         let own = self.observed_expiry.take().filter(|own| own.fingerprint == first.fingerprint).unwrap_or(first);
         self.observed_expiry = Some(ObservedExpiry { answered: sent, ..own });
@@ -145,7 +152,7 @@ impl CredentialMemory {
         let doubted = record.is_from_the_future(sent);
         let Some(observed) = &mut self.observed_expiry else { return };
         if doubted || expiry_moves(observed.expires, sent.mono, response.lifetime) {
-            observed.expires = end_of(response.lifetime, sent.mono);
+            (observed.expires, observed.round_trip) = (end_of(response.lifetime, sent.mono), None);
         }
     }
 
@@ -218,6 +225,6 @@ fn failed_request(
     }
 }
 
-fn end_of(lifetime: Lifetime, sent: Moment) -> Option<Moment> {
+pub(super) fn end_of(lifetime: Lifetime, sent: Moment) -> Option<Moment> {
     lifetime.duration().map(|life| sent + life)
 }

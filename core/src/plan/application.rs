@@ -7,7 +7,7 @@ use crate::credential::ApplicationValues;
 use crate::credential::ENDPOINT;
 use crate::credential::application::{CONSUMER_KEY, CONSUMER_SECRET, OLD_TOKEN};
 use crate::issuer::Kind;
-use crate::issuer::{Refresh, TokenRequest};
+use crate::issuer::{FailureKind, Refresh, TokenRequest};
 use crate::messages;
 use crate::reason::{Finding, Reason};
 use crate::redacted::Redacted;
@@ -53,8 +53,14 @@ fn request(
         consumer_key: values.consumer_key.clone(),
         consumer_secret: values.consumer_secret.clone(),
         old_token,
-        validity_seconds: validated.refresh_policy.validity.unwrap_or_default().as_secs(),
+        validity_seconds: validated.refresh_policy.requested_validity(is_refused(credential)).as_secs(),
     }))
+}
+
+/// The issuer did not accept the last such request, perhaps for its validity.
+fn is_refused(credential: &Credential<'_>) -> bool {
+    let failing = credential.failed_requests(Role::Main);
+    failing.is_some_and(|failing| matches!(failing.kind, FailureKind::Rejected | FailureKind::Refused))
 }
 
 /// A former token of the application, the likeliest first; the next after a refusal.

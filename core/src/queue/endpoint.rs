@@ -3,6 +3,7 @@
 use super::circuit_breaker::CircuitBreaker;
 use super::host::authority;
 use super::lines::Lines;
+use super::load::Load;
 use super::{Budget, EndpointResult, Next, ObjectName, Priority, QueuedRequest};
 use crate::issuer::FailureKind;
 use crate::schedule::rate_limiter::RateLimiter;
@@ -22,6 +23,8 @@ pub(super) struct Endpoint {
     budget: Budget,
     limiter: RateLimiter,
     circuit_breaker: CircuitBreaker,
+    /// Its tokens and round trips.
+    pub(super) load: Load,
     permits: HashMap<ObjectName, Permit>,
     waiting: BTreeMap<ObjectName, QueuedRequest>,
     /// The waiting requests by their key: only the first of each key has a place.
@@ -51,6 +54,7 @@ impl Endpoint {
             budget,
             limiter: RateLimiter::new(f64::from(budget.per_second), now),
             circuit_breaker: CircuitBreaker::default(),
+            load: Load::new(budget),
             permits: HashMap::new(),
             waiting: BTreeMap::new(),
             by_key: HashMap::new(),
@@ -93,7 +97,8 @@ impl Endpoint {
 
     /// True when nothing worth keeping is known of it.
     pub(super) fn is_forgotten(&self) -> bool {
-        self.permits.is_empty() && self.waiting.is_empty() && self.circuit_breaker.is_unknown()
+        let is_idle = self.permits.is_empty() && self.waiting.is_empty();
+        is_idle && self.circuit_breaker.is_unknown() && self.load.is_empty()
     }
 
     /// Puts a request in line, in place of what `resource` had there.
@@ -174,6 +179,7 @@ impl Endpoint {
         self.leave_line(resource);
         self.failed.remove(resource);
         self.released_retries.remove(resource);
+        self.load.forget(resource);
         let before = self.circuit_breaker.verdict();
         self.circuit_breaker.forget(resource);
         if self.circuit_breaker.verdict() != before {

@@ -84,6 +84,7 @@ impl Cluster {
             peers: PeerHealth::default(),
             salt: "salt".into(),
             daily_check: Duration::from_secs(86_400),
+            spread_validity: true,
             secret_metadata: Arc::default(),
             holder: "holder".into(),
             call_timeout: Duration::from_secs(10),

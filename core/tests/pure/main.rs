@@ -13,3 +13,4 @@ mod secrets;
 mod session;
 mod state;
 mod status;
+mod wave;

@@ -10,6 +10,7 @@ use syniverse_token_core::time::Moment;
 
 mod crowd;
 mod hosts;
+mod load;
 mod neighbours;
 mod order;
 mod outage;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use std::time::Duration;
 use syniverse_token_core::issuer::Kind;
 use syniverse_token_core::issuer::{Cause, FailureKind, Lifetime, expiry_moves};
+use syniverse_token_core::observed::EndpointLoad;
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::schedule::expiry_poll::ExpiryPoll;
 use syniverse_token_core::schedule::rate_limiter::{CALLS, REPAIRS, RateLimiter, refill};
@@ -42,7 +43,14 @@ fn issued(lifetime: Option<u64>) -> TokenRecord {
 }
 
 fn terms(validity: u64) -> RefreshPolicy {
-    RefreshPolicy { refresh_before: None, validity: Some(s(validity)), daily_check: s(86_400), spread: 7_000 }
+    RefreshPolicy {
+        refresh_before: None,
+        validity: Some(s(validity)),
+        daily_check: s(86_400),
+        spread: 7_000,
+        spread_validity: true,
+        load: EndpointLoad::default(),
+    }
 }
 
 fn due(policy: &RefreshPolicy, record: &TokenRecord, poll: Option<&ExpiryPoll>, now: Now) -> Option<(Cause, Moment)> {
@@ -172,7 +180,7 @@ fn answered(record: &TokenRecord, sent: Moment) -> TokenLifetime {
     let expires = record.expiration_time.map(|time| now(0).moment_of(time));
     let wall = later(now(0).wall, sent.until(at(0.0)));
     let answered = Now { mono: sent, wall };
-    let own = ObservedExpiry { fingerprint: "f".into(), answered, expires, first_expires: expires };
+    let own = ObservedExpiry { fingerprint: "f".into(), answered, expires, first_expires: expires, round_trip: None };
     TokenLifetime::of(record, "f", Some(&own), answered)
 }
 
