@@ -121,7 +121,7 @@ impl Crowd {
             Kind::Template => {
                 let template: BTreeMap<_, _> =
                     (0..TEMPLATE).map(|number| (format!("key-{number}"), "t".repeat(TEMPLATE_ENTRY))).collect();
-                token["spec"]["secret"] = json!({"template": template});
+                token["spec"]["secret"]["template"] = json!(template);
             }
             Kind::Annotations => token["metadata"]["annotations"] = json!({"example.com/much": "a".repeat(ANNOTATION)}),
             Kind::Credentials => secret = credentials(&name, "secret", VALUE),
