@@ -7,6 +7,7 @@ use crate::issuer::endpoint::NotAllowed;
 use crate::memory::{Target, WriteBasis, WrittenToken};
 use crate::reason::Finding;
 use crate::redacted::Redacted;
+use crate::schedule::EndpointLoad;
 use crate::secret_metadata::SecretMetadata;
 use crate::secrets::{self, DesiredSecrets, Owner};
 use crate::state::{Inputs, State, TokenRecord, Unreadable};
@@ -64,17 +65,6 @@ pub struct PeerHealth {
     pub sharing: Sharing,
     /// Load of the endpoint.
     pub load: EndpointLoad,
-}
-
-/// Load of an endpoint, as far as the times of requests depend on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EndpointLoad {
-    /// Number of resources that have a token of this endpoint.
-    pub served_tokens: usize,
-    /// The shortest of the last round trips that brought a new token, or came too early for it; none before the first.
-    pub shortest_round_trip: Option<Duration>,
-    /// The tokens that expire soon take more than half of the budget.
-    pub is_busy: bool,
 }
 
 /// Other users of the same application.

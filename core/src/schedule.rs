@@ -2,7 +2,6 @@
 
 use crate::issuer::RenewalTime;
 use crate::issuer::{Cause, ROUNDING};
-use crate::observed::EndpointLoad;
 use crate::state::TokenRecord;
 use crate::time::{MINUTE, Moment, Now, SECOND, earlier, later};
 use expiry_poll::ExpiryPoll;
@@ -10,10 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 pub mod crowd;
+mod endpoint_load;
 pub mod expiry_poll;
 mod extension;
 pub mod rate_limiter;
 pub mod retry;
+
+pub use endpoint_load::EndpointLoad;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -211,12 +211,6 @@ pub async fn request_token(
     let result = send_measured(context, planned).await;
     permit.end(Some(EndpointResult::of(&result)));
     let ended = context.clock.now().mono;
-    if let Ok(response) = &result
-        && (planned.cause == Cause::Boundary || is_new(planned, response))
-    {
-        // A request that came too early was faster than others: without it the shortest would seem longer than it is.
-        context.queue().round_trip(planned.request.endpoint(), ended.until(sent.mono));
-    }
     effects::request_ended(observed, memory, planned, &result, (sent, ended), |observed, memory| {
         sync_with_peers(context, observed, memory);
     });
@@ -240,6 +234,7 @@ pub async fn request_token(
     result
 }
 
+/// Sends the request, and notes how long that took and what became of it.
 async fn send_measured(context: &Context, planned: &PlannedRequest) -> Result<TokenResponse, Failure> {
     let _in_flight = context.metrics.request_started(&planned.request);
     let sent = context.clock.now().mono;
@@ -247,6 +242,12 @@ async fn send_measured(context: &Context, planned: &PlannedRequest) -> Result<To
     let now = context.clock.now();
     let kind = result.as_ref().err().map(|failure| failure.kind);
     context.metrics.observe_request(&planned.request, planned.cause, kind, now.mono.until(sent));
+    if let Ok(response) = &result
+        && (planned.cause == Cause::Boundary || is_new(planned, response))
+    {
+        // A request that came too early was faster than others: without it the shortest would seem longer than it is.
+        context.queue().round_trip(planned.request.endpoint(), now.mono.until(sent));
+    }
     if let Some(ahead) = result.as_ref().ok().and_then(|response| response.clock_skew(now.wall)) {
         context.metrics.set_clock_skew(&planned.request, ahead);
     }

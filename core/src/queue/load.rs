@@ -1,7 +1,7 @@
 //! Load of an endpoint: its tokens by expiry, and how long it takes to issue a token.
 
 use super::{Budget, ObjectName};
-use crate::observed::EndpointLoad;
+use crate::schedule::EndpointLoad;
 use crate::time::{MINUTE, Moment};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

@@ -9,11 +9,11 @@ use std::time::Duration;
 use syniverse_token_core::effects;
 use syniverse_token_core::fingerprint::spread;
 use syniverse_token_core::issuer::{Cause, FailureKind, Lifetime, TokenResponse};
-use syniverse_token_core::observed::EndpointLoad;
 use syniverse_token_core::plan::{PlannedRequest, Step};
 use syniverse_token_core::queue::Budget;
 use syniverse_token_core::queue::load::Load;
 use syniverse_token_core::redacted::Redacted;
+use syniverse_token_core::schedule::EndpointLoad;
 
 const CROWD: EndpointLoad = EndpointLoad { served_tokens: 201, shortest_round_trip: None, is_busy: false };
 

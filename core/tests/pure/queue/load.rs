@@ -1,12 +1,11 @@
 //! How many tokens an endpoint serves, when they expire, and how fast it issues them.
 
-use super::{ROOMY, at, caller, member};
+use super::{ROOMY, all_send, at, caller, member};
 use std::time::Duration;
-use syniverse_token_core::observed::EndpointLoad;
-use syniverse_token_core::queue::Admission::Admitted;
 use syniverse_token_core::queue::EndpointResult::Responded;
 use syniverse_token_core::queue::load::Load;
 use syniverse_token_core::queue::{Budget, RequestQueue};
+use syniverse_token_core::schedule::EndpointLoad;
 
 /// At 2 in a second half of the budget is 10 tokens in 10 s, and 60 in a minute.
 const SLOW: Budget = Budget { in_flight: 1, per_second: 2 };
@@ -88,7 +87,7 @@ fn the_shortest_of_the_last_round_trips_is_known() {
 fn the_queue_knows_the_load_of_each_endpoint() {
     let mut queue = RequestQueue::new("salt".into(), ROOMY);
     let (here, there) = (caller("here", 0.0), caller("there", 0.0).at_endpoint("other"));
-    assert_eq!((here.asks(&mut queue, 0.0), there.asks(&mut queue, 0.0)), (Admitted, Admitted));
+    all_send(&mut queue, &[here.clone(), there], 0.0);
     here.ends(&mut queue, Responded, 0.1);
     queue.round_trip("e", ms(100));
     queue.token_until(&here.member, "e", at(1000.0), at(0.1));
@@ -102,8 +101,10 @@ fn the_queue_knows_the_load_of_each_endpoint() {
 #[test]
 fn an_endpoint_whose_tokens_live_is_not_forgotten_with_a_resource() {
     let mut queue = RequestQueue::new("salt".into(), ROOMY);
-    queue.token_until(&member("one"), "e", at(1000.0), at(0.0));
-    queue.token_until(&member("other"), "e", at(1000.0), at(0.0));
-    queue.forget(&member("one"));
+    for name in ["one", "other"].map(member) {
+        queue.set_endpoint(&name, "e", at(0.0));
+        queue.token_until(&name, "e", at(1000.0), at(0.0));
+    }
+    queue.forget(&member("one"), at(1.0));
     assert_eq!(queue.peer_health(&member("other"), "e", "key", at(1.0)).load.served_tokens, 1);
 }
