@@ -15,10 +15,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 mod credential_memory;
+mod packed;
 mod sleep;
 mod write_memory;
 
 use credential_memory::end_of;
+use packed::Packed;
+
 pub use credential_memory::{CredentialMemory, FailedRequests, FailureContext};
 pub use sleep::Sleep;
 pub use write_memory::{FailedWrites, Target, WriteBasis, WriteMemory};
@@ -56,7 +59,9 @@ pub struct Memory {
     /// The state was read since then.
     knows_state: bool,
     /// The state as this process last tried to write it, answered or not, until it is read.
-    sent_state: Option<State>,
+    sent_state: Option<Box<State>>,
+    /// The states and statuses, while no pass runs.
+    packed: Option<Packed>,
     /// Rate limiter of requests.
     pub rate_limiter: RateLimiter,
     /// This process has seen another user of the same application.
@@ -119,6 +124,7 @@ impl Memory {
             acting_since: None,
             knows_state: false,
             sent_state: None,
+            packed: None,
             rate_limiter: RateLimiter::new(CALLS, now),
             met_sharers: false,
             sleep: None,
@@ -258,13 +264,14 @@ impl Memory {
 
     /// Notes a state before it is written. The response may be lost, or be a conflict with the same write.
     pub fn state_write_started(&mut self, state: State) {
-        self.sent_state = Some(state);
+        self.sent_state = Some(Box::new(state));
     }
 
     /// Notes the state as it was read. True when another process has recorded a response in it while this process acts;
     /// a write of our own that seemed to fail may have succeeded.
     pub fn state_read(&mut self, stored: State) -> bool {
-        let is_sent = self.sent_state.take().as_ref() == Some(&stored) || self.writes.failing(Target::State).is_some();
+        let is_sent =
+            self.sent_state.take().as_deref() == Some(&stored) || self.writes.failing(Target::State).is_some();
         let is_ours = !self.knows_state || is_sent;
         let known = self.state.replace(stored.clone());
         self.knows_state = true;

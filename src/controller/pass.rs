@@ -80,9 +80,12 @@ async fn guarded_pass(
     resource: Arc<SyniverseToken>,
     memory: &mut Memory,
 ) -> Result<ReconcileReport, PassError> {
-    let (longest, running) =
-        (longest_pass(context.call_timeout), AssertUnwindSafe(reconcile(context, resource, memory)).catch_unwind());
-    match tokio::time::timeout(longest, running).await {
+    memory.unpack();
+    let longest = longest_pass(context.call_timeout);
+    let running = AssertUnwindSafe(reconcile(context, resource, memory)).catch_unwind();
+    let result = tokio::time::timeout(longest, running).await;
+    memory.pack();
+    match result {
         Ok(Ok(result)) => Ok(result?),
         Ok(Err(_)) => Err(PassError::Panicked),
         Err(_) => Err(PassError::TimedOut(longest)),

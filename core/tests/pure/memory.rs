@@ -108,3 +108,28 @@ fn an_answer_that_another_process_recorded_is_noticed_unless_it_may_be_our_own()
     led_by_another.set_acting_since(now(5.0).mono);
     assert!(!led_by_another.state_read(later));
 }
+
+#[test]
+fn what_is_packed_between_two_passes_is_there_in_the_next() {
+    let state = Cluster::with_token(json!({})).state();
+    let status =
+        |said: &str| SyniverseTokenStatus { fingerprint: Some(said.into()), ..SyniverseTokenStatus::default() };
+    for written in [Some("last"), Some("another"), None] {
+        let mut memory = Memory::new(now(0.0).mono);
+        memory.set_acting_since(now(0.0).mono);
+        memory.state_read(state.clone());
+        memory.state_write_started(state.clone());
+        memory.last_status = Some(status("last"));
+        memory.status = written.map(|said| WrittenStatus { status: status(said), version: Some("7".into()) });
+        let before = format!("{memory:?}");
+        memory.pack();
+        memory.pack();
+        assert!(memory.state.is_none() && memory.status.is_none() && memory.last_status.is_none());
+        let token = &state.active_token().unwrap().token;
+        assert!(!format!("{memory:?}").contains(token.expose()));
+        memory.unpack();
+        memory.unpack();
+        assert_eq!(format!("{memory:?}"), before);
+        assert_eq!(memory.state, Some(state.clone()), "the tokens as well");
+    }
+}
