@@ -101,13 +101,10 @@ fn latency() -> anyhow::Result<Option<RangeInclusive<u64>>> {
     Ok(Some(shortest.parse()?..=longest.parse()?))
 }
 
-/// A delay for each request of a run, on its way to the issuer or on its way back, by turns; the same in every run.
+/// A delay for each request of a run, on its way to the issuer; the same in every run.
 fn delays(latency: Option<RangeInclusive<u64>>) -> Vec<Fault> {
     let Some(latency) = latency else { return Vec::new() };
     let width = latency.end() - latency.start() + 1;
-    let delay = |number: u64| {
-        let at = if number.is_multiple_of(4) { Stage::AfterWork } else { Stage::BeforeWork };
-        Fault::once(Action::Delay { millis: latency.start() + spread(&number.to_string()) % width, at })
-    };
-    (0..DELAYS).map(delay).collect()
+    let millis = |number: u64| latency.start() + spread(&number.to_string()) % width;
+    (0..DELAYS).map(|number| Fault::once(Action::Delay { millis: millis(number), at: Stage::BeforeWork })).collect()
 }
