@@ -150,7 +150,16 @@ impl Context {
         K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
         K::DynamicType: Default,
     {
-        Api::namespaced(self.client.clone(), &resource.namespace().unwrap_or_default())
+        self.api_in(&resource.namespace().unwrap_or_default())
+    }
+
+    /// Resources or Secrets in this namespace.
+    pub fn api_in<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), namespace)
     }
 
     /// Progress of the watches and passes.
@@ -270,7 +279,7 @@ impl Context {
             lock(&self.live_uids).remove(uid);
             lock(&self.memories).remove(uid);
         }
-        if self.resources().get(resource).is_some_and(|now| now.uid().as_deref() != uid) {
+        if self.resources().uid(resource).is_some_and(|now| now != uid) {
             // Another one of this name took its place.
             return;
         }

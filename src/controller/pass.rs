@@ -1,5 +1,6 @@
 //! A pass over a resource, guarded: it ends in time, and its end says when the next one is due.
 
+use crate::client::error::describe;
 use crate::controller::context::Context;
 use crate::controller::observe::ObserveError;
 use crate::controller::reconcile::{longest_pass, reconcile};
@@ -18,6 +19,8 @@ use syniverse_token_core::schedule::retry::Backoff;
 
 /// Longest wait of a resource with an unrecorded response before its next pass.
 const RECORDING_RETRY: Duration = Duration::from_secs(1);
+/// Delay before a large resource that could not be read is read again.
+const READ_RETRY: Duration = Duration::from_secs(1);
 /// Delay between failed passes.
 const PASS_RETRY: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(4) };
 
@@ -34,10 +37,21 @@ enum PassError {
 
 /// Runs a pass over the resource of this name.
 pub async fn pass(context: &Context, name: &ObjectName) -> PassEnd {
-    let resource = context.resources().get(name).map(Arc::new);
-    let Some(resource) = resource else {
-        context.forget(name, None);
-        return PassEnd::default();
+    let resource = match shown(context, name).await {
+        Ok(Some(resource)) => Arc::new(resource),
+        Ok(None) => {
+            context.withdraw(name);
+            if context.resources().uid(name).is_none() {
+                context.forget(name, None);
+            }
+            return PassEnd::default();
+        }
+        Err(error) => {
+            context.withdraw(name);
+            let ObjectName { namespace, name } = name;
+            tracing::warn!(namespace, name, error = describe(&error), "failed to read the SyniverseToken");
+            return PassEnd { next: Some(context.clock.now().mono + READ_RETRY), ..PassEnd::default() };
+        }
     };
     let (uid, now) = (resource.uid().unwrap_or_default(), context.clock.now().mono);
     context.progress().pass_started(name, now);
@@ -59,6 +73,21 @@ pub async fn pass(context: &Context, name: &ObjectName) -> PassEnd {
         context.forget(name, Some(&uid));
     }
     end
+}
+
+/// The resource as the watch shows it, read anew where that is too large to be kept; none when it is gone.
+async fn shown(context: &Context, name: &ObjectName) -> kube::Result<Option<SyniverseToken>> {
+    let (kept, uid) = {
+        let resources = context.resources();
+        (resources.get(name), resources.uid(name).map(|uid| uid.map(str::to_owned)))
+    };
+    match uid {
+        Some(uid) if kept.is_none() => {
+            let read = context.api_in::<SyniverseToken>(&name.namespace).get_opt(&name.name).await?;
+            Ok(read.filter(|read| read.uid() == uid))
+        }
+        _ => Ok(kept),
+    }
 }
 
 /// What it held in the queue is free for others.

@@ -12,6 +12,10 @@ use syniverse_token_core::time::{Moment, Now};
 /// Changes of a resource without a token come behind those of tokens that end within this time.
 const FIRST_ISSUE_AFTER: Duration = Duration::from_secs(60);
 
+/// The JSON of a resource that is kept. A template may take up a megabyte, and a namespace may hold thousands of them:
+/// a larger resource is read for each of its passes.
+const LARGEST: usize = 16 << 10;
+
 /// The resources as the watch shows them.
 #[derive(Debug, Default)]
 pub struct Resources {
@@ -21,7 +25,9 @@ pub struct Resources {
 /// What is kept of a resource: a third of what it weighs parsed.
 #[derive(Debug)]
 struct Shown {
-    json: Box<[u8]>,
+    /// None where it is too large.
+    json: Option<Box<[u8]>>,
+    uid: Option<Box<str>>,
     change: u64,
     /// The end of its token, according to its status.
     expires: Option<Timestamp>,
@@ -33,22 +39,27 @@ impl Resources {
         let change = change_hash(resource);
         let status = resource.status.as_ref();
         let expires = status.and_then(|status| status.expiration_time.as_ref()?.parse().ok());
-        // What came as JSON can be written as JSON.
-        let json = serde_json::to_vec(resource).unwrap_or_default().into();
-        let before = self.by_name.insert(ObjectName::of(resource), Shown { json, change, expires });
+        let json = serde_json::to_vec(resource).ok().filter(|json| json.len() <= LARGEST).map(Vec::into_boxed_slice);
+        let uid = resource.uid().map(String::into_boxed_str);
+        let before = self.by_name.insert(ObjectName::of(resource), Shown { json, uid, change, expires });
         before.is_none_or(|before| before.change != change)
     }
 
     /// Removes a resource that is gone, unless it is another one of this name.
     pub fn remove(&mut self, name: &ObjectName, uid: Option<&str>) {
-        if self.get(name).is_some_and(|known| known.uid().as_deref() == uid) {
+        if self.uid(name) == Some(uid) {
             self.by_name.remove(name);
         }
     }
 
-    /// The resource of this name.
+    /// The UID of the resource of this name; none when there is no such resource.
+    pub fn uid(&self, name: &ObjectName) -> Option<Option<&str>> {
+        self.by_name.get(name).map(|shown| shown.uid.as_deref())
+    }
+
+    /// The resource of this name; none when there is no such resource, or it is too large to be kept.
     pub fn get(&self, name: &ObjectName) -> Option<SyniverseToken> {
-        serde_json::from_slice(&self.by_name.get(name)?.json).ok()
+        serde_json::from_slice(self.by_name.get(name)?.json.as_ref()?).ok()
     }
 
     /// All names.
@@ -60,5 +71,59 @@ impl Resources {
     pub fn rank(&self, name: &ObjectName, now: Now) -> Moment {
         let expires = self.by_name.get(name).and_then(|shown| shown.expires);
         expires.map_or(now.mono + FIRST_ISSUE_AFTER, |expires| now.moment_of(expires))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn resource(uid: &str, text: &str) -> SyniverseToken {
+        serde_json::from_value(json!({
+            "apiVersion": "syniverse.dev/v1alpha1", "kind": "SyniverseToken",
+            "metadata": {"namespace": "n", "name": "messaging", "uid": uid, "generation": 1, "resourceVersion": "7"},
+            "spec": {"application": {"credentials": {"secretRef": {"name": "c"}}},
+                "secret": {"template": {"file": text}}},
+            "status": {"expirationTime": "2026-01-01T01:00:00Z"}
+        }))
+        .unwrap()
+    }
+
+    fn name() -> ObjectName {
+        ObjectName { namespace: "n".into(), name: "messaging".into() }
+    }
+
+    #[test]
+    fn a_resource_comes_back_as_it_was_shown_unless_it_is_too_large_to_be_kept() {
+        let mut resources = Resources::default();
+        let shown = resource("1", "text");
+        assert!(resources.set(&shown));
+        let kept = resources.get(&name()).unwrap();
+        assert_eq!(serde_json::to_value(kept).unwrap(), serde_json::to_value(shown).unwrap());
+        assert!(resources.set(&resource("2", &"x".repeat(LARGEST))), "another UID");
+        assert!(resources.get(&name()).is_none());
+        assert_eq!(resources.uid(&name()), Some(Some("2")));
+    }
+
+    #[test]
+    fn only_the_resource_that_is_meant_is_removed() {
+        let mut resources = Resources::default();
+        resources.set(&resource("2", ""));
+        resources.remove(&name(), Some("1"));
+        assert_eq!(resources.uid(&name()), Some(Some("2")));
+        resources.remove(&name(), Some("2"));
+        assert_eq!((resources.uid(&name()), resources.names()), (None, Vec::new()));
+    }
+
+    #[test]
+    fn what_ends_first_comes_first_and_what_never_began_after_what_ends_within_a_minute() {
+        let mut resources = Resources::default();
+        let now =
+            Now { mono: Moment::after_start(Duration::from_secs(9)), wall: "2026-01-01T00:59:50Z".parse().unwrap() };
+        assert_eq!(resources.rank(&name(), now), now.mono + Duration::from_secs(60));
+        resources.set(&resource("1", ""));
+        assert_eq!(resources.rank(&name(), now), now.mono + Duration::from_secs(10));
     }
 }

@@ -4,7 +4,7 @@ use crate::history::History;
 use crate::relay::Relay;
 use crate::replicas::{SHORT, Terms, USUAL, lease, replica, until_leads};
 use crate::support::*;
-use harness::{Operator, Scratch};
+use harness::{Operator, Scratch, wait_for};
 use issuer_simulator::fault::{Action, Fault, Stage as When};
 use issuer_simulator::journal::Journal;
 use issuer_simulator::model::Life;
@@ -99,7 +99,9 @@ async fn told_to_stop_a_leader_hands_over_at_once() {
     let history = History::of(&stage);
     let first = stage.token().await;
     stage.until_rotated(&first).await;
-    let late = history.rotations(&stage.simulator.journal())[0].lateness;
+    // The history is told of the new token by a watch of its own.
+    let rotated = async || history.rotations(&stage.simulator.journal()).into_iter().next();
+    let late = wait_for("the rotation in the history", PATIENCE, rotated).await.unwrap().lateness;
     assert!(late.as_secs_f64() < 1.0, "{late:#}");
     assert_eq!(lease(&stage).await.lease_transitions, Some(1));
 }

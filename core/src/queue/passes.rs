@@ -99,6 +99,7 @@ impl PassQueue {
     pub fn next(&mut self, requests: &mut RequestQueue, now: Now, may_act: bool) -> Next {
         self.follow_wall_clock(now);
         if !may_act {
+            self.permitted.clear();
             return self.next_to_record(now.mono);
         }
         self.fire_timers(requests, now);
