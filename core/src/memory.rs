@@ -16,14 +16,12 @@ use std::time::Duration;
 
 mod credential_memory;
 mod packed;
-mod sleep;
 mod write_memory;
 
 use credential_memory::end_of;
 use packed::Packed;
 
 pub use credential_memory::{CredentialMemory, FailedRequests, FailureContext};
-pub use sleep::Sleep;
 pub use write_memory::{FailedWrites, Target, WriteBasis, WriteMemory};
 
 /// Clock skew of an issuer above which it is reported.
@@ -66,8 +64,6 @@ pub struct Memory {
     pub rate_limiter: RateLimiter,
     /// This process has seen another user of the same application.
     pub met_sharers: bool,
-    /// When the next pass is due, according to the last; none = now.
-    pub sleep: Option<Sleep>,
     /// The clock skew of the issuer was reported.
     skewed: bool,
     /// Consecutive reads of the Secrets that the API server refused.
@@ -127,7 +123,6 @@ impl Memory {
             packed: None,
             rate_limiter: RateLimiter::new(CALLS, now),
             met_sharers: false,
-            sleep: None,
             skewed: false,
             refused_reads: 0,
             failed_passes: 0,

@@ -61,7 +61,8 @@ pub async fn dry_run(context: &Context, observed: &Observed, write: &SecretWrite
 async fn send(context: &Context, observed: &Observed, write: &SecretWrite, how: &PostParams) -> WriteResult {
     let api: Api<Secret> = context.api(&observed.resource);
     let name = write.secret().name_any();
-    if let SecretWrite::Create(_) | SecretWrite::TakeOver(_) = write
+    if !how.dry_run
+        && let SecretWrite::Create(_) | SecretWrite::TakeOver(_) = write
         && let Some(outcome) = check_resource(context, &observed.resource).await
     {
         return outcome;

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 use syniverse_token_core::api::SyniverseTokenStatus;
 use syniverse_token_core::issuer::Cause;
-use syniverse_token_core::memory::{Memory, Sleep, Target, WrittenStatus};
+use syniverse_token_core::memory::{Memory, Target, WrittenStatus};
 use syniverse_token_core::time::Now;
 
 fn stepped(at: Now, seconds: i64) -> Now {
@@ -44,17 +44,6 @@ fn a_process_that_starts_with_a_clock_set_back_looks_once() {
     assert_eq!(cluster.rest(back(11.0)).0, Some(now(540.0).mono));
     cluster.restart(back(20.0));
     assert_eq!(cluster.rest(back(20.0)).0, Some(now(540.0).mono));
-}
-
-#[test]
-fn a_sleep_is_looked_at_every_minute_and_is_over_on_either_axis() {
-    let sleep = Sleep::until(Some(now(500.0).mono), now(0.0));
-    assert_eq!(sleep.left(now(0.0)).unwrap().as_secs(), 60);
-    assert_eq!(sleep.left(now(490.0)).unwrap().as_secs(), 10);
-    assert!(!sleep.is_over(now(499.9)) && sleep.is_over(now(500.0)));
-    assert!(sleep.is_over(stepped(now(100.0), 400)));
-    assert!(!sleep.is_over(stepped(now(100.0), 399)));
-    assert!(!Sleep::until(None, now(0.0)).is_over(now(1e6)));
 }
 
 #[test]
