@@ -350,7 +350,7 @@ fn whatever_a_crowd_of_another_namespace_changes_delays_no_token() {
     });
     let latest = |late: &[f64]| late.iter().copied().fold(0.0, f64::max);
     println!("late by {:.2} s alone, by {:.2} s beside a crowd", latest(&alone), latest(&beside));
-    assert!(beside.len() >= 5 && latest(&beside) <= latest(&alone) + 1.0, "{beside:?}");
+    assert!(beside.len() >= 3 && latest(&beside) <= latest(&alone) + 1.0, "{beside:?}");
 }
 
 #[test]
