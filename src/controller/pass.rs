@@ -17,7 +17,7 @@ use syniverse_token_core::queue::passes::PassEnd;
 use syniverse_token_core::reconcile_report::ReconcileReport;
 use syniverse_token_core::schedule::retry::Backoff;
 
-/// Longest wait of a resource with an unrecorded response before its next pass.
+/// Delay of the next pass over a resource with an unrecorded response, where nothing else says when.
 const RECORDING_RETRY: Duration = Duration::from_secs(1);
 /// Delay before a large resource that could not be read is read again.
 const READ_RETRY: Duration = Duration::from_secs(1);
@@ -64,8 +64,8 @@ pub async fn pass(context: &Context, name: &ObjectName) -> PassEnd {
         Err(error) => failed(context, name, &uid, &mut memory, &error),
     };
     if memory.unrecorded.is_some() {
-        let soon = context.clock.now().mono + RECORDING_RETRY;
-        end = PassEnd { next: Some(end.next.map_or(soon, |next| next.min(soon))), request: None, must_record: true };
+        let next = end.next.unwrap_or_else(|| context.clock.now().mono + RECORDING_RETRY);
+        end = PassEnd { next: Some(next), request: None, must_record: true };
     }
     context.progress().pass_ended(name);
     if !context.is_living(&uid) {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// The longest time without a look at the queue: the wall clock may have stepped, or the machine slept.
-const LONGEST_LOOK: Duration = Duration::from_secs(10);
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
 
 /// Begins passes until `stop`, then until those that run have ended and what they were answered is recorded. Dropped, it
 /// ends them where they stand.

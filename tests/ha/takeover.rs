@@ -34,7 +34,7 @@ async fn leaders_killed() -> Duration {
     until_leads(&stage, "a").await;
     let mut heir = ("b", replica(&stage, "b", SHORT, &kubeconfig, &[]));
     // A token lives longer than it takes to replace a leader: who takes over is given the very token that was lost.
-    stage.issued("8s").await;
+    stage.issued("12s").await;
     let mut longest = Duration::ZERO;
     for _ in 0..KILLS {
         // The issuer has given a new token, and nobody has written it yet, or just has.
