@@ -103,7 +103,7 @@ fn failed(context: &Context, name: &ObjectName, uid: &str, memory: &mut Memory, 
     PassEnd { next: Some(next), ..PassEnd::default() }
 }
 
-/// A pass that hangs or panics ends this wake, not the process, and its knowledge stays in memory.
+/// Ends a pass that hangs or panics, not the process, and keeps its knowledge in memory.
 async fn guarded_pass(
     context: &Context,
     resource: Arc<SyniverseToken>,

@@ -2,6 +2,8 @@
 
 use crate::controller::context::Context;
 use crate::controller::scopes::stopped;
+use futures::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::queue::passes::PassEnd;
@@ -11,6 +13,9 @@ use tokio::task::JoinSet;
 
 /// The longest time without a look at the queue: the wall clock may have stepped, or the machine slept.
 const LONGEST_LOOK: Duration = Duration::from_secs(60);
+
+/// Delay of the next pass after one that panicked outside its guard.
+const PANIC_RETRY: Duration = Duration::from_secs(60);
 
 /// Begins passes until `stop`, then until those that run have ended and what they were answered is recorded. Dropped, it
 /// ends them where they stand.
@@ -30,7 +35,12 @@ pub async fn run<P: Future<Output = PassEnd> + Send + 'static>(
         let next = context.next_pass(context.leadership.is_leader() && !is_stopping);
         if let Next::Permit(name) = next {
             let (context, running) = (Arc::clone(&context), pass(Arc::clone(&context), name.clone()));
-            tasks.spawn(async move { context.pass_ended(&name, running.await) });
+            tasks.spawn(async move {
+                // A pass that ended without a word would be waited for until the process is restarted, for all.
+                let end = AssertUnwindSafe(running).catch_unwind().await;
+                let next = Some(context.clock.now().mono + PANIC_RETRY);
+                context.pass_ended(&name, end.unwrap_or(PassEnd { next, ..PassEnd::default() }));
+            });
             continue;
         }
         let look = match next {

@@ -32,7 +32,6 @@ enum Status {
 
 impl Memory {
     /// Makes this memory small until [`Memory::unpack`].
-    #[allow(clippy::expect_used, reason = "maps with text keys and plain values have a form in JSON")]
     pub fn pack(&mut self) {
         self.unpack();
         let last = self.last_status.take();
@@ -41,15 +40,15 @@ impl Memory {
             (status, version)
         });
         let parts = Parts { state: self.state.take(), sent: self.sent_state.take(), written, last };
-        let text = serde_json::to_string(&parts).expect("states and statuses can be written as JSON");
+        let text = serde_json::to_string(&parts).unwrap_or_default();
         self.packed = Some(Packed(Redacted::new(text)));
     }
 
-    /// Makes this memory usable.
-    #[allow(clippy::expect_used, reason = "the text was written by `pack`")]
+    /// Makes this memory usable. What cannot be read is forgotten, which costs a read: a state may hold fields of other
+    /// versions, nested as deep as a reader bears, and is nested deeper here.
     pub fn unpack(&mut self) {
         let Some(Packed(text)) = self.packed.take() else { return };
-        let parts: Parts = serde_json::from_str(text.expose()).expect("what was packed can be read");
+        let parts: Parts = serde_json::from_str(text.expose()).unwrap_or_default();
         (self.state, self.sent_state) = (parts.state, parts.sent);
         self.status = parts.written.map(|(status, version)| {
             let status = match status {

@@ -75,16 +75,13 @@ struct Timer {
 }
 
 impl PassQueue {
-    /// Notes a change of this resource. Of several changes the one with the earliest `rank` comes first: the end of the
-    /// token that it may concern. Changes before its pass begins make one pass.
+    /// Notes a change of this resource. Changes before its pass begins make one pass, whose place is that of the last
+    /// `rank`: the end of its token as known now, since a standby replica may have waited for hours.
     pub fn changed(&mut self, name: &ObjectName, rank: Moment) {
-        let is_running = self.running.contains_key(name);
-        let resource = self.resource(name);
-        if resource.has_changed.is_none() {
-            resource.has_changed = Some(rank);
-            if !is_running {
-                self.changed.insert(rank, name);
-            }
+        let before = self.resource(name).has_changed.replace(rank);
+        if !self.running.contains_key(name) {
+            before.into_iter().for_each(|before| self.changed.remove(before, name));
+            self.changed.insert(rank, name);
         }
     }
 

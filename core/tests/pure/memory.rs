@@ -6,6 +6,7 @@ use serde_json::json;
 use syniverse_token_core::api::SyniverseTokenStatus;
 use syniverse_token_core::issuer::Cause;
 use syniverse_token_core::memory::{Memory, Target, WrittenStatus};
+use syniverse_token_core::state::State;
 use syniverse_token_core::time::Now;
 
 fn stepped(at: Now, seconds: i64) -> Now {
@@ -121,4 +122,20 @@ fn what_is_packed_between_two_passes_is_there_in_the_next() {
         assert_eq!(format!("{memory:?}"), before);
         assert_eq!(memory.state, Some(state.clone()), "the tokens as well");
     }
+}
+
+#[test]
+fn a_state_nested_as_deep_as_a_reader_bears_costs_a_read_and_no_process() {
+    // Deeper by the text around it, once it is packed.
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let read = |depth| {
+        let state = format!(r#"{{"version": 2, "serial": 1, "salt": "s", "newer": {}}}"#, nested(depth));
+        State::from_bytes(state.as_bytes())
+    };
+    let deepest = (1..200).rev().find_map(|depth| read(depth).ok()).unwrap();
+    let mut memory = Memory::new(now(0.0).mono);
+    memory.state_read(deepest);
+    memory.pack();
+    memory.unpack();
+    assert_eq!(memory.state, None, "forgotten, and read again");
 }

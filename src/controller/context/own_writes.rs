@@ -77,6 +77,8 @@ impl Context {
 
     /// Notes the version of a Secret that we wrote ourselves.
     pub fn secret_written(&self, secret: ObjectName, resource_version: Option<String>) {
+        // A token Secret may hold the credentials as well.
+        self.credentials().forget(&secret);
         if let Some(version) = resource_version {
             lock(&self.own_writes).insert(secret, version);
         }

@@ -98,6 +98,18 @@ fn a_change_during_a_pass_makes_another_one_after_it() {
 }
 
 #[test]
+fn a_change_that_is_told_again_has_its_place_by_what_is_known_then() {
+    let (mut queue, others) = (passes(ROOMY), many("n", 20));
+    let late = member("late");
+    queue.passes.changed(&late, at(0.5));
+    others.iter().for_each(|name| queue.passes.changed(name, at(1.0)));
+    queue.passes.changed(&late, at(9.0));
+    others.iter().for_each(|name| queue.passes.changed(name, at(2.0)));
+    let begun = queue.begin(0.0);
+    assert!(begun.len() == 12 && !begun.contains(&"late".to_owned()), "{begun:?}");
+}
+
+#[test]
 fn changes_go_by_rank_in_a_namespace_and_by_turns_among_namespaces() {
     let mut queue = passes(ROOMY);
     for (namespace, name, rank) in
