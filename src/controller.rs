@@ -8,6 +8,7 @@ pub mod election;
 pub mod event_queue;
 mod event_sender;
 pub mod observe;
+pub mod own_writes;
 pub mod pass;
 pub mod progress;
 pub mod reconcile;

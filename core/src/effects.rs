@@ -5,6 +5,7 @@ use crate::issuer::{Failure, TokenResponse};
 use crate::memory::{FailureContext, Memory, Target};
 use crate::observed::Observed;
 use crate::plan::{PlannedRequest, StateWrite};
+use crate::secrets::{KnownTokenSecret, Owner};
 use crate::state::State;
 use crate::time::{Moment, Now};
 use k8s_openapi::api::core::v1::Secret;
@@ -54,6 +55,15 @@ pub fn token_written(observed: &mut Observed, memory: &mut Memory, stored: Secre
     memory.writes.secret_written(Target::Token, is_immutable(&stored), now);
     memory.written_token = memory.state.as_ref().and_then(|state| observed.written_token(state));
     observed.token = Some(stored);
+}
+
+/// A pass ends: what it knew of the token Secret spares the next one a read.
+pub fn pass_ended(observed: &Observed, memory: &mut Memory) {
+    let known = |state, secret: &Secret| {
+        KnownTokenSecret::of(secret, observed.desired(), &Owner::of(&observed.resource)?, state)
+    };
+    memory.token_secret =
+        memory.state.as_ref().zip(observed.token.as_ref()).and_then(|(state, secret)| known(state, secret));
 }
 
 /// A Secret that another writer had changed or deleted was restored, and is `stored` now.

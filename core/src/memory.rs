@@ -8,6 +8,7 @@ use crate::revision::is_later;
 use crate::schedule::TokenLifetime;
 use crate::schedule::expiry_poll::ExpiryPoll;
 use crate::schedule::rate_limiter::{CALLS, RateLimiter, refill};
+use crate::secrets::KnownTokenSecret;
 use crate::state::{CallResult, RequestKey, Role, State, TokenRecord, UnrecordedResponse};
 use crate::time::{Moment, Now};
 use jiff::Timestamp;
@@ -40,6 +41,8 @@ pub struct Memory {
     intent: Option<(Intent, Moment)>,
     /// The token that this process last wrote to the token Secret: writing the same again is a repair.
     pub written_token: Option<WrittenToken>,
+    /// What the last pass knew of the token Secret.
+    pub token_secret: Option<KnownTokenSecret>,
     /// The status as this process last wrote it: the cache may still show an older status.
     pub status: Option<WrittenStatus>,
     /// The last status, written or not: each change is reported only once.
@@ -111,6 +114,7 @@ impl Memory {
             state: None,
             intent: None,
             written_token: None,
+            token_secret: None,
             status: None,
             last_status: None,
             announced_fingerprint: None,

@@ -16,10 +16,12 @@ use std::collections::BTreeMap;
 
 mod content;
 mod echo;
+mod known;
 mod owner;
 
 pub use content::{desired_names, present_names, rfc3339, shown_expiry, too_large};
 pub use echo::repeats;
+pub use known::KnownTokenSecret;
 pub use owner::{OPERATOR, Owner, operator_post_params};
 
 /// The data key of a state Secret.

@@ -46,9 +46,11 @@ pub struct WriteFailure {
 
 /// Writes one Secret of the observed resource, fenced by the version that was read, or by creation only.
 pub async fn write(context: &Context, observed: &Observed, write: &SecretWrite) -> WriteResult {
+    let namespace = observed.resource.namespace().unwrap_or_default();
+    let in_progress = context.secret_write(ObjectName { namespace, name: write.secret().name_any() });
     let result = send(context, observed, write, &operator_post_params()).await;
     if let WriteResult::Written(secret) = &result {
-        context.secret_written(ObjectName::of(&**secret), secret.resource_version());
+        in_progress.written(secret.resource_version());
     }
     result
 }
@@ -178,9 +180,10 @@ fn creation_moment(resource: &SyniverseToken, now: Now) -> Moment {
 /// it, or ends. Otherwise the request is in line.
 pub fn reserve(context: &Context, observed: &Observed, memory: &Memory, planned: &PlannedRequest) -> bool {
     let (resource, request) = (ObjectName::of(&*observed.resource), queued(context, observed, memory, planned));
+    let priority = request.priority;
     let is_permitted = context.queue().acquire(&resource, request, context.clock.now().mono);
     if is_permitted {
-        context.has_permit(&resource);
+        context.has_permit(&resource, priority);
     }
     is_permitted
 }

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::controller::credentials_cache::CredentialsCache;
 use crate::controller::election::Leadership;
+use crate::controller::own_writes::OwnWrites;
 use crate::controller::progress::Progress;
 use crate::controller::report::Reporter;
 use crate::controller::resources::Resources;
@@ -17,8 +18,8 @@ use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::fingerprint::fingerprint;
 use syniverse_token_core::issuer::endpoint::EndpointRules;
 use syniverse_token_core::memory::Memory;
-use syniverse_token_core::queue::passes::{PassEnd, PassQueue};
-use syniverse_token_core::queue::{Budget, EndpointResult, Next, ObjectName, RequestQueue};
+use syniverse_token_core::queue::passes::PassQueue;
+use syniverse_token_core::queue::{Budget, ObjectName, RequestQueue};
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::schedule::rate_limiter::{LONGEST_REFILL, RateLimiter};
 use syniverse_token_core::secret_metadata::SecretMetadata;
@@ -27,6 +28,7 @@ use syniverse_token_core::time::Moment;
 use tokio::sync::{Notify, watch};
 
 mod own_writes;
+mod passes;
 
 /// Shared context of all passes.
 pub struct Context {
@@ -70,7 +72,7 @@ pub struct Context {
     allowances: Mutex<HashMap<ObjectName, RateLimiter>>,
     /// UIDs of the resources that exist according to the watch.
     live_uids: Mutex<HashSet<String>>,
-    own_writes: Mutex<HashMap<ObjectName, String>>,
+    own_writes: Mutex<OwnWrites>,
     credentials: Mutex<CredentialsCache>,
     status_watches: Mutex<HashMap<ObjectName, StatusWatch>>,
     /// When the store of the API server was found to be rolled back.
@@ -162,7 +164,7 @@ impl Context {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// Progress of the watches and passes.
+    /// Progress of watches and passes.
     pub fn progress(&self) -> MutexGuard<'_, Progress> {
         lock(&self.progress)
     }
@@ -202,65 +204,6 @@ impl Context {
     /// Credentials Secrets that have not changed since they were read.
     pub fn credentials(&self) -> MutexGuard<'_, CredentialsCache> {
         lock(&self.credentials)
-    }
-
-    /// Has a pass look at `resource`: something that it depends on has changed.
-    pub fn changed(&self, resource: &ObjectName) {
-        let rank = self.resources().rank(resource, self.clock.now());
-        lock(&self.passes).changed(resource, rank);
-        self.bell.notify_one();
-    }
-
-    /// The same for several resources.
-    pub fn all_changed(&self, resources: &[ObjectName]) {
-        resources.iter().for_each(|resource| self.changed(resource));
-    }
-
-    /// Has a pass look at `resource` by then.
-    pub fn check_at(&self, resource: &ObjectName, at: Moment) {
-        lock(&self.passes).check_at(resource, at, self.clock.now());
-        self.bell.notify_one();
-    }
-
-    /// The pass that begins now, or when one may; without `may_act` only to record a response.
-    pub fn next_pass(&self, may_act: bool) -> Next {
-        let mut passes = lock(&self.passes);
-        passes.next(&mut self.queue(), self.clock.now(), may_act)
-    }
-
-    /// The pass over `resource` has ended.
-    pub fn pass_ended(&self, resource: &ObjectName, end: PassEnd) {
-        lock(&self.passes).ended(resource, end, self.clock.now());
-        self.bell.notify_one();
-    }
-
-    /// The pass over `resource` has a permit: it makes room for another pass.
-    pub fn has_permit(&self, resource: &ObjectName) {
-        lock(&self.passes).has_permit(resource);
-        self.bell.notify_one();
-    }
-
-    /// True while passes run, or responses wait to be recorded.
-    pub fn has_work_to_finish(&self) -> bool {
-        let passes = lock(&self.passes);
-        passes.running() > 0 || passes.has_to_record()
-    }
-
-    /// Waits until another pass may be able to begin.
-    pub async fn rung(&self) {
-        self.bell.notified().await;
-    }
-
-    /// Withdraws the resource from the queue: others need not wait for it.
-    pub fn withdraw(&self, name: &ObjectName) {
-        self.queue().withdraw(name, self.clock.now().mono);
-        self.bell.notify_one();
-    }
-
-    /// Ends the permit of `resource` for `endpoint`; `result` is none when nothing was sent.
-    pub fn permit_ended(&self, endpoint: &str, resource: &ObjectName, result: Option<EndpointResult>) {
-        self.queue().permit_ended(endpoint, resource, result, self.clock.now().mono);
-        self.bell.notify_one();
     }
 
     /// Notes that the watch shows this resource.

@@ -2,6 +2,7 @@
 
 use crate::client::error::describe;
 use crate::controller::context::Context;
+use crate::controller::own_writes::Seen;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use syniverse_token_core::memory::Memory;
 use syniverse_token_core::observed::{Observed, PeerHealth, SharedUse, Sharing};
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::revision::is_later;
+use syniverse_token_core::secrets::{DesiredSecrets, Owner};
 use syniverse_token_core::state::State;
 
 /// Number of consecutive refusals that are no accident.
@@ -49,7 +51,9 @@ pub async fn observe(
     resource: Arc<SyniverseToken>,
     memory: &mut Memory,
 ) -> Result<Observed, ObserveError> {
-    let (forbidden, [credentials, state, token]) = believed(read_secrets(context, &resource).await, memory)?;
+    let known_token = known_token(context, &resource, memory);
+    let read = read_secrets(context, &resource, known_token).await;
+    let (forbidden, [credentials, state, token]) = believed(read, memory)?;
     let lacks_consent =
         context.require_credentials_label && credentials.as_ref().is_some_and(|secret| !consents(secret));
     let mut observed = Observed {
@@ -98,9 +102,25 @@ fn believed(
     }
 }
 
-/// The credentials Secret, the state Secret and the token Secret.
-async fn read_secrets(context: &Context, resource: &SyniverseToken) -> Result<Secrets, ObserveError> {
+/// The token Secret, if the last pass found nothing in it but what we write, and the watch shows no other version. It is
+/// so believed once: what is not as believed makes a write a conflict, after which it is read.
+fn known_token(context: &Context, resource: &SyniverseToken, memory: &mut Memory) -> Option<Secret> {
+    let known = memory.token_secret.take()?;
+    let namespace = resource.namespace().unwrap_or_default();
+    let name = ObjectName { namespace, name: resource.secret_name().to_owned() };
+    context.own_writes().is_current(&name, known.version()).then_some(())?;
+    let desired = DesiredSecrets { resource, metadata: &context.secret_metadata };
+    known.secret(desired, &Owner::of(resource)?, memory.state.as_ref()?)
+}
+
+/// The credentials Secret, the state Secret and the token Secret, which may be known.
+async fn read_secrets(
+    context: &Context,
+    resource: &SyniverseToken,
+    known_token: Option<Secret>,
+) -> Result<Secrets, ObserveError> {
     let api = context.api(resource);
+    let seen = context.own_writes().seen();
     let read = |name| read(context, resource, &api, name);
     let credentials = resource.spec.issuer().map(IssuerSpec::credentials_secret);
     let state = resource.state_secret_name();
@@ -111,12 +131,27 @@ async fn read_secrets(context: &Context, resource: &SyniverseToken) -> Result<Se
                 None => Ok(None),
             }
         },
-        read(resource.secret_name()),
+        async {
+            match known_token {
+                Some(known) => Ok(Some(known)),
+                None => {
+                    let found = read(resource.secret_name()).await?;
+                    note_read(context, found.as_ref(), seen);
+                    Ok(found)
+                }
+            }
+        },
     )?;
     // Written first and read last, the state is never older than the token Secret beside it: another operator's writes
     // in between make our own write of the token Secret a conflict, not a step back.
     let state = read(&state).await?;
     Ok([credentials, state, token])
+}
+
+fn note_read(context: &Context, found: Option<&Secret>, seen: Seen) {
+    if let Some((found, version)) = found.and_then(|found| Some((found, found.resource_version()?))) {
+        context.own_writes().read(&ObjectName::of(found), &version, seen);
+    }
 }
 
 /// Credentials are read once for all resources that use them, until the watch shows a change.
@@ -144,7 +179,7 @@ async fn read(
 ) -> Result<Option<Secret>, ObserveError> {
     let secret = ObjectName { namespace: resource.namespace().unwrap_or_default(), name: name.to_owned() };
     // Taken before the read: another pass may write the Secret meanwhile, and be answered first.
-    let ours = context.own_version(&secret);
+    let ours = context.own_writes().version(&secret).map(str::to_owned);
     let found = api.get_opt(name).await.map_err(|source| ObserveError::Read { secret: name.to_owned(), source })?;
     let version = found.as_ref().and_then(ResourceExt::resource_version);
     if is_later(ours.as_deref(), version.as_deref()) {
@@ -254,7 +289,8 @@ mod tests {
     const NAME: &str = "messaging";
 
     fn noted(context: &Context, version: &str) {
-        context.secret_written(ObjectName { namespace: "n".into(), name: NAME.into() }, Some(version.into()));
+        let name = ObjectName { namespace: "n".into(), name: NAME.into() };
+        context.secret_write(name).written(Some(version.into()));
     }
 
     /// A context whose API server has all Secrets in the version 5, and where `meanwhile` happens before each answer.

@@ -174,7 +174,7 @@ pub async fn secrets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>,
                 context.all_changed(&affected_resources(&context, &index, &mut listed, &event));
             }
             Err(error) => {
-                context.credentials().clear();
+                watch_interrupted(&context);
                 log_watch_error("Secrets", &error);
             }
         }
@@ -198,7 +198,7 @@ pub fn affected_resources(
 ) -> Vec<ObjectName> {
     match event {
         Event::Init => {
-            context.credentials().clear();
+            watch_interrupted(context);
             *listed = ListedSecrets::default();
             Vec::new()
         }
@@ -210,7 +210,7 @@ pub fn affected_resources(
         Event::Apply(secret) => changed(context, index, secret),
         Event::Delete(secret) => {
             let name = ObjectName::of(secret);
-            context.forget_write(&name);
+            context.own_writes().forget(&name);
             context.credentials().shown(&name, None);
             index.users(&name)
         }
@@ -218,13 +218,23 @@ pub fn affected_resources(
 }
 
 fn changed(context: &Context, index: &SecretIndex, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectName> {
-    let name = ObjectName::of(secret);
-    let is_own_write = context.is_own_write(&name, secret.metadata.resource_version.as_deref());
-    let users = if is_own_write { Vec::new() } else { index.users(&name) };
-    if !users.is_empty() {
-        context.credentials().shown(&name, secret.metadata.resource_version.as_deref());
+    let (name, version) = (ObjectName::of(secret), secret.metadata.resource_version.as_deref());
+    let mut is_used = false;
+    let affected = context.own_writes().shown(&name, version, || {
+        let users = index.users(&name);
+        is_used = !users.is_empty();
+        users
+    });
+    if is_used {
+        context.credentials().shown(&name, version);
     }
-    users
+    affected
+}
+
+/// Nothing is known by the watch alone until a list shows it.
+fn watch_interrupted(context: &Context) {
+    context.credentials().clear();
+    context.own_writes().watch_interrupted();
 }
 
 fn log_watch_error(what: &str, error: &watcher::Error) {

@@ -4,14 +4,15 @@
 //! or a change. A change waits for no request and delays none. In a lane, namespaces take turns.
 
 use super::line::Line;
-use super::{Next, ObjectName, QueuedRequest, RequestQueue};
+use super::{Next, ObjectName, Priority, QueuedRequest, RequestQueue};
 use crate::time::{Moment, Now, later};
 use jiff::{SignedDuration, Timestamp};
+use running::{Running, RunningPasses};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-/// Passes at a time in each lane that needs no permit.
-const WORKERS: usize = 12;
+mod running;
+
 /// A step of the wall clock that counts.
 const CLOCK_STEP: SignedDuration = SignedDuration::from_secs(1);
 /// A resource whose request is due and gets no permit for this long is looked at, so that its status tells.
@@ -45,7 +46,7 @@ pub struct PassQueue {
     resources: HashMap<ObjectName, Resource>,
     /// How many resources there are in each namespace.
     namespaces: HashMap<String, usize>,
-    running: HashMap<ObjectName, Lane>,
+    running: RunningPasses,
     timers: BTreeSet<(Moment, ObjectName)>,
     due: Line,
     changed: Line,
@@ -79,7 +80,7 @@ impl PassQueue {
     /// `rank`: the end of its token as known now, since a standby replica may have waited for hours.
     pub fn changed(&mut self, name: &ObjectName, rank: Moment) {
         let before = self.resource(name).has_changed.replace(rank);
-        if !self.running.contains_key(name) {
+        if !self.running.contains(name) {
             before.into_iter().for_each(|before| self.changed.remove(before, name));
             self.changed.insert(rank, name);
         }
@@ -103,35 +104,33 @@ impl PassQueue {
         let next_permit = loop {
             match requests.grant(now.mono) {
                 // A pass that runs finds its permit, or is followed by another.
-                Next::Permit(name) if self.running.contains_key(&name) => {}
+                Next::Permit(name) if self.running.contains(&name) => {}
                 Next::Permit(name) if !self.resources.contains_key(&name) => requests.withdraw(&name, now.mono),
-                Next::Permit(name) => return self.begin(name, Lane::Request),
+                Next::Permit(name) => return self.begin_permitted(name, requests),
                 next => break next,
             }
         };
         while let Some(name) = self.permitted.pop_front() {
-            if requests.has_permit(&name) && !self.running.contains_key(&name) {
-                return self.begin(name, Lane::Request);
+            if requests.has_permit(&name) && !self.running.contains(&name) {
+                return self.begin_permitted(name, requests);
             }
         }
         for lane in [Lane::Timer, Lane::Change] {
             if let Some(name) = self.first(lane) {
-                return self.begin(name, lane);
+                return self.begin(name, Running::in_lane(lane));
             }
         }
         self.timers.first().map_or(Next::Later, |(at, _)| Next::At(*at)).or_earlier(next_permit)
     }
 
     /// The running pass of this resource has got a permit, and leaves its place to another.
-    pub fn has_permit(&mut self, name: &ObjectName) {
-        if let Some(lane) = self.running.get_mut(name) {
-            *lane = Lane::Request;
-        }
+    pub fn has_permit(&mut self, name: &ObjectName, priority: Priority) {
+        self.running.has_permit(name, priority);
     }
 
     /// The pass has ended.
     pub fn ended(&mut self, name: &ObjectName, end: PassEnd, now: Now) {
-        self.running.remove(name);
+        self.running.end(name);
         let Some(resource) = self.resources.get_mut(name) else { return };
         if let Some(rank) = resource.has_changed {
             self.changed.insert(rank, name);
@@ -184,15 +183,20 @@ impl PassQueue {
         })
     }
 
-    fn begin(&mut self, name: ObjectName, lane: Lane) -> Next {
+    fn begin_permitted(&mut self, name: ObjectName, requests: &RequestQueue) -> Next {
+        let priority = requests.priority(&name).unwrap_or(Priority::New);
+        self.begin(name, Running::permitted(priority))
+    }
+
+    fn begin(&mut self, name: ObjectName, running: Running) -> Next {
         let resource = self.resource(&name);
-        match lane {
+        match running.lane {
             Lane::Timer => resource.is_due.take().into_iter().for_each(|rank| self.due.take(rank, &name)),
             Lane::Change => resource.has_changed.take().into_iter().for_each(|rank| self.changed.take(rank, &name)),
             Lane::Request => {}
         }
         self.leave_lines(&name);
-        self.running.insert(name.clone(), lane);
+        self.running.begin(name.clone(), running);
         Next::Permit(name)
     }
 
@@ -209,13 +213,11 @@ impl PassQueue {
         }
     }
 
-    /// The first of this lane that may begin: one namespace has at most half of the room, where there are others.
+    /// The first of this lane that may begin.
     fn first(&self, lane: Lane) -> Option<ObjectName> {
-        let running = || self.running.iter().filter(|(_, of)| **of == lane).map(|(name, _)| name);
-        let limit = if self.namespaces.len() > 1 { WORKERS / 2 } else { WORKERS };
-        let has_room = |namespace: &str| running().filter(|name| name.namespace == namespace).count() < limit;
         let line = if lane == Lane::Timer { &self.due } else { &self.changed };
-        (running().count() < WORKERS).then(|| line.first(has_room)).flatten().map(|(_, name)| name.clone())
+        let has_room = self.running.room(lane, self.namespaces.len() > 1);
+        line.first(has_room).map(|(_, name)| name.clone())
     }
 
     fn set_timer(&mut self, name: &ObjectName, at: Option<Moment>, request: Option<QueuedRequest>, now: Now) {
@@ -238,7 +240,7 @@ impl PassQueue {
                 self.set_timer(&name, Some(now.mono + TELL_AFTER), None, now);
             } else if let Some(resource) = self.resources.get_mut(&name).filter(|resource| resource.is_due.is_none()) {
                 resource.is_due = Some(rank);
-                if !self.running.contains_key(&name) {
+                if !self.running.contains(&name) {
                     self.due.insert(rank, &name);
                 }
             }
@@ -246,11 +248,11 @@ impl PassQueue {
     }
 
     fn next_to_record(&mut self, now: Moment) -> Next {
-        let waiting = self.recording.iter().filter(|name| !self.running.contains_key(*name));
+        let waiting = self.recording.iter().filter(|name| !self.running.contains(*name));
         let timer = |name: &ObjectName| self.resources.get(name).and_then(|resource| resource.timer.as_ref());
         let next = waiting.map(|name| (timer(name).map_or(now, |timer| timer.at), name)).min();
         match next.map(|(at, name)| (at, name.clone())) {
-            Some((at, name)) if at <= now => self.begin(name, Lane::Timer),
+            Some((at, name)) if at <= now => self.begin(name, Running::in_lane(Lane::Timer)),
             Some((at, _)) => Next::At(at),
             None => Next::Later,
         }

@@ -60,6 +60,11 @@ impl RequestQueue {
         self.permitted(resource).is_some()
     }
 
+    /// The priority of the request that `resource` holds a permit for.
+    pub fn priority(&self, resource: &ObjectName) -> Option<Priority> {
+        self.permitted(resource).map(|request| request.priority)
+    }
+
     /// The permitted request of `resource` is being sent.
     pub fn request_started(&mut self, resource: &ObjectName) {
         if let Some(endpoint) = self.used.get(resource).and_then(|used| self.endpoints.get_mut(used)) {

@@ -5,12 +5,13 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use syniverse_token_core::effects;
 use syniverse_token_core::issuer::{Kind, Lifetime};
 use syniverse_token_core::plan::Step;
 use syniverse_token_core::reason::Reason;
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::secrets;
-use syniverse_token_core::secrets::{Owner, SecretWrite, repeats};
+use syniverse_token_core::secrets::{KnownTokenSecret, Owner, SecretWrite, repeats};
 use syniverse_token_core::state::CallResult;
 
 fn owned_by(uid: &str, controller: bool) -> Secret {
@@ -512,4 +513,56 @@ fn a_lost_state_that_is_made_of_the_token_secret_keeps_the_first_end_beside_a_la
 fn everything_is_written_in_the_name_of_the_operator_and_in_earnest() {
     let params = secrets::operator_post_params();
     assert_eq!((params.field_manager.as_deref(), params.dry_run), (Some("syniverse-token-operator"), false));
+}
+
+/// As the API server gives it back, and what is known of it after a pass.
+fn stored(cluster: &mut Cluster) -> Option<KnownTokenSecret> {
+    let token = cluster.observed.token.as_mut().unwrap();
+    token.metadata.namespace = Some("n".into());
+    token.metadata.uid = Some("uid-of-the-secret".into());
+    token.metadata.resource_version = Some("7".into());
+    token.metadata.creation_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    effects::pass_ended(&cluster.observed, &mut cluster.memory);
+    cluster.memory.token_secret.clone()
+}
+
+/// What is derived from that: none when it has to be read.
+fn derived(cluster: &Cluster, known: &KnownTokenSecret) -> Option<Secret> {
+    let owner = Owner::of(&cluster.observed.resource).unwrap();
+    known.secret(cluster.observed.desired(), &owner, cluster.memory.state.as_ref().unwrap())
+}
+
+#[test]
+fn a_token_secret_with_nothing_but_ours_is_known_without_a_read_also_after_a_small_correction() {
+    let template = json!({"secret": {"template": {"env": "TOKEN=$(token) UNTIL=$(expirationTime)"},
+        "metadata": {"labels": {"app": "x"}, "annotations": {"note": "y"}}}});
+    for corrected in [false, true] {
+        let mut cluster = Cluster::with_token(template.clone());
+        if corrected {
+            cluster.answer(now(540.0), "first", 65);
+            cluster.rest(now(541.0));
+        }
+        let known = stored(&mut cluster).unwrap();
+        assert_eq!(known.version(), "7");
+        let mut read = cluster.observed.token.clone().unwrap();
+        read.metadata.creation_timestamp = None;
+        assert_eq!(derived(&cluster, &known), Some(read), "{corrected}");
+        cluster.respec(json!({"secret": {"template": {"env": "another"}}}));
+        assert_eq!(derived(&cluster, &known), None, "another spec");
+    }
+}
+
+#[test]
+fn a_token_secret_to_which_somebody_added_something_is_read_again() {
+    let additions: [fn(&mut Secret); 4] = [
+        |secret| drop(secret.data.as_mut().unwrap().insert("theirs".into(), k8s_openapi::ByteString(vec![1]))),
+        |secret| drop(secret.metadata.labels.as_mut().unwrap().insert("theirs".into(), "1".into())),
+        |secret| secret.metadata.finalizers = Some(vec!["theirs".into()]),
+        |secret| secret.immutable = Some(true),
+    ];
+    for add in additions {
+        let mut cluster = Cluster::with_token(json!({}));
+        add(cluster.observed.token.as_mut().unwrap());
+        assert_eq!(stored(&mut cluster), None);
+    }
 }

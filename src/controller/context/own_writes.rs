@@ -1,7 +1,9 @@
-//! The last writes of this process, to distinguish its own changes from those of others, and to detect a store that was
-//! rolled back.
+//! The last writes of this process: its own changes are told from those of others, and a store that was rolled back is
+//! detected.
 
 use super::{Context, lock};
+use crate::controller::own_writes::OwnWrites;
+use std::sync::MutexGuard;
 use std::time::Duration;
 use syniverse_token_core::api::{SyniverseToken, SyniverseTokenStatus};
 use syniverse_token_core::queue::ObjectName;
@@ -19,7 +21,7 @@ impl Context {
             "the store of the API server was rolled back to an earlier state, so everything is listed and checked \
              again; restart all controllers of the cluster, including this operator"
         );
-        lock(&self.own_writes).clear();
+        self.own_writes().clear();
         lock(&self.status_watches).clear();
         self.credentials().clear();
         self.rollback.send_replace(Some(self.clock.now().mono));
@@ -46,9 +48,15 @@ impl Context {
         self.rollback.borrow().map_or(since, |at| at.max(since))
     }
 
-    /// The version of a Secret that we wrote ourselves.
-    pub fn own_version(&self, secret: &ObjectName) -> Option<String> {
-        lock(&self.own_writes).get(secret).cloned()
+    /// The Secrets that this process has written.
+    pub fn own_writes(&self) -> MutexGuard<'_, OwnWrites> {
+        lock(&self.own_writes)
+    }
+
+    /// Notes that a write of a Secret begins, which ends with what is returned.
+    pub fn secret_write(&self, secret: ObjectName) -> WriteInProgress<'_> {
+        self.own_writes().write_started(&secret);
+        WriteInProgress { context: self, secret, version: None }
     }
 
     /// Notes the status of a resource before it is written.
@@ -74,23 +82,28 @@ impl Context {
             self.check_at(&name, at);
         }
     }
+}
 
-    /// Notes the version of a Secret that we wrote ourselves.
-    pub fn secret_written(&self, secret: ObjectName, resource_version: Option<String>) {
+/// A write of a Secret in progress: until it is dropped the watch may show what it made.
+pub struct WriteInProgress<'a> {
+    context: &'a Context,
+    secret: ObjectName,
+    version: Option<String>,
+}
+
+impl WriteInProgress<'_> {
+    /// Ends the write, which made this version.
+    pub fn written(mut self, version: Option<String>) {
+        self.version = version;
+    }
+}
+
+impl Drop for WriteInProgress<'_> {
+    /// Also runs when the write fails, or its pass is aborted: what the watch has shown meanwhile is looked at.
+    fn drop(&mut self) {
         // A token Secret may hold the credentials as well.
-        self.credentials().forget(&secret);
-        if let Some(version) = resource_version {
-            lock(&self.own_writes).insert(secret, version);
-        }
-    }
-
-    /// True for the event of our own last write.
-    pub fn is_own_write(&self, secret: &ObjectName, resource_version: Option<&str>) -> bool {
-        lock(&self.own_writes).get(secret).map(String::as_str) == resource_version && resource_version.is_some()
-    }
-
-    /// Forgets a Secret that is gone.
-    pub fn forget_write(&self, secret: &ObjectName) {
-        lock(&self.own_writes).remove(secret);
+        self.context.credentials().forget(&self.secret);
+        let affected = self.context.own_writes().write_ended(&self.secret, self.version.as_deref());
+        self.context.all_changed(&affected);
     }
 }

@@ -6,6 +6,7 @@ use kube::{Api, ResourceExt};
 use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::api::{SyniverseToken, SyniverseTokenStatus};
+use syniverse_token_core::effects;
 use syniverse_token_core::memory::WrittenStatus;
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::reason::Finding;
@@ -62,6 +63,7 @@ impl Running<'_> {
         let wake = [settled.until, turns, retry].into_iter().flatten().min();
         let request = settled.request.filter(|_| wake == settled.until);
         let served = health.served_token(self.token_written_at, now.mono);
+        effects::pass_ended(&self.observed, self.memory);
         ReconcileReport {
             steps: self.steps,
             before,

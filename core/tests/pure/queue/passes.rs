@@ -215,7 +215,7 @@ fn a_pass_that_gets_its_permit_makes_room_in_its_lane() {
     let (mut queue, names) = (passes(ROOMY), many("n", 14));
     names.iter().for_each(|name| queue.changed(name));
     assert_eq!(queue.begin(0.0).len(), 12);
-    queue.passes.has_permit(&names[3]);
+    queue.passes.has_permit(&names[3], Priority::New);
     assert_eq!(queue.begin(0.0), ["n12"]);
     queue.ends(&names[3], 1.0);
     assert_eq!(queue.begin(1.0), [""; 0], "that was no longer in the lane");
@@ -415,4 +415,28 @@ fn a_flood_of_changes_delays_no_timer_and_no_permit_of_another_namespace() {
     assert_eq!(queue.begin(6.0), ["timer"]);
     queue.changed(&member("change"));
     assert_eq!(queue.begin(6.0), ["change"]);
+}
+
+#[test]
+fn while_a_token_that_has_ended_is_replaced_other_namespaces_make_one_pass_at_a_time_for_changes() {
+    let mut queue = passes(ROOMY);
+    let (flood, ended) = (many("flood", 20), caller("ended", 5.0));
+    queue.rests(&ended.member, 0.0);
+    queue.waits(&ended, 5.0, 0.0);
+    assert_eq!(queue.begin(5.0), ["ended"]);
+    flood.iter().for_each(|name| queue.changed(name));
+    queue.changed(&member("own"));
+    assert_eq!(queue.begin(5.0), ["flood00", "own"], "its own namespace is not held up");
+    queue.ends(&flood[0], 5.1);
+    assert_eq!(queue.begin(5.1), ["flood01"], "one by one they go on");
+    ended.ends(&mut queue.requests, Responded, 5.2);
+    queue.ends(&ended.member, 5.2);
+    assert_eq!(queue.begin(5.2).len(), 5);
+    // A pass that had begun for a change, and asks for another reason.
+    queue.passes.has_permit(&member("own"), Priority::New);
+    queue.ends(&flood[1], 5.3);
+    assert_eq!(queue.begin(5.3).len(), 1);
+    queue.passes.has_permit(&member("own"), Priority::Due);
+    queue.ends(&flood[2], 5.4);
+    assert_eq!(queue.begin(5.4), [""; 0]);
 }
