@@ -3,7 +3,7 @@
 use crate::api_server::Verb;
 use crate::judge::What;
 use crate::planted::Planted;
-use crate::process::BUDGET;
+use crate::process::Settings;
 use crate::stage::{Given, NAME, STATE, Stage, USER, resource, secret};
 use crate::world::World;
 use serde_json::json;
@@ -42,7 +42,8 @@ fn no_call_is_begun_under_a_lease_that_grew_old_while_the_call_was_announced() {
         stage.put_session_credentials(&[Given::Pair(USER)]);
         stage.put_session(json!({}));
         let (lease, term) = watch::channel(renewed_at(0));
-        stage.start_under("A", BUDGET, Leadership::elected(term, CALLS_FOR));
+        let leadership = Leadership::elected(term, CALLS_FOR);
+        stage.start_as("A", Settings { leadership, ..Settings::default() });
         stage.until(is_of_resource).await;
         stage.world.inside().lag[1] = CALLS_FOR;
         stage.pause(20.0).await;
@@ -66,7 +67,8 @@ fn no_session_that_cannot_be_recorded_is_extended_under_a_lease_that_grew_old() 
         stage.put_session_credentials(&[Given::Pair(USER)]);
         stage.put_session(json!({}));
         let (lease, term) = watch::channel(renewed_at(0));
-        stage.start_under("A", BUDGET, Leadership::elected(term, CALLS_FOR));
+        let leadership = Leadership::elected(term, CALLS_FOR);
+        stage.start_as("A", Settings { leadership, ..Settings::default() });
         stage.pause(8.0).await;
         assert_eq!(questions(&stage), 1);
         // The pair that this brought lives until 20.
@@ -98,7 +100,8 @@ fn no_call_is_begun_under_a_lease_that_grew_old_while_the_status_was_written() {
         stage.pause(20.0).await;
         stage.world.inside().lag[1] = CALLS_FOR;
         let (lease, term) = watch::channel(renewed_at(0));
-        stage.start_under("B", BUDGET, Leadership::elected(term, CALLS_FOR));
+        let leadership = Leadership::elected(term, CALLS_FOR);
+        stage.start_as("B", Settings { leadership, ..Settings::default() });
         stage.until(is_of_resource).await;
         stage.pause(20.0).await;
         assert_eq!(questions(&stage), before);

@@ -46,8 +46,22 @@ struct Process {
     index: Mutex<SecretIndex>,
 }
 
+/// How a process is started.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) budget: Budget,
+    pub(crate) leadership: Leadership,
+    pub(crate) shard: Shard,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { budget: BUDGET, leadership: Leadership::sole(), shard: Shard::WHOLE }
+    }
+}
+
 /// Runs a process until it is dropped.
-pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget, leadership: Leadership) {
+pub(crate) async fn operate(world: Arc<World>, name: String, settings: Settings) {
     let client = kube::Client::new(Door { world: Arc::clone(&world), process: name.clone() }, "default");
     let issuer = Arc::new(ModelIssuer { world: Arc::clone(&world), process: name.clone() });
     let metrics = Metrics::default();
@@ -57,6 +71,7 @@ pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget, lea
     let (daily_check, call_timeout) = (DAILY_CHECK, PATIENCE);
     let secret_metadata = SecretMetadata::default();
     let endpoints = EndpointRules { hosts: vec!["*".parse().unwrap()], ..EndpointRules::default() };
+    let Settings { budget, leadership, shard } = settings;
     let parts = Parts {
         client,
         issuer,
@@ -70,7 +85,7 @@ pub(crate) async fn operate(world: Arc<World>, name: String, budget: Budget, lea
         call_timeout,
         budget,
         salt,
-        shard: Shard::WHOLE,
+        shard,
         metrics,
         leadership,
     };
@@ -143,15 +158,18 @@ impl Process {
         }
     }
 
-    /// What a watcher makes of what it is told.
-    fn events<K: DeserializeOwned>(&self, told: Told, kind: Kind) -> Vec<Event<K>> {
+    /// What a watcher makes of what it is told of the namespaces in its shard.
+    fn events<K: kube::Resource + DeserializeOwned>(&self, told: Told, kind: Kind) -> Vec<Event<K>> {
         let read = |object: Value| serde_json::from_value::<K>(object).unwrap();
+        let is_held = |object: &K| self.context.shard.holds(&object.namespace().unwrap_or_default());
+        let one =
+            |object, event: fn(K) -> Event<K>| Some(read(object)).filter(is_held).map(event).into_iter().collect();
         match told {
-            Told::Is(object) => vec![Event::Apply(read(object))],
-            Told::Deleted(object) => vec![Event::Delete(read(object))],
+            Told::Is(object) => one(object, Event::Apply),
+            Told::Deleted(object) => one(object, Event::Delete),
             Told::ListAgain => {
-                let list = self.world.inside().list(kind).into_iter().map(|object| Event::InitApply(read(object)));
-                [Event::Init].into_iter().chain(list).chain([Event::InitDone]).collect()
+                let list = self.world.inside().list(kind).into_iter().map(read).filter(is_held);
+                [Event::Init].into_iter().chain(list.map(Event::InitApply)).chain([Event::InitDone]).collect()
             }
         }
     }

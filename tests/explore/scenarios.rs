@@ -1,6 +1,7 @@
 //! The scenarios: what users and fate do while the operator works. Faults are put into each at every point.
 
 use crate::judge::What;
+use crate::process::Settings;
 use crate::sessions::*;
 use crate::stage::{BAD, CREDENTIALS, KEY, NAME, PORTAL_TOKEN, STATE, Stage, base64, resource, secret};
 use futures::FutureExt;
@@ -10,6 +11,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use syniverse_token_core::queue::Budget;
 
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
@@ -63,6 +65,9 @@ scenarios![
     foreign_secret_consents,
     suspended_and_resumed,
     bad_neighbours,
+    flood_at_the_boundary,
+    one_permit_for_all,
+    shards_added_and_removed,
     etcd_set_back,
     session_pasted_pair,
     session_login,
@@ -431,6 +436,53 @@ async fn bad_neighbours(stage: &Arc<Stage>) {
         stage.pause(1.0).await;
     }
     stage.pause(1.0).await;
+}
+
+/// The credentials of two resources of another namespace are written anew twice a second, while the token ends.
+async fn flood_at_the_boundary(stage: &Arc<Stage>) {
+    stage.credentials();
+    stage.put_resource(json!({}));
+    stage.start("A");
+    stage.pause(18.0).await;
+    BAD.iter().for_each(|name| stage.put_neighbour(name));
+    stage.pause(1.0).await;
+    stage.explore();
+    for attempt in 0..4 {
+        BAD.iter().for_each(|name| stage.put_neighbours_credentials(name, &format!("secret {attempt}")));
+        stage.pause(0.5).await;
+    }
+    stage.pause(2.0).await;
+}
+
+/// There is a single permit, which resources of another namespace want as well when the token ends: its pass may hang or
+/// die, and so may theirs.
+async fn one_permit_for_all(stage: &Arc<Stage>) {
+    stage.credentials();
+    stage.put_resource(json!({}));
+    stage.start_within("A", Budget { in_flight: 1, per_second: 50 });
+    stage.pause(18.0).await;
+    stage.explore();
+    BAD.iter().for_each(|name| stage.put_neighbour(name));
+    stage.pause(1.9).await;
+    BAD.iter().for_each(|name| stage.put_neighbours_credentials(name, "another secret"));
+    stage.pause(4.0).await;
+}
+
+/// One process works in all namespaces, then two share them, then one again; for a while both ways are there.
+async fn shards_added_and_removed(stage: &Arc<Stage>) {
+    settled(stage).await;
+    stage.pause(9.0).await;
+    for name in ["1/2", "2/2"] {
+        stage.start_as(name, Settings { shard: name.parse().unwrap(), ..Settings::default() });
+    }
+    stage.pause(3.0).await;
+    stage.stop("A").await;
+    stage.pause(17.0).await;
+    stage.start("A");
+    stage.pause(3.0).await;
+    stage.stop("1/2").await;
+    stage.stop("2/2").await;
+    stage.pause(2.0).await;
 }
 
 /// To what it was before the last rotation; the operator works on, and nobody tells it.

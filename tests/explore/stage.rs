@@ -4,7 +4,7 @@ use crate::api_server::Verb;
 use crate::fault::{Fault, RESTART};
 use crate::judge::{History, Key, Kind, Subject, What};
 use crate::planted::Planted;
-use crate::process::{BUDGET, operate};
+use crate::process::{Settings, operate};
 use crate::scenarios::Scenario;
 use crate::world::{Point, World};
 use issuer_simulator::application::NewApplication;
@@ -16,7 +16,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use syniverse_token_core::queue::Budget;
-use syniverse_token_operator::controller::election::Leadership;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -58,6 +57,7 @@ pub(crate) const BAD: [&str; 2] = ["bad-1", "bad-2"];
 pub(crate) struct Stage {
     pub(crate) world: Arc<World>,
     processes: Mutex<HashMap<String, JoinHandle<()>>>,
+    settings: Mutex<HashMap<String, Settings>>,
 }
 
 /// One run: the points of its script, and all that happened.
@@ -87,7 +87,7 @@ pub(crate) fn play(scenario: &Scenario, faults: BTreeMap<usize, Fault>, planted:
 
 impl Stage {
     pub(crate) fn on(world: Arc<World>) -> Arc<Self> {
-        Arc::new(Self { world, processes: Mutex::default() })
+        Arc::new(Self { world, processes: Mutex::default(), settings: Mutex::default() })
     }
 
     /// Buries what died, and starts it again.
@@ -106,18 +106,20 @@ impl Stage {
 
     /// Starts a process of the operator.
     pub(crate) fn start(&self, name: &str) {
-        self.start_within(name, BUDGET);
+        let settings = self.settings.lock().unwrap().get(name).cloned();
+        self.start_as(name, settings.unwrap_or_default());
     }
 
     /// Starts a process with this budget of calls.
     pub(crate) fn start_within(&self, name: &str, budget: Budget) {
-        self.start_under(name, budget, Leadership::sole());
+        self.start_as(name, Settings { budget, ..Settings::default() });
     }
 
-    /// Starts a process that acts as this says.
-    pub(crate) fn start_under(&self, name: &str, budget: Budget, leadership: Leadership) {
+    /// Starts a process with these settings; so it is started again when it dies.
+    pub(crate) fn start_as(&self, name: &str, settings: Settings) {
         self.world.say(Some(name), What::Started);
-        let process = tokio::spawn(operate(Arc::clone(&self.world), name.to_owned(), budget, leadership));
+        self.settings.lock().unwrap().insert(name.to_owned(), settings.clone());
+        let process = tokio::spawn(operate(Arc::clone(&self.world), name.to_owned(), settings));
         self.processes.lock().unwrap().insert(name.to_owned(), process);
     }
 

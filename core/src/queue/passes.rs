@@ -248,7 +248,7 @@ impl PassQueue {
     }
 
     fn next_to_record(&mut self, now: Moment) -> Next {
-        let waiting = self.recording.iter().filter(|name| !self.running.contains(*name));
+        let waiting = self.recording.iter().filter(|name| !self.running.contains(name));
         let timer = |name: &ObjectName| self.resources.get(name).and_then(|resource| resource.timer.as_ref());
         let next = waiting.map(|name| (timer(name).map_or(now, |timer| timer.at), name)).min();
         match next.map(|(at, name)| (at, name.clone())) {
