@@ -68,7 +68,7 @@ impl RequestQueue {
 
     /// A name like [`RequestQueue::request_key`] that only `resource` uses.
     pub fn exclusive_key(&self, resource: &ObjectName) -> String {
-        keyed(&self.salt, &resource.namespace, &resource.name)
+        keyed(&self.salt, resource.namespace(), resource.name())
     }
 
     /// Notes that `resource` asks this endpoint, and no other.

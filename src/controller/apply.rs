@@ -47,7 +47,7 @@ pub struct WriteFailure {
 /// Writes one Secret of the observed resource, fenced by the version that was read, or by creation only.
 pub async fn write(context: &Context, observed: &Observed, write: &SecretWrite) -> WriteResult {
     let namespace = observed.resource.namespace().unwrap_or_default();
-    let in_progress = context.secret_write(ObjectName { namespace, name: write.secret().name_any() });
+    let in_progress = context.secret_write(ObjectName::new(namespace, write.secret().name_any()));
     let result = send(context, observed, write, &operator_post_params()).await;
     if let WriteResult::Written(secret) = &result {
         in_progress.written(secret.resource_version());
@@ -223,7 +223,7 @@ pub async fn request_token(
     {
         // Whatever the watch shows: what did not do is read again.
         let name = issuer.credentials_secret().to_owned();
-        context.credentials().forget(&ObjectName { namespace: permit.resource.namespace.clone(), name });
+        context.credentials().forget(&ObjectName::new(permit.resource.namespace(), name));
     }
     if let Ok(response) = &result {
         let properties = planned.request.wire().properties();

@@ -52,8 +52,8 @@ impl CredentialsCache {
     pub fn get(&self, name: &ObjectName) -> Option<Secret> {
         let kept = self.secrets.get(name)?;
         let mut secret = Secret { data: Some(kept.values.iter().cloned().collect()), ..Secret::default() };
-        secret.metadata.namespace = Some(name.namespace.clone());
-        secret.metadata.name = Some(name.name.clone());
+        secret.metadata.namespace = Some(name.namespace().to_owned());
+        secret.metadata.name = Some(name.name().to_owned());
         secret.metadata.resource_version = Some(kept.version.clone());
         let consent = kept.consent.iter().map(|consent| (CONSENT_LABEL.to_owned(), consent.clone()));
         secret.metadata.labels = Some(consent.collect::<BTreeMap<_, _>>());
@@ -108,7 +108,7 @@ mod tests {
     use serde_json::json;
 
     fn name(name: &str) -> ObjectName {
-        ObjectName { namespace: "n".into(), name: name.into() }
+        ObjectName::new("n", name)
     }
 
     fn secret(version: &str, value: &str) -> Secret {

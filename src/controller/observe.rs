@@ -107,7 +107,7 @@ fn believed(
 fn known_token(context: &Context, resource: &SyniverseToken, memory: &mut Memory) -> Option<Secret> {
     let known = memory.token_secret.take()?;
     let namespace = resource.namespace().unwrap_or_default();
-    let name = ObjectName { namespace, name: resource.secret_name().to_owned() };
+    let name = ObjectName::new(namespace, resource.secret_name());
     context.own_writes().is_current(&name, known.version()).then_some(())?;
     let desired = DesiredSecrets { resource, metadata: &context.secret_metadata };
     known.secret(desired, &Owner::of(resource)?, memory.state.as_ref()?)
@@ -161,7 +161,7 @@ async fn read_credentials(
     api: &Api<Secret>,
     name: &str,
 ) -> Result<Option<Secret>, ObserveError> {
-    let secret = ObjectName { namespace: resource.namespace().unwrap_or_default(), name: name.to_owned() };
+    let secret = ObjectName::new(resource.namespace().unwrap_or_default(), name);
     if let Some(known) = context.credentials().get(&secret) {
         return Ok(Some(known));
     }
@@ -177,7 +177,7 @@ async fn read(
     api: &Api<Secret>,
     name: &str,
 ) -> Result<Option<Secret>, ObserveError> {
-    let secret = ObjectName { namespace: resource.namespace().unwrap_or_default(), name: name.to_owned() };
+    let secret = ObjectName::new(resource.namespace().unwrap_or_default(), name);
     // Taken before the read: another pass may write the Secret meanwhile, and be answered first.
     let ours = context.own_writes().version(&secret).map(str::to_owned);
     let found = api.get_opt(name).await.map_err(|source| ObserveError::Read { secret: name.to_owned(), source })?;
@@ -289,7 +289,7 @@ mod tests {
     const NAME: &str = "messaging";
 
     fn noted(context: &Context, version: &str) {
-        let name = ObjectName { namespace: "n".into(), name: NAME.into() };
+        let name = ObjectName::new("n", NAME);
         context.secret_write(name).written(Some(version.into()));
     }
 

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     fn name(name: &str) -> ObjectName {
-        ObjectName { namespace: "n".into(), name: name.into() }
+        ObjectName::new("n", name)
     }
 
     fn shown(writes: &mut OwnWrites, version: &str) -> usize {

@@ -48,7 +48,7 @@ pub async fn pass(context: &Context, name: &ObjectName) -> PassEnd {
         }
         Err(error) => {
             context.withdraw(name);
-            let ObjectName { namespace, name } = name;
+            let (namespace, name) = (name.namespace(), name.name());
             tracing::warn!(namespace, name, error = describe(&error), "failed to read the SyniverseToken");
             return PassEnd { next: Some(context.clock.now().mono + READ_RETRY), ..PassEnd::default() };
         }
@@ -83,7 +83,7 @@ async fn shown(context: &Context, name: &ObjectName) -> kube::Result<Option<Syni
     };
     match uid {
         Some(uid) if kept.is_none() => {
-            let read = context.api_in::<SyniverseToken>(&name.namespace).get_opt(&name.name).await?;
+            let read = context.api_in::<SyniverseToken>(name.namespace()).get_opt(name.name()).await?;
             Ok(read.filter(|read| read.uid() == uid))
         }
         _ => Ok(kept),
@@ -95,7 +95,7 @@ fn failed(context: &Context, name: &ObjectName, uid: &str, memory: &mut Memory, 
     context.withdraw(name);
     memory.failed_passes = memory.failed_passes.saturating_add(1);
     context.metrics.observe_failed_pass();
-    let ObjectName { namespace, name } = name;
+    let (namespace, name) = (name.namespace(), name.name());
     tracing::warn!(namespace, name, %error, "the pass failed");
     // A refusal shows that the API server is back: the delays of an earlier outage do not apply.
     let in_a_row = if memory.refused_reads > 0 { memory.refused_reads } else { memory.failed_passes };

@@ -67,7 +67,7 @@ impl Progress {
         let mut running = self.running.iter().filter(|(_, since)| is_old(**since, longest_pass));
         let pass = running
             .next()
-            .map(|(ObjectName { namespace, name }, _)| format!("a pass has not ended in time: {namespace}/{name}"));
+            .map(|(name, _)| format!("a pass has not ended in time: {}/{}", name.namespace(), name.name()));
         let is_idle = self.looked.is_some_and(|looked| is_old(looked, Duration::ZERO));
         pass.or_else(|| is_idle.then(|| "no pass begins any more".to_owned()))
     }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     fn name() -> ObjectName {
-        ObjectName { namespace: "n".into(), name: "messaging".into() }
+        ObjectName::new("n", "messaging")
     }
 
     #[test]

@@ -92,7 +92,7 @@ mod tests {
     }
 
     fn name() -> ObjectName {
-        ObjectName { namespace: "n".into(), name: "messaging".into() }
+        ObjectName::new("n", "messaging")
     }
 
     #[test]

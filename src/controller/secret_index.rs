@@ -73,11 +73,8 @@ impl SecretIndex {
         let before = self.remove(&name).filter(|before| before.uid != resource.uid());
         let own = [resource.secret_name().to_owned(), resource.state_secret_name()];
         let read = resource.referenced_secrets().into_iter().map(str::to_owned);
-        let secrets: Vec<_> = own
-            .into_iter()
-            .chain(read)
-            .map(|secret| ObjectName { namespace: name.namespace.clone(), name: secret })
-            .collect();
+        let secrets: Vec<_> =
+            own.into_iter().chain(read).map(|secret| ObjectName::new(name.namespace(), secret)).collect();
         for secret in &secrets {
             self.unused.remove(secret);
             self.by_secret.entry(secret.clone()).or_default().insert(name.clone());
@@ -135,7 +132,7 @@ mod tests {
     }
 
     fn name(name: &str) -> ObjectName {
-        ObjectName { namespace: "n".into(), name: name.into() }
+        ObjectName::new("n", name)
     }
 
     #[test]
@@ -146,7 +143,7 @@ mod tests {
             assert_eq!(index.users(&name(secret)), [name("a")]);
         }
         assert_eq!(index.users(&name("other")), []);
-        assert_eq!(index.users(&ObjectName { namespace: "m".into(), name: "creds".into() }), []);
+        assert_eq!(index.users(&ObjectName::new("m", "creds")), []);
     }
 
     #[test]

@@ -56,7 +56,7 @@ healthy rotations, starts and hand-overs fire none of them.
 ";
 
 fn name() -> ObjectName {
-    ObjectName { namespace: "n".into(), name: "messaging".into() }
+    ObjectName::new("n", "messaging")
 }
 
 fn leading() -> Metrics {
@@ -295,7 +295,7 @@ fn names_follow_the_conventions_and_no_series_stands_twice() {
 #[test]
 fn a_label_that_would_break_a_line_is_escaped() {
     let metrics = leading();
-    let odd = ObjectName { namespace: "n\"\\".into(), name: "a\nb 1".into() };
+    let odd = ObjectName::new("n\"\\", "a\nb 1");
     metrics.observe_pass(&odd, &pass("a", 20.0, ("True", "Issued"), None), now(0.0).mono, now(1.0));
     let text = metrics.encode(now(1.0));
     assert!(text.contains(r#"syniverse_token_ready{namespace="n\"\\",name="a\nb 1"} 1"#), "{text}");

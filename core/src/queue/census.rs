@@ -13,23 +13,23 @@ pub(super) struct Census {
 
 impl Census {
     pub(super) fn insert(&mut self, resource: &ObjectName) {
-        let names = self.by_namespace.entry(resource.namespace.clone()).or_default();
-        self.count += usize::from(names.insert(resource.name.clone()));
+        let names = self.by_namespace.entry(resource.namespace().to_owned()).or_default();
+        self.count += usize::from(names.insert(resource.name().to_owned()));
     }
 
     /// False when it was not there.
     pub(super) fn remove(&mut self, resource: &ObjectName) -> bool {
-        let Some(names) = self.by_namespace.get_mut(&resource.namespace) else { return false };
-        let is_removed = names.remove(&resource.name);
+        let Some(names) = self.by_namespace.get_mut(resource.namespace()) else { return false };
+        let is_removed = names.remove(resource.name());
         if names.is_empty() {
-            self.by_namespace.remove(&resource.namespace);
+            self.by_namespace.remove(resource.namespace());
         }
         self.count -= usize::from(is_removed);
         is_removed
     }
 
     pub(super) fn contains(&self, resource: &ObjectName) -> bool {
-        self.by_namespace.get(&resource.namespace).is_some_and(|names| names.contains(&resource.name))
+        self.by_namespace.get(resource.namespace()).is_some_and(|names| names.contains(resource.name()))
     }
 
     pub(super) fn len(&self) -> usize {

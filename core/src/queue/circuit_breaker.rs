@@ -158,7 +158,7 @@ impl CircuitBreaker {
         self.record_result(resource, result == EndpointResult::Responded, now);
         if let Some(outage) = self.outage.as_mut().filter(|_| is_probe) {
             (outage.probes, outage.failed_at) = (outage.probes.saturating_add(1), now);
-            outage.by_namespace.insert(resource.namespace.clone(), now);
+            outage.by_namespace.insert(resource.namespace().to_owned(), now);
             outage.by_resource.insert(resource.clone(), now);
         }
         match result {
@@ -235,7 +235,7 @@ impl CircuitBreaker {
     /// without a probe in this outage.
     pub(super) fn probe_order(&self, resource: &ObjectName) -> (Option<Moment>, Option<Moment>) {
         let Some(outage) = &self.outage else { return (None, None) };
-        (outage.by_namespace.get(&resource.namespace).copied(), outage.by_resource.get(resource).copied())
+        (outage.by_namespace.get(resource.namespace()).copied(), outage.by_resource.get(resource).copied())
     }
 
     /// True without any request.

@@ -55,15 +55,15 @@ impl Host {
 
     /// Sort key of the requests whose turn it is at their endpoints.
     pub(super) fn order(&self, resource: &ObjectName, request: &QueuedRequest) -> (u64, u32, Priority, Moment) {
-        let turn = self.turns.get(&resource.namespace).copied().unwrap_or_default().max(self.turn);
+        let turn = self.turns.get(resource.namespace()).copied().unwrap_or_default().max(self.turn);
         (turn, self.shares.had(request.priority), request.priority, request.expires)
     }
 
     /// Notes a permit, while requests of these priorities wait.
     pub(super) fn granted(&mut self, resource: &ObjectName, priority: Priority, waiting: [bool; 3], now: Moment) {
         self.limiter.take(now, self.budget.refill());
-        self.takes_room(&resource.namespace);
-        let turn = self.turns.entry(resource.namespace.clone()).or_default();
+        self.takes_room(resource.namespace());
+        let turn = self.turns.entry(resource.namespace().to_owned()).or_default();
         self.turn = self.turn.max(*turn);
         *turn = self.turn + 1;
         self.shares.take(priority, waiting);

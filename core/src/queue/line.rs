@@ -30,15 +30,15 @@ struct Members {
 impl Line {
     /// Adds `name`.
     pub(super) fn insert(&mut self, rank: Moment, name: &ObjectName) {
-        self.change(&name.namespace, |members| {
+        self.change(name.namespace(), |members| {
             members.by_rank.insert((rank, name.clone()));
         });
     }
 
     /// Removes `name`, if it is there.
     pub(super) fn remove(&mut self, rank: Moment, name: &ObjectName) {
-        if self.namespaces.contains_key(&name.namespace) {
-            self.change(&name.namespace, |members| {
+        if self.namespaces.contains_key(name.namespace()) {
+            self.change(name.namespace(), |members| {
                 members.by_rank.remove(&(rank, name.clone()));
             });
         }
@@ -47,7 +47,7 @@ impl Line {
     /// Removes `name`, whose turn it is: the other namespaces come before the next member of its own.
     pub(super) fn take(&mut self, rank: Moment, name: &ObjectName) {
         let mut taken = 0;
-        self.change(&name.namespace, |members| {
+        self.change(name.namespace(), |members| {
             taken = members.turn;
             members.turn += 1;
             members.by_rank.remove(&(rank, name.clone()));

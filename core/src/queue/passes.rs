@@ -156,11 +156,11 @@ impl PassQueue {
         self.leave_lines(name);
         self.recording.remove(name);
         if self.resources.remove(name).is_some()
-            && let Some(count) = self.namespaces.get_mut(&name.namespace)
+            && let Some(count) = self.namespaces.get_mut(name.namespace())
         {
             *count -= 1;
             if *count == 0 {
-                self.namespaces.remove(&name.namespace);
+                self.namespaces.remove(name.namespace());
             }
         }
     }
@@ -178,7 +178,7 @@ impl PassQueue {
     fn resource(&mut self, name: &ObjectName) -> &mut Resource {
         let namespaces = &mut self.namespaces;
         self.resources.entry(name.clone()).or_insert_with(|| {
-            *namespaces.entry(name.namespace.clone()).or_default() += 1;
+            *namespaces.entry(name.namespace().to_owned()).or_default() += 1;
             Resource::default()
         })
     }

@@ -79,7 +79,7 @@ impl RequestQueue {
         let ended = known.permit_ended(resource, result, now);
         self.unsent.remove(resource);
         if let Some((took_room, host)) = ended.zip(self.hosts.get_mut(known.authority())) {
-            took_room.then(|| host.makes_room(&resource.namespace));
+            took_room.then(|| host.makes_room(resource.namespace()));
             result.is_none().then(|| host.give_back());
         }
         if known.has_waiting() {
@@ -105,7 +105,7 @@ impl RequestQueue {
         let ended = endpoint.withdraw(resource, now);
         ended.and_then(|_| self.unsent.remove(resource));
         if let Some((took_room, host)) = ended.zip(self.hosts.get_mut(endpoint.authority())) {
-            took_room.then(|| host.makes_room(&resource.namespace));
+            took_room.then(|| host.makes_room(resource.namespace()));
             host.give_back();
         }
     }
@@ -121,7 +121,7 @@ impl RequestQueue {
                 && endpoint.lapse(&resource)
                 && let Some(host) = self.hosts.get_mut(endpoint.authority())
             {
-                host.makes_room(&resource.namespace);
+                host.makes_room(resource.namespace());
             }
         }
     }
@@ -135,9 +135,9 @@ impl RequestQueue {
             return true;
         }
         let Some(host) = self.hosts.get_mut(endpoint.authority()) else { return false };
-        let is_restored = host.has_room(&resource.namespace) && endpoint.restore(resource);
+        let is_restored = host.has_room(resource.namespace()) && endpoint.restore(resource);
         if is_restored {
-            host.takes_room(&resource.namespace);
+            host.takes_room(resource.namespace());
             self.unsent.insert(resource.clone(), now);
         }
         is_restored
@@ -184,7 +184,7 @@ impl RequestQueue {
                 continue;
             };
             waiting = std::array::from_fn(|priority| waiting[priority] || known.priorities_waiting()[priority]);
-            known.turn_taken(&resource.namespace);
+            known.turn_taken(resource.namespace());
         }
         if let Some(host) = self.hosts.get_mut(&authority) {
             host.granted(resource, priority, waiting, now);

@@ -6,19 +6,35 @@ use kube_core::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where an object is.
+/// Where an object is. A copy shares its text: a dozen maps know each resource by its name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectName {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
+pub struct ObjectName(Arc<Parts>);
+
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Parts {
+    namespace: Box<str>,
+    name: Box<str>,
 }
 
 impl ObjectName {
+    /// The name of an object in this namespace.
+    pub fn new(namespace: impl Into<Box<str>>, name: impl Into<Box<str>>) -> Self {
+        Self(Arc::new(Parts { namespace: namespace.into(), name: name.into() }))
+    }
+
     /// Where `object` is.
     pub fn of(object: &impl ResourceExt) -> Self {
-        Self { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+        Self::new(object.namespace().unwrap_or_default(), object.name_any())
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> &str {
+        &self.0.namespace
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.0.name
     }
 }
 

@@ -28,8 +28,8 @@ struct Users {
 impl Users {
     fn sharing(&self, resource: &ObjectName) -> Sharing {
         Sharing {
-            here: self.census.in_namespace(&resource.namespace) > 1,
-            elsewhere: self.census.has_others_than(&resource.namespace),
+            here: self.census.in_namespace(resource.namespace()) > 1,
+            elsewhere: self.census.has_others_than(resource.namespace()),
             before_us: self.in_order.first_key_value().is_some_and(|(_, first)| first != resource),
         }
     }
@@ -63,7 +63,7 @@ impl Memberships {
 
     fn put(&mut self, resource: &ObjectName, application: &str, place: Place) -> Vec<ObjectName> {
         let users = self.applications.entry(application.to_owned()).or_default();
-        let before = users.affected(&resource.namespace);
+        let before = users.affected(resource.namespace());
         if let Some((_, old)) = self.by_resource.insert(resource.clone(), (application.to_owned(), place)) {
             users.in_order.remove(&old);
         }
@@ -76,7 +76,7 @@ impl Memberships {
     pub(super) fn remove(&mut self, resource: &ObjectName) -> Vec<ObjectName> {
         let Some((application, place)) = self.by_resource.remove(resource) else { return Vec::new() };
         let Some(users) = self.applications.get_mut(&application) else { return Vec::new() };
-        let before = users.affected(&resource.namespace);
+        let before = users.affected(resource.namespace());
         users.in_order.remove(&place);
         users.census.remove(resource);
         if users.in_order.is_empty() {

@@ -28,7 +28,7 @@ fn member(name: &str) -> ObjectName {
 }
 
 fn of(namespace: &str, name: &str) -> ObjectName {
-    ObjectName { namespace: namespace.into(), name: name.into() }
+    ObjectName::new(namespace, name)
 }
 
 fn at(seconds: f64) -> Moment {
@@ -70,7 +70,7 @@ impl Caller {
     }
 
     fn in_namespace(self, namespace: &str) -> Self {
-        Self { member: of(namespace, &self.member.name), ..self }
+        Self { member: of(namespace, self.member.name()), ..self }
     }
 
     fn at_endpoint(mut self, endpoint: &str) -> Self {
@@ -142,7 +142,7 @@ fn granted(queue: &mut RequestQueue, now: f64) -> Vec<ObjectName> {
 fn senders(queue: &mut RequestQueue, now: f64) -> Vec<String> {
     let granted = granted(queue, now);
     granted.iter().for_each(|resource| queue.request_started(resource));
-    granted.into_iter().map(|resource| resource.name).collect()
+    granted.into_iter().map(|resource| resource.name().to_owned()).collect()
 }
 
 /// The moment at which the next permit is to be expected.
@@ -168,5 +168,5 @@ fn one_by_one(queue: &mut RequestQueue, waiting: &[Caller], from: f64) -> Vec<Ca
 }
 
 fn names(callers: &[Caller]) -> Vec<&str> {
-    callers.iter().map(|caller| caller.member.name.as_str()).collect()
+    callers.iter().map(|caller| caller.member.name()).collect()
 }

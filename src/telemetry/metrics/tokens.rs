@@ -225,5 +225,5 @@ impl TokenMetrics {
 }
 
 fn of(name: &ObjectName) -> OfToken {
-    [("namespace", name.namespace.clone()), ("name", name.name.clone())]
+    [("namespace", name.namespace().to_owned()), ("name", name.name().to_owned())]
 }

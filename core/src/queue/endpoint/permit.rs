@@ -38,7 +38,7 @@ impl Endpoint {
         let is_shared = priority != Priority::Due && self.circuit_breaker.has_other_namespaces(namespace);
         (!is_retry || held(&|_, request| request.priority == Priority::Retry))
             && (!is_shared
-                || held(&|resource, request| resource.namespace == namespace && request.priority != Priority::Due))
+                || held(&|resource, request| resource.namespace() == namespace && request.priority != Priority::Due))
     }
 
     /// The request that `resource` holds a permit for.

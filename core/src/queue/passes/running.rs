@@ -60,7 +60,7 @@ impl RunningPasses {
     pub(super) fn room(&self, lane: Lane, others: bool) -> impl Fn(&str) -> bool {
         let names = |counts: &dyn Fn(&Running) -> bool| {
             let counted = self.0.iter().filter(|(_, running)| counts(running));
-            counted.map(|(name, _)| name.namespace.as_str()).collect::<Vec<_>>()
+            counted.map(|(name, _)| name.namespace()).collect::<Vec<_>>()
         };
         let in_lane = names(&|running| running.lane == lane);
         let due: HashSet<_> = names(&|running| running.is_due).into_iter().collect();

@@ -113,8 +113,8 @@ fn probes_go_round_by_namespace() {
         now = moment;
         probers.push(prober);
     }
-    let of = |name: &str| probers.iter().filter(|prober| prober.name == name).count();
-    let namespaces: Vec<_> = probers.iter().map(|prober| prober.namespace.as_str()).collect();
+    let of = |name: &str| probers.iter().filter(|prober| prober.name() == name).count();
+    let namespaces: Vec<_> = probers.iter().map(|prober| prober.namespace()).collect();
     assert_eq!(namespaces, ["single", "crowd"].repeat(5), "however many resources a namespace has");
     assert_eq!(["a", "b", "c", "d", "e"].map(of), [1; 5]);
 }

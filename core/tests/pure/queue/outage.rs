@@ -119,7 +119,7 @@ fn probes_go_round() {
         let Permit(prober) = queue.grant(moment) else { panic!("no probe") };
         queue.request_started(&prober);
         queue.permit_ended("e", &prober, Some(UNAVAILABLE), moment);
-        probers.push(prober.name);
+        probers.push(prober.name().to_owned());
         now = moment;
     }
     assert_eq!(probers, ["a", "b", "c", "a", "b", "c", "a"]);

@@ -26,7 +26,7 @@ impl Passes {
 
     /// All that begin now.
     fn begin(&mut self, seconds: f64) -> Vec<String> {
-        self.begin_at(now(seconds), true).into_iter().map(|name| name.name).collect()
+        self.begin_at(now(seconds), true).into_iter().map(|name| name.name().to_owned()).collect()
     }
 
     fn begin_at(&mut self, now: Now, may_act: bool) -> Vec<ObjectName> {
@@ -141,7 +141,7 @@ fn twelve_passes_run_for_changes_and_six_of_a_namespace_where_there_are_others()
     other[..1].iter().for_each(|name| queue.changed(name));
     let begun = queue.begin(1.0);
     assert_eq!(begun.len(), 7);
-    assert!(begun.contains(&other[0].name), "{begun:?}");
+    assert!(begun.contains(&other[0].name().to_owned()), "{begun:?}");
     other[1..].iter().for_each(|name| queue.changed(name));
     assert_eq!(queue.begin(1.0), ["other01", "other02", "other03", "other04", "other05"]);
     queue.ends(&other[0], 2.0);

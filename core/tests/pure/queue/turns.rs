@@ -9,7 +9,7 @@ fn crowd(namespace: &str, count: usize, due: f64) -> Vec<Caller> {
 }
 
 fn namespaces(order: &[Caller]) -> Vec<&str> {
-    order.iter().map(|caller| caller.member.namespace.as_str()).collect()
+    order.iter().map(|caller| caller.member.namespace()).collect()
 }
 
 /// How many permits of others come before the first of `namespace`.
@@ -69,7 +69,7 @@ fn a_namespace_that_leaves_and_returns_gains_nothing() {
         queue.request_started(&next);
         queue.permit_ended("e", &next, Some(Responded), at(n as f64 + 0.5));
         queue.withdraw(&comes.member, at(n as f64 + 0.5));
-        order.push(next.namespace);
+        order.push(next.namespace().to_owned());
     }
     let of = |namespace: &str| order.iter().filter(|of| *of == namespace).count();
     assert_eq!(["a", "b", "comes"].map(of), [10, 10, 10], "{order:?}");
@@ -108,7 +108,7 @@ fn a_namespace_that_could_not_come_has_saved_up_no_turns() {
     all_wait(&mut queue, &waiting, 0.0);
     for second in 0..20 {
         let Permit(next) = queue.grant(at(f64::from(second))) else { panic!("nobody's turn") };
-        assert_eq!(next.namespace, "others");
+        assert_eq!(next.namespace(), "others");
         queue.request_started(&next);
         queue.permit_ended(path, &next, Some(Responded), at(f64::from(second)));
     }
@@ -130,7 +130,7 @@ fn a_priority_that_could_not_come_has_saved_up_no_permits() {
     all_wait(&mut queue, &waiting, 0.0);
     for second in 0..20 {
         let Permit(next) = queue.grant(at(f64::from(second))) else { panic!("nobody's turn") };
-        assert_eq!(next.namespace, "others");
+        assert_eq!(next.namespace(), "others");
         queue.request_started(&next);
         queue.permit_ended(path, &next, Some(Responded), at(f64::from(second)));
     }
@@ -190,8 +190,8 @@ fn ten_thousand_of_a_thousand_namespaces_come_in_order_at_the_rate() {
     assert!(now > at(18.9) && now < at(30.0), "{now:?}");
     let mut had = HashMap::<&str, usize>::new();
     for (n, resource) in order.iter().enumerate() {
-        let turn = had.entry(&resource.namespace).or_default();
-        assert_eq!(resource.name, format!("{}{turn:04}", resource.namespace), "by expiry in its namespace");
+        let turn = had.entry(resource.namespace()).or_default();
+        assert_eq!(resource.name(), format!("{}{turn:04}", resource.namespace()), "by expiry in its namespace");
         assert_eq!(*turn, n / 1000, "namespaces take turns");
         *turn += 1;
     }
