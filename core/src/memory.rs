@@ -12,13 +12,14 @@ use crate::secrets::KnownTokenSecret;
 use crate::state::{CallResult, RequestKey, Role, State, TokenRecord, UnrecordedResponse};
 use crate::time::{Moment, Now};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+mod by_credential;
 mod credential_memory;
 mod packed;
 mod write_memory;
 
+use by_credential::ByCredential;
 use credential_memory::end_of;
 use packed::Packed;
 
@@ -52,7 +53,7 @@ pub struct Memory {
     /// Consecutive failed writes of the status.
     pub status_failures: u32,
     /// In-memory knowledge about each credential, by its identity.
-    credentials: BTreeMap<String, CredentialMemory>,
+    credentials: ByCredential,
     /// In-memory knowledge about the writes of the two Secrets.
     pub writes: WriteMemory,
     /// Since when this process acts, as its last pass knew it.
@@ -119,7 +120,7 @@ impl Memory {
             last_status: None,
             announced_fingerprint: None,
             status_failures: 0,
-            credentials: BTreeMap::new(),
+            credentials: ByCredential::default(),
             writes: WriteMemory::new(now),
             acting_since: None,
             knows_state: false,
@@ -140,7 +141,7 @@ impl Memory {
     }
 
     fn credential_mut(&mut self, id: &str) -> &mut CredentialMemory {
-        self.credentials.entry(id.to_owned()).or_default()
+        self.credentials.entry(id)
     }
 
     /// The life of `record`, the earlier of what is stored and what this process saw.
@@ -188,7 +189,7 @@ impl Memory {
         if matches!(unrecorded.result, CallResult::Token(_)) {
             self.credentials.retain(|id, _| id == credential);
         }
-        let known = self.credentials.entry(credential.clone()).or_default();
+        let known = self.credentials.entry(credential);
         match &unrecorded.result {
             CallResult::Token(response) => known.token_received(record, response, (unrecorded.sent, received)),
             CallResult::LoginRefused => known.refused_login = Some(inputs.clone()),
@@ -242,9 +243,8 @@ impl Memory {
         }
         // Another credential that failed before is as good as untried once the spec names it again.
         let id = key.credential.clone();
-        let others = self.credentials.iter_mut().filter(|(other, _)| **other != id);
-        others.for_each(|(_, known)| known.forget_failures(key.role));
-        self.credentials.retain(|other, known| *other == id || !known.is_empty());
+        self.credentials.others_mut(&id).for_each(|known| known.forget_failures(key.role));
+        self.credentials.retain(|other, known| other == id || !known.is_empty());
         self.credential_mut(&id).request_failed(failure, key, lifetime, failed_at, context);
     }
 

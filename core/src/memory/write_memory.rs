@@ -49,8 +49,8 @@ pub struct WriteMemory {
     failing: BTreeMap<Target, FailedWrites>,
     /// The basis of the token Secret for which the dry run succeeded.
     dry_run: Option<WriteBasis>,
-    /// When this process wrote each Secret.
-    written_at: BTreeMap<Target, Moment>,
+    /// When this process wrote each Secret, by its [`Target`].
+    written_at: [Option<Moment>; 2],
     /// Secrets that became immutable as soon as they were written.
     immutable_on_write: BTreeSet<Target>,
     /// Rate limiter of repairs.
@@ -62,7 +62,7 @@ impl WriteMemory {
         Self {
             failing: BTreeMap::new(),
             dry_run: None,
-            written_at: BTreeMap::new(),
+            written_at: [None; 2],
             immutable_on_write: BTreeSet::new(),
             repair_limiter: RateLimiter::new(REPAIRS, now),
         }
@@ -117,13 +117,13 @@ impl WriteMemory {
     /// Notes a successful write; the Secret may have become immutable on its way.
     pub fn secret_written(&mut self, target: Target, is_immutable: bool, now: Moment) {
         self.failing.remove(&target);
-        self.written_at.insert(target, now);
+        self.written_at[target as usize] = Some(now);
         self.set_immutable_on_write(target, is_immutable);
     }
 
     /// Notes how a Secret was found: a Secret that is immutable so soon after it was written was not changed by hand.
     pub fn secret_found(&mut self, target: Target, is_immutable: bool, now: Moment) {
-        let is_fresh = self.written_at.get(&target).is_some_and(|written| now < *written + MINUTE);
+        let is_fresh = self.written_at[target as usize].is_some_and(|written| now < written + MINUTE);
         self.set_immutable_on_write(target, is_immutable && (is_fresh || self.immutable_on_write.contains(&target)));
     }
 
@@ -137,7 +137,7 @@ impl WriteMemory {
 
     /// True once this process has written this Secret.
     pub fn has_written(&self, target: Target) -> bool {
-        self.written_at.contains_key(&target)
+        self.written_at[target as usize].is_some()
     }
 
     /// True for a Secret that becomes immutable as soon as it is written.

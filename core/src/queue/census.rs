@@ -2,55 +2,58 @@
 
 use super::ObjectName;
 use crate::time::Moment;
-use std::collections::{HashMap, HashSet};
 
-/// A set of resources. Everything that is asked of it takes the same time at any size.
+/// A set of resources. What is asked of it takes as good as the same time at any size, and there are thousands of small
+/// sets: it is a sorted list.
 #[derive(Debug, Default)]
 pub(super) struct Census {
-    by_namespace: HashMap<String, HashSet<String>>,
-    count: usize,
+    sorted: Vec<ObjectName>,
+    namespaces: usize,
 }
 
 impl Census {
     pub(super) fn insert(&mut self, resource: &ObjectName) {
-        let names = self.by_namespace.entry(resource.namespace().to_owned()).or_default();
-        self.count += usize::from(names.insert(resource.name().to_owned()));
+        if let Err(place) = self.sorted.binary_search(resource) {
+            self.namespaces += usize::from(self.in_namespace(resource.namespace()) == 0);
+            if self.sorted.is_empty() {
+                self.sorted.reserve_exact(1);
+            }
+            self.sorted.insert(place, resource.clone());
+        }
     }
 
     /// False when it was not there.
     pub(super) fn remove(&mut self, resource: &ObjectName) -> bool {
-        let Some(names) = self.by_namespace.get_mut(resource.namespace()) else { return false };
-        let is_removed = names.remove(resource.name());
-        if names.is_empty() {
-            self.by_namespace.remove(resource.namespace());
-        }
-        self.count -= usize::from(is_removed);
-        is_removed
+        let Ok(place) = self.sorted.binary_search(resource) else { return false };
+        self.sorted.remove(place);
+        self.namespaces -= usize::from(self.in_namespace(resource.namespace()) == 0);
+        true
     }
 
     pub(super) fn contains(&self, resource: &ObjectName) -> bool {
-        self.by_namespace.get(resource.namespace()).is_some_and(|names| names.contains(resource.name()))
+        self.sorted.binary_search(resource).is_ok()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.count
+        self.sorted.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.count == 0
+        self.sorted.is_empty()
     }
 
     pub(super) fn in_namespace(&self, namespace: &str) -> usize {
-        self.by_namespace.get(namespace).map_or(0, HashSet::len)
+        let begin = self.sorted.partition_point(|resource| resource.namespace() < namespace);
+        self.sorted[begin..].partition_point(|resource| resource.namespace() == namespace)
     }
 
     /// How many namespaces it has resources of.
     pub(super) fn namespaces(&self) -> usize {
-        self.by_namespace.len()
+        self.namespaces
     }
 
     pub(super) fn has_others_than(&self, namespace: &str) -> bool {
-        self.by_namespace.len() > usize::from(self.by_namespace.contains_key(namespace))
+        self.namespaces > usize::from(self.in_namespace(namespace) > 0)
     }
 }
 

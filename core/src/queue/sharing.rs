@@ -3,14 +3,15 @@
 use super::ObjectName;
 use super::census::Census;
 use crate::observed::Sharing;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The users of each application, by its key.
 #[derive(Debug, Default)]
 pub(super) struct Memberships {
-    applications: HashMap<String, Users>,
+    applications: HashMap<Arc<str>, Users>,
     /// The application of each resource, and its place among the users.
-    by_resource: HashMap<ObjectName, (String, Place)>,
+    by_resource: HashMap<ObjectName, (Arc<str>, Place)>,
     joined: u64,
 }
 
@@ -21,16 +22,31 @@ type IsNew = bool;
 /// The users of an application.
 #[derive(Debug, Default)]
 struct Users {
-    in_order: BTreeMap<Place, ObjectName>,
+    /// Sorted: there are thousands of applications with a single user.
+    in_order: Vec<(Place, ObjectName)>,
     census: Census,
 }
 
 impl Users {
+    fn insert(&mut self, place: Place, user: &ObjectName) {
+        if self.in_order.is_empty() {
+            self.in_order.reserve_exact(1);
+        }
+        let at = self.in_order.partition_point(|(other, _)| *other < place);
+        self.in_order.insert(at, (place, user.clone()));
+    }
+
+    fn remove(&mut self, place: Place) {
+        if let Ok(at) = self.in_order.binary_search_by_key(&place, |(other, _)| *other) {
+            self.in_order.remove(at);
+        }
+    }
+
     fn sharing(&self, resource: &ObjectName) -> Sharing {
         Sharing {
             here: self.census.in_namespace(resource.namespace()) > 1,
             elsewhere: self.census.has_others_than(resource.namespace()),
-            before_us: self.in_order.first_key_value().is_some_and(|(_, first)| first != resource),
+            before_us: self.in_order.first().is_some_and(|(_, first)| first != resource),
         }
     }
 
@@ -38,7 +54,7 @@ impl Users {
     fn affected(&self, namespace: &str) -> Vec<(ObjectName, Sharing)> {
         let is_news = self.census.in_namespace(namespace) <= 2 || self.census.namespaces() <= 2;
         let count = if is_news { usize::MAX } else { 2 };
-        self.in_order.values().take(count).map(|user| (user.clone(), self.sharing(user))).collect()
+        self.in_order.iter().take(count).map(|(_, user)| (user.clone(), self.sharing(user))).collect()
     }
 }
 
@@ -50,7 +66,7 @@ impl Memberships {
         application: &str,
         has_asked: bool,
     ) -> Vec<ObjectName> {
-        let known = self.by_resource.get(resource).filter(|(known, _)| known == application);
+        let known = self.by_resource.get(resource).filter(|(known, _)| **known == *application);
         if let Some((_, (is_new, joined))) = known {
             let place = (*is_new && !has_asked, *joined);
             return if place.0 == *is_new { Vec::new() } else { self.put(resource, application, place) };
@@ -62,12 +78,14 @@ impl Memberships {
     }
 
     fn put(&mut self, resource: &ObjectName, application: &str, place: Place) -> Vec<ObjectName> {
-        let users = self.applications.entry(application.to_owned()).or_default();
+        let known = self.applications.get_key_value(application);
+        let key = known.map_or_else(|| Arc::from(application), |(key, _)| Arc::clone(key));
+        let users = self.applications.entry(Arc::clone(&key)).or_default();
         let before = users.affected(resource.namespace());
-        if let Some((_, old)) = self.by_resource.insert(resource.clone(), (application.to_owned(), place)) {
-            users.in_order.remove(&old);
+        if let Some((_, old)) = self.by_resource.insert(resource.clone(), (key, place)) {
+            users.remove(old);
         }
-        users.in_order.insert(place, resource.clone());
+        users.insert(place, resource);
         users.census.insert(resource);
         self.changed_since(application, before)
     }
@@ -77,7 +95,7 @@ impl Memberships {
         let Some((application, place)) = self.by_resource.remove(resource) else { return Vec::new() };
         let Some(users) = self.applications.get_mut(&application) else { return Vec::new() };
         let before = users.affected(resource.namespace());
-        users.in_order.remove(&place);
+        users.remove(place);
         users.census.remove(resource);
         if users.in_order.is_empty() {
             self.applications.remove(&application);
@@ -96,14 +114,18 @@ impl Memberships {
         resource: &'a ObjectName,
         application: &str,
     ) -> impl Iterator<Item = &'a ObjectName> {
-        let users = self.applications.get(application).into_iter().flat_map(|users| users.in_order.values());
+        let users = self
+            .applications
+            .get(application)
+            .into_iter()
+            .flat_map(|users| users.in_order.iter().map(|(_, user)| user));
         users.filter(move |other| *other != resource)
     }
 
     fn changed_since(&self, application: &str, before: Vec<(ObjectName, Sharing)>) -> Vec<ObjectName> {
         let users = self.applications.get(application);
         let stays =
-            |resource: &ObjectName| self.by_resource.get(resource).is_some_and(|(known, _)| known == application);
+            |resource: &ObjectName| self.by_resource.get(resource).is_some_and(|(known, _)| **known == *application);
         let changed = |(resource, sharing): (ObjectName, Sharing)| {
             let now = users.filter(|_| stays(&resource)).map(|users| users.sharing(&resource))?;
             (now != sharing).then_some(resource)
