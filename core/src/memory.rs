@@ -21,9 +21,9 @@ mod write_memory;
 
 use by_credential::ByCredential;
 use credential_memory::end_of;
-use packed::Packed;
 
 pub use credential_memory::{CredentialMemory, FailedRequests, FailureContext};
+pub use packed::PackedMemory;
 pub use write_memory::{FailedWrites, Target, WriteBasis, WriteMemory};
 
 /// Clock skew of an issuer above which it is reported.
@@ -62,8 +62,6 @@ pub struct Memory {
     knows_state: bool,
     /// The state as this process last tried to write it, answered or not, until it is read.
     sent_state: Option<Box<State>>,
-    /// The states and statuses, while no pass runs.
-    packed: Option<Packed>,
     /// Rate limiter of requests.
     pub rate_limiter: RateLimiter,
     /// This process has seen another user of the same application.
@@ -125,7 +123,6 @@ impl Memory {
             acting_since: None,
             knows_state: false,
             sent_state: None,
-            packed: None,
             rate_limiter: RateLimiter::new(CALLS, now),
             met_sharers: false,
             skewed: false,

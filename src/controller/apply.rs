@@ -147,8 +147,7 @@ impl Drop for Permit<'_> {
 
 /// The request as the queue sees it.
 pub fn queued(context: &Context, observed: &Observed, memory: &Memory, planned: &PlannedRequest) -> QueuedRequest {
-    let (resource, endpoint, now) =
-        (ObjectName::of(&*observed.resource), planned.request.endpoint(), context.clock.now());
+    let (resource, endpoint, now) = (context.name(&observed.resource), planned.request.endpoint(), context.clock.now());
     let request_key = match planned.request.wire().properties().shared_by {
         Some(shared) => context.queue().request_key(endpoint, shared.expose()),
         // Credentials of its own: no request of another resource conflicts.
@@ -179,7 +178,7 @@ fn creation_moment(resource: &SyniverseToken, now: Now) -> Moment {
 /// True when this request may be sent, so that writing its intent is worthwhile: its permit is held until the pass sends
 /// it, or ends. Otherwise the request is in line.
 pub fn reserve(context: &Context, observed: &Observed, memory: &Memory, planned: &PlannedRequest) -> bool {
-    let (resource, request) = (ObjectName::of(&*observed.resource), queued(context, observed, memory, planned));
+    let (resource, request) = (context.name(&observed.resource), queued(context, observed, memory, planned));
     let priority = request.priority;
     let is_permitted = context.queue().acquire(&resource, request, context.clock.now().mono);
     if is_permitted {
@@ -195,7 +194,7 @@ pub fn acquire<'a>(
     memory: &Memory,
     planned: &PlannedRequest,
 ) -> Option<Permit<'a>> {
-    let (resource, request) = (ObjectName::of(&*observed.resource), queued(context, observed, memory, planned));
+    let (resource, request) = (context.name(&observed.resource), queued(context, observed, memory, planned));
     let is_permitted = reserve(context, observed, memory, planned);
     // Created only when permitted: dropping a permit ends its request.
     is_permitted.then(|| Permit { context, resource, request, is_over: false })

@@ -17,7 +17,7 @@ use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::fingerprint::fingerprint;
 use syniverse_token_core::issuer::endpoint::EndpointRules;
-use syniverse_token_core::memory::Memory;
+use syniverse_token_core::memory::{Memory, PackedMemory};
 use syniverse_token_core::queue::passes::PassQueue;
 use syniverse_token_core::queue::{Budget, ObjectName, RequestQueue};
 use syniverse_token_core::redacted::Redacted;
@@ -67,7 +67,7 @@ pub struct Context {
     queue: Mutex<RequestQueue>,
     /// Rung when another pass may be able to begin.
     bell: Notify,
-    memories: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
+    memories: Mutex<HashMap<Box<str>, Arc<tokio::sync::Mutex<Option<PackedMemory>>>>>,
     /// Rate limiters that are not full, also of resources that are gone.
     allowances: Mutex<HashMap<ObjectName, RateLimiter>>,
     /// UIDs of the resources that exist according to the watch.
@@ -174,16 +174,16 @@ impl Context {
         lock(&self.queue)
     }
 
-    /// The memory of the resource `resource` with this UID. A pass holds it for as long as it runs. A re-created
-    /// resource keeps its rate limit.
-    pub fn memory(&self, resource: &ObjectName, uid: &str, now: Moment) -> Arc<tokio::sync::Mutex<Memory>> {
-        let allowance = lock(&self.allowances).get(resource).cloned();
-        let new = || {
-            let mut memory = Memory::new(now);
-            memory.rate_limiter = allowance.unwrap_or(memory.rate_limiter);
-            Arc::new(tokio::sync::Mutex::new(memory))
-        };
-        Arc::clone(lock(&self.memories).entry(uid.to_owned()).or_insert_with(new))
+    /// The memory of the resource with this UID, none before its first pass. A pass holds it for as long as it runs.
+    pub fn memory(&self, uid: &str) -> Arc<tokio::sync::Mutex<Option<PackedMemory>>> {
+        Arc::clone(lock(&self.memories).entry(uid.into()).or_default())
+    }
+
+    /// The memory of a new resource. A re-created resource keeps its rate limit.
+    pub fn new_memory(&self, resource: &ObjectName, now: Moment) -> Memory {
+        let mut memory = Memory::new(now);
+        memory.rate_limiter = lock(&self.allowances).get(resource).cloned().unwrap_or(memory.rate_limiter);
+        memory
     }
 
     /// Keeps the rate limiter of `resource` until it is full again.
@@ -199,6 +199,11 @@ impl Context {
     /// The resources as the watch shows them.
     pub fn resources(&self) -> MutexGuard<'_, Resources> {
         lock(&self.resources)
+    }
+
+    /// The name of `resource`, whose text is shared with all that know it by its name.
+    pub fn name(&self, resource: &SyniverseToken) -> ObjectName {
+        self.resources().name(resource)
     }
 
     /// Credentials Secrets that have not changed since they were read.

@@ -194,7 +194,7 @@ pub fn sync_with_peers(context: &Context, observed: &mut Observed, memory: &mut 
         // A pass may outlive its resource: a deleted resource shares nothing.
         return;
     }
-    let resource = ObjectName::of(&*observed.resource);
+    let resource = context.name(&observed.resource);
     let Some(issuer) = observed.resource.spec.issuer() else { return };
     let Some(SharedUse { by, has_used }) = observed.shared(issuer) else { return };
     let (endpoint, now) = (issuer.endpoint(), context.clock.now());

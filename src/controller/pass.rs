@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::fingerprint::spread;
-use syniverse_token_core::memory::Memory;
+use syniverse_token_core::memory::{Memory, PackedMemory};
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::queue::passes::PassEnd;
 use syniverse_token_core::reconcile_report::ReconcileReport;
@@ -55,8 +55,9 @@ pub async fn pass(context: &Context, name: &ObjectName) -> PassEnd {
     };
     let (uid, now) = (resource.uid().unwrap_or_default(), context.clock.now().mono);
     context.progress().pass_started(name, now);
-    let memory = context.memory(name, &uid, now);
-    let mut memory = memory.lock().await;
+    let slot = context.memory(&uid);
+    let mut slot = slot.lock().await;
+    let mut memory = slot.take().map_or_else(|| context.new_memory(name, now), PackedMemory::unpack);
     let result = guarded_pass(context, Arc::clone(&resource), &mut memory).await;
     context.keep_allowance(name, &memory.rate_limiter, context.clock.now().mono);
     let mut end = match result {
@@ -67,6 +68,7 @@ pub async fn pass(context: &Context, name: &ObjectName) -> PassEnd {
         let next = end.next.unwrap_or_else(|| context.clock.now().mono + RECORDING_RETRY);
         end = PassEnd { next: Some(next), request: None, must_record: true };
     }
+    *slot = Some(memory.pack());
     context.progress().pass_ended(name);
     if !context.is_living(&uid) {
         // Deleted during the pass: what that pass left behind is forgotten as well.
@@ -109,11 +111,9 @@ async fn guarded_pass(
     resource: Arc<SyniverseToken>,
     memory: &mut Memory,
 ) -> Result<ReconcileReport, PassError> {
-    memory.unpack();
     let longest = longest_pass(context.call_timeout);
     let running = AssertUnwindSafe(reconcile(context, resource, memory)).catch_unwind();
     let result = tokio::time::timeout(longest, running).await;
-    memory.pack();
     match result {
         Ok(Ok(result)) => Ok(result?),
         Ok(Err(_)) => Err(PassError::Panicked),
@@ -125,6 +125,6 @@ fn conclude(context: &Context, resource: &SyniverseToken, memory: &mut Memory, r
     let now = context.clock.now();
     memory.failed_passes = 0;
     context.reporter.report(resource, &report, now.mono);
-    context.metrics.observe_pass(&ObjectName::of(resource), &report, context.leadership.since(), now);
+    context.metrics.observe_pass(&context.name(resource), &report, context.leadership.since(), now);
     PassEnd { next: report.wake, request: report.request, must_record: false }
 }

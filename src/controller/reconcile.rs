@@ -54,7 +54,7 @@ pub async fn reconcile(
     Ok(match pass.run().await? {
         Some(settled) => ReconcileReport { served_before: found, ..pass.conclude(settled).await },
         None => {
-            context.withdraw(&ObjectName::of(&*resource));
+            context.withdraw(&context.name(&resource));
             ReconcileReport { steps: pass.steps, ..ReconcileReport::default() }
         }
     })
@@ -129,7 +129,7 @@ impl Running<'_> {
 
     /// Nothing is wanted of the queue now: others need not wait for it.
     fn withdraw(&self) {
-        self.context.withdraw(&ObjectName::of(&*self.observed.resource));
+        self.context.withdraw(&self.context.name(&self.observed.resource));
     }
 
     /// Dry-runs a write and remembers the result; false when the resource is gone.

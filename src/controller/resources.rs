@@ -6,6 +6,7 @@ use kube::ResourceExt;
 use std::collections::HashMap;
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
+use syniverse_token_core::phrases::{restore, shorten};
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::time::{Moment, Now};
 
@@ -22,11 +23,11 @@ pub struct Resources {
     by_name: HashMap<ObjectName, Shown>,
 }
 
-/// What is kept of a resource: a third of what it weighs parsed.
+/// What is kept of a resource: a fifth of what it weighs parsed.
 #[derive(Debug)]
 struct Shown {
-    /// None where it is too large.
-    json: Option<Box<[u8]>>,
+    /// Its JSON in less room; none where it is too large.
+    json: Option<Box<str>>,
     uid: Option<Box<str>>,
     change: u64,
     /// The end of its token, according to its status.
@@ -34,14 +35,21 @@ struct Shown {
 }
 
 impl Resources {
-    /// Takes a resource as the watch shows it; true when what changed makes a pass.
-    pub fn set(&mut self, resource: &SyniverseToken) -> bool {
+    /// The name of `resource`, whose text is shared with all that know it by its name.
+    pub fn name(&self, resource: &SyniverseToken) -> ObjectName {
+        let name = ObjectName::of(resource);
+        self.by_name.get_key_value(&name).map_or(name, |(known, _)| known.clone())
+    }
+
+    /// Takes the resource of this name as the watch shows it; true when what changed makes a pass.
+    pub fn set(&mut self, name: &ObjectName, resource: &SyniverseToken) -> bool {
         let change = change_hash(resource);
         let status = resource.status.as_ref();
         let expires = status.and_then(|status| status.expiration_time.as_ref()?.parse().ok());
-        let json = serde_json::to_vec(resource).ok().filter(|json| json.len() <= LARGEST).map(Vec::into_boxed_slice);
+        let json = serde_json::to_string(resource).ok().filter(|json| json.len() <= LARGEST);
+        let json = json.map(|json| shorten(&json).into_boxed_str());
         let uid = resource.uid().map(String::into_boxed_str);
-        let before = self.by_name.insert(ObjectName::of(resource), Shown { json, uid, change, expires });
+        let before = self.by_name.insert(name.clone(), Shown { json, uid, change, expires });
         before.is_none_or(|before| before.change != change)
     }
 
@@ -59,7 +67,7 @@ impl Resources {
 
     /// The resource of this name; none when there is no such resource, or it is too large to be kept.
     pub fn get(&self, name: &ObjectName) -> Option<SyniverseToken> {
-        serde_json::from_slice(self.by_name.get(name)?.json.as_ref()?).ok()
+        serde_json::from_str(&restore(self.by_name.get(name)?.json.as_ref()?)).ok()
     }
 
     /// All names.
@@ -99,10 +107,10 @@ mod tests {
     fn a_resource_comes_back_as_it_was_shown_unless_it_is_too_large_to_be_kept() {
         let mut resources = Resources::default();
         let shown = resource("1", "text");
-        assert!(resources.set(&shown));
+        assert!(resources.set(&name(), &shown));
         let kept = resources.get(&name()).unwrap();
         assert_eq!(serde_json::to_value(kept).unwrap(), serde_json::to_value(shown).unwrap());
-        assert!(resources.set(&resource("2", &"x".repeat(LARGEST))), "another UID");
+        assert!(resources.set(&name(), &resource("2", &"x".repeat(LARGEST))), "another UID");
         assert!(resources.get(&name()).is_none());
         assert_eq!(resources.uid(&name()), Some(Some("2")));
     }
@@ -110,7 +118,7 @@ mod tests {
     #[test]
     fn only_the_resource_that_is_meant_is_removed() {
         let mut resources = Resources::default();
-        resources.set(&resource("2", ""));
+        resources.set(&name(), &resource("2", ""));
         resources.remove(&name(), Some("1"));
         assert_eq!(resources.uid(&name()), Some(Some("2")));
         resources.remove(&name(), Some("2"));
@@ -123,7 +131,7 @@ mod tests {
         let now =
             Now { mono: Moment::after_start(Duration::from_secs(9)), wall: "2026-01-01T00:59:50Z".parse().unwrap() };
         assert_eq!(resources.rank(&name(), now), now.mono + Duration::from_secs(60));
-        resources.set(&resource("1", ""));
+        resources.set(&name(), &resource("1", ""));
         assert_eq!(resources.rank(&name(), now), now.mono + Duration::from_secs(10));
     }
 }

@@ -10,7 +10,8 @@ use syniverse_token_core::queue::ObjectName;
 #[derive(Debug, Default)]
 pub struct SecretIndex {
     resources: HashMap<ObjectName, Entry>,
-    by_secret: HashMap<ObjectName, HashSet<ObjectName>>,
+    /// The users of each Secret, sorted: nearly always a single one.
+    by_secret: HashMap<ObjectName, Vec<ObjectName>>,
     /// The resources shown by a list in progress.
     listed: Option<HashSet<ObjectName>>,
     /// Secrets that lost their last user.
@@ -19,8 +20,8 @@ pub struct SecretIndex {
 
 #[derive(Debug)]
 struct Entry {
-    uid: Option<String>,
-    secrets: Vec<ObjectName>,
+    uid: Option<Box<str>>,
+    secrets: Box<[ObjectName]>,
 }
 
 /// The Secrets shown by a list, by hashes that nobody outside can foresee: there may be millions, of whatever length.
@@ -64,38 +65,44 @@ impl SecretIndex {
         missing.iter().filter_map(|name| self.remove(name)).collect()
     }
 
-    /// Adds a resource. Returns the resource it replaced, if that had another UID.
-    pub fn set(&mut self, resource: &SyniverseToken) -> Option<Gone> {
-        let name = ObjectName::of(resource);
+    /// Adds the resource of this name. Returns the resource it replaced, if that had another UID.
+    pub fn set(&mut self, name: ObjectName, resource: &SyniverseToken) -> Option<Gone> {
         if let Some(listed) = &mut self.listed {
             listed.insert(name.clone());
         }
         let before = self.remove(&name).filter(|before| before.uid != resource.uid());
-        let own = [resource.secret_name().to_owned(), resource.state_secret_name()];
-        let read = resource.referenced_secrets().into_iter().map(str::to_owned);
-        let secrets: Vec<_> =
-            own.into_iter().chain(read).map(|secret| ObjectName::new(name.namespace(), secret)).collect();
+        let secrets = secrets_of(&name, resource);
         for secret in &secrets {
             self.unused.remove(secret);
-            self.by_secret.entry(secret.clone()).or_default().insert(name.clone());
+            self.add_user(secret, &name);
         }
-        self.resources.insert(name, Entry { uid: resource.uid(), secrets });
+        self.resources.insert(name, Entry { uid: resource.uid().map(String::into_boxed_str), secrets });
         before
     }
 
     /// A resource is gone.
     pub fn remove(&mut self, name: &ObjectName) -> Option<Gone> {
         let entry = self.resources.remove(name)?;
-        for secret in &entry.secrets {
-            if let Some(users) = self.by_secret.get_mut(secret) {
-                users.remove(name);
-                if users.is_empty() {
-                    self.by_secret.remove(secret);
-                    self.unused.insert(secret.clone());
-                }
-            }
+        entry.secrets.iter().for_each(|secret| self.remove_user(secret, name));
+        Some(Gone { name: name.clone(), uid: entry.uid.map(String::from) })
+    }
+
+    fn add_user(&mut self, secret: &ObjectName, name: &ObjectName) {
+        let users = self.by_secret.entry(secret.clone()).or_insert_with(|| Vec::with_capacity(1));
+        if let Err(place) = users.binary_search(name) {
+            users.insert(place, name.clone());
         }
-        Some(Gone { name: name.clone(), uid: entry.uid })
+    }
+
+    fn remove_user(&mut self, secret: &ObjectName, name: &ObjectName) {
+        let Some(users) = self.by_secret.get_mut(secret) else { return };
+        if let Ok(place) = users.binary_search(name) {
+            users.remove(place);
+        }
+        if users.is_empty() {
+            self.by_secret.remove(secret);
+            self.unused.insert(secret.clone());
+        }
     }
 
     /// Secrets that have lost their last user since the last call.
@@ -114,6 +121,15 @@ impl SecretIndex {
     pub fn users(&self, secret: &ObjectName) -> Vec<ObjectName> {
         self.by_secret.get(secret).into_iter().flatten().cloned().collect()
     }
+}
+
+/// The Secrets that the resource of this name writes or reads. The token Secret is nearly always named like it.
+fn secrets_of(name: &ObjectName, resource: &SyniverseToken) -> Box<[ObjectName]> {
+    let state = resource.state_secret_name();
+    let own = [resource.secret_name(), &state];
+    let all = own.into_iter().chain(resource.referenced_secrets());
+    all.map(|secret| if secret == name.name() { name.clone() } else { ObjectName::new(name.namespace(), secret) })
+        .collect()
 }
 
 #[cfg(test)]
@@ -135,10 +151,14 @@ mod tests {
         ObjectName::new("n", name)
     }
 
+    fn set(index: &mut SecretIndex, resource: &SyniverseToken) -> Option<Gone> {
+        index.set(ObjectName::of(resource), resource)
+    }
+
     #[test]
     fn a_resource_is_found_by_each_of_its_secrets_and_by_no_other() {
         let mut index = SecretIndex::default();
-        index.set(&resource("a", "1", "creds"));
+        set(&mut index, &resource("a", "1", "creds"));
         for secret in ["a", "a-syniverse-state", "creds"] {
             assert_eq!(index.users(&name(secret)), [name("a")]);
         }
@@ -149,7 +169,7 @@ mod tests {
     #[test]
     fn who_misses_a_secret_after_a_list_is_found_once() {
         let mut index = SecretIndex::default();
-        index.set(&resource("a", "1", "creds"));
+        set(&mut index, &resource("a", "1", "creds"));
         let mut listed = ListedSecrets::default();
         for secret in ["a", "creds", "a-syniverse-state"] {
             assert_eq!(index.users_of_others(&listed), [name("a")], "before {secret}");
@@ -161,21 +181,21 @@ mod tests {
     #[test]
     fn a_changed_reference_is_followed_and_a_new_uid_tells_of_the_old_one() {
         let mut index = SecretIndex::default();
-        index.set(&resource("a", "1", "creds"));
-        assert_eq!(index.set(&resource("a", "1", "others")), None);
+        set(&mut index, &resource("a", "1", "creds"));
+        assert_eq!(set(&mut index, &resource("a", "1", "others")), None);
         assert_eq!(index.users(&name("creds")), []);
         assert_eq!(index.take_unused(), [name("creds")].into());
         let gone = Gone { name: name("a"), uid: Some("1".into()) };
-        assert_eq!(index.set(&resource("a", "2", "others")), Some(gone));
+        assert_eq!(set(&mut index, &resource("a", "2", "others")), Some(gone));
     }
 
     #[test]
     fn what_a_list_does_not_show_is_gone() {
         let mut index = SecretIndex::default();
-        index.set(&resource("a", "1", "creds"));
-        index.set(&resource("b", "2", "creds"));
+        set(&mut index, &resource("a", "1", "creds"));
+        set(&mut index, &resource("b", "2", "creds"));
         index.list_begins();
-        index.set(&resource("b", "2", "creds"));
+        set(&mut index, &resource("b", "2", "creds"));
         assert_eq!(index.list_ends(), [Gone { name: name("a"), uid: Some("1".into()) }]);
         assert_eq!(index.users(&name("creds")), [name("b")]);
         assert!(index.by_secret.len() == 3);

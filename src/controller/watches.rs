@@ -73,9 +73,9 @@ pub fn resource_event(
 
 /// The name of the resource, if what changed makes a pass.
 fn shown(context: &Context, resource: SyniverseToken) -> Option<ObjectName> {
-    let name = ObjectName::of(&resource);
-    context.check_status(&resource);
-    context.resources().set(&resource).then_some(name)
+    let name = context.name(&resource);
+    context.check_status(&name, &resource);
+    context.resources().set(&name, &resource).then_some(name)
 }
 
 /// Of what others write about a resource only the refresh annotation is read here, as far as it counts: the rest is most of
@@ -151,7 +151,7 @@ fn update_index(context: &Context, index: &mut SecretIndex, event: &Event<Synive
         Event::InitDone => index.list_ends(),
         Event::Apply(resource) | Event::InitApply(resource) => {
             context.mark_living(resource.uid().unwrap_or_default());
-            index.set(resource).into_iter().collect()
+            index.set(context.name(resource), resource).into_iter().collect()
         }
         Event::Delete(resource) => index.remove(&ObjectName::of(resource)).into_iter().collect(),
     };

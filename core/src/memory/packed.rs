@@ -1,14 +1,40 @@
-//! The large parts of a memory between two passes: as text they take a fifth of what they take in maps.
+//! A memory between two passes: as text its large parts take a tenth of what they take in maps, and what is rarely there
+//! takes no room.
 
-use super::{Memory, WrittenStatus};
+use super::by_credential::ByCredential;
+use super::{Memory, WriteMemory, WrittenStatus, WrittenToken};
 use crate::api::SyniverseTokenStatus;
+use crate::intent::Intent;
+use crate::phrases::{restore, shorten};
 use crate::redacted::Redacted;
-use crate::state::State;
+use crate::schedule::rate_limiter::RateLimiter;
+use crate::secrets::KnownTokenSecret;
+use crate::state::{State, UnrecordedResponse};
+use crate::time::Moment;
 use serde::{Deserialize, Serialize};
 
-/// The text of [`Parts`]. It holds tokens.
+/// A memory between two passes.
 #[derive(Clone, Debug)]
-pub(super) struct Packed(Redacted);
+pub struct PackedMemory {
+    /// The text of [`Parts`]. It holds tokens.
+    text: Redacted,
+    unrecorded: Option<Box<UnrecordedResponse>>,
+    intent: Option<Box<(Intent, Moment)>>,
+    written_token: Option<Box<WrittenToken>>,
+    token_secret: Option<Box<KnownTokenSecret>>,
+    announced_fingerprint: Option<Box<str>>,
+    status_failures: u32,
+    credentials: ByCredential,
+    writes: WriteMemory,
+    acting_since: Option<Moment>,
+    knows_state: bool,
+    rate_limiter: RateLimiter,
+    met_sharers: bool,
+    skewed: bool,
+    refused_reads: u32,
+    failed_passes: u32,
+    rotated_elsewhere: Option<Box<str>>,
+}
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Parts {
@@ -30,33 +56,80 @@ enum Status {
     Other(SyniverseTokenStatus),
 }
 
-impl Memory {
-    /// Makes this memory small until [`Memory::unpack`].
-    pub fn pack(&mut self) {
-        self.unpack();
-        let last = self.last_status.take();
-        let written = self.status.take().map(|WrittenStatus { status, version }| {
+impl Parts {
+    fn of(memory: &mut Memory) -> Self {
+        let last = memory.last_status.take();
+        let written = memory.status.take().map(|WrittenStatus { status, version }| {
             let status = if last.as_ref() == Some(&status) { Status::Last } else { Status::Other(status) };
             (status, version)
         });
-        let parts = Parts { state: self.state.take(), sent: self.sent_state.take(), written, last };
-        let text = serde_json::to_string(&parts).unwrap_or_default();
-        self.packed = Some(Packed(Redacted::new(text)));
+        Self { state: memory.state.take(), sent: memory.sent_state.take(), written, last }
     }
 
-    /// Makes this memory usable. What cannot be read is forgotten, which costs a read: a state may hold fields of other
-    /// versions, nested as deep as a reader bears, and is nested deeper here.
-    pub fn unpack(&mut self) {
-        let Some(Packed(text)) = self.packed.take() else { return };
-        let parts: Parts = serde_json::from_str(text.expose()).unwrap_or_default();
-        (self.state, self.sent_state) = (parts.state, parts.sent);
-        self.status = parts.written.map(|(status, version)| {
+    /// The written status.
+    fn take_written(&mut self) -> Option<WrittenStatus> {
+        self.written.take().map(|(status, version)| {
             let status = match status {
-                Status::Last => parts.last.clone().unwrap_or_default(),
+                Status::Last => self.last.clone().unwrap_or_default(),
                 Status::Other(status) => status,
             };
             WrittenStatus { status, version }
-        });
-        self.last_status = parts.last;
+        })
+    }
+}
+
+impl Memory {
+    /// Makes this memory small until its next pass.
+    pub fn pack(mut self) -> PackedMemory {
+        let text = serde_json::to_string(&Parts::of(&mut self)).unwrap_or_default();
+        PackedMemory {
+            text: Redacted::new(shorten(&text)),
+            unrecorded: self.unrecorded.map(Box::new),
+            intent: self.intent.map(Box::new),
+            written_token: self.written_token.map(Box::new),
+            token_secret: self.token_secret.map(Box::new),
+            announced_fingerprint: self.announced_fingerprint.map(String::into_boxed_str),
+            status_failures: self.status_failures,
+            credentials: self.credentials,
+            writes: self.writes,
+            acting_since: self.acting_since,
+            knows_state: self.knows_state,
+            rate_limiter: self.rate_limiter,
+            met_sharers: self.met_sharers,
+            skewed: self.skewed,
+            refused_reads: self.refused_reads,
+            failed_passes: self.failed_passes,
+            rotated_elsewhere: self.rotated_elsewhere.map(String::into_boxed_str),
+        }
+    }
+}
+
+impl PackedMemory {
+    /// The memory for a pass. What cannot be read is forgotten, which costs a read: a state may hold fields of other
+    /// versions, nested as deep as a reader bears, and is nested deeper here.
+    pub fn unpack(self) -> Memory {
+        let mut parts: Parts = serde_json::from_str(&restore(self.text.expose())).unwrap_or_default();
+        Memory {
+            unrecorded: self.unrecorded.map(|unrecorded| *unrecorded),
+            intent: self.intent.map(|intent| *intent),
+            written_token: self.written_token.map(|token| *token),
+            token_secret: self.token_secret.map(|known| *known),
+            status: parts.take_written(),
+            state: parts.state,
+            sent_state: parts.sent,
+            last_status: parts.last,
+            announced_fingerprint: self.announced_fingerprint.map(String::from),
+            status_failures: self.status_failures,
+            credentials: self.credentials,
+            writes: self.writes,
+            acting_since: self.acting_since,
+            knows_state: self.knows_state,
+            rate_limiter: self.rate_limiter,
+            met_sharers: self.met_sharers,
+            skewed: self.skewed,
+            refused_reads: self.refused_reads,
+            failed_passes: self.failed_passes,
+            rotated_elsewhere: self.rotated_elsewhere.map(String::from),
+        }
     }
 }

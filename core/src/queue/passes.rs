@@ -72,7 +72,7 @@ struct Timer {
     at: Moment,
     mono: Moment,
     wall: Timestamp,
-    request: Option<QueuedRequest>,
+    request: Option<Box<QueuedRequest>>,
 }
 
 impl PassQueue {
@@ -221,7 +221,8 @@ impl PassQueue {
     }
 
     fn set_timer(&mut self, name: &ObjectName, at: Option<Moment>, request: Option<QueuedRequest>, now: Now) {
-        let timer = at.map(|at| Timer { at, mono: at, wall: later(now.wall, at.until(now.mono)), request });
+        let (request, wall) = (request.map(Box::new), |at: Moment| later(now.wall, at.until(now.mono)));
+        let timer = at.map(|at| Timer { at, mono: at, wall: wall(at), request });
         let before = std::mem::replace(&mut self.resource(name).timer, timer);
         if let Some(before) = before {
             self.timers.remove(&(before.at, name.clone()));
@@ -236,7 +237,7 @@ impl PassQueue {
             let Some((_, name)) = self.timers.pop_first() else { return };
             let timer = self.resources.get_mut(&name).and_then(|resource| resource.timer.take());
             if let Some(request) = timer.and_then(|timer| timer.request) {
-                requests.enqueue(&name, request, now.mono);
+                requests.enqueue(&name, *request, now.mono);
                 self.set_timer(&name, Some(now.mono + TELL_AFTER), None, now);
             } else if let Some(resource) = self.resources.get_mut(&name).filter(|resource| resource.is_due.is_none()) {
                 resource.is_due = Some(rank);

@@ -112,13 +112,10 @@ fn what_is_packed_between_two_passes_is_there_in_the_next() {
         memory.last_status = Some(status("last"));
         memory.status = written.map(|said| WrittenStatus { status: status(said), version: Some("7".into()) });
         let before = format!("{memory:?}");
-        memory.pack();
-        memory.pack();
-        assert!(memory.state.is_none() && memory.status.is_none() && memory.last_status.is_none());
+        let packed = memory.pack();
         let token = &state.active_token().unwrap().token;
-        assert!(!format!("{memory:?}").contains(token.expose()));
-        memory.unpack();
-        memory.unpack();
+        assert!(!format!("{packed:?}").contains(token.expose()));
+        let memory = packed.unpack();
         assert_eq!(format!("{memory:?}"), before);
         assert_eq!(memory.state, Some(state.clone()), "the tokens as well");
     }
@@ -135,7 +132,6 @@ fn a_state_nested_as_deep_as_a_reader_bears_costs_a_read_and_no_process() {
     let deepest = (1..200).rev().find_map(|depth| read(depth).ok()).unwrap();
     let mut memory = Memory::new(now(0.0).mono);
     memory.state_read(deepest);
-    memory.pack();
-    memory.unpack();
+    let memory = memory.pack().unpack();
     assert_eq!(memory.state, None, "forgotten, and read again");
 }

@@ -72,14 +72,14 @@ impl Context {
     }
 
     /// Checks a resource whose status was changed by another writer.
-    pub fn check_status(&self, resource: &SyniverseToken) {
-        let (name, now) = (ObjectName::of(resource), self.clock.now().mono);
+    pub fn check_status(&self, name: &ObjectName, resource: &SyniverseToken) {
+        let now = self.clock.now().mono;
         let version = resource.metadata.resource_version.as_deref();
         let mut own = lock(&self.status_watches);
-        let look = own.get_mut(&name).and_then(|own| own.look_at(resource.status.as_ref(), version, now));
+        let look = own.get_mut(name).and_then(|own| own.look_at(resource.status.as_ref(), version, now));
         drop(own);
         if let Some(at) = look {
-            self.check_at(&name, at);
+            self.check_at(name, at);
         }
     }
 }

@@ -35,7 +35,7 @@ impl Running<'_> {
         let now = self.now();
         let health = TokenHealth::of(&self.observed, self.memory, findings, now);
         let greeting = status(&self.observed, &health, None, now);
-        self.context.expect_status(&ObjectName::of(&*self.observed.resource), &greeting);
+        self.context.expect_status(&self.context.name(&self.observed.resource), &greeting);
         // If it fails, the end of the pass publishes it again.
         self.publish(greeting, now.mono).await;
         true
@@ -56,7 +56,7 @@ impl Running<'_> {
         let requested = settled.request.as_ref().and(settled.until);
         let turns = health.ready_until().filter(|until| *until > now.mono);
         let turns = turns.filter(|until| requested.is_none_or(|requested| *until + AT_ONCE < requested));
-        self.context.expect_status(&ObjectName::of(&*self.observed.resource), &after);
+        self.context.expect_status(&self.context.name(&self.observed.resource), &after);
         let retry = if is_there { None } else { self.publish(after.clone(), now.mono).await };
         let new_token = self.new_token(before.as_ref(), &after);
         let before = self.memory.last_status.replace(after.clone()).or(before);
