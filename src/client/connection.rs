@@ -10,13 +10,14 @@ use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use in_flight::InFlight;
 use kube::client::ConfigExt;
 use kube::{Client, Config};
 use renewal::Renewal;
 use std::time::Duration;
-use tower::limit::ConcurrencyLimitLayer;
-use tower::{BoxError, Layer, ServiceBuilder};
+use tower::{BoxError, ServiceBuilder};
 
+mod in_flight;
 mod json_filter;
 mod renewal;
 mod trim;
@@ -34,7 +35,7 @@ const OUR_USER_AGENT: &str = concat!("syniverse-token-operator/", env!("CARGO_PK
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest silence in an answer, and before it.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-/// Concurrent requests to the API server: a thousand resources that wake together do not open a thousand connections.
+/// Concurrent requests to the API server, until their responses are read: a thousand resources that wake together do not open a thousand connections.
 const REQUESTS_IN_FLIGHT: usize = 32;
 /// Idle time after which a connection is closed: a connection that went silent is not met when a token expires, and
 /// data read from it does not stay in its buffers.
@@ -73,8 +74,7 @@ pub fn leasing(config: Config) -> kube::Result<Client> {
 /// When the configuration cannot be used.
 pub fn asking(config: Config) -> kube::Result<Client> {
     let namespace = config.default_namespace.clone();
-    let limit = ConcurrencyLimitLayer::new(REQUESTS_IN_FLIGHT);
-    Ok(Client::new(limit.layer(Renewal::of(bounded(config), REUSED_WITHIN)?), namespace))
+    Ok(Client::new(InFlight::new(Renewal::of(bounded(config), REUSED_WITHIN)?, REQUESTS_IN_FLIGHT), namespace))
 }
 
 fn bounded(mut config: Config) -> Config {
