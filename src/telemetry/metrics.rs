@@ -19,9 +19,9 @@ use tokens::TokenMetrics;
 
 mod process;
 mod requests;
+mod shown;
 mod tokens;
 
-type Seconds = Gauge<f64, AtomicU64>;
 type SecondsTotal = Counter<f64, AtomicU64>;
 
 /// Outcomes of a pass.

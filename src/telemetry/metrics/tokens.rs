@@ -1,10 +1,10 @@
 //! The tokens in the token Secrets: when they expire, how long dead ones were there, and how late rotations were.
 
-use super::{Label, Seconds, SecondsTotal, register};
+use super::shown::{ExpirationSeries, ReadySeries, Shown};
+use super::{Label, SecondsTotal, register};
 use crate::cli::settings::TokenSeries;
 use jiff::Timestamp;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::collections::HashMap;
@@ -25,13 +25,9 @@ const HAND_OVER: Duration = Duration::from_secs(30);
 const EXPIRED: &str = "expired";
 const SUPERSEDED: &str = "superseded";
 
-/// The namespace and the name of a resource.
-type OfToken = [(&'static str, String); 2];
-
 pub(super) struct TokenMetrics {
     series: TokenSeries,
-    expiration: Family<OfToken, Seconds>,
-    ready: Family<OfToken, Gauge>,
+    shown: Shown,
     dead: Family<[Label; 1], SecondsTotal>,
     lateness: Family<[Label; 1], Histogram>,
     tokens: Mutex<HashMap<ObjectName, Token>>,
@@ -40,8 +36,8 @@ pub(super) struct TokenMetrics {
 /// The token in a token Secret.
 #[derive(Clone, Debug)]
 struct Token {
-    fingerprint: String,
-    issuer: Label,
+    fingerprint: Box<str>,
+    issuer: &'static str,
     /// When it dies; none = never.
     dies: Option<Moment>,
     /// Another token replaced it at the issuer.
@@ -53,10 +49,11 @@ struct Token {
 
 /// What the status says of a resource.
 #[derive(Clone, Copy, Debug, Default)]
-struct Said {
-    is_ready: bool,
+pub(super) struct Said {
+    /// The condition Ready.
+    pub(super) is_ready: bool,
     /// Unix time; none = never, or not known.
-    expires: Option<i64>,
+    pub(super) expires: Option<i64>,
 }
 
 impl Said {
@@ -70,8 +67,8 @@ impl Said {
 impl Token {
     /// A token whose dead time is counted from then on.
     fn of(served: &ServedToken, counted: Moment) -> Self {
-        let issuer = ("issuer", served.kind.as_str());
-        let (fingerprint, dies) = (served.fingerprint.clone(), served.expires);
+        let (issuer, fingerprint) = (served.kind.as_str(), served.fingerprint.as_str().into());
+        let dies = served.expires;
         Self { fingerprint, issuer, dies, is_superseded: false, counted, said: Said::default() }
     }
 }
@@ -85,10 +82,12 @@ impl TokenMetrics {
         let late = "Time from the expiry of a token until the next token was in the Secret; 0 if it came before the \
             expiry";
         let lateness = Family::new_with_constructor((|| Histogram::new(LATENESS)) as fn() -> Histogram);
+        let shown = Shown::default();
+        register(registry, "expiration_timestamp_seconds", expiration, ExpirationSeries(shown.clone()));
+        register(registry, "ready", ready, ReadySeries(shown.clone()));
         let metrics = Self {
             series,
-            expiration: register(registry, "expiration_timestamp_seconds", expiration, Family::default()),
-            ready: register(registry, "ready", ready, Family::default()),
+            shown,
             dead: register(registry, "dead_seconds", dead, Family::default()),
             lateness: register(registry, "rotation_lateness_seconds", late, lateness),
             tokens: Mutex::default(),
@@ -123,13 +122,12 @@ impl TokenMetrics {
         if !is_leader {
             // The current leader knows them.
             tokens.clear();
-            self.expiration.clear();
-            self.ready.clear();
+            self.shown.tokens().clear();
         }
     }
 
     pub(super) fn superseded(&self, name: &ObjectName, fingerprint: &str, at: Moment) {
-        if let Some(token) = self.tokens().get_mut(name).filter(|token| token.fingerprint == fingerprint) {
+        if let Some(token) = self.tokens().get_mut(name).filter(|token| *token.fingerprint == *fingerprint) {
             token.dies = Some(token.dies.map_or(at, |dies| dies.min(at)));
             token.is_superseded = true;
         }
@@ -161,18 +159,11 @@ impl TokenMetrics {
     }
 
     fn show(&self, name: &ObjectName, said: Said) {
-        let labels = of(name);
-        self.ready.get_or_create(&labels).set(i64::from(said.is_ready));
-        match said.expires {
-            Some(time) => drop(self.expiration.get_or_create(&labels).set(time as f64)),
-            None => drop(self.expiration.remove(&labels)),
-        }
+        self.shown.tokens().insert(name.clone(), said);
     }
 
     fn hide(&self, name: &ObjectName) {
-        let labels = of(name);
-        self.expiration.remove(&labels);
-        self.ready.remove(&labels);
+        self.shown.tokens().remove(name);
     }
 
     /// Sets the token in the token Secret of `name`, from now on or since the pass wrote it.
@@ -198,7 +189,7 @@ impl TokenMetrics {
         self.count_dead_time(before, since);
         if report.new_token == Some(NewToken::Next) {
             let late = before.dies.map_or(Duration::ZERO, |dies| since.until(dies));
-            self.lateness.get_or_create(&[token.issuer]).observe(late.as_secs_f64());
+            self.lateness.get_or_create(&[("issuer", token.issuer)]).observe(late.as_secs_f64());
         }
         *before = token;
     }
@@ -222,8 +213,4 @@ impl TokenMetrics {
     fn tokens(&self) -> MutexGuard<'_, HashMap<ObjectName, Token>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn of(name: &ObjectName) -> OfToken {
-    [("namespace", name.namespace().to_owned()), ("name", name.name().to_owned())]
 }
