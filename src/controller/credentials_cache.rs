@@ -24,12 +24,15 @@ pub struct CredentialsCache {
     changes: u64,
 }
 
+/// The name and the content of a value.
+type Value = (Box<str>, Box<[u8]>);
+
 /// What is kept of a Secret.
 #[derive(Debug)]
 struct Kept {
-    version: String,
-    consent: Option<String>,
-    values: Vec<(String, ByteString)>,
+    version: Box<str>,
+    consent: Option<Box<str>>,
+    values: Box<[Value]>,
 }
 
 /// The changes that had been shown before a Secret was read.
@@ -38,7 +41,7 @@ pub struct Seen(u64);
 
 impl Kept {
     fn bytes(&self) -> usize {
-        self.values.iter().map(|(name, value)| name.len() + value.0.len()).sum()
+        self.values.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 }
 
@@ -51,11 +54,11 @@ impl CredentialsCache {
     /// The Secret of this name, if nothing has changed since it was read: its values, its consent label and its version.
     pub fn get(&self, name: &ObjectName) -> Option<Secret> {
         let kept = self.secrets.get(name)?;
-        let mut secret = Secret { data: Some(kept.values.iter().cloned().collect()), ..Secret::default() };
+        let mut secret = Secret { data: Some(kept.values.iter().map(value).collect()), ..Secret::default() };
         secret.metadata.namespace = Some(name.namespace().to_owned());
         secret.metadata.name = Some(name.name().to_owned());
-        secret.metadata.resource_version = Some(kept.version.clone());
-        let consent = kept.consent.iter().map(|consent| (CONSENT_LABEL.to_owned(), consent.clone()));
+        secret.metadata.resource_version = Some(kept.version.to_string());
+        let consent = kept.consent.iter().map(|consent| (CONSENT_LABEL.to_owned(), consent.to_string()));
         secret.metadata.labels = Some(consent.collect::<BTreeMap<_, _>>());
         Some(secret)
     }
@@ -63,8 +66,10 @@ impl CredentialsCache {
     /// Keeps a Secret that was just read, unless a change was shown meanwhile: the read may be older.
     pub fn insert(&mut self, name: &ObjectName, secret: &Secret, seen: Seen) {
         let Some(version) = secret.resource_version().filter(|_| seen.0 == self.changes) else { return };
-        let values = secret.data.iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let kept = Kept { version, consent: secret.labels().get(CONSENT_LABEL).cloned(), values };
+        let values =
+            secret.data.iter().flatten().map(|(name, value)| (name.as_str().into(), value.0.as_slice().into()));
+        let consent = secret.labels().get(CONSENT_LABEL).map(|consent| consent.as_str().into());
+        let kept = Kept { version: version.into(), consent, values: values.collect() };
         if kept.bytes() > LARGEST || self.secrets.contains_key(name) {
             return;
         }
@@ -99,6 +104,10 @@ impl CredentialsCache {
             self.order.retain(|known| known != name);
         }
     }
+}
+
+fn value((name, value): &Value) -> (String, ByteString) {
+    (name.to_string(), ByteString(value.to_vec()))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use syniverse_token_core::intent::RECORDING;
 use syniverse_token_core::memory::{Memory, Target};
 use syniverse_token_core::observed::Observed;
 use syniverse_token_core::plan::{Plan, StateWrite, Step, plan};
-use syniverse_token_core::queue::{ObjectName, QueuedRequest};
+use syniverse_token_core::queue::QueuedRequest;
 use syniverse_token_core::reason::Finding;
 use syniverse_token_core::reconcile_report::{ReconcileReport, ServedToken, StepResult};
 use syniverse_token_core::secrets::SecretWrite;

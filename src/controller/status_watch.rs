@@ -20,7 +20,7 @@ pub struct StatusWatch {
     /// A hash of the status, which is small: there are thousands of resources.
     expected_hash: u64,
     /// The version of our last write.
-    version: Option<String>,
+    version: Option<Box<str>>,
     /// Checks that followed each other closely.
     looks: u32,
     /// When the last requested check is due.
@@ -35,7 +35,7 @@ impl StatusWatch {
 
     /// Notes the version of the written status. Earlier versions in the watch are our own, or overwritten.
     pub fn written(&mut self, version: Option<&str>) {
-        self.version = version.map(str::to_owned);
+        self.version = version.map(Box::from);
     }
 
     /// When to check the resource that shows this status in this version; none if it shows nothing new.
