@@ -30,6 +30,9 @@ use tokio::sync::{Notify, watch};
 mod own_writes;
 mod passes;
 
+/// The memory of a resource; none before its first pass, and during a pass, which holds it.
+pub type SharedMemory = Arc<tokio::sync::Mutex<Option<PackedMemory>>>;
+
 /// Shared context of all passes.
 pub struct Context {
     client: kube::Client,
@@ -67,7 +70,7 @@ pub struct Context {
     queue: Mutex<RequestQueue>,
     /// Rung when another pass may be able to begin.
     bell: Notify,
-    memories: Mutex<HashMap<Box<str>, Arc<tokio::sync::Mutex<Option<PackedMemory>>>>>,
+    memories: Mutex<HashMap<Box<str>, SharedMemory>>,
     /// Rate limiters that are not full, also of resources that are gone.
     allowances: Mutex<HashMap<ObjectName, RateLimiter>>,
     /// UIDs of the resources that exist according to the watch.
@@ -174,8 +177,8 @@ impl Context {
         lock(&self.queue)
     }
 
-    /// The memory of the resource with this UID, none before its first pass. A pass holds it for as long as it runs.
-    pub fn memory(&self, uid: &str) -> Arc<tokio::sync::Mutex<Option<PackedMemory>>> {
+    /// The memory of the resource with this UID.
+    pub fn memory(&self, uid: &str) -> SharedMemory {
         Arc::clone(lock(&self.memories).entry(uid.into()).or_default())
     }
 
