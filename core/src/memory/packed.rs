@@ -41,12 +41,19 @@ struct Parts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     state: Option<State>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    sent: Option<Box<State>>,
+    sent: Option<Sent>,
     /// The written status with its version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     written: Option<(Status, Option<String>)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<SyniverseTokenStatus>,
+}
+
+/// A state that was sent is nearly always the known one.
+#[derive(Debug, Serialize, Deserialize)]
+enum Sent {
+    Known,
+    Other(Box<State>),
 }
 
 /// A written status is nearly always the last one.
@@ -63,7 +70,18 @@ impl Parts {
             let status = if last.as_ref() == Some(&status) { Status::Last } else { Status::Other(status) };
             (status, version)
         });
-        Self { state: memory.state.take(), sent: memory.sent_state.take(), written, last }
+        let state = memory.state.take();
+        let sent = memory.sent_state.take();
+        let sent = sent.map(|sent| if state.as_ref() == Some(&*sent) { Sent::Known } else { Sent::Other(sent) });
+        Self { state, sent, written, last }
+    }
+
+    /// The state that was sent.
+    fn take_sent(&mut self) -> Option<Box<State>> {
+        match self.sent.take()? {
+            Sent::Known => self.state.clone().map(Box::new),
+            Sent::Other(sent) => Some(sent),
+        }
     }
 
     /// The written status.
@@ -115,8 +133,8 @@ impl PackedMemory {
             written_token: self.written_token.map(|token| *token),
             token_secret: self.token_secret.map(|known| *known),
             status: parts.take_written(),
+            sent_state: parts.take_sent(),
             state: parts.state,
-            sent_state: parts.sent,
             last_status: parts.last,
             announced_fingerprint: self.announced_fingerprint.map(String::from),
             status_failures: self.status_failures,

@@ -101,14 +101,17 @@ fn an_answer_that_another_process_recorded_is_noticed_unless_it_may_be_our_own()
 
 #[test]
 fn what_is_packed_between_two_passes_is_there_in_the_next() {
-    let state = Cluster::with_token(json!({})).state();
+    let mut cluster = Cluster::with_token(json!({}));
+    let earlier = cluster.state();
+    cluster.answer(now(540.0), "next", 60);
+    let state = cluster.state();
     let status =
         |said: &str| SyniverseTokenStatus { fingerprint: Some(said.into()), ..SyniverseTokenStatus::default() };
     for written in [Some("last"), Some("another"), None] {
         let mut memory = Memory::new(now(0.0).mono);
         memory.set_acting_since(now(0.0).mono);
         memory.state_read(state.clone());
-        memory.state_write_started(state.clone());
+        memory.state_write_started(if written.is_some() { state.clone() } else { earlier.clone() });
         memory.last_status = Some(status("last"));
         memory.status = written.map(|said| WrittenStatus { status: status(said), version: Some("7".into()) });
         let before = format!("{memory:?}");
