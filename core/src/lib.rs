@@ -20,7 +20,7 @@ pub mod lease;
 pub mod memory;
 pub mod messages;
 pub mod observed;
-pub mod phrases;
+pub mod packed_json;
 pub mod plan;
 pub mod queue;
 pub mod reason;

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use std::collections::HashMap;
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
-use syniverse_token_core::phrases::{restore, shorten};
+use syniverse_token_core::packed_json::PackedJson;
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::time::{Moment, Now};
 
@@ -26,8 +26,8 @@ pub struct Resources {
 /// What is kept of a resource: a fifth of what it weighs parsed.
 #[derive(Debug)]
 struct Shown {
-    /// Its JSON in less room; none where it is too large.
-    json: Option<Box<str>>,
+    /// None where it is too large.
+    json: Option<PackedJson>,
     uid: Option<Box<str>>,
     change: u64,
     /// The end of its token, according to its status.
@@ -46,8 +46,8 @@ impl Resources {
         let change = change_hash(resource);
         let status = resource.status.as_ref();
         let expires = status.and_then(|status| status.expiration_time.as_ref()?.parse().ok());
-        let json = serde_json::to_string(resource).ok().filter(|json| json.len() <= LARGEST);
-        let json = json.map(|json| shorten(&json).into_boxed_str());
+        let json = serde_json::to_vec(resource).ok().filter(|json| json.len() <= LARGEST);
+        let json = json.map(|json| PackedJson::of_json(&json));
         let uid = resource.uid().map(String::into_boxed_str);
         let before = self.by_name.insert(name.clone(), Shown { json, uid, change, expires });
         before.is_none_or(|before| before.change != change)
@@ -67,7 +67,7 @@ impl Resources {
 
     /// The resource of this name; none when there is no such resource, or it is too large to be kept.
     pub fn get(&self, name: &ObjectName) -> Option<SyniverseToken> {
-        serde_json::from_str(&restore(self.by_name.get(name)?.json.as_ref()?)).ok()
+        self.by_name.get(name)?.json.as_ref()?.value()
     }
 
     /// All names.

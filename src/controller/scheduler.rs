@@ -33,7 +33,7 @@ pub async fn run<P: Future<Output = PassEnd> + Send + 'static>(
         context.progress().looked_at_queue(context.clock.now().mono);
         // A standby replica only records responses that it received while it was leader.
         let next = context.next_pass(context.leadership.is_leader() && !is_stopping);
-        if let Next::Permit(name) = next {
+        if let Next::Turn(name) = next {
             let (context, running) = (Arc::clone(&context), pass(Arc::clone(&context), name.clone()));
             tasks.spawn(async move {
                 // A pass that ended without a word would be waited for until the process is restarted, for all.

@@ -56,6 +56,18 @@ fn every_image_is_pinned_by_its_digest_and_both_builds_use_the_same_one() {
 }
 
 #[test]
+fn the_image_is_built_from_every_member_of_the_workspace() {
+    let [manifest, context] =
+        ["Cargo.toml", ".dockerignore"].map(|file| fs::read_to_string(format!("{ROOT}/{file}")).unwrap());
+    let members = manifest.lines().find_map(|line| line.strip_prefix("members = ")).unwrap();
+    let members: Vec<&str> = members.split('"').skip(1).step_by(2).filter(|member| *member != ".").collect();
+    assert!(members.contains(&"core"), "{members:?}");
+    for member in members {
+        assert!(context.lines().any(|line| line == format!("!{member}")), "{member} is not in the build's context");
+    }
+}
+
+#[test]
 fn nobody_has_rights_beyond_reading_unless_a_job_names_them() {
     for (name, workflow) in workflows() {
         assert_eq!(workflow["permissions"], serde_json::json!({"contents": "read"}), "{name}");

@@ -50,7 +50,11 @@ fn modules(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let module = |path: std::path::PathBuf| {
         let name = format!("{folder}/{}", stem(&path));
-        if path.is_dir() { modules(&name) } else { vec![name] }
+        match path.extension() {
+            _ if path.is_dir() => modules(&name),
+            Some(extension) if extension == "rs" => vec![name],
+            _ => Vec::new(),
+        }
     };
     entries.flat_map(module).collect()
 }

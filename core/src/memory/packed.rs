@@ -5,8 +5,7 @@ use super::by_credential::ByCredential;
 use super::{Memory, WriteMemory, WrittenStatus, WrittenToken};
 use crate::api::SyniverseTokenStatus;
 use crate::intent::Intent;
-use crate::phrases::{restore, shorten};
-use crate::redacted::Redacted;
+use crate::packed_json::PackedJson;
 use crate::schedule::rate_limiter::RateLimiter;
 use crate::secrets::KnownTokenSecret;
 use crate::state::{State, UnrecordedResponse};
@@ -16,8 +15,8 @@ use serde::{Deserialize, Serialize};
 /// A memory between two passes.
 #[derive(Clone, Debug)]
 pub struct PackedMemory {
-    /// The text of [`Parts`]. It holds tokens.
-    text: Redacted,
+    /// None where they could not be packed.
+    parts: Option<PackedJson>,
     unrecorded: Option<Box<UnrecordedResponse>>,
     intent: Option<Box<(Intent, Moment)>>,
     written_token: Option<Box<WrittenToken>>,
@@ -99,9 +98,9 @@ impl Parts {
 impl Memory {
     /// Makes this memory small until its next pass.
     pub fn pack(mut self) -> PackedMemory {
-        let text = serde_json::to_string(&Parts::of(&mut self)).unwrap_or_default();
+        let parts = Parts::of(&mut self);
         PackedMemory {
-            text: Redacted::new(shorten(&text)),
+            parts: PackedJson::of(&parts).ok(),
             unrecorded: self.unrecorded.map(Box::new),
             intent: self.intent.map(Box::new),
             written_token: self.written_token.map(Box::new),
@@ -126,7 +125,7 @@ impl PackedMemory {
     /// The memory for a pass. What cannot be read is forgotten, which costs a read: a state may hold fields of other
     /// versions, nested as deep as a reader bears, and is nested deeper here.
     pub fn unpack(self) -> Memory {
-        let mut parts: Parts = serde_json::from_str(&restore(self.text.expose())).unwrap_or_default();
+        let mut parts: Parts = self.parts.as_ref().and_then(PackedJson::value).unwrap_or_default();
         Memory {
             unrecorded: self.unrecorded.map(|unrecorded| *unrecorded),
             intent: self.intent.map(|intent| *intent),

@@ -118,7 +118,7 @@ impl Endpoint {
             .has_slot()
             .then(|| self.lines.first(|priority, namespace| may_come(namespace) && self.has_room(priority, namespace)));
         match in_line.flatten() {
-            Some(next) if refilled <= now => Next::Permit(next.clone()),
+            Some(next) if refilled <= now => Next::Turn(next.clone()),
             Some(_) => Next::At(refilled),
             None => self.next_prober(now, may_come),
         }

@@ -104,9 +104,9 @@ impl PassQueue {
         let next_permit = loop {
             match requests.grant(now.mono) {
                 // A pass that runs finds its permit, or is followed by another.
-                Next::Permit(name) if self.running.contains(&name) => {}
-                Next::Permit(name) if !self.resources.contains_key(&name) => requests.withdraw(&name, now.mono),
-                Next::Permit(name) => return self.begin_permitted(name, requests),
+                Next::Turn(name) if self.running.contains(&name) => {}
+                Next::Turn(name) if !self.resources.contains_key(&name) => requests.withdraw(&name, now.mono),
+                Next::Turn(name) => return self.begin_permitted(name, requests),
                 next => break next,
             }
         };
@@ -197,7 +197,7 @@ impl PassQueue {
         }
         self.leave_lines(&name);
         self.running.begin(name.clone(), running);
-        Next::Permit(name)
+        Next::Turn(name)
     }
 
     fn leave_lines(&mut self, name: &ObjectName) {

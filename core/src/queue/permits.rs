@@ -28,7 +28,7 @@ impl RequestQueue {
         let mut next = Next::Later;
         for host in hosts {
             next = next.or_earlier(self.next_at(&host, now));
-            if let Next::Permit(resource) = &next {
+            if let Next::Turn(resource) = &next {
                 self.give_permit(resource, now);
                 return next;
             }
@@ -48,7 +48,7 @@ impl RequestQueue {
         }
         self.enqueue(resource, request.clone(), now);
         let authority = self.authority(&request.endpoint).map(str::to_owned);
-        let is_next = authority.is_some_and(|host| self.next_at(&host, now) == Next::Permit(resource.clone()));
+        let is_next = authority.is_some_and(|host| self.next_at(&host, now) == Next::Turn(resource.clone()));
         if is_next {
             self.give_permit(resource, now);
         }
@@ -153,7 +153,7 @@ impl RequestQueue {
                 continue;
             }
             match known.next(now, |namespace| limits.has_room(namespace)) {
-                Next::Permit(resource) => {
+                Next::Turn(resource) => {
                     let order = known.waiting(&resource).map(|request| limits.order(&resource, request));
                     let candidate = order.map(|order| (order, resource));
                     permit = permit.into_iter().chain(candidate).min();
@@ -163,7 +163,7 @@ impl RequestQueue {
         }
         let ready = limits.ready_at(now);
         match permit {
-            Some((_, resource)) if ready <= now => Next::Permit(resource),
+            Some((_, resource)) if ready <= now => Next::Turn(resource),
             Some(_) => Next::At(ready).or_earlier(next),
             None => next,
         }

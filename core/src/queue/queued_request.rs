@@ -90,8 +90,8 @@ pub struct QueuedRequest {
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// This resource has a permit now.
-    Permit(ObjectName),
+    /// It is the turn of this resource: it has a permit, or its pass begins.
+    Turn(ObjectName),
     /// The next permit is to be expected then.
     At(Moment),
     /// Not before something else happens.
@@ -102,7 +102,7 @@ impl Next {
     pub(super) fn or_earlier(self, other: Self) -> Self {
         match (self, other) {
             (Self::At(one), Self::At(other)) => Self::At(one.min(other)),
-            (Self::Later, next) | (_, next @ Self::Permit(_)) | (next, _) => next,
+            (Self::Later, next) | (_, next @ Self::Turn(_)) | (next, _) => next,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use syniverse_token_core::issuer::FailureKind;
 use syniverse_token_core::observed::Sharing;
 use syniverse_token_core::queue::EndpointResult::{Failed, Responded};
-use syniverse_token_core::queue::Next::{At, Later, Permit};
+use syniverse_token_core::queue::Next::{At, Later, Turn};
 use syniverse_token_core::queue::{Budget, EndpointResult, Next, ObjectName, Priority, QueuedRequest, RequestQueue};
 use syniverse_token_core::time::Moment;
 
@@ -131,7 +131,7 @@ fn all_send(queue: &mut RequestQueue, callers: &[Caller], now: f64) {
 /// Everybody who gets a permit now.
 fn granted(queue: &mut RequestQueue, now: f64) -> Vec<ObjectName> {
     let mut granted = Vec::new();
-    while let Permit(resource) = queue.grant(at(now)) {
+    while let Turn(resource) = queue.grant(at(now)) {
         assert!(granted.len() < 20_000, "permits without end, the last for {resource:?}");
         granted.push(resource);
     }
@@ -157,7 +157,7 @@ fn expected(queue: &mut RequestQueue, now: f64) -> Moment {
 fn one_by_one(queue: &mut RequestQueue, waiting: &[Caller], from: f64) -> Vec<Caller> {
     let mut order = Vec::new();
     let mut now = from;
-    while let Permit(next) = queue.grant(at(now)) {
+    while let Turn(next) = queue.grant(at(now)) {
         let caller = waiting.iter().find(|caller| caller.member == next).unwrap();
         queue.request_started(&next);
         caller.ends(queue, Responded, now + 0.5);

@@ -22,7 +22,7 @@ impl Endpoint {
         }
         let may_come = self.probers.iter().filter(|(_, resource)| may_come(resource.namespace()));
         let next = may_come.min_by_key(|(expires, resource)| (self.circuit_breaker.probe_order(resource), *expires));
-        next.map_or(Next::Later, |(_, resource)| Next::Permit(resource.clone()))
+        next.map_or(Next::Later, |(_, resource)| Next::Turn(resource.clone()))
     }
 
     fn next_probe(&self, now: Moment) -> Moment {

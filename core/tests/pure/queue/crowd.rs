@@ -94,7 +94,7 @@ impl<F: Fn(usize, Moment) -> EndpointResult> Crowd<F> {
     fn grant(&mut self, now: Moment) {
         loop {
             match self.queue.grant(now) {
-                Permit(resource) => self.pass(self.index[&resource], now),
+                Turn(resource) => self.pass(self.index[&resource], now),
                 At(moment) => {
                     let is_planned = matches!(self.events.first_entry(), Some(first) if first.key().0 <= moment);
                     if !is_planned {

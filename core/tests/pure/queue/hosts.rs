@@ -49,7 +49,7 @@ fn whoever_gives_up_its_place_at_a_host_makes_room_for_the_next() {
     queue.withdraw(&first.member, at(0.5));
     let next = expected(&mut queue, 0.5);
     assert!(next < at(1.1), "{next:?}");
-    assert_eq!(queue.grant(next), Permit(second.member));
+    assert_eq!(queue.grant(next), Turn(second.member));
 }
 
 #[test]

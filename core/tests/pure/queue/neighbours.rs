@@ -107,7 +107,7 @@ fn probes_go_round_by_namespace() {
     for _ in 0..10 {
         crowd.iter().chain([&single]).for_each(|waiting| waiting.waits_at(&mut queue, now));
         let At(moment) = queue.grant(now) else { panic!("no pause") };
-        let Permit(prober) = queue.grant(moment) else { panic!("no probe") };
+        let Turn(prober) = queue.grant(moment) else { panic!("no probe") };
         queue.request_started(&prober);
         queue.permit_ended("e", &prober, Some(UNAVAILABLE), moment);
         now = moment;

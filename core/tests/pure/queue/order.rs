@@ -84,11 +84,11 @@ fn whoever_comes_first_by_order_goes_before_those_who_waited_longer() {
     let next = expected(&mut queue, 0.0);
     assert!(next > at(1.0) && next < at(1.1), "{next:?}");
     caller("c", 4.0).waits(&mut queue, 0.5);
-    assert_eq!(queue.grant(next), Permit(member("c")));
+    assert_eq!(queue.grant(next), Turn(member("c")));
     queue.request_started(&member("c"));
     let then = expected(&mut queue, 1.1);
     assert!(then > at(2.0) && then < at(2.1), "{then:?}");
-    assert_eq!(queue.grant(then), Permit(member("b")));
+    assert_eq!(queue.grant(then), Turn(member("b")));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn without_room_nobody_asks_in_vain() {
     caller("b", 0.0).waits(&mut queue, 0.0);
     assert_eq!(queue.grant(at(1.0)), Later, "not before a request ends");
     a.ends(&mut queue, Responded, 2.0);
-    assert_eq!(queue.grant(at(2.0)), Permit(member("b")));
+    assert_eq!(queue.grant(at(2.0)), Turn(member("b")));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_request_that_was_not_sent_makes_room_and_says_nothing_of_the_endpoint() {
         a.sends(&mut queue, second);
         assert!(!b.acquires(&mut queue, second));
         a.does_not_send(&mut queue, second);
-        assert_eq!(queue.grant(at(second)), Permit(b.member.clone()));
+        assert_eq!(queue.grant(at(second)), Turn(b.member.clone()));
         queue.withdraw(&b.member, at(second));
     }
     assert!(!queue.peer_health(&b.member, "e", "x", at(3.0)).endpoint_down);
@@ -143,11 +143,11 @@ fn whoever_withdraws_leaves_its_place_or_its_permit_to_the_next() {
     let mut queue = fleet(ONE);
     let [a, b, c] = ["a", "b", "c"].map(|name| caller(name, 9.0));
     all_wait(&mut queue, &[a.clone(), b.clone(), c.clone()], 0.0);
-    assert_eq!(queue.grant(at(0.0)), Permit(a.member.clone()));
+    assert_eq!(queue.grant(at(0.0)), Turn(a.member.clone()));
     queue.withdraw(&b.member, at(0.0));
     queue.withdraw(&a.member, at(0.0));
     assert!(!queue.has_permit(&a.member));
-    assert_eq!(queue.grant(at(0.0)), Permit(c.member.clone()));
+    assert_eq!(queue.grant(at(0.0)), Turn(c.member.clone()));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_resource_that_goes_to_another_endpoint_leaves_its_place() {
 fn a_permit_is_good_for_one_request_and_given_back_for_another() {
     let (mut queue, a) = (fleet(ONE), caller("a", 9.0));
     a.waits(&mut queue, 0.0);
-    assert_eq!(queue.grant(at(0.0)), Permit(a.member.clone()));
+    assert_eq!(queue.grant(at(0.0)), Turn(a.member.clone()));
     caller("b", 5.0).waits(&mut queue, 0.0);
     assert!(a.acquires(&mut queue, 0.0), "it has its permit");
     assert!(!a.with_key("another").acquires(&mut queue, 0.0), "the next is that of b");
@@ -214,7 +214,7 @@ fn nothing_is_kept_of_who_is_gone() {
     }
     queue.set_application(&gone.member, "x", false);
     gone.waits(&mut queue, 2.0);
-    assert_eq!(queue.grant(at(9.0)), Permit(gone.member.clone()));
+    assert_eq!(queue.grant(at(9.0)), Turn(gone.member.clone()));
     assert!(format!("{queue:?}").contains("nowhere.example"));
     queue.forget(&gone.member, at(9.0));
     granted(&mut queue, 9.5);

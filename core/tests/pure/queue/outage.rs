@@ -51,7 +51,7 @@ fn pauses(caller: &Caller, probes: usize) -> Vec<u64> {
         let At(next) = queue.grant(now) else { panic!("no pause") };
         pauses.push(next.until(now).as_secs());
         now = next;
-        assert_eq!(queue.grant(now), Permit(caller.member.clone()));
+        assert_eq!(queue.grant(now), Turn(caller.member.clone()));
         queue.request_started(&caller.member);
         queue.permit_ended("e", &caller.member, Some(UNAVAILABLE), now);
     }
@@ -116,7 +116,7 @@ fn probes_go_round() {
     for _ in 0..7 {
         three().iter().for_each(|waiting| waiting.waits_at(&mut queue, now));
         let At(moment) = queue.grant(now) else { panic!("no pause") };
-        let Permit(prober) = queue.grant(moment) else { panic!("no probe") };
+        let Turn(prober) = queue.grant(moment) else { panic!("no probe") };
         queue.request_started(&prober);
         queue.permit_ended("e", &prober, Some(UNAVAILABLE), moment);
         probers.push(prober.name().to_owned());
@@ -212,7 +212,7 @@ fn all_who_wait_or_failed_are_released_in_order_at_the_budgeted_rate() {
         let At(moment) = queue.grant(now) else { panic!("a burst") };
         let exact = at(13.0 + 0.1 * (number + 1) as f64);
         assert!(moment >= exact && moment < exact + Duration::from_millis(10), "{moment:?}");
-        assert_eq!(queue.grant(moment), Permit(member(name)));
+        assert_eq!(queue.grant(moment), Turn(member(name)));
         queue.request_started(&member(name));
         now = moment;
     }

@@ -31,7 +31,7 @@ impl Passes {
 
     fn begin_at(&mut self, now: Now, may_act: bool) -> Vec<ObjectName> {
         let mut begun = Vec::new();
-        while let Permit(name) = self.passes.next(&mut self.requests, now, may_act) {
+        while let Turn(name) = self.passes.next(&mut self.requests, now, may_act) {
             assert!(!begun.contains(&name), "a second pass of {name:?} beside the first");
             begun.push(name);
         }

@@ -65,7 +65,7 @@ fn a_namespace_that_leaves_and_returns_gains_nothing() {
         // Each time it comes with the earliest of all, and has none in line in between.
         let comes = caller(&format!("x{n}"), n as f64).in_namespace("comes");
         comes.waits(&mut queue, n as f64);
-        let Permit(next) = queue.grant(at(n as f64)) else { panic!("nobody's turn") };
+        let Turn(next) = queue.grant(at(n as f64)) else { panic!("nobody's turn") };
         queue.request_started(&next);
         queue.permit_ended("e", &next, Some(Responded), at(n as f64 + 0.5));
         queue.withdraw(&comes.member, at(n as f64 + 0.5));
@@ -86,7 +86,7 @@ fn a_namespace_that_leaves_and_returns_waits_for_all_others_however_many_there_a
     for n in 0..=202 {
         // Every other time it is not there at all.
         (n % 2 == 0).then(|| comes.waits(&mut queue, f64::from(n)));
-        let Permit(next) = queue.grant(at(f64::from(n))) else { continue };
+        let Turn(next) = queue.grant(at(f64::from(n))) else { continue };
         queue.request_started(&next);
         queue.permit_ended("e", &next, Some(Responded), at(f64::from(n) + 0.5));
         queue.withdraw(&comes.member, at(f64::from(n) + 0.5));
@@ -107,7 +107,7 @@ fn a_namespace_that_could_not_come_has_saved_up_no_turns() {
     let waiting: Vec<_> = of("slow", 40, 0.0).chain(of("others", 80, 0.0)).collect();
     all_wait(&mut queue, &waiting, 0.0);
     for second in 0..20 {
-        let Permit(next) = queue.grant(at(f64::from(second))) else { panic!("nobody's turn") };
+        let Turn(next) = queue.grant(at(f64::from(second))) else { panic!("nobody's turn") };
         assert_eq!(next.namespace(), "others");
         queue.request_started(&next);
         queue.permit_ended(path, &next, Some(Responded), at(f64::from(second)));
@@ -129,7 +129,7 @@ fn a_priority_that_could_not_come_has_saved_up_no_permits() {
     let waiting: Vec<_> = due.chain(new).collect();
     all_wait(&mut queue, &waiting, 0.0);
     for second in 0..20 {
-        let Permit(next) = queue.grant(at(f64::from(second))) else { panic!("nobody's turn") };
+        let Turn(next) = queue.grant(at(f64::from(second))) else { panic!("nobody's turn") };
         assert_eq!(next.namespace(), "others");
         queue.request_started(&next);
         queue.permit_ended(path, &next, Some(Responded), at(f64::from(second)));
@@ -176,7 +176,7 @@ fn ten_thousand_of_a_thousand_namespaces_come_in_order_at_the_rate() {
     loop {
         looks += 1;
         match queue.grant(now) {
-            Permit(next) => {
+            Turn(next) => {
                 queue.request_started(&next);
                 queue.permit_ended("e", &next, Some(Responded), now);
                 order.push(next);
