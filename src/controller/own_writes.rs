@@ -24,12 +24,13 @@ struct OwnWrite {
     current: Option<Box<str>>,
     /// Writes in progress, and what was shown meanwhile. The watch may be faster than the response.
     writing: u32,
-    shown: Vec<Shown>,
+    shown: Option<Shown>,
 }
 
-/// A version that was shown while a write was in progress, and the resources that use the Secret.
+/// What was shown while a write was in progress.
 #[derive(Debug)]
 struct Shown {
+    /// None for several: then one of them at least is of another writer.
     version: Option<String>,
     users: Vec<ObjectName>,
 }
@@ -51,13 +52,14 @@ impl OwnWrites {
         if own.writing > 0 {
             return Vec::new();
         }
-        let mut shown = std::mem::take(&mut own.shown);
-        shown.retain(|shown| shown.version.as_deref() != own.version.as_deref() || shown.version.is_none());
-        if !shown.is_empty() {
+        let shown = own.shown.take();
+        let others =
+            shown.filter(|shown| shown.version.is_none() || shown.version.as_deref() != own.version.as_deref());
+        if others.is_some() {
             own.current = None;
         }
         self.drop_unknown(secret);
-        shown.into_iter().flat_map(|shown| shown.users).collect()
+        others.map(|shown| shown.users).unwrap_or_default()
     }
 
     /// Takes a version that the watch shows, and returns the resources that have to be looked at now: none of `users`
@@ -72,7 +74,11 @@ impl OwnWrites {
         let Some(own) = self.secrets.get_mut(secret) else { return users() };
         let is_own = own.version.as_deref() == version && version.is_some();
         if own.writing > 0 && !is_own {
-            own.shown.push(Shown { version: version.map(str::to_owned), users: users() });
+            let version = match own.shown.take() {
+                Some(before) => before.version.filter(|before| Some(before.as_str()) == version),
+                None => version.map(str::to_owned),
+            };
+            own.shown = Some(Shown { version, users: users() });
             return Vec::new();
         }
         if is_own || own.current.as_deref() != version {
@@ -173,8 +179,7 @@ mod tests {
             let mut writes = OwnWrites::default();
             writes.write_started(&name("secret"));
             assert_eq!((shown(&mut writes, "7"), shown(&mut writes, "6")), (0, 0));
-            let users = writes.write_ended(&name("secret"), ours);
-            assert_eq!(users.len(), if ours.is_some() { 1 } else { 2 }, "{ours:?}");
+            assert_eq!(writes.write_ended(&name("secret"), ours), [name("user")], "{ours:?}");
             assert!(!is_current(&writes, "6") && !is_current(&writes, "7"));
             assert_eq!(shown(&mut writes, "8"), 1);
         }
