@@ -1,4 +1,5 @@
-//! Draws what `make bench-scale JSON=figures.jsonl` has measured: memory and lateness by the number of resources.
+//! Draws what `make bench-scale JSON=figures.jsonl` has measured: memory, and the time of a start, by the number of
+//! resources.
 //!
 //! `cargo run --example scale-picture -- figures.jsonl picture.svg`
 
@@ -19,9 +20,10 @@ const MEMORY: [Curve; 3] = [
     ("restart: resident, peak", "restart, at most", RGBColor(230, 150, 30)),
     ("at rest: resident", "at rest", RGBColor(40, 110, 180)),
 ];
-const LATENESS: [Curve; 2] = [
-    ("rotations: first: lateness p99", "99 of 100 tokens", RGBColor(200, 60, 40)),
-    ("rotations: first: lateness p50", "half of the tokens", RGBColor(40, 110, 180)),
+const TIMES: [Curve; 3] = [
+    ("first sync: time", "first token for all", RGBColor(200, 60, 40)),
+    ("restart: every resource was looked at", "restart: all looked at", RGBColor(230, 150, 30)),
+    ("restart: ready: every resource is known", "restart: all known", RGBColor(40, 110, 180)),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -39,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let root = root.titled(&format!("{machine}, which ran all of it"), (FONT, 14))?;
     let (left, right) = root.split_horizontally(SIZE.0 / 2);
     draw(&left, "Memory, MiB", &MEMORY, &runs)?;
-    draw(&right, "From a token's end to the next one in the Secret, ms", &LATENESS, &runs)?;
+    draw(&right, "Time of a start, s", &TIMES, &runs)?;
     root.present()?;
     Ok(())
 }
