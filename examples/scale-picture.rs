@@ -34,8 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let runs = fs::read_to_string(figures)?;
     let runs: Vec<Value> = runs.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let machine = runs.first().and_then(|run| run["machine"].as_str()).unwrap_or_default();
-    // What the machine was doing before does not belong to a title.
-    let machine = machine.split(", load").next().unwrap_or_default();
+    // The kernel, and what the machine was doing before, do not belong in a title.
+    let machine = machine.split(", Linux").next().unwrap_or_default();
     let root = SVGBackend::new(picture, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let root = root.titled(&format!("{machine}, which ran all of it"), (FONT, 14))?;
