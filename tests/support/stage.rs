@@ -30,7 +30,7 @@ pub(crate) const PORTAL_TOKEN: &str = "canary-portal-token";
 /// Who owns what a test itself writes.
 pub(crate) const FIELD_MANAGER: &str = "test";
 /// How long a test waits for what must come: far more than it takes, on a machine that compiles at the same time.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Everything one test has to itself.
 pub(crate) struct Stage {
