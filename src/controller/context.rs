@@ -27,11 +27,12 @@ use syniverse_token_core::shard::Shard;
 use syniverse_token_core::time::Moment;
 use tokio::sync::{Notify, watch};
 
+mod held_memory;
 mod own_writes;
 mod passes;
 
 /// The memory of a resource; none before its first pass, and during a pass, which holds it.
-pub type SharedMemory = Arc<tokio::sync::Mutex<Option<PackedMemory>>>;
+type SharedMemory = Arc<tokio::sync::Mutex<Option<PackedMemory>>>;
 
 /// Shared context of all passes.
 pub struct Context {
@@ -178,12 +179,12 @@ impl Context {
     }
 
     /// The memory of the resource with this UID.
-    pub fn memory(&self, uid: &str) -> SharedMemory {
+    fn memory(&self, uid: &str) -> SharedMemory {
         Arc::clone(lock(&self.memories).entry(uid.into()).or_default())
     }
 
     /// The memory of a new resource. A re-created resource keeps its rate limit.
-    pub fn new_memory(&self, resource: &ObjectName, now: Moment) -> Memory {
+    fn new_memory(&self, resource: &ObjectName, now: Moment) -> Memory {
         let mut memory = Memory::new(now);
         memory.rate_limiter = lock(&self.allowances).get(resource).cloned().unwrap_or(memory.rate_limiter);
         memory

@@ -243,12 +243,14 @@ mod tests {
     use crate::controller::report::Reporter;
     use crate::issuer_client::Issuer;
     use crate::telemetry::metrics::Metrics;
+    use futures::FutureExt;
     use futures::future::BoxFuture;
     use http::{Request, Response};
     use kube::Client;
     use kube::client::Body;
     use serde_json::json;
     use std::convert::Infallible;
+    use std::panic::AssertUnwindSafe;
     use std::sync::OnceLock;
     use std::time::Duration;
     use syniverse_token_core::issuer::endpoint::EndpointRules;
@@ -332,5 +334,19 @@ mod tests {
             assert_eq!(rollbacks.has_changed().unwrap(), is_found, "{seconds}");
             rollbacks.mark_unchanged();
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_pass_knows_is_kept_when_it_panics_or_is_aborted() {
+        let (context, name) = (at_version_5(|_| {}), ObjectName::new("n", NAME));
+        let panics = async {
+            context.hold_memory(&name, "uid").await.failed_passes = 7;
+            let mut memory = context.hold_memory(&name, "uid").await;
+            memory.status_failures = 3;
+            std::panic::resume_unwind(Box::new("in the middle of a pass"));
+        };
+        assert!(AssertUnwindSafe(panics).catch_unwind().await.is_err());
+        let memory = context.hold_memory(&name, "uid").await;
+        assert_eq!((memory.failed_passes, memory.status_failures), (7, 3));
     }
 }

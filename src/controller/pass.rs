@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::fingerprint::spread;
-use syniverse_token_core::memory::{Memory, PackedMemory};
+use syniverse_token_core::memory::Memory;
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::queue::passes::PassEnd;
 use syniverse_token_core::reconcile_report::ReconcileReport;
@@ -55,9 +55,7 @@ pub async fn pass(context: &Context, name: &ObjectName) -> PassEnd {
     };
     let (uid, now) = (resource.uid().unwrap_or_default(), context.clock.now().mono);
     context.progress().pass_started(name, now);
-    let slot = context.memory(&uid);
-    let mut slot = slot.lock().await;
-    let mut memory = slot.take().map_or_else(|| context.new_memory(name, now), PackedMemory::unpack);
+    let mut memory = context.hold_memory(name, &uid).await;
     let result = guarded_pass(context, Arc::clone(&resource), &mut memory).await;
     context.keep_allowance(name, &memory.rate_limiter, context.clock.now().mono);
     let mut end = match result {
@@ -68,7 +66,7 @@ pub async fn pass(context: &Context, name: &ObjectName) -> PassEnd {
         let next = end.next.unwrap_or_else(|| context.clock.now().mono + RECORDING_RETRY);
         end = PassEnd { next: Some(next), request: None, must_record: true };
     }
-    *slot = Some(memory.pack());
+    drop(memory);
     context.progress().pass_ended(name);
     if !context.is_living(&uid) {
         // Deleted during the pass: what that pass left behind is forgotten as well.

@@ -155,7 +155,10 @@ fn update_index(context: &Context, index: &mut SecretIndex, event: &Event<Synive
         }
         Event::Delete(resource) => index.remove(&ObjectName::of(resource)).into_iter().collect(),
     };
-    index.take_unused().iter().for_each(|secret| context.credentials().forget(secret));
+    for secret in index.take_unused() {
+        context.credentials().forget(&secret);
+        context.own_writes().forget(&secret);
+    }
     for gone in gone {
         context.resources().remove(&gone.name, gone.uid.as_deref());
         context.forget(&gone.name, gone.uid.as_deref());

@@ -17,7 +17,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::issuer::endpoint::EndpointRules;
-use syniverse_token_core::memory::PackedMemory;
 use syniverse_token_core::queue::passes::PassEnd;
 use syniverse_token_core::queue::{Budget, ObjectName};
 use syniverse_token_core::revision::Horizon;
@@ -109,12 +108,7 @@ async fn one_pass(world: Arc<World>, context: Arc<Context>, name: ObjectName) ->
     let end = pass(&context, &name).await;
     let resource = context.resources().get(&name);
     if let Some(resource) = resource.filter(|_| matches!(world.inside().planted, Planted::AnswersForgotten)) {
-        let memory = context.memory(&resource.uid().unwrap());
-        let mut memory = memory.lock().await;
-        if let Some(mut known) = memory.take().map(PackedMemory::unpack) {
-            known.unrecorded = None;
-            *memory = Some(known.pack());
-        }
+        context.hold_memory(&name, &resource.uid().unwrap()).await.unrecorded = None;
         return PassEnd { must_record: false, ..end };
     }
     end
