@@ -35,7 +35,8 @@ const OUR_USER_AGENT: &str = concat!("syniverse-token-operator/", env!("CARGO_PK
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest silence in an answer, and before it.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-/// Concurrent requests to the API server, until their responses are read: a thousand resources that wake together do not open a thousand connections.
+/// Concurrent requests to the API server, until their responses are read: a thousand resources that wake together do not
+/// open a thousand connections.
 const REQUESTS_IN_FLIGHT: usize = 32;
 /// Idle time after which a connection is closed: a connection that went silent is not met when a token expires, and
 /// data read from it does not stay in its buffers.
