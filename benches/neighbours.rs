@@ -155,7 +155,7 @@ fn start(cluster: &Cluster, namespaces: [&Namespace; 2]) -> anyhow::Result<Opera
     let binary = env::var_os("OPERATOR").map(PathBuf::from);
     let binary = binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_syniverse-token-operator").into());
     let arguments = namespaces.map(|namespace| format!("--namespace={}", namespace.name())).to_vec();
-    Operators::start(&Start { binary: &binary, kubeconfig: cluster.kubeconfig(), shards: 1, arguments })
+    Operators::start(&Start { binary: &binary, kubeconfig: cluster.kubeconfig(), shards: 1, replicas: 1, arguments })
 }
 
 impl Victims {

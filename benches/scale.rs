@@ -23,6 +23,8 @@ mod slow_api;
 #[path = "../examples/demo/stage.rs"]
 #[allow(dead_code, reason = "operators and watches are for all namespaces")]
 mod stage;
+#[path = "scale/takeover.rs"]
+mod takeover;
 #[path = "measure/usage.rs"]
 mod usage;
 
@@ -46,6 +48,7 @@ use phases::Phases;
 use settings::Settings;
 use slow_api::SlowApi;
 use stage::Example;
+use takeover::Takeover;
 
 /// Requests of this program at a time, while it makes the resources.
 const AT_ONCE: usize = 16;
@@ -79,6 +82,7 @@ async fn measure(cluster: &Cluster, settings: &Settings) -> anyhow::Result<Table
         binary: &settings.operator,
         kubeconfig,
         shards: settings.shards,
+        replicas: settings.replicas,
         arguments: vec![format!("--requests-per-second={}", settings.budget)],
     };
     let histories = Histories::watch(&client);
@@ -91,6 +95,10 @@ async fn measure(cluster: &Cluster, settings: &Settings) -> anyhow::Result<Table
     let restart = phases.restart().await?;
     println!("==> rotations, for {:?}", settings.duration());
     let rotations = phases.rotate().await?;
+    let takeover = match settings.replicas {
+        1 => None,
+        _ => Some(Takeover::of_a_killed_leader(&client, &mut phases.operators, settings.shards).await?),
+    };
     let (seen, journal) = (phases.histories.seen(), simulator.journal());
     let mut table = Table::default();
     sync.show(&mut table, settings.size, &journal);
@@ -99,6 +107,9 @@ async fn measure(cluster: &Cluster, settings: &Settings) -> anyhow::Result<Table
     }
     restart.show(&mut table, &journal);
     rotations.show(&mut table, &seen, &journal);
+    if let Some(takeover) = &takeover {
+        takeover.show(&mut table, &seen, &journal);
+    }
     Ok(table)
 }
 

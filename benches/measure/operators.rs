@@ -1,4 +1,5 @@
-//! Operators at work in all namespaces, one for each shard, and what they say and cost together.
+//! Operators at work in all namespaces, for each shard as many as are to be its replicas, and what they say and cost
+//! together.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -21,6 +22,8 @@ pub(crate) struct Start<'a> {
     pub(crate) kubeconfig: &'a Path,
     /// So many processes, each for its share of the namespaces.
     pub(crate) shards: usize,
+    /// So many of them for each share; more than one take turns by a Lease.
+    pub(crate) replicas: usize,
     /// More arguments of `run`.
     pub(crate) arguments: Vec<String>,
 }
@@ -29,6 +32,8 @@ pub(crate) struct Start<'a> {
 pub(crate) struct Operators(Vec<One>);
 
 struct One {
+    /// What it calls itself in a Lease begins with it.
+    name: String,
     process: Operator,
     metrics: SocketAddr,
     health: SocketAddr,
@@ -53,7 +58,28 @@ impl Operators {
     /// # Errors
     /// If one cannot be started.
     pub(crate) fn start(start: &Start<'_>) -> anyhow::Result<Self> {
-        (0..start.shards).map(|shard| One::start(start, shard)).collect::<anyhow::Result<_>>().map(Self)
+        let each = (1..=start.shards).flat_map(|shard| (1..=start.replicas).map(move |replica| (shard, replica)));
+        each.map(|(shard, replica)| One::start(start, shard, replica)).collect::<anyhow::Result<_>>().map(Self)
+    }
+
+    /// Kills (SIGKILL) the one that calls itself `holder` in a Lease.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn kill(&mut self, holder: &str) -> anyhow::Result<()> {
+        let place =
+            self.0.iter().position(|one| holder.starts_with(&one.name)).context("no operator holds the Lease")?;
+        self.0.remove(place).process.kill9();
+        Ok(())
+    }
+
+    /// What the one that calls itself `holder` in a Lease has cost so far.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn usage_of(&self, holder: &str) -> anyhow::Result<Usage> {
+        let one = self.0.iter().find(|one| holder.starts_with(&one.name)).context("no operator holds the Lease")?;
+        Usage::of(one.process.id()).context("/proc does not tell of an operator")
     }
 
     /// Kills each (SIGKILL) and starts it again.
@@ -121,15 +147,19 @@ impl Operators {
 }
 
 impl One {
-    fn start(start: &Start<'_>, shard: usize) -> anyhow::Result<Self> {
+    fn start(start: &Start<'_>, shard: usize, replica: usize) -> anyhow::Result<Self> {
         let (metrics, health) = (free_address()?, free_address()?);
+        let name = format!("operator-{shard}-{replica}");
         let mut command = Command::new(start.binary);
         command.args(["run", "--insecure-endpoints", "--endpoint-host=*"]).args(&start.arguments);
         command.arg(format!("--listen={metrics}")).arg(format!("--health-listen={health}"));
         if start.shards > 1 {
-            command.arg(format!("--shard={}/{}", shard + 1, start.shards));
+            command.arg(format!("--shard={shard}/{}", start.shards));
+        }
+        if start.replicas > 1 {
+            command.args(["--leader-election", "--lease-namespace=default"]).env("HOSTNAME", &name);
         }
         command.env("KUBECONFIG", start.kubeconfig);
-        Ok(Self { process: Operator::start(command)?, metrics, health })
+        Ok(Self { name: format!("{name}_"), process: Operator::start(command)?, metrics, health })
     }
 }

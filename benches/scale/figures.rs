@@ -9,7 +9,48 @@ use serde_json::{Map, Value, json};
 
 use crate::histories::Seen;
 
-/// The ends of tokens within a time, and what came after them.
+/// The end of a token that was in a Secret.
+#[derive(Clone, Copy)]
+pub(crate) struct Death<'a> {
+    pub(crate) namespace: &'a str,
+    is_first: bool,
+    pub(crate) died: Timestamp,
+    /// When the next one was in the Secret, if that was within the time.
+    next: Option<Timestamp>,
+}
+
+impl Death<'_> {
+    /// As if it had come then.
+    pub(crate) const fn since(self, died: Timestamp) -> Self {
+        Self { died, ..self }
+    }
+
+    /// Time until the next one was in the Secret, in ms.
+    pub(crate) fn lateness(&self) -> Option<i64> {
+        Some(self.next?.duration_since(self.died).as_millis() as i64)
+    }
+}
+
+/// The ends of tokens within a time.
+pub(crate) fn deaths<'a>(seen: &'a Seen, journal: &Journal, begin: Timestamp, end: Timestamp) -> Vec<Death<'a>> {
+    let tokens = journal.tokens.iter();
+    let ends: HashMap<&str, Timestamp> =
+        tokens.filter_map(|token| Some((token.value.as_str(), token.death()?.at))).collect();
+    let mut deaths = Vec::new();
+    for ((namespace, _), tokens) in &seen.tokens {
+        let nexts = tokens.iter().skip(1).map(|next| Some(next.since)).chain([None]);
+        for (place, (held, next)) in tokens.iter().zip(nexts).enumerate() {
+            let Some(died) = ends.get(held.token.as_str()).filter(|died| begin <= **died && **died < end) else {
+                continue;
+            };
+            let next = next.filter(|next| *next < end);
+            deaths.push(Death { namespace, is_first: place == 0, died: *died, next });
+        }
+    }
+    deaths
+}
+
+/// The ends of tokens, and what came after them.
 #[derive(Default)]
 pub(crate) struct Rotations {
     /// From a token's end until the next one was in the Secret, in ms, sorted.
@@ -25,31 +66,16 @@ pub(crate) struct Rotations {
 impl Rotations {
     /// Those of the first tokens, and those of all later ones.
     pub(crate) fn first_and_later(seen: &Seen, journal: &Journal, begin: Timestamp, end: Timestamp) -> [Self; 2] {
-        let tokens = journal.tokens.iter();
-        let ends: HashMap<&str, Timestamp> =
-            tokens.filter_map(|token| Some((token.value.as_str(), token.death()?.at))).collect();
-        let (mut first, mut later) = (Vec::new(), Vec::new());
-        for tokens in seen.tokens.values() {
-            let nexts = tokens.iter().skip(1).map(|next| Some(next.since)).chain([None]);
-            for (place, (held, next)) in tokens.iter().zip(nexts).enumerate() {
-                let Some(died) = ends.get(held.token.as_str()).filter(|died| begin <= **died && **died < end) else {
-                    continue;
-                };
-                let next = next.filter(|next| *next < end);
-                (if place == 0 { &mut first } else { &mut later }).push((*died, next));
-            }
-        }
-        [first, later].map(|dead| Self::of(&dead, end))
+        let (first, later): (Vec<_>, Vec<_>) =
+            deaths(seen, journal, begin, end).into_iter().partition(|it| it.is_first);
+        [first, later].map(|deaths| Self::of(&deaths, end))
     }
 
-    fn of(dead: &[(Timestamp, Option<Timestamp>)], end: Timestamp) -> Self {
-        let millis = |(died, next): &(Timestamp, Option<Timestamp>)| {
-            let next = (*next)?;
-            Some(next.duration_since(*died).as_millis() as i64)
-        };
-        let mut lateness: Vec<_> = dead.iter().filter_map(millis).collect();
+    /// Those of some deaths.
+    pub(crate) fn of(dead: &[Death], end: Timestamp) -> Self {
+        let mut lateness: Vec<_> = dead.iter().filter_map(Death::lateness).collect();
         lateness.sort_unstable();
-        let times = dead.iter().map(|(died, next)| next.unwrap_or(end).duration_since(*died).as_secs_f64());
+        let times = dead.iter().map(|death| death.next.unwrap_or(end).duration_since(death.died).as_secs_f64());
         Self {
             unfinished: dead.len() - lateness.len(),
             lateness,
@@ -79,9 +105,9 @@ impl Rotations {
     }
 }
 
-fn most_at_once(dead: &[(Timestamp, Option<Timestamp>)], end: Timestamp) -> usize {
+fn most_at_once(dead: &[Death], end: Timestamp) -> usize {
     // An arrival sorts before a death at the same instant: those two were never dead together.
-    let both = dead.iter().flat_map(|(died, next)| [(*died, 1), (next.unwrap_or(end).max(*died), -1)]);
+    let both = dead.iter().flat_map(|death| [(death.died, 1), (death.next.unwrap_or(end).max(death.died), -1)]);
     let mut steps: Vec<(Timestamp, isize)> = both.collect();
     steps.sort_unstable();
     let levels = steps.iter().scan(0_isize, |level, (_, step)| {

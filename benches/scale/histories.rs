@@ -26,8 +26,8 @@ pub(crate) struct Histories {
 /// What was seen so far.
 #[derive(Clone, Default)]
 pub(crate) struct Seen {
-    /// By the name of the resource.
-    pub(crate) tokens: HashMap<String, Vec<Held>>,
+    /// By namespace and name of the Secret.
+    pub(crate) tokens: HashMap<(String, String), Vec<Held>>,
     /// How often the watch began: a token may be missing for each time but the first.
     pub(crate) begun: usize,
 }
@@ -73,7 +73,7 @@ impl Seen {
     /// Takes a Secret; a state Secret holds no token under the key of a token Secret.
     fn note(&mut self, at: Timestamp, secret: &Secret) {
         let Some(token) = token_in(secret) else { return };
-        let tokens = self.tokens.entry(secret.name_any()).or_default();
+        let tokens = self.tokens.entry((secret.namespace().unwrap_or_default(), secret.name_any())).or_default();
         if tokens.last().is_none_or(|last| last.token != token) {
             tokens.push(Held { since: at, token });
         }

@@ -32,6 +32,9 @@ pub(crate) struct Settings {
     /// How many operators share the work
     #[arg(long, env = "SHARDS", default_value = "1")]
     pub(crate) shards: usize,
+    /// How many of each there are: with two, the leader of the first shard is killed in the end
+    #[arg(long, env = "REPLICAS", default_value = "1")]
+    pub(crate) replicas: usize,
     /// How long rotations are watched; twice the validity if not given
     #[arg(long, env = "DURATION", value_parser = duration)]
     duration: Option<Duration>,
@@ -64,9 +67,10 @@ impl Settings {
 
 impl Display for Settings {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let Self { size, namespaces, validity, budget, shards, api_delay, .. } = self;
+        let Self { size, namespaces, validity, budget, shards, replicas, api_delay, .. } = self;
         let Latency { least_millis, most_millis } = self.latency;
         write!(f, "SIZE={size} NAMESPACES={namespaces} VALIDITY={validity:?} BUDGET={budget} SHARDS={shards}")?;
+        write!(f, " REPLICAS={replicas}")?;
         write!(f, " LATENCY={least_millis}ms-{most_millis}ms API_DELAY={api_delay:?} DURATION={:?}", self.duration())?;
         if self.is_own() { Ok(()) } else { write!(f, " OPERATOR={}", self.operator.display()) }
     }
