@@ -13,8 +13,8 @@ mod token_secret;
 pub use crd::{crd, crd_yaml};
 pub use duration::parse_duration;
 pub use issuer::{
-    ApplicationCredentials, ApplicationKeys, ApplicationSpec, DEFAULT_APPLICATION_ENDPOINT, IssuerSpec,
-    SecretReference, SessionCredentials, SessionSpec,
+    ApplicationCredentials, ApplicationKeys, ApplicationSpec, ApplicationStandby, DEFAULT_APPLICATION_ENDPOINT,
+    IssuerSpec, SecretReference, SessionCredentials, SessionSpec,
 };
 pub use names::{ADOPT_ANNOTATION, CONSENT_LABEL, REFRESH_ANNOTATION, REFRESH_LENGTH, STATE_SECRET_SUFFIX};
 pub use propagation::{
@@ -98,7 +98,7 @@ pub struct SyniverseTokenSpec {
     pub session: Option<SessionSpec>,
     /// How long before its expiry the token is refreshed, as a duration such as 90s, 5m or 1h30m. At most half of the
     /// application's validity, unless that is 0s. If not set: a tenth of the validity, at most 5m; with
-    /// standbyCredentials a third of the validity, at most 1h; for a session a third of its lifetime. The time actually
+    /// a standby a third of the validity, at most 1h; for a session a third of its lifetime. The time actually
     /// used is never more than half of the lifetime that the issuer reported and, for a session, never less than a
     /// twentieth of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -40,6 +40,19 @@ impl Values {
         })
     }
 
+    /// Reads those of the standby that `issuer` refers to; none without a standby.
+    ///
+    /// # Errors
+    /// As [`Values::read`].
+    pub fn read_standby(issuer: IssuerSpec<'_>, secret: Option<&Secret>) -> Option<Result<Self, Finding>> {
+        match issuer {
+            IssuerSpec::Application(spec) => {
+                Some(Self::read(IssuerSpec::Application(&spec.standby()?), secret))
+            }
+            IssuerSpec::Session(_) => None,
+        }
+    }
+
     /// No values, because of `problem`.
     ///
     /// # Errors

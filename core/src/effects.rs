@@ -113,7 +113,11 @@ pub fn request_ended(
     sync: impl FnOnce(&mut Observed, &mut Memory),
 ) {
     if let Some(endpoint_result) = planned.result_of(result) {
-        memory.response_received(planned.record.as_ref(), planned.unrecorded(endpoint_result, sent), ended);
+        let known = planned.record.as_ref().map(|record| memory.lifetime(record, sent));
+        let activates = |response| planned.activates(response, known.as_ref(), (sent, ended));
+        let activates = result.as_ref().is_ok_and(activates);
+        let unrecorded = planned.unrecorded(endpoint_result, sent, activates);
+        memory.response_received(planned.record.as_ref(), unrecorded, ended);
         return sync(observed, memory);
     }
     sync(observed, memory);
@@ -122,10 +126,13 @@ pub fn request_ended(
         endpoint_down: observed.peers.endpoint_down,
         before_expiry: planned.request.wire().properties().is_before_expiry,
         was_served: planned.was_served,
+        is_hand_over: planned.served().is_some(),
+        idle_until: planned.served().and_then(|served| served.hand_over).filter(|opens| ended < *opens),
         spread: observed.spread(),
     };
     let lifetime = planned.live_token().map(|record| memory.lifetime(record, sent));
-    memory.request_failed(failure, planned.key.clone(), lifetime.as_ref(), ended, context);
+    let partner = planned.turn.as_ref().map(|turn| turn.partner.as_str());
+    memory.request_failed(failure, planned.key.clone(), (lifetime.as_ref(), partner), ended, context);
 }
 
 fn is_immutable(secret: &Secret) -> bool {

@@ -38,6 +38,8 @@ pub enum Cause {
     Ended,
     /// The token is at its end.
     Boundary,
+    /// The token ends within the refresh lead, and the standby takes over.
+    HandOver,
     /// The check before the end.
     Check,
     /// The daily check of a long-lived token.
@@ -48,7 +50,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause; a change of any value.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::FirstIssue,
         Self::Changed(""),
         Self::Requested,
@@ -56,6 +58,7 @@ impl Cause {
         Self::Extension,
         Self::Ended,
         Self::Boundary,
+        Self::HandOver,
         Self::Check,
         Self::DailyCheck,
         Self::ClockDoubt,
@@ -71,6 +74,7 @@ impl Cause {
             Self::Extension => "extension",
             Self::Ended => "ended",
             Self::Boundary => "boundary",
+            Self::HandOver => "hand-over",
             Self::Check => "check",
             Self::DailyCheck => "daily-check",
             Self::ClockDoubt => "clock-doubt",

@@ -182,9 +182,12 @@ impl Memory {
     ) {
         self.rotated_elsewhere = None;
         let RequestKey { credential, role, inputs, .. } = &unrecorded.key;
-        self.credentials.values_mut().for_each(|known| known.request_succeeded(*role));
+        let partner = unrecorded.partner.as_ref().map(|(id, _)| id.as_str());
+        for (id, known) in self.credentials.iter_mut() {
+            if Some(id) == partner { known.partner_succeeded() } else { known.request_succeeded(*role) }
+        }
         if matches!(unrecorded.result, CallResult::Token(_)) {
-            self.credentials.retain(|id, _| id == credential);
+            self.credentials.retain(|id, _| id == credential || Some(id) == partner);
         }
         let known = self.credentials.entry(credential);
         match &unrecorded.result {
@@ -220,27 +223,35 @@ impl Memory {
 
     /// True when the last call in this role failed, whatever it was made with.
     pub fn is_failing(&self, role: Role) -> bool {
-        self.credentials.values().any(|known| known.failed_requests(role).is_some())
+        self.is_failing_beside(role, None)
     }
 
-    /// Notes a failure of a request at `failed_at`.
+    /// The same without what is known of `partner`, the other one of two credentials.
+    pub fn is_failing_beside(&self, role: Role, partner: Option<&str>) -> bool {
+        let others = self.credentials.iter().filter(|(id, _)| Some(*id) != partner);
+        others.into_iter().any(|(_, known)| known.failed_requests(role).is_some())
+    }
+
+    /// Notes a failure of a request at `failed_at`, while the token in the Secret had this `lifetime`, where two take turns
+    /// beside `partner`.
     pub fn request_failed(
         &mut self,
         failure: &Failure,
         key: RequestKey,
-        lifetime: Option<&TokenLifetime>,
+        (lifetime, partner): (Option<&TokenLifetime>, Option<&str>),
         failed_at: Moment,
         context: FailureContext,
     ) {
         let before = self.failed_requests(&key.credential, key.role);
         // Retries have their own delays; a value that keeps changing has none.
-        let is_paced = before.is_some_and(|before| before.key == key) || !self.is_failing(key.role);
+        let is_paced = before.is_some_and(|before| before.key == key) || !self.is_failing_beside(key.role, partner);
         if failure.kind == FailureKind::Unavailable && is_paced {
             self.rate_limiter.give_back();
         }
         // Another credential that failed before is as good as untried once the spec names it again.
         let id = key.credential.clone();
-        self.credentials.others_mut(&id).for_each(|known| known.forget_failures(key.role));
+        let others = self.credentials.iter_mut().filter(|(other, _)| *other != id && Some(*other) != partner);
+        others.for_each(|(_, known)| known.forget_failures(key.role));
         self.credentials.retain(|other, known| other == id || !known.is_empty());
         self.credential_mut(&id).request_failed(failure, key, lifetime, failed_at, context);
     }

@@ -12,8 +12,10 @@ use crate::secrets::DesiredSecrets;
 use std::collections::BTreeSet;
 
 mod session;
+mod standby;
 
 pub use session::*;
+pub use standby::*;
 
 /// Number of keys named in a message.
 const KEYS_NAMED: usize = 3;
@@ -31,9 +33,6 @@ pub fn supported(spec: &SyniverseTokenSpec) -> Result<IssuerSpec<'_>, Finding> {
     };
     match spec.issuer() {
         _ if spec.propagation.is_some() => not_supported("propagation"),
-        Some(IssuerSpec::Application(application)) if application.standby_credentials.is_some() => {
-            not_supported("application.standbyCredentials")
-        }
         Some(issuer) => Ok(issuer),
         None => {
             Err(Finding::new(Reason::NotSupported, "the spec names no issuer: set spec.application or spec.session"))

@@ -7,11 +7,12 @@ use crate::issuer::endpoint::NotAllowed;
 use crate::memory::{Target, WriteBasis, WrittenToken};
 use crate::reason::Finding;
 use crate::redacted::Redacted;
-use crate::schedule::EndpointLoad;
+use crate::schedule::{EndpointLoad, RefreshPolicy};
 use crate::secret_metadata::SecretMetadata;
 use crate::secrets::{self, DesiredSecrets, Owner};
 use crate::state::{Inputs, State, TokenRecord, Unreadable};
 use crate::time::Moment;
+use crate::validated::Validated;
 use k8s_openapi::api::core::v1::Secret;
 use kube_core::ResourceExt;
 use std::sync::{Arc, OnceLock};
@@ -28,6 +29,10 @@ pub struct Observed {
     pub credentials: Parsed<Result<Values, Finding>>,
     /// The credentials Secret lacks the label that the settings ask for.
     pub lacks_consent: bool,
+    /// The credentials Secret of the standby, as the other.
+    pub standby: Parsed<Option<Result<Values, Finding>>>,
+    /// It lacks that label.
+    pub standby_lacks_consent: bool,
     /// The state Secret.
     pub state: Parsed<Result<State, Unreadable>>,
     /// The token Secret.
@@ -217,9 +222,48 @@ impl Observed {
         self.credentials.content(read).as_ref().map_err(Clone::clone)
     }
 
+    /// The contents of the credentials Secret of the standby of this issuer; none without a standby.
+    ///
+    /// # Errors
+    /// As [`Values::read`].
+    pub fn standby_values(&self, issuer: IssuerSpec<'_>) -> Option<Result<&Values, Finding>> {
+        let read = || Values::read_standby(issuer, self.standby.secret());
+        self.standby.content(read).as_ref().map(|values| values.as_ref().map_err(Clone::clone))
+    }
+
+    /// The values of the credential whose token is in the token Secret, or is to be.
+    fn active_values(&self, issuer: IssuerSpec<'_>) -> Option<&Values> {
+        let is_active = |values: &&Values| {
+            self.stored_state().is_some_and(|state| state.active.as_deref() == Some(&state.id_of(values.identity())))
+        };
+        let standby = self.standby_values(issuer).and_then(Result::ok).filter(is_active);
+        standby.or_else(|| self.values(issuer).ok())
+    }
+
+    /// The rules of time for `record`, the token in the token Secret, with a standby or without.
+    pub fn policy_with_standby(&self, validated: &Validated<'_>, record: &TokenRecord) -> RefreshPolicy {
+        let policy = validated.refresh_policy.clone();
+        let standby = self.stored_state().zip(self.idle_values(validated.issuer));
+        let hand_over_lead = standby.map(|(state, values)| {
+            let idle = state.credentials.get(&state.id_of(values.identity()));
+            policy.hand_over_lead(record, idle.and_then(|idle| idle.token.as_ref()))
+        });
+        RefreshPolicy { hand_over_lead, ..policy }
+    }
+
+    /// The values of the standby, whichever of the two it is now; none where there is no other credential.
+    fn idle_values(&self, issuer: IssuerSpec<'_>) -> Option<&Values> {
+        let both = [Some(self.values(issuer)), self.standby_values(issuer)].map(|values| values?.ok());
+        let [Some(first), Some(second)] = both else { return None };
+        let state = self.stored_state()?;
+        let [first_id, second_id] = [first, second].map(|values| state.id_of(values.identity()));
+        let is_second_active = state.active.as_ref() == Some(&second_id);
+        (first_id != second_id).then_some(if is_second_active { first } else { second })
+    }
+
     /// The shared credential of this resource; none while its credentials cannot be read.
     pub fn shared(&self, issuer: IssuerSpec<'_>) -> Option<SharedUse> {
-        let values = self.values(issuer).ok()?;
+        let values = self.active_values(issuer)?;
         let shared = values.shared();
         let first_come = shared.map(|shared| shared.first_come).unwrap_or_default();
         let is_used = |state: &State| {

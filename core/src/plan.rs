@@ -22,9 +22,10 @@ mod input;
 mod planned_request;
 mod repair;
 mod session;
+mod turns;
 mod unrecorded;
 
-pub use planned_request::PlannedRequest;
+pub use planned_request::{PlannedRequest, Served, Turn};
 
 /// No event tells that a missing right was granted.
 const REFUSED_RETRY: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(15) };

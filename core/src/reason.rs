@@ -43,7 +43,10 @@ impl Reason {
     pub fn is_in_the_way(self) -> bool {
         match self {
             Self::Suspended => true,
-            Self::MetadataNotAllowed | Self::RefreshBeforeInvalid => false,
+            Self::MetadataNotAllowed
+            | Self::RefreshBeforeInvalid
+            | Self::StandbyFailing
+            | Self::StandbyNotIndependent => false,
             reason => reason.weight() > Weight::Notice,
         }
     }
@@ -68,6 +71,8 @@ reasons! {
     ShortValidity: Notice,
     /// The issuer's clock and ours differ by more than 30 seconds.
     ClockSkew: Notice,
+    /// The tokens of two credentials end so close together that the next hand-over comes late.
+    OverlapShort: Notice,
     /// `spec.suspend` is true.
     Suspended: Notice,
     /// The rate limiter delays requests.
@@ -86,6 +91,8 @@ reasons! {
     IssuerUnavailable: Trouble,
     /// The issuer has ended the session: the operator logs in, if it can.
     SessionEnded: Trouble,
+    /// The standby has no token to take over with; the token in the Secret is kept alive all the same.
+    StandbyFailing: Trouble,
     /// The API server refuses reading a Secret.
     ReadFailed: Trouble,
     /// The API server did not take a write.
@@ -94,6 +101,8 @@ reasons! {
     SecretContested: Trouble,
     /// The issuer says that the request is wrong.
     RequestRejected: Stall,
+    /// Both credentials are the same to the issuer: the first goes on alone.
+    StandbyNotIndependent: Stall,
     /// The operator's settings do not allow the endpoint.
     EndpointNotAllowed: Stall,
     /// The credentials Secret does not exist.

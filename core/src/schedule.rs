@@ -12,6 +12,7 @@ pub mod crowd;
 mod endpoint_load;
 pub mod expiry_poll;
 mod extension;
+mod hand_over;
 pub mod rate_limiter;
 pub mod retry;
 
@@ -134,6 +135,8 @@ pub struct RefreshPolicy {
     pub refresh_before: Option<Duration>,
     /// `spec.application.validity`, zero = never expires; none where the request names none.
     pub validity: Option<Duration>,
+    /// How long before its end the token is replaced by that of a standby; none without a standby.
+    pub hand_over_lead: Option<Duration>,
     /// Interval between two checks of a long-lived token.
     pub daily_check: Duration,
     /// Spreads the moments of different resources: a function of the UID.
@@ -189,18 +192,25 @@ impl RefreshPolicy {
     fn check_at(&self, record: &TokenRecord, lifetime: &TokenLifetime, now: Now) -> Option<Moment> {
         match self.check(record)? {
             Check::At(end) => Some(now.moment_of(end)),
+            Check::HalfWay(lead) => {
+                Self::half_way(record, lead).map(|at| now.moment_of(at)).filter(|at| !self.must_wait(*at, now))
+            }
             Check::Before(lead) => {
                 let at = lifetime.expires? - lead;
-                let must_wait = self.load.is_busy && at <= now.mono;
-                (lifetime.answered + lead < at && !must_wait).then_some(at)
+                (lifetime.answered + lead < at && !self.must_wait(at, now)).then_some(at)
             }
         }
+    }
+
+    fn must_wait(&self, at: Moment, now: Now) -> bool {
+        self.load.is_busy && at <= now.mono
     }
 
     /// The same from stored data alone.
     fn check_time(&self, record: &TokenRecord) -> Option<Timestamp> {
         match self.check(record)? {
             Check::At(end) => Some(end),
+            Check::HalfWay(lead) => Self::half_way(record, lead),
             Check::Before(lead) => {
                 let time = earlier(record.expiration_time?, lead);
                 (later(record.issue_time, lead) < time).then_some(time)
@@ -214,7 +224,11 @@ impl RefreshPolicy {
         }
         let lifetime = Duration::from_secs(record.lifetime_seconds.unwrap_or_default());
         let lead = || refresh_lead(self.refresh_before, self.validity, lifetime);
-        Some(record.asked_end().map_or_else(|| Check::Before(lead()), Check::At))
+        Some(match (self.hand_over_lead, record.asked_end()) {
+            (Some(lead), _) => Check::HalfWay(lead),
+            (None, Some(end)) => Check::At(end),
+            (None, None) => Check::Before(lead()),
+        })
     }
 
     /// The first slot of this resource's daily grid after the last check, for a token with more than a day to live.
@@ -245,7 +259,10 @@ impl RefreshPolicy {
         });
         let ends = [record.first_expiration_time, record.expiration_time].into_iter().flatten();
         let pause = record.is_short_lived().then(|| later(record.issue_time, SHORT_LIVED_PAUSE));
-        let end = ends.min().filter(|_| record.expiration_time.is_some()).max(pause);
+        let end = match self.hand_over_lead {
+            Some(lead) => Self::planned_hand_over(record, lead),
+            None => ends.min().filter(|_| record.expiration_time.is_some()).max(pause),
+        };
         [self.check_time(record), end, slot].into_iter().flatten().min()
     }
 }
@@ -256,6 +273,8 @@ enum Check {
     At(Timestamp),
     /// So long before its end, unless it is hardly older than that then.
     Before(Duration),
+    /// Half way to the moment so long before its end, at which the standby takes over.
+    HalfWay(Duration),
 }
 
 /// The first point of the grid `offset + n * interval` that lies after `after`; the offset comes from `spread`.

@@ -180,8 +180,11 @@ impl State {
         let known = CredentialRecord { inputs: self.inputs_of(&unrecorded.key.credential), ..known };
         next.credentials.insert(unrecorded.key.credential.clone(), known.record(unrecorded, &self.salt));
         if matches!(unrecorded.result, CallResult::Token(_)) {
-            next.active = Some(unrecorded.key.credential.clone());
-            next.forget_old_credentials();
+            if unrecorded.activates {
+                next.active = Some(unrecorded.key.credential.clone());
+            }
+            next.note_partner(unrecorded, self.active.is_none());
+            next.forget_old_credentials(unrecorded.partner.as_ref().map(|(id, _)| id));
         }
         next.refresh = unrecorded.key.refresh.clone().or(next.refresh);
         next.intent = next.intent.filter(|intent| intent.holder != unrecorded.holder);
@@ -211,11 +214,21 @@ impl State {
         all.flat_map(UnknownFields::texts).collect()
     }
 
-    fn forget_old_credentials(&mut self) {
+    /// The values of a standby that is there from the beginning are known, though it was never asked: only a change of
+    /// them is worth a request.
+    fn note_partner(&mut self, unrecorded: &UnrecordedResponse, is_first: bool) {
+        if let Some((id, inputs)) = unrecorded.partner.as_ref().filter(|_| is_first) {
+            let note = || CredentialRecord { inputs: inputs.clone(), ..CredentialRecord::default() };
+            self.credentials.entry(id.clone()).or_insert_with(note);
+        }
+    }
+
+    fn forget_old_credentials(&mut self, partner: Option<&String>) {
         let age = |record: &CredentialRecord| record.token.as_ref().map(|token| token.issue_time);
         // A verdict without a token is no token that is kept.
         while self.credentials.values().filter_map(age).count() > CREDENTIALS_KEPT {
-            let idle = self.credentials.iter().filter(|(id, _)| Some(*id) != self.active.as_ref());
+            let is_idle = |id: &String| Some(id) != self.active.as_ref() && Some(id) != partner;
+            let idle = self.credentials.iter().filter(|(id, _)| is_idle(id));
             let aged = idle.filter_map(|(id, record)| Some((age(record)?, id.clone())));
             let Some((_, oldest)) = aged.min() else { return };
             self.credentials.remove(&oldest);

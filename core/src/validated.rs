@@ -37,6 +37,7 @@ impl<'a> Validated<'a> {
         let policy = RefreshPolicy {
             refresh_before,
             validity,
+            hand_over_lead: None,
             daily_check: observed.daily_check,
             spread: observed.spread(),
             spread_validity: observed.spread_validity,

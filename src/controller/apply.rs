@@ -157,11 +157,14 @@ pub fn queued(context: &Context, observed: &Observed, memory: &Memory, planned: 
         Some(record) => memory.lifetime(record, now).expires.unwrap_or(now.mono + NEVER),
         None => creation_moment(&observed.resource, now),
     };
-    let expired_at = matches!(planned.cause, Cause::Boundary | Cause::Extension).then_some(planned.due);
+    let expired_at =
+        matches!(planned.cause, Cause::Boundary | Cause::Extension | Cause::HandOver).then_some(planned.due);
     let priority = match planned.cause {
         // A resource whose last write failed may fail again before its request.
         _ if planned.is_retry || memory.writes.is_failing() => Priority::Retry,
-        Cause::Boundary | Cause::Extension | Cause::Ended | Cause::RotatedElsewhere => Priority::Due,
+        Cause::HandOver | Cause::Boundary | Cause::Extension | Cause::Ended | Cause::RotatedElsewhere => {
+            Priority::Due
+        }
         _ => Priority::New,
     };
     QueuedRequest { endpoint: endpoint.into(), request_key, expires, expired_at, priority }
@@ -221,8 +224,9 @@ pub async fn request_token(
         && let Some(issuer) = observed.resource.spec.issuer()
     {
         // Whatever the watch shows: what did not do is read again.
-        let name = issuer.credentials_secret().to_owned();
-        context.credentials().forget(&ObjectName::new(permit.resource.namespace(), name));
+        for name in [Some(issuer.credentials_secret()), issuer.standby_secret()].into_iter().flatten() {
+            context.credentials().forget(&ObjectName::new(permit.resource.namespace(), name));
+        }
     }
     if let Ok(response) = &result {
         let properties = planned.request.wire().properties();

@@ -53,9 +53,10 @@ pub async fn observe(
 ) -> Result<Observed, ObserveError> {
     let known_token = known_token(context, &resource, memory);
     let read = read_secrets(context, &resource, known_token).await;
-    let (forbidden, [credentials, state, token]) = believed(read, memory)?;
-    let lacks_consent =
-        context.require_credentials_label && credentials.as_ref().is_some_and(|secret| !consents(secret));
+    let (forbidden, Secrets { credentials, standby, state, token }) = believed(read, memory)?;
+    let must_consent = context.require_credentials_label;
+    let lacks_consent = |secret: &Option<Secret>| must_consent && secret.as_ref().is_some_and(|it| !consents(it));
+    let (lacks_consent, standby_lacks_consent) = (lacks_consent(&credentials), lacks_consent(&standby));
     let mut observed = Observed {
         peers: PeerHealth::default(),
         salt: random_salt()?,
@@ -71,6 +72,8 @@ pub async fn observe(
         // A resource that may not use it does not see it.
         credentials: credentials.filter(|_| !lacks_consent).into(),
         lacks_consent,
+        standby: standby.filter(|_| !standby_lacks_consent).into(),
+        standby_lacks_consent,
         state: state.into(),
         token,
         forbidden,
@@ -84,7 +87,14 @@ fn not_allowed(context: &Context, resource: &SyniverseToken) -> Option<NotAllowe
     context.endpoints.admit(resource.namespace().as_deref(), endpoint).err()
 }
 
-type Secrets = [Option<Secret>; 3];
+/// The Secrets that a resource reads and writes, as they were found.
+#[derive(Default)]
+struct Secrets {
+    credentials: Option<Secret>,
+    standby: Option<Secret>,
+    state: Option<Secret>,
+    token: Option<Secret>,
+}
 
 /// A refusal counts once it was repeated. The first refusals are errors like others: an API server that has just
 /// started refuses every request until it knows the rules.
@@ -122,15 +132,11 @@ async fn read_secrets(
     let api = context.api(resource);
     let seen = context.own_writes().seen();
     let read = |name| read(context, resource, &api, name);
-    let credentials = resource.spec.issuer().map(IssuerSpec::credentials_secret);
+    let issuer = resource.spec.issuer();
     let state = resource.state_secret_name();
-    let (credentials, token) = tokio::try_join!(
-        async {
-            match credentials {
-                Some(name) => read_credentials(context, resource, &api, name).await,
-                None => Ok(None),
-            }
-        },
+    let (credentials, standby, token) = tokio::try_join!(
+        read_credentials(context, resource, &api, issuer.map(IssuerSpec::credentials_secret)),
+        read_credentials(context, resource, &api, issuer.and_then(IssuerSpec::standby_secret)),
         async {
             match known_token {
                 Some(known) => Ok(Some(known)),
@@ -145,7 +151,7 @@ async fn read_secrets(
     // Written first and read last, the state is never older than the token Secret beside it: another operator's writes
     // in between make our own write of the token Secret a conflict, not a step back.
     let state = read(&state).await?;
-    Ok([credentials, state, token])
+    Ok(Secrets { credentials, standby, state, token })
 }
 
 fn note_read(context: &Context, found: Option<&Secret>, seen: Seen) {
@@ -159,8 +165,9 @@ async fn read_credentials(
     context: &Context,
     resource: &SyniverseToken,
     api: &Api<Secret>,
-    name: &str,
+    name: Option<&str>,
 ) -> Result<Option<Secret>, ObserveError> {
+    let Some(name) = name else { return Ok(None) };
     let secret = ObjectName::new(resource.namespace().unwrap_or_default(), name);
     if let Some(known) = context.credentials().get(&secret) {
         return Ok(Some(known));

@@ -184,15 +184,16 @@ async fn each_key_of_the_credentials_that_is_left_out_is_filled_in() {
     for given in ["null", "{}", "{consumerKey: other}", "{consumerSecret: other}", "{oldToken: other}"] {
         let both = changed(&format!(
             "{{spec: {{application: {{credentials: {{keys: {given}}}, \
-             standbyCredentials: {{secretRef: {{name: b}}, keys: {given}}}}}}}}}"
+             standby: {{credentials: {{secretRef: {{name: b}}, keys: {given}}}}}}}}}}}"
         ));
         let stored = room.try_to_create(&both).await.unwrap();
         let mut expected = by_default.clone();
         for (key, name) in serde_saphyr::from_str::<Value>(given).unwrap().as_object().into_iter().flatten() {
             expected[key] = name.clone();
         }
-        for credentials in ["credentials", "standbyCredentials"] {
-            assert_eq!(stored.data["spec"]["application"][credentials]["keys"], expected, "{credentials}: {given}");
+        let application = &stored.data["spec"]["application"];
+        for credentials in [&application["credentials"], &application["standby"]["credentials"]] {
+            assert_eq!(credentials["keys"], expected, "{credentials}: {given}");
         }
     }
 }

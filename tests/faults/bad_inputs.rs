@@ -158,10 +158,10 @@ fn of_open_endpoints(plain: &Simulator, tls: &Simulator, nobody: &str) -> Vec<Ca
 }
 
 fn of_specs() -> Vec<Case> {
-    let standby = json!({"secretRef": {"name": "sdc-application-standby"}});
+    let standby = json!({"credentials": {"secretRef": {"name": "sdc-application-standby"}}});
     vec![
-        Case::new("`spec.application.standbyCredentials`").changed(move |spec| {
-            spec["application"]["standbyCredentials"] = standby.clone();
+        Case::new("a standby whose Secret does not exist").changed(move |spec| {
+            spec["application"]["standby"] = standby.clone();
         }),
         Case::new("`spec.propagation`").changed(|spec| spec["propagation"] = json!({"pods": "Annotate"})),
         Case::new("a label that a sidecar acts on").changed(|spec| {

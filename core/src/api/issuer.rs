@@ -19,15 +19,31 @@ pub struct ApplicationSpec {
     pub endpoint: String,
     /// Where the application's consumer key, consumer secret and first token are.
     pub credentials: ApplicationCredentials,
-    /// A second application, with a consumer key of its own. The two take turns: before the token of one expires, a new
-    /// token of the other is in the Secret, so that the Secret always holds a live token.
+    /// A second application that takes turns with the first: before the token of one expires, a new token of the other
+    /// is in the Secret, so that the Secret always holds a live token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub standby_credentials: Option<ApplicationCredentials>,
+    pub standby: Option<ApplicationStandby>,
     /// The lifetime asked for each new token, as a duration such as 24h, 90m or 1h30m. 0s asks for a token that
     /// never expires. The issuer may refuse less than 15m.
     #[serde(default = "default_validity")]
     #[schemars(transform = rules::duration)]
     pub validity: String,
+}
+
+/// The second of two applications that take turns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ApplicationStandby {
+    /// Where its consumer key, consumer secret and first token are. It must be another application than the first, with a
+    /// consumer key of its own.
+    pub credentials: ApplicationCredentials,
+}
+
+impl ApplicationSpec {
+    /// The second application; none without a standby.
+    pub fn standby(&self) -> Option<Self> {
+        let credentials = self.standby.as_ref()?.credentials.clone();
+        Some(Self { credentials, standby: None, ..self.clone() })
+    }
 }
 
 /// Where an application's consumer key, consumer secret and old token are.
@@ -81,6 +97,14 @@ impl<'a> IssuerSpec<'a> {
         match self {
             Self::Application(application) => &application.credentials.secret_ref.name,
             Self::Session(session) => &session.credentials.secret_ref.name,
+        }
+    }
+
+    /// The Secret that holds the credentials of the standby; none without a standby.
+    pub fn standby_secret(self) -> Option<&'a str> {
+        match self {
+            Self::Application(application) => Some(&application.standby.as_ref()?.credentials.secret_ref.name),
+            Self::Session(_) => None,
         }
     }
 

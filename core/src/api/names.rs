@@ -64,7 +64,7 @@ impl SyniverseTokenSpec {
 impl ApplicationSpec {
     fn referenced_secrets(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.credentials)
-            .chain(&self.standby_credentials)
+            .chain(self.standby.as_ref().map(|standby| &standby.credentials))
             .map(|credentials| credentials.secret_ref.name.as_str())
     }
 }
@@ -101,10 +101,10 @@ mod tests {
     #[test]
     fn every_secret_that_holds_credentials_is_referenced_once() {
         let application = json!({"application": {
-            "credentials": {"secretRef": {"name": "b"}}, "standbyCredentials": {"secretRef": {"name": "a"}}}});
+            "credentials": {"secretRef": {"name": "b"}}, "standby": {"credentials": {"secretRef": {"name": "a"}}}}});
         assert_eq!(token(application).referenced_secrets(), ["a", "b"]);
         let shared = json!({"application": {
-            "credentials": {"secretRef": {"name": "a"}}, "standbyCredentials": {"secretRef": {"name": "a"}}}});
+            "credentials": {"secretRef": {"name": "a"}}, "standby": {"credentials": {"secretRef": {"name": "a"}}}}});
         assert_eq!(token(shared).referenced_secrets(), ["a"]);
         let session = json!({"session": {"endpoint": "https://x", "credentials": {"secretRef": {"name": "s"}}}});
         assert_eq!(token(session).referenced_secrets(), ["s"]);

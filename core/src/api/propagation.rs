@@ -15,7 +15,7 @@ pub struct PropagationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<PodPropagation>,
     /// Workloads to restart, once for each new token. Meant for tokens that live for hours, or for applications with
-    /// standbyCredentials.
+    /// a standby.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<RestartPropagation>,
 }

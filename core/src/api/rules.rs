@@ -47,9 +47,9 @@ pub(super) fn spec(schema: &mut Schema) {
 pub(super) fn application(schema: &mut Schema) {
     must(
         schema,
-        "!has(self.standbyCredentials) || self.standbyCredentials.secretRef.name != self.credentials.secretRef.name \
-         || self.standbyCredentials.keys.consumerKey != self.credentials.keys.consumerKey",
-        "standbyCredentials must belong to a second application, not repeat credentials",
+        "!has(self.standby) || self.standby.credentials.secretRef.name != self.credentials.secretRef.name \
+         || self.standby.credentials.keys.consumerKey != self.credentials.keys.consumerKey",
+        "standby must be a second application, not repeat credentials",
     );
 }
 

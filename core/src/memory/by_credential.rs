@@ -32,9 +32,14 @@ impl ByCredential {
         self.0.iter_mut().map(|(_, known)| known)
     }
 
-    /// What is known of each other one.
-    pub(super) fn others_mut(&mut self, id: &str) -> impl Iterator<Item = &mut CredentialMemory> {
-        self.0.iter_mut().filter(move |(other, _)| other != id).map(|(_, known)| known)
+    /// Each, and what is known of it.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &CredentialMemory)> {
+        self.0.iter().map(|(id, known)| (id.as_str(), known))
+    }
+
+    /// Each, and what is known of it.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut CredentialMemory)> {
+        self.0.iter_mut().map(|(id, known)| (id.as_str(), known))
     }
 
     /// Forgets all that do not meet the condition.

@@ -4,15 +4,12 @@ use crate::fingerprint::fingerprint;
 use crate::issuer::RenewalTime;
 use crate::issuer::{Failure, FailureKind, Lifetime, TokenResponse, expiry_moves};
 use crate::schedule::expiry_poll::ExpiryPoll;
-use crate::schedule::retry::{FailedRequest, retry_at};
+use crate::schedule::retry::{FailedRequest, URGENT, retry_at};
 use crate::schedule::{ObservedExpiry, TokenLifetime};
 use crate::state::{Inputs, RequestKey, Role, TokenChange, TokenRecord};
 use crate::time::{Moment, Now};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// A token that ends within this is urgent.
-const URGENT: Duration = Duration::from_secs(60);
 
 /// In-memory knowledge about a credential.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +56,10 @@ pub struct FailureContext {
     pub before_expiry: bool,
     /// The issuer has issued a token to this resource for the same inputs.
     pub was_served: bool,
+    /// The standby was asked, which has something to take over from.
+    pub is_hand_over: bool,
+    /// Nothing is to be taken over until then; none where it is.
+    pub idle_until: Option<Moment>,
     /// Seed for jitter without randomness.
     pub spread: u64,
 }
@@ -93,6 +94,11 @@ impl CredentialMemory {
         if let Some(record) = record.filter(|record| self.is_at_expiry(record, sent)) {
             self.expiry_poll_mut(record).request_sent(sent.mono);
         }
+    }
+
+    /// The other one of two credentials has a token now: an outage that both met is over.
+    pub(super) fn partner_succeeded(&mut self) {
+        self.failures.retain(|_, failing| failing.kind != FailureKind::Unavailable);
     }
 
     /// A call in this role was answered. An answer to what is wanted ends what goes on beside it as well.
@@ -221,6 +227,8 @@ fn failed_request(
         urgent: lifetime.is_none() || expires.is_some_and(|expires| expires <= failed_at + URGENT),
         endpoint_down: context.endpoint_down,
         was_served: context.was_served,
+        is_hand_over: context.is_hand_over,
+        idle_until: context.idle_until,
         spread: context.spread,
     }
 }

@@ -40,7 +40,7 @@ fn request(
     spec: &ApplicationSpec,
     values: &ApplicationValues,
 ) -> Result<TokenRequest, Finding> {
-    let validated = &credential.input.validated;
+    let (validated, policy) = (&credential.input.validated, &credential.policy);
     let Some(old_token) = old_token(credential, values) else {
         let missing = || messages::no_old_token(&spec.credentials);
         return Err(values.old_token_problem.clone().unwrap_or_else(missing));
@@ -53,7 +53,7 @@ fn request(
         consumer_key: values.consumer_key.clone(),
         consumer_secret: values.consumer_secret.clone(),
         old_token,
-        validity_seconds: validated.refresh_policy.requested_validity(is_refused(credential)).as_secs(),
+        validity_seconds: policy.requested_validity(is_refused(credential)).as_secs(),
     }))
 }
 
@@ -70,7 +70,9 @@ fn old_token(credential: &Credential<'_>, values: &ApplicationValues) -> Option<
     let known = credential.known_token().map(|record| record.token.clone());
     let (observed, state) = (credential.input.observed, credential.state);
     let kept = observed.token.as_ref().and_then(|secret| secrets::believed_token(secret, observed.resource.spec.key()));
-    let kept = kept.filter(|kept| !state.is_of_another_kind(kept, Kind::Application));
+    let partner = credential.partner.as_ref().and_then(|partner| partner.token.as_ref());
+    let is_of_partner = |kept: &Redacted| partner.is_some_and(|record| record.token == *kept);
+    let kept = kept.filter(|kept| !state.is_of_another_kind(kept, Kind::Application) && !is_of_partner(kept));
     let mut candidates = Vec::new();
     for candidate in [changed, known, kept, given].into_iter().flatten() {
         if !candidates.contains(&candidate) {

@@ -92,13 +92,14 @@ impl Proposal {
             request: candidate.request,
             cause: candidate.due.cause,
             due: candidate.due.at,
-            record: credential.active_token().cloned(),
+            record: credential.own_token().cloned(),
+            turn: credential.turn(),
             base: input
                 .unrecorded_response()
                 .map_or_else(|| credential.state.version(), |unrecorded| unrecorded.base.clone()),
             key: RequestKey { role: candidate.role, ..credential.key.clone() },
             holder: input.observed.holder.clone(),
-            is_retry: input.memory.is_failing(candidate.role),
+            is_retry: credential.is_failing(candidate.role),
             was_served: credential.was_served(candidate.role),
             credentials: input.observed.credentials_version(),
             has_new_password: self.has_new_password,

@@ -1,7 +1,8 @@
 //! Checks that stop a resource until a person acts.
 
 use super::input::{PlanInput, Writable};
-use super::{Plan, Step};
+use super::{Plan, PlannedRequest, Step};
+use crate::credential::Values;
 use crate::memory::Target;
 use crate::messages;
 use crate::observed::StateSecret;
@@ -10,6 +11,7 @@ use crate::reason::{Finding, Reason};
 use crate::redacted::Redacted;
 use crate::secrets;
 use crate::state::State;
+use crate::time::Moment;
 use k8s_openapi::api::core::v1::Secret;
 use kube_core::ResourceExt;
 
@@ -47,10 +49,12 @@ impl PlanInput<'_> {
         Some(if is_immutable_on_write { messages::sealed(&secret.name_any()) } else { finding })
     }
 
-    /// Why credentials must not be sent, until a person acts. The live pair of a session does not come from the Secret.
+    /// Why credentials must not be sent, until a person acts. The live pair of a session does not come from the Secret,
+    /// and a standby has a Secret of its own.
     fn not_permitted(&self) -> Option<Finding> {
         let not_allowed = self.observed.not_allowed.as_ref().map(messages::endpoint_not_allowed);
-        not_allowed.or_else(|| self.not_consented().filter(|_| !self.must_renew()))
+        let has_other = self.must_renew() || self.validated.issuer.standby_secret().is_some();
+        not_allowed.or_else(|| self.not_consented().filter(|_| !has_other))
     }
 
     /// Why nothing that the credentials Secret holds may be used.
@@ -58,6 +62,16 @@ impl PlanInput<'_> {
         let secret = self.validated.issuer.credentials_secret();
         let lacks_consent = || self.observed.lacks_consent.then(|| messages::credentials_not_consented(secret));
         messages::credentials_in_state_secret(secret).or_else(lacks_consent)
+    }
+
+    /// The values of the standby; none without a standby.
+    pub(super) fn standby_values(&self) -> Option<Result<Values, Finding>> {
+        let secret = self.validated.issuer.standby_secret()?;
+        let lacks_consent = || self.observed.standby_lacks_consent.then(|| messages::credentials_not_consented(secret));
+        Some(match messages::credentials_in_state_secret(secret).or_else(lacks_consent) {
+            Some(problem) => Err(problem),
+            None => self.observed.standby_values(self.validated.issuer)?.cloned(),
+        })
     }
 
     /// Whether there is a cause to request a token.
@@ -75,13 +89,14 @@ impl PlanInput<'_> {
             return Plan::wait(Some(failed.not_before), vec![messages::write_failed(failed)]);
         }
         let state = self.latest_state().unwrap_or_else(|| self.empty_state());
-        match Credential::of(self, &state, writable) {
-            Ok(credential) => self.plan_credential(&credential),
-            Err(finding) => Plan::stop(finding),
+        let first = Credential::of(self, &state, writable);
+        match self.standby_values().map(|values| Ok(Credential::new(self, &state, writable, values?))) {
+            Some(standby) => self.plan_turns(first, standby),
+            None => first.map_or_else(Plan::stop, |credential| self.plan_credential(&credential)),
         }
     }
 
-    fn plan_credential(&self, credential: &Credential<'_>) -> Plan {
+    pub(super) fn plan_credential(&self, credential: &Credential<'_>) -> Plan {
         let proposal = credential.proposal();
         let candidates = match proposal.candidates(credential) {
             Ok(candidates) => candidates,
@@ -89,14 +104,24 @@ impl PlanInput<'_> {
         };
         let findings = proposal.findings(credential, &candidates);
         let allowed = candidates.into_iter().map(|candidate| (credential.allowed_at(&candidate), candidate));
-        let Some((at, candidate)) = allowed.min_by_key(|(at, _)| *at) else {
-            return Plan::wait(proposal.settled_at(credential), findings);
-        };
-        let request = Box::new(proposal.planned_request(credential, candidate));
+        let next = allowed.min_by_key(|(at, _)| *at);
+        let request = next.map(|(at, candidate)| (at, proposal.planned_request(credential, candidate)));
+        self.plan_next(request, proposal.settled_at(credential), findings)
+    }
+
+    /// This request at its time, and a plan before that where findings may change by then.
+    pub(super) fn plan_next(
+        &self,
+        request: Option<(Moment, PlannedRequest)>,
+        settled: Option<Moment>,
+        findings: Vec<Finding>,
+    ) -> Plan {
+        let Some((at, request)) = request else { return Plan::wait(settled, findings) };
+        let request = Box::new(request);
         if at <= self.now.mono {
             return Plan { step: Step::Request(request), findings, upcoming: None };
         }
-        match proposal.settled_at(credential).filter(|settled| *settled < at) {
+        match settled.filter(|settled| *settled < at) {
             Some(settled) => Plan::wait(Some(settled), findings),
             None => Plan { step: Step::Wait(Some(at)), findings, upcoming: Some(request) },
         }

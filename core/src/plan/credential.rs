@@ -11,7 +11,7 @@ use crate::memory::FailedRequests;
 use crate::reason::{Finding, Reason};
 use crate::schedule::expiry_poll::ExpiryPoll;
 use crate::schedule::rate_limiter::refill;
-use crate::schedule::{Due, TokenLifetime};
+use crate::schedule::{Due, RefreshPolicy, TokenLifetime};
 use crate::state::{CredentialRecord, Inputs, RequestKey, Role, State, TokenRecord};
 use crate::time::Moment;
 use std::time::Duration;
@@ -28,7 +28,24 @@ pub(super) struct Credential<'a> {
     /// The request that would be sent now.
     pub(super) key: RequestKey,
     pub(super) writable: Writable,
+    /// The other credential of the resource, where two take turns.
+    pub(super) partner: Option<Partner>,
+    /// The rules of time for its token.
+    pub(super) policy: RefreshPolicy,
     values: Values,
+}
+
+/// The other one of two credentials that take turns.
+#[derive(Clone, Debug)]
+pub(super) struct Partner {
+    /// Its identity.
+    pub(super) id: String,
+    /// Its values, hashed.
+    pub(super) inputs: Inputs,
+    /// The token in the token Secret, if it is that of the other one: this one is the standby.
+    pub(super) served: Option<TokenRecord>,
+    /// Its last token, whichever is in the token Secret.
+    pub(super) token: Option<TokenRecord>,
 }
 
 impl<'a> Credential<'a> {
@@ -42,12 +59,18 @@ impl<'a> Credential<'a> {
             Some(problem) => Values::withheld(issuer, problem)?,
             None => input.observed.values(issuer)?.clone(),
         };
+        Ok(Self::new(input, state, writable, values))
+    }
+
+    /// A credential with these values.
+    pub(super) fn new(input: &'a PlanInput<'a>, state: &'a State, writable: Writable, values: Values) -> Self {
         let id = state.id_of(values.identity());
         let record = state.credentials.get(&id).cloned().unwrap_or_default();
         let record = CredentialRecord { inputs: state.inputs_of(&id), ..record };
         let inputs = Inputs::of(&state.salt, values.named());
         let key = RequestKey { credential: id, inputs, refresh: input.observed.refresh(), role: Role::Main };
-        Ok(Self { input, state, record, key, writable, values })
+        let policy = input.validated.refresh_policy.clone();
+        Self { input, state, record, key, writable, partner: None, policy, values }
     }
 
     /// The plan of its kind.
@@ -65,12 +88,16 @@ impl<'a> Credential<'a> {
 
     /// The token in the token Secret, if it is of this credential.
     pub(super) fn active_token(&self) -> Option<&TokenRecord> {
-        self.known_token().filter(|_| self.state.active.as_ref() == Some(&self.key.credential))
+        self.known_token().filter(|_| self.is_active())
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.state.active.as_ref() == Some(&self.key.credential)
     }
 
     /// The first of these values that has changed, or a requested refresh, since the last recorded request.
     pub(super) fn change(&self, names: &[&'static str]) -> Option<Cause> {
-        self.active_token()?;
+        self.state.active_token().filter(|_| self.is_active() || self.is_standby())?;
         let value = self.key.inputs.change_since(&self.record.inputs, names).map(Cause::Changed);
         value.or_else(|| self.is_requested().then_some(Cause::Requested))
     }
@@ -99,7 +126,7 @@ impl<'a> Credential<'a> {
     }
 
     fn scheduled(&self, record: &TokenRecord) -> Option<Due> {
-        let (policy, now) = (&self.input.validated.refresh_policy, self.input.now);
+        let (policy, now) = (&self.policy, self.input.now);
         let lifetime = self.lifetime(record);
         match (self.input.validated.kind().renewal().when, self.writable) {
             (RenewalTime::AfterExpiry, _) => policy.next_due(record, &lifetime, self.expiry_poll(), now),
@@ -109,7 +136,7 @@ impl<'a> Credential<'a> {
         }
     }
 
-    fn lifetime(&self, record: &TokenRecord) -> TokenLifetime {
+    pub(super) fn lifetime(&self, record: &TokenRecord) -> TokenLifetime {
         self.input.memory.lifetime(record, self.input.now)
     }
 
@@ -124,12 +151,21 @@ impl<'a> Credential<'a> {
     }
 
     pub(super) fn expiry_poll(&self) -> Option<&ExpiryPoll> {
-        self.input.memory.expiry_poll(self.active_token()?)
+        self.input.memory.expiry_poll(self.own_token()?)
     }
 
     pub(super) fn rate_limited_until(&self, candidate: &Candidate) -> Moment {
         let others = usize::from(candidate.leaves_one);
-        self.input.memory.rate_limiter.ready_for(others, self.input.now.mono, refill(self.active_token()))
+        self.input.memory.rate_limiter.ready_for(others, self.input.now.mono, refill(self.own_token()))
+    }
+
+    /// The token that its next request is about: that in the token Secret, or the last one of a standby.
+    pub(super) fn own_token(&self) -> Option<&TokenRecord> {
+        self.known_token().filter(|_| self.is_active() || self.is_standby())
+    }
+
+    pub(super) fn is_standby(&self) -> bool {
+        self.partner.as_ref().is_some_and(|partner| partner.served.is_some())
     }
 
     /// Until when the request of another process, which cannot be repeated, may still be on its way.

@@ -3,7 +3,10 @@
 use super::StateWrite;
 use crate::issuer::{Cause, Failure, FailureKind, TokenRequest, TokenResponse};
 use crate::secrets::SecretWrite;
-use crate::state::{CallResult, RequestKey, State, TokenRecord, UnrecordedResponse, Version};
+use crate::schedule::TokenLifetime;
+use crate::state::{
+    CallResult, Inputs, RequestKey, State, TokenChange, TokenRecord, UnrecordedResponse, Version,
+};
 use crate::time::{Moment, Now};
 
 /// A request to be sent, and the data recorded with its response.
@@ -15,8 +18,10 @@ pub struct PlannedRequest {
     pub cause: Cause,
     /// Since when.
     pub due: Moment,
-    /// The token in the token Secret now, if it belongs to the same credential.
+    /// The token in the token Secret now, if it belongs to the same credential; for a standby its last token.
     pub record: Option<TokenRecord>,
+    /// The other one of two credentials that take turns.
+    pub turn: Option<Turn>,
     /// The state from which the request was planned.
     pub base: Version,
     /// The inputs of the request.
@@ -39,10 +44,63 @@ pub struct PlannedRequest {
     pub intent_write: Option<StateWrite>,
 }
 
+/// A request for one of two credentials that take turns.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// The identity of the other credential.
+    pub partner: String,
+    /// The values of the other credential, hashed: from the first token on a change of them is one.
+    pub partner_inputs: Inputs,
+    /// What a standby has to outlive; none for the credential whose token is in the token Secret.
+    pub served: Option<Served>,
+}
+
+/// The token in the token Secret, while the standby is asked.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// It.
+    pub record: TokenRecord,
+    /// The earliest end that was ever reported for it; none if it never ends.
+    pub ends: Option<Moment>,
+    /// When the hand-over from it opens: a request before that has time.
+    pub hand_over: Option<Moment>,
+}
+
+impl Served {
+    /// True when a token that lives until `ends` (none = for ever) is to take its place at `now`.
+    fn yields_to(&self, ends: Option<Moment>, now: Moment) -> bool {
+        match (self.ends, ends) {
+            (Some(own), _) if own <= now => true,
+            (Some(own), Some(other)) => other > own,
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+}
+
 impl PlannedRequest {
     /// The token that is live during the request, as far as is known.
     pub fn live_token(&self) -> Option<&TokenRecord> {
-        self.record.as_ref().filter(|record| !record.ended)
+        let served = self.served().map(|served| &served.record);
+        served.or(self.record.as_ref()).filter(|record| !record.ended)
+    }
+
+    /// The token of the other credential in the token Secret, if this is the standby.
+    pub fn served(&self) -> Option<&Served> {
+        self.turn.as_ref()?.served.as_ref()
+    }
+
+    /// True when this response, received at `now`, puts its token into the token Secret. That of a standby does if it
+    /// lives longer than the token there, or if that one is dead. For a token that is known the earliest end counts that
+    /// was ever reported for it.
+    pub fn activates(&self, response: &TokenResponse, known: Option<&TokenLifetime>, (sent, now): (Now, Moment)) -> bool {
+        let reported = response.lifetime.duration().map(|lifetime| sent.mono + lifetime);
+        let known = match TokenChange::of(response, self.record.as_ref()) {
+            TokenChange::New => None,
+            TokenChange::Same(_) | TokenChange::Previous(_) => known.and_then(TokenLifetime::earliest_end),
+        };
+        let ends = [reported, known].into_iter().flatten().min();
+        self.served().is_none_or(|served| served.yields_to(ends, now))
     }
 
     /// The result of this request to be recorded; none for a failure after which the same request is retried.
@@ -61,7 +119,7 @@ impl PlannedRequest {
     }
 
     /// `result` as an unrecorded response.
-    pub fn unrecorded(&self, result: CallResult, sent: Now) -> UnrecordedResponse {
+    pub fn unrecorded(&self, result: CallResult, sent: Now, activates: bool) -> UnrecordedResponse {
         let wire = self.request.wire();
         let properties = wire.properties();
         UnrecordedResponse {
@@ -77,6 +135,8 @@ impl PlannedRequest {
             credentials: self.credentials.clone(),
             has_new_password: self.has_new_password,
             follows: self.follows.clone(),
+            activates,
+            partner: self.turn.as_ref().map(|turn| (turn.partner.clone(), turn.partner_inputs.clone())),
         }
     }
 }

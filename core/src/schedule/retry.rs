@@ -9,6 +9,10 @@ use std::time::Duration;
 const SLOW_RETRY: Duration = Duration::from_secs(300);
 /// The longest delay between retries while a token is dead or urgent that could be obtained before.
 const URGENT_RETRY: Duration = Duration::from_secs(4);
+/// A token that ends within this is urgent.
+pub const URGENT: Duration = MINUTE;
+/// The longest delay between requests for a standby that has nothing to take over yet.
+const IDLE_RETRY: Duration = Duration::from_secs(600);
 /// The longest `Retry-After` that is granted while no token is dead or urgent ...
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// ... and while a token is.
@@ -41,13 +45,17 @@ pub struct FailedRequest {
     pub endpoint_down: bool,
     /// The issuer has issued a token to this resource for the same inputs: the request itself is not wrong.
     pub was_served: bool,
+    /// A standby was asked that has something to take over from.
+    pub is_hand_over: bool,
+    /// It has nothing to take over until then.
+    pub idle_until: Option<Moment>,
     /// Seed for jitter without randomness.
     pub spread: u64,
 }
 
 /// When to retry: growing with jitter from 1 s to 1 min, at most 4 s while it is urgent and the endpoint is down or has
 /// served the same request before, at the expiry at the latest, and not before the granted part of the issuer's
-/// `Retry-After`. A request that must come before the expiry has several attempts in the time left. Errors of
+/// `Retry-After`. A standby that has nothing to take over yet has up to 10 minutes, and the hand-over. A request that must come before the expiry has several attempts in the time left. Errors of
 /// configuration wait 5 minutes.
 pub fn retry_at(failed: FailedRequest) -> Moment {
     let is_in_vain = match failed.kind {
@@ -56,12 +64,18 @@ pub fn retry_at(failed: FailedRequest) -> Moment {
         FailureKind::EndpointNotAllowed | FailureKind::LoginRefused => true,
         FailureKind::Refused | FailureKind::Unavailable | FailureKind::Ended => false,
     };
-    let longest = if failed.urgent && (failed.endpoint_down || failed.was_served) { URGENT_RETRY } else { MINUTE };
+    if let Some(opens) = failed.idle_until {
+        let delay = Backoff { first: SECOND, longest: IDLE_RETRY }.after(failed.count, failed.spread);
+        return failed.failed_at + delay.min(opens.until(failed.failed_at)).max(failed.granted_retry_after());
+    }
+    let is_known_good = failed.endpoint_down || failed.was_served || failed.is_hand_over;
+    let longest = if failed.urgent && is_known_good { URGENT_RETRY } else { MINUTE };
     let growing = || Backoff { first: SECOND, longest }.after(failed.count, failed.spread);
     let delay = if is_in_vain { SLOW_RETRY } else { growing() };
     let tries = failed.time_left().filter(|_| failed.before_expiry).map(|left| (left / TRIES_LEFT).max(SECOND));
     let delay = tries.map_or(delay, |longest| delay.min(longest));
     let delay = failed.time_left().map_or(delay, |left| delay.min(left));
+    let delay = failed.time_to_urgency().map_or(delay, |time| delay.min(time));
     failed.failed_at + delay.max(failed.granted_retry_after())
 }
 
@@ -84,6 +98,12 @@ impl FailedRequest {
             _ if self.urgent => URGENT_RETRY_AFTER,
             left => left.map_or(LONGEST_RETRY_AFTER, |left| left.min(LONGEST_RETRY_AFTER)),
         }
+    }
+
+    /// The time until a hand-over becomes urgent, after which it is tried more often; none once it is, and for all else.
+    fn time_to_urgency(&self) -> Option<Duration> {
+        let left = self.time_left().filter(|_| self.is_hand_over)?;
+        left.checked_sub(URGENT).filter(|time| !time.is_zero())
     }
 
     /// Remaining lifetime of the token; none once it has expired, or if it never expires.

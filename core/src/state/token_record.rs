@@ -197,6 +197,11 @@ impl TokenRecord {
         self.first_expiration_time.is_some()
     }
 
+    /// The earliest end that was ever reported for it; none if it never ends.
+    pub fn earliest_end(&self) -> Option<Timestamp> {
+        [self.first_expiration_time, self.expiration_time].into_iter().flatten().min()
+    }
+
     /// How the next token is obtained.
     pub fn renewal(&self) -> Renewal {
         self.kind.renewal()

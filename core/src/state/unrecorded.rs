@@ -55,6 +55,10 @@ pub struct UnrecordedResponse {
     pub has_new_password: bool,
     /// The state with an earlier response applied that was unrecorded when this request was sent: recorded together.
     pub follows: Option<Box<State>>,
+    /// Its token goes into the token Secret.
+    pub activates: bool,
+    /// The other one of two credentials that take turns, and its values, hashed.
+    pub partner: Option<(String, Inputs)>,
 }
 
 /// The result of a request, as far as it is recorded.

@@ -78,6 +78,8 @@ impl Cluster {
             not_allowed: None,
             credentials: Some(credentials("secret", Some("old"))).into(),
             lacks_consent: false,
+            standby: None.into(),
+            standby_lacks_consent: false,
             state: None.into(),
             token: None,
             forbidden: None,

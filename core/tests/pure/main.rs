@@ -11,6 +11,8 @@ mod schedule;
 mod secret_metadata;
 mod secrets;
 mod session;
+mod standby;
 mod state;
 mod status;
+mod turns;
 mod wave;

@@ -46,6 +46,7 @@ fn terms(validity: u64) -> RefreshPolicy {
     RefreshPolicy {
         refresh_before: None,
         validity: Some(s(validity)),
+        hand_over_lead: None,
         daily_check: s(86_400),
         spread: 7_000,
         spread_validity: true,
@@ -260,6 +261,8 @@ fn failed(kind: FailureKind, count: u32) -> FailedRequest {
         urgent: false,
         endpoint_down: false,
         was_served: false,
+        is_hand_over: false,
+        idle_until: None,
         spread: 42,
     }
 }

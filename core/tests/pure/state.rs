@@ -153,9 +153,9 @@ fn a_response_that_follows_another_keeps_what_was_written_meanwhile() {
             date: None,
         })
     };
-    let second = first.record(&planned.unrecorded(response("second"), now(590.0))).unwrap();
+    let second = first.record(&planned.unrecorded(response("second"), now(590.0), true)).unwrap();
     let follows = Some(Box::new(second));
-    let third = UnrecordedResponse { follows, ..planned.unrecorded(response("third"), now(595.0)) };
+    let third = UnrecordedResponse { follows, ..planned.unrecorded(response("third"), now(595.0), true) };
     let intent = Some(Intent { time: now(594.0).wall, holder: "another process".into() });
     let written = ManagedFields { labels: ["team".to_owned()].into(), ..first.written.clone() };
     let recorded = State { intent: intent.clone(), written: written.clone(), ..first }.record(&third).unwrap();

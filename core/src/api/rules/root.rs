@@ -32,7 +32,7 @@ pub(in crate::api) fn root() -> Vec<ValidationRule> {
         },
         // No name is '/', so what is absent equals none.
         of_secret_name(
-            ["application.?credentials", "application.?standbyCredentials", "session.?credentials"]
+            ["application.?credentials", "application.?standby.?credentials", "session.?credentials"]
                 .map(|credentials| format!("{name} != self.spec.?{credentials}.?secretRef.?name.orValue('/')"))
                 .join(" && "),
             "secret.name (by default the resource's own name) must not be a Secret that credentials are read from",
