@@ -46,9 +46,7 @@ impl Values {
     /// As [`Values::read`].
     pub fn read_standby(issuer: IssuerSpec<'_>, secret: Option<&Secret>) -> Option<Result<Self, Finding>> {
         match issuer {
-            IssuerSpec::Application(spec) => {
-                Some(Self::read(IssuerSpec::Application(&spec.standby()?), secret))
-            }
+            IssuerSpec::Application(spec) => Some(Self::read(IssuerSpec::Application(&spec.standby()?), secret)),
             IssuerSpec::Session(_) => None,
         }
     }

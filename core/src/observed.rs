@@ -7,12 +7,11 @@ use crate::issuer::endpoint::NotAllowed;
 use crate::memory::{Target, WriteBasis, WrittenToken};
 use crate::reason::Finding;
 use crate::redacted::Redacted;
-use crate::schedule::{EndpointLoad, RefreshPolicy};
+use crate::schedule::EndpointLoad;
 use crate::secret_metadata::SecretMetadata;
 use crate::secrets::{self, DesiredSecrets, Owner};
 use crate::state::{Inputs, State, TokenRecord, Unreadable};
 use crate::time::Moment;
-use crate::validated::Validated;
 use k8s_openapi::api::core::v1::Secret;
 use kube_core::ResourceExt;
 use std::sync::{Arc, OnceLock};
@@ -240,19 +239,8 @@ impl Observed {
         standby.or_else(|| self.values(issuer).ok())
     }
 
-    /// The rules of time for `record`, the token in the token Secret, with a standby or without.
-    pub fn policy_with_standby(&self, validated: &Validated<'_>, record: &TokenRecord) -> RefreshPolicy {
-        let policy = validated.refresh_policy.clone();
-        let standby = self.stored_state().zip(self.idle_values(validated.issuer));
-        let hand_over_lead = standby.map(|(state, values)| {
-            let idle = state.credentials.get(&state.id_of(values.identity()));
-            policy.hand_over_lead(record, idle.and_then(|idle| idle.token.as_ref()))
-        });
-        RefreshPolicy { hand_over_lead, ..policy }
-    }
-
     /// The values of the standby, whichever of the two it is now; none where there is no other credential.
-    fn idle_values(&self, issuer: IssuerSpec<'_>) -> Option<&Values> {
+    pub fn idle_values(&self, issuer: IssuerSpec<'_>) -> Option<&Values> {
         let both = [Some(self.values(issuer)), self.standby_values(issuer)].map(|values| values?.ok());
         let [Some(first), Some(second)] = both else { return None };
         let state = self.stored_state()?;

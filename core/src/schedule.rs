@@ -224,7 +224,8 @@ impl RefreshPolicy {
         }
         let lifetime = Duration::from_secs(record.lifetime_seconds.unwrap_or_default());
         let lead = || refresh_lead(self.refresh_before, self.validity, lifetime);
-        Some(match (self.hand_over_lead, record.asked_end()) {
+        let hand_over_lead = self.hand_over_lead.filter(|_| record.earliest_end().is_some());
+        Some(match (hand_over_lead, record.asked_end()) {
             (Some(lead), _) => Check::HalfWay(lead),
             (None, Some(end)) => Check::At(end),
             (None, None) => Check::Before(lead()),

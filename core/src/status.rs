@@ -168,7 +168,7 @@ fn planned(observed: &Observed, health: &TokenHealth) -> Option<String> {
     let validated = Validated::of(observed).ok()?;
     let is_stopped = health.stalled.as_ref().is_some_and(|finding| finding.reason.is_in_the_way());
     let record = health.record.as_ref().filter(|_| !observed.resource.spec.suspend && !is_stopped)?;
-    observed.policy_with_standby(&validated, record).planned_time(record).map(rfc3339)
+    validated.policy_for(observed, record).planned_time(record).map(rfc3339)
 }
 
 struct DraftCondition {

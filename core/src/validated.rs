@@ -6,6 +6,7 @@ use crate::messages;
 use crate::observed::Observed;
 use crate::reason::{Finding, Reason};
 use crate::schedule::RefreshPolicy;
+use crate::state::TokenRecord;
 use std::time::Duration;
 
 /// The validated spec.
@@ -49,6 +50,17 @@ impl<'a> Validated<'a> {
     /// The kind of the credential.
     pub fn kind(&self) -> Kind {
         Kind::of(self.issuer)
+    }
+
+    /// The rules of time for `record`, the token in the token Secret, with a standby or without.
+    pub fn policy_for(&self, observed: &Observed, record: &TokenRecord) -> RefreshPolicy {
+        let policy = self.refresh_policy.clone();
+        let standby = observed.stored_state().zip(observed.idle_values(self.issuer));
+        let hand_over_lead = standby.map(|(state, values)| {
+            let idle = state.credentials.get(&state.id_of(values.identity()));
+            policy.hand_over_lead(record, idle.and_then(|idle| idle.token.as_ref()))
+        });
+        RefreshPolicy { hand_over_lead, ..policy }
     }
 
     /// True when a token without end is wanted.

@@ -20,6 +20,7 @@ mod scenarios;
 mod sessions;
 mod slowness;
 mod stage;
+mod standby;
 mod watch;
 mod wave;
 mod world;

@@ -4,6 +4,7 @@ use crate::judge::What;
 use crate::process::Settings;
 use crate::sessions::*;
 use crate::stage::{BAD, CREDENTIALS, KEY, NAME, PORTAL_TOKEN, STATE, Stage, base64, resource, secret};
+use crate::standby::*;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use issuer_simulator::fault::{Action, FailBody, Fault, Stage as When};
@@ -16,8 +17,13 @@ use syniverse_token_core::queue::Budget;
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) script: fn(Arc<Stage>) -> BoxFuture<'static, ()>,
+}
+
+impl Scenario {
     /// How long all goes well before the run is judged: several rotations.
-    pub(crate) tail: Duration,
+    pub(crate) fn tail(&self) -> Duration {
+        Duration::from_secs(if self.name.starts_with("standby_") { 260 } else { 50 })
+    }
 }
 
 macro_rules! scenarios {
@@ -26,7 +32,6 @@ macro_rules! scenarios {
         pub(crate) const SCENARIOS: &[Scenario] = &[$(Scenario {
             name: stringify!($name),
             script: |stage| async move { $name(&stage).await }.boxed(),
-            tail: Duration::from_secs(50),
         }),*];
     };
 }
@@ -106,6 +111,24 @@ scenarios![
     session_wall_clock_behind,
     session_suspended_and_resumed,
     session_and_application,
+    standby_first_issue,
+    standby_both_live_at_first,
+    standby_lives_at_hand_over,
+    standby_hand_over,
+    standby_restart,
+    standby_two_operators,
+    standby_refused,
+    standby_issuer_down,
+    standby_operator_away,
+    standby_validity_lowered,
+    standby_added,
+    standby_changed_in_call,
+    standby_swapped_and_removed,
+    standby_regenerated,
+    standby_first_regenerated,
+    standby_wall_clock_ahead,
+    standby_wall_clock_behind,
+    standby_killed_in_hand_over,
 ];
 
 /// A resource with its first token, 8 s old.

@@ -30,6 +30,10 @@ pub(crate) const NAMESPACE: &str = "exploration";
 pub(crate) const KEY: &str = "key";
 pub(crate) const SECRET: &str = "secret";
 pub(crate) const PORTAL_TOKEN: &str = "portal-token";
+/// A second application, which takes turns with the first.
+pub(crate) const STANDBY_CREDENTIALS: &str = "sdc-application-b";
+pub(crate) const STANDBY_KEY: &str = "key-b";
+pub(crate) const STANDBY_PORTAL_TOKEN: &str = "portal-token-b";
 /// How long a garbage collector takes.
 const COLLECTION: Duration = Duration::from_millis(300);
 
@@ -75,9 +79,10 @@ pub(crate) fn play(scenario: &Scenario, faults: BTreeMap<usize, Fault>, planted:
         tokio::spawn(Arc::clone(&stage).undertake(dead));
         (scenario.script)(Arc::clone(&stage)).await;
         stage.world.heal();
-        sleep(scenario.tail).await;
+        sleep(scenario.tail()).await;
         stage.world.say(None, What::Ended);
-        let mut subject = Subject::new(NAME, CREDENTIALS, KEY).and(SESSION_CREDENTIALS, USER);
+        let subject = Subject::new(NAME, CREDENTIALS, KEY).and(SESSION_CREDENTIALS, USER);
+        let mut subject = subject.and(STANDBY_CREDENTIALS, STANDBY_KEY);
         subject.owners.push(OTHER_USER.to_owned());
         let (points, mut history) = stage.world.end(vec![subject]);
         history.neighbours = BAD.map(|name| Subject::new(name, &credentials_of(name), name)).into();

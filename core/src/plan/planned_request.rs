@@ -2,11 +2,9 @@
 
 use super::StateWrite;
 use crate::issuer::{Cause, Failure, FailureKind, TokenRequest, TokenResponse};
-use crate::secrets::SecretWrite;
 use crate::schedule::TokenLifetime;
-use crate::state::{
-    CallResult, Inputs, RequestKey, State, TokenChange, TokenRecord, UnrecordedResponse, Version,
-};
+use crate::secrets::SecretWrite;
+use crate::state::{CallResult, Inputs, RequestKey, State, TokenChange, TokenRecord, UnrecordedResponse, Version};
 use crate::time::{Moment, Now};
 
 /// A request to be sent, and the data recorded with its response.
@@ -93,7 +91,12 @@ impl PlannedRequest {
     /// True when this response, received at `now`, puts its token into the token Secret. That of a standby does if it
     /// lives longer than the token there, or if that one is dead. For a token that is known the earliest end counts that
     /// was ever reported for it.
-    pub fn activates(&self, response: &TokenResponse, known: Option<&TokenLifetime>, (sent, now): (Now, Moment)) -> bool {
+    pub fn activates(
+        &self,
+        response: &TokenResponse,
+        known: Option<&TokenLifetime>,
+        (sent, now): (Now, Moment),
+    ) -> bool {
         let reported = response.lifetime.duration().map(|lifetime| sent.mono + lifetime);
         let known = match TokenChange::of(response, self.record.as_ref()) {
             TokenChange::New => None,

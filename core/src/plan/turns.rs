@@ -8,7 +8,7 @@ use super::candidates::{Candidate, Proposal};
 use super::credential::{Credential, Partner};
 use super::input::PlanInput;
 use super::{Plan, Served, Turn};
-use crate::issuer::{Cause, ROUNDING};
+use crate::issuer::{Cause, FailureKind, ROUNDING};
 use crate::messages::{self, ShortOverlap};
 use crate::reason::{Finding, Weight};
 use crate::schedule::Due;
@@ -69,12 +69,18 @@ impl PlanInput<'_> {
         let next = standby.next_turn(is_wanted, other).into_iter().map(|next| (&standby, other, next));
         let candidates = candidates.into_iter().map(|candidate| (&active, own, candidate));
         let all = candidates.filter(|(_, _, candidate)| active.is_first_asked(candidate, &standby, other)).chain(next);
+        let second_try = standby.second_try();
+        let allowed_at = |credential: &Credential<'_>, candidate: &Candidate| {
+            let at = credential.allowed_at(candidate);
+            if credential.is_standby() { at } else { second_try.map_or(at, |second_try| at.max(second_try)) }
+        };
         let soonest = all
-            .map(|(credential, proposal, candidate)| (credential.allowed_at(&candidate), credential, proposal, candidate))
+            .map(|(credential, proposal, candidate)| {
+                (allowed_at(credential, &candidate), credential, proposal, candidate)
+            })
             .min_by_key(|(at, credential, ..)| (*at, credential.place_in_turn()));
-        let request = soonest.map(|(at, credential, proposal, candidate)| {
-            (at, proposal.planned_request(credential, candidate))
-        });
+        let request =
+            soonest.map(|(at, credential, proposal, candidate)| (at, proposal.planned_request(credential, candidate)));
         let plan = self.plan_next(request, own.settled_at(&active), findings);
         standby_problem.into_iter().fold(plan, Plan::also)
     }
@@ -165,10 +171,17 @@ impl Credential<'_> {
     /// Which of two requests comes first that are due at the same time: that of a standby, unless it has failed.
     fn place_in_turn(&self) -> u8 {
         match (self.is_standby(), self.failed_requests(Role::Main)) {
-            (true, None) => 0,
+            (true, Some(_)) if self.second_try().is_none() => 2,
+            (true, _) => 0,
             (false, _) => 1,
-            (true, Some(_)) => 2,
         }
+    }
+
+    /// When a standby is asked again whose only request may have made a token that nobody has seen. A token of the other
+    /// one that is made just then ends at the same time as that, and leaves a gap a rotation later.
+    fn second_try(&self) -> Option<Moment> {
+        let failing = self.failed_requests(Role::Main).filter(|_| self.is_standby())?;
+        (failing.kind == FailureKind::Unavailable && failing.count == 1).then_some(failing.not_before)
     }
 
     /// True when its last request in this role failed, whatever its values.

@@ -33,8 +33,8 @@ impl RefreshPolicy {
 
     /// When the hand-over from the token of `record` opens; none for a token that never ends.
     pub fn hand_over_at(&self, record: &TokenRecord, lifetime: &TokenLifetime, now: Now) -> Option<Moment> {
-        let asked = record.asked_end().map(|end| now.moment_of(end));
-        let end = [lifetime.earliest_end(), asked].into_iter().flatten().min()?;
+        let reported = lifetime.earliest_end()?;
+        let end = record.asked_end().map_or(reported, |asked| reported.min(now.moment_of(asked)));
         Some(end - self.hand_over_lead?)
     }
 
@@ -45,7 +45,8 @@ impl RefreshPolicy {
 
     /// The same as the status shows it: from stored data alone.
     pub(super) fn planned_hand_over(record: &TokenRecord, lead: Duration) -> Option<Timestamp> {
-        [record.earliest_end(), record.asked_end()].into_iter().flatten().min().map(|end| earlier(end, lead))
+        let reported = record.earliest_end()?;
+        Some(earlier(record.asked_end().map_or(reported, |asked| reported.min(asked)), lead))
     }
 
     /// Half way between the birth of a token and its hand-over, where it is worth a check.

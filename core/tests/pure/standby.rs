@@ -4,9 +4,10 @@ use crate::cluster::{Cluster, now, old_token, refresh, secret};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use syniverse_token_core::issuer::{Cause, FailureKind};
+use syniverse_token_core::issuer::{Cause, FailureKind, Lifetime, TokenResponse};
 use syniverse_token_core::plan::PlannedRequest;
 use syniverse_token_core::reason::Reason;
+use syniverse_token_core::redacted::Redacted;
 
 fn spec() -> Value {
     json!({"application": {"standby": {"credentials": {"secretRef": {"name": "sdc-b"}}}}})
@@ -185,7 +186,7 @@ fn a_refresh_annotation_asks_the_standby_and_where_that_fails_the_first() {
     cluster.annotate("syniverse.dev/refresh", "now");
     let planned = cluster.call(now(300.0));
     assert_eq!((is_of(&planned), planned.cause), ("key-b", Cause::Requested));
-    cluster.fail(now(300.0), FailureKind::Unavailable);
+    cluster.fail(now(300.0), FailureKind::Refused);
     let planned = cluster.call(now(300.1));
     assert_eq!((is_of(&planned), planned.cause), ("key", Cause::Requested));
 }
@@ -236,6 +237,18 @@ fn without_a_token_the_standby_is_asked_where_the_first_fails() {
     cluster.receive(&planned, now(0.1), "of the standby", 600);
     cluster.settle(now(0.1));
     assert_eq!(cluster.token("accessToken").as_deref(), Some("of the standby"));
+}
+
+#[test]
+fn from_a_token_that_never_ends_nothing_is_handed_over() {
+    let mut cluster = Cluster::new(spec());
+    give_standby(&mut cluster, "key-b", "secret-b");
+    let first = cluster.call(now(0.0));
+    let token = Redacted::new("first");
+    let response = TokenResponse { token, refresh_token: None, lifetime: Lifetime::Never, date: None };
+    cluster.end(&first, now(0.0), &Ok(response));
+    let planned = cluster.call(now(602.0));
+    assert_eq!((is_of(&planned), planned.cause), ("key", Cause::Check));
 }
 
 #[test]

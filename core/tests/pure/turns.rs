@@ -74,8 +74,11 @@ impl Run {
             return Err(Failure { kind: FailureKind::Unavailable, detail, retry_after: None });
         }
         let asked = refresh(planned);
-        let application =
-            self.applications.iter_mut().find(|known| known.key == asked.consumer_key.expose()).expect("an application");
+        let application = self
+            .applications
+            .iter_mut()
+            .find(|known| known.key == asked.consumer_key.expose())
+            .expect("an application");
         let is_new = application.ends <= at;
         if is_new {
             self.issued += 1;
@@ -175,9 +178,8 @@ fn the_issuer_is_down_but_for_65_s_inside_a_lead_or_for_5_s_in_its_last_minute()
             never_dead("down", validity as u64, None, |run, cluster, until| {
                 // The first hand-over is all that it is about: the first token is issued within 0.3 s.
                 let begins = run.chance.between(validity - earliest + 0.5, validity - open - 0.5);
-                run.is_up = Box::new(move |at| {
-                    at < 1.0 || (begins..begins + open).contains(&at) || at > begins + lead + open
-                });
+                run.is_up =
+                    Box::new(move |at| at < 1.0 || (begins..begins + open).contains(&at) || at > begins + lead + open);
                 run.go(cluster, 0.0, until);
             });
         }

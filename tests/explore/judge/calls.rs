@@ -35,11 +35,15 @@ pub(crate) struct Calls {
     unrecorded: HashSet<String>,
     /// The last call brought nothing, or what it brought died with its process.
     is_open: bool,
+    /// Whose last call brought nothing.
+    brought_nothing: HashSet<String>,
     /// When somebody gave cause for a call, if none has been made since and answered.
     wanted: Option<Timestamp>,
     /// When each process asked last, and whether that was an extension that was due anyway.
     asked: HashMap<String, (Timestamp, bool)>,
     checks: HashMap<String, usize>,
+    /// How often a standby was asked, by the token in the way and its owner.
+    turns: HashMap<(Option<String>, String), usize>,
     /// When a write that a process has given up, or left behind, takes effect.
     landing: Option<Timestamp>,
     around_this_token: usize,
@@ -81,6 +85,7 @@ impl Calls {
                     self.is_open |= self.landing == Some(entry.at);
                     self.in_hand.retain(|_, (_, base)| !stored.is_some_and(|state| base.is_overtaken_by(state)));
                     self.stored(stored.and_then(|stored| stored.active.clone()), entry.at);
+                    self.recorded(stored.map(|stored| stored.tokens.as_slice()).unwrap_or_default());
                 }
                 Some(Role::Resource) if change.is.is_none() => {
                     // What it was given and nobody has recorded went with it, as with a process.
@@ -97,12 +102,19 @@ impl Calls {
                 _ => {}
             },
             What::Asked(question) => return self.asked(part, facts, &process, question, entry.at),
-            What::Answered { given: Given::Token(token), .. } => {
+            What::Answered { to, given: Given::Token(token) } => {
+                self.brought_nothing.remove(to.owner(&part.journal).unwrap_or_default());
                 // What is given for a resource that is gone brings nothing.
                 self.is_open = facts.base_of(&process).is_none();
                 let asked = self.asked.get(&process).copied();
                 let is_for = |wanted| asked.is_none_or(|(asked, was_due)| asked > wanted && !was_due);
-                self.wanted.take_if(|wanted| is_for(*wanted));
+                // What a person changed may be the standby's, and nothing has been heard of that.
+                let is_of_active = self
+                    .recorded
+                    .as_ref()
+                    .and_then(|token| part.journal.token(token))
+                    .is_some_and(|it| facts.has_standby() && to.owner(&part.journal) == Some(&it.owner));
+                self.wanted.take_if(|wanted| is_for(*wanted) && !is_of_active);
                 self.unrecorded.insert(process.clone());
                 let base =
                     facts.base_of(&process).filter(|_| facts.knows(&process) && !self.ever_recorded.contains(token));
@@ -117,11 +129,14 @@ impl Calls {
     fn stored(&mut self, token: Option<String>, at: Timestamp) {
         if self.recorded != token {
             self.replaced = self.recorded.take().map(|replaced| (replaced, at));
-            (self.around_this_token, self.recorded) = (0, token.clone());
+            (self.around_this_token, self.recorded) = (0, token);
         }
-        let Some(token) = token else { return };
-        self.in_hand.retain(|_, (held, _)| *held != token);
-        self.ever_recorded.insert(token);
+    }
+
+    /// A standby has a token of its own.
+    fn recorded(&mut self, tokens: &[String]) {
+        self.in_hand.retain(|_, (held, _)| !tokens.contains(held));
+        self.ever_recorded.extend(tokens.iter().cloned());
     }
 
     fn asked(
@@ -134,6 +149,7 @@ impl Calls {
     ) -> Option<String> {
         let has_cause = facts.is_refresh_wanted() || self.has_cause(part, facts, question, at);
         self.is_open = true;
+        self.brought_nothing.extend(question.owner(&part.journal).map(str::to_owned));
         self.asked.insert(process.to_owned(), (at, self.is_due_extension(part, facts, question, at)));
         // A pair whose time is over before it could be recorded makes way.
         let is_over =
@@ -144,7 +160,12 @@ impl Calls {
             let name = part.token_name(token);
             return Some(format!("{process} asks again at {at} with {name} in hand, which is not yet recorded"));
         }
-        let limit = if question.api() == Api::Session { EXTENSIONS } else { CALLS };
+        let limit = match question.api() {
+            Api::Session => EXTENSIONS,
+            // Two tokens have an end.
+            _ if facts.has_standby() => 2 * CALLS,
+            _ => CALLS,
+        };
         let too_many = || beyond("calls around one token", self.around_this_token, limit + self.allowance);
         if has_cause { too_many() } else { Some(format!("{process} asks at {at} without a cause")) }
     }
@@ -170,7 +191,8 @@ impl Calls {
         // What extends a session is not in its token Secret.
         let left = self.delivered.as_ref().filter(|_| question.api() == Api::Application);
         let Some(recorded) = self.recorded.as_ref().or(left) else { return true };
-        if self.is_open || self.wanted.is_some() {
+        let is_open = self.brought_nothing.contains(question.owner(&part.journal).unwrap_or_default());
+        if self.is_open || is_open || self.wanted.is_some() {
             return true;
         }
         // Of the other API: this is a first issue.
@@ -183,14 +205,33 @@ impl Calls {
             // Nothing but its own end is a cause: that it was superseded meanwhile nobody can know.
             return is_near_expiry(token, facts, at);
         }
-        let Some(death) = token.death() else { return false };
+        let Some(death) = token.death() else {
+            let checks = self.checks.entry(recorded.clone()).or_default();
+            // It lives for ever, so the issuer says: whether that is true is asked once, at the end that was asked for.
+            *checks += 1;
+            let asked_end = facts.validity().map(|validity| token.birth + validity);
+            return asked_end.is_some_and(|end| end <= at) && *checks <= facts.running.len().max(1);
+        };
         if at + ROUNDING >= death.at {
             return true;
         }
         let is_near = at + ROUNDING + lead(token, facts) >= death.at;
+        if question.owner(&part.journal) != Some(&token.owner) {
+            return is_near && self.is_turn(part, question, at);
+        }
         let checks = self.checks.entry(recorded.clone()).or_default();
         *checks += 1;
-        is_near && *checks <= facts.running.len().max(1)
+        // The check of a token that is to be handed over comes half way to that.
+        (is_near || facts.has_standby()) && *checks <= facts.running.len().max(1)
+    }
+
+    /// The standby is asked once when the hand-over opens, and again at the end of the token that it still has.
+    fn is_turn(&mut self, part: &Part<'_>, question: &Question, at: Timestamp) -> bool {
+        let owner = question.owner(&part.journal).unwrap_or_default();
+        let last = part.journal.tokens.iter().rfind(|token| token.owner == owner && token.birth <= at);
+        let asked = self.turns.entry((self.recorded.clone(), owner.to_owned())).or_default();
+        *asked += 1;
+        *asked == 1 || last.and_then(Token::death).is_some_and(|death| at + ROUNDING >= death.at)
     }
 }
 

@@ -17,11 +17,19 @@ const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(5);
 /// The call timeout and the time for recording.
 const HONOURED: SignedDuration = SignedDuration::from_secs(15);
 
+/// With a standby there is a lead, of which so much is left over when all goes at its usual speed: no fault that is
+/// shorter makes a token die.
+const LEAD_LEFT: SignedDuration = SignedDuration::from_secs(34);
+
 /// The times during which a live token was wanted and the token Secret held none, longer than promised.
 pub(crate) fn too_long_dead(part: &Part<'_>) -> Vec<String> {
     let left_behind = left_behind(part);
     let judged = gaps(part).into_iter().filter_map(|(from, to)| {
-        let promised = delays(part.faults(), from, to) + waits(&left_behind, from, to) + SLACK + part.slack;
+        let faults = delays(part.faults(), from, to) + waits(&left_behind, from, to);
+        let promised = match has_standby_at(part, from) {
+            true => (faults - LEAD_LEFT).max(SignedDuration::ZERO),
+            false => faults + SLACK + part.slack,
+        };
         let gap = to.duration_since(from);
         (gap > promised).then(|| format!("no live token in the Secret for {gap:#} from {from}, promised {promised:#}"))
     });
@@ -44,6 +52,13 @@ pub(super) fn delays<'a>(
         delays += until.duration_since(entry.at) + delay;
     }
     delays
+}
+
+/// True when the resource had a standby, and a token, then.
+fn has_standby_at(part: &Part<'_>, at: Timestamp) -> bool {
+    let mut facts = Facts::default();
+    part.entries.iter().take_while(|entry| entry.at < at).for_each(|entry| facts.take_in(entry));
+    facts.has_standby() && facts.delivered.is_some()
 }
 
 /// For how long the intents that were left behind then are left alone.

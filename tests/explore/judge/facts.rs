@@ -37,6 +37,8 @@ pub(crate) struct Resource {
     pub(crate) uid: String,
     pub(crate) is_session: bool,
     pub(crate) refresh_before: Option<SignedDuration>,
+    pub(crate) has_standby: bool,
+    validity: Option<SignedDuration>,
     pub(crate) ready: Option<Ready>,
     /// The refresh annotation.
     refresh: Option<String>,
@@ -57,6 +59,8 @@ pub(crate) struct Stored {
     pub(crate) serial: u64,
     /// The active token.
     pub(crate) active: Option<String>,
+    /// The tokens of all credentials.
+    pub(crate) tokens: Vec<String>,
     pub(crate) session: Option<StoredPair>,
     pub(crate) intent: Option<Intent>,
     /// The refresh annotation handled last.
@@ -141,6 +145,14 @@ impl<'a> Facts<'a> {
         self.resource.is_some_and(|resource| resource.is_session)
     }
 
+    pub(crate) fn has_standby(&self) -> bool {
+        self.resource.is_some_and(|resource| resource.has_standby)
+    }
+
+    pub(crate) fn validity(&self) -> Option<SignedDuration> {
+        self.resource?.validity
+    }
+
     pub(crate) fn has_login(&self) -> bool {
         self.credentials().is_some_and(|credentials| credentials.has_login)
     }
@@ -165,6 +177,10 @@ impl<'a> Facts<'a> {
             // The jitter.
             return lead + lead / 10;
         }
+        if self.has_standby() {
+            let validity = self.validity().unwrap_or(lifetime);
+            return given.unwrap_or((validity / 3).min(SignedDuration::from_hours(1))).min(lifetime / 2);
+        }
         given.unwrap_or((lifetime / 10).min(SignedDuration::from_mins(5))).min(lifetime / 2)
     }
 }
@@ -186,6 +202,8 @@ impl Resource {
             uid: text(&resource["metadata"]["uid"]),
             is_session: session.is_some(),
             refresh_before: spec["refreshBefore"].as_str().and_then(|text| text.parse().ok()),
+            has_standby: issuer["standby"].is_object(),
+            validity: issuer["validity"].as_str().and_then(|text| text.parse().ok()),
             ready: Ready::of(resource),
             refresh: resource["metadata"]["annotations"][REFRESH_ANNOTATION].as_str().map(str::to_owned),
             credentials: text(&issuer["credentials"]["secretRef"]["name"]),
@@ -213,6 +231,8 @@ impl Stored {
         let credentials = state.get("credentials")?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let active = state["active"].as_str().and_then(|active| text(&credentials[active]["token"]["token"]));
+        let records = credentials.as_object()?.values();
+        let tokens = records.filter_map(|record| text(record.pointer("/token/token")?)).collect();
         let session = credentials.get("session").and_then(|session| session.get("token")).and_then(|session| {
             let is_ended = session["ended"] == true;
             Some(StoredPair { token: text(&session["token"])?, is_ended })
@@ -221,7 +241,7 @@ impl Stored {
             Some(Intent { time: intent["time"].as_str()?.parse().ok()?, holder: text(&intent["holder"])? })
         });
         let (salt, serial, refresh) = (text(&state["salt"])?, state["serial"].as_u64()?, text(&state["refresh"]));
-        Some(Self { salt, serial, active, session, intent, refresh })
+        Some(Self { salt, serial, active, tokens, session, intent, refresh })
     }
 }
 
