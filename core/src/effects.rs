@@ -118,9 +118,11 @@ pub fn request_ended(
     }
     sync(observed, memory);
     let Err(failure) = result else { return };
+    let wire = planned.request.wire();
     let context = FailureContext {
         endpoint_down: observed.peers.endpoint_down,
-        before_expiry: planned.request.wire().properties().is_before_expiry,
+        before_expiry: wire.properties().is_before_expiry,
+        may_come_early: wire.kind().renewal().may_come_early,
         was_served: planned.was_served,
         spread: observed.spread(),
     };

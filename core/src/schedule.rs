@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 pub mod crowd;
+mod early_renewal;
 mod endpoint_load;
 pub mod expiry_poll;
 mod extension;
@@ -192,7 +193,12 @@ impl RefreshPolicy {
             Check::Before(lead) => {
                 let at = lifetime.expires? - lead;
                 let must_wait = self.load.is_busy && at <= now.mono;
-                (lifetime.answered + lead < at && !must_wait).then_some(at)
+                let is_worthwhile = match record.renewal().may_come_early {
+                    // It may bring the next token, so it is the request that counts.
+                    true => lifetime.answered < at,
+                    false => lifetime.answered + lead < at && !must_wait,
+                };
+                is_worthwhile.then_some(at)
             }
         }
     }
@@ -203,7 +209,8 @@ impl RefreshPolicy {
             Check::At(end) => Some(end),
             Check::Before(lead) => {
                 let time = earlier(record.expiration_time?, lead);
-                (later(record.issue_time, lead) < time).then_some(time)
+                let least = if record.renewal().may_come_early { Duration::ZERO } else { lead };
+                (later(record.issue_time, least) < time).then_some(time)
             }
         }
     }
@@ -213,7 +220,10 @@ impl RefreshPolicy {
             return None;
         }
         let lifetime = Duration::from_secs(record.lifetime_seconds.unwrap_or_default());
-        let lead = || refresh_lead(self.refresh_before, self.validity, lifetime);
+        let lead = || match record.renewal().may_come_early {
+            true => self.early_lead(record, lifetime),
+            false => refresh_lead(self.refresh_before, self.validity, lifetime),
+        };
         Some(record.asked_end().map_or_else(|| Check::Before(lead()), Check::At))
     }
 

@@ -1,5 +1,6 @@
 //! The scenarios: what users and fate do while the operator works. Faults are put into each at every point.
 
+use crate::clients::*;
 use crate::judge::What;
 use crate::process::Settings;
 use crate::sessions::*;
@@ -106,6 +107,11 @@ scenarios![
     session_wall_clock_behind,
     session_suspended_and_resumed,
     session_and_application,
+    client_new_token_each_time,
+    client_new_token_kills_the_one_before,
+    client_same_token_until_its_end,
+    client_first_issue_and_secret_corrected,
+    client_token_deleted,
 ];
 
 /// A resource with its first token, 8 s old.

@@ -1,6 +1,6 @@
 //! The issuer of the token, and where its credentials are.
 
-use super::rules;
+use super::{ClientCredentialsSpec, rules};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +73,8 @@ pub enum IssuerSpec<'a> {
     Application(&'a ApplicationSpec),
     /// `spec.session`.
     Session(&'a SessionSpec),
+    /// `spec.clientCredentials`.
+    ClientCredentials(&'a ClientCredentialsSpec),
 }
 
 impl<'a> IssuerSpec<'a> {
@@ -81,6 +83,7 @@ impl<'a> IssuerSpec<'a> {
         match self {
             Self::Application(application) => &application.credentials.secret_ref.name,
             Self::Session(session) => &session.credentials.secret_ref.name,
+            Self::ClientCredentials(client) => &client.credentials.secret_ref.name,
         }
     }
 
@@ -89,6 +92,7 @@ impl<'a> IssuerSpec<'a> {
         match self {
             Self::Application(application) => &application.endpoint,
             Self::Session(session) => &session.endpoint,
+            Self::ClientCredentials(client) => &client.token_url,
         }
     }
 }

@@ -45,6 +45,12 @@ impl PlannedRequest {
         self.record.as_ref().filter(|record| !record.ended)
     }
 
+    /// True when the token in the token Secret is at its end, or when it is time for its successor.
+    pub fn is_renewal(&self) -> bool {
+        let may_come_early = self.request.wire().kind().renewal().may_come_early;
+        matches!(self.cause, Cause::Boundary | Cause::Extension) || may_come_early && self.cause == Cause::Check
+    }
+
     /// The result of this request to be recorded; none for a failure after which the same request is retried.
     pub fn result_of(&self, result: &Result<TokenResponse, Failure>) -> Option<CallResult> {
         match result {

@@ -35,6 +35,8 @@ pub struct FailedRequest {
     pub expires: Option<Moment>,
     /// The next token can be obtained only before that: a session is extended while it is live.
     pub before_expiry: bool,
+    /// The issuer may give the next token before that.
+    pub may_come_early: bool,
     /// There is no live token, or it has less than a minute to live.
     pub urgent: bool,
     /// The endpoint counts as down.
@@ -46,7 +48,8 @@ pub struct FailedRequest {
 }
 
 /// When to retry: growing with jitter from 1 s to 1 min, at most 4 s while it is urgent and the endpoint is down or has
-/// served the same request before, at the expiry at the latest, and not before the granted part of the issuer's
+/// served the same request before, at the expiry at the latest, at most 4 s into the last
+/// minute where the next token may come before the expiry, and not before the granted part of the issuer's
 /// `Retry-After`. A request that must come before the expiry has several attempts in the time left. Errors of
 /// configuration wait 5 minutes.
 pub fn retry_at(failed: FailedRequest) -> Moment {
@@ -61,7 +64,11 @@ pub fn retry_at(failed: FailedRequest) -> Moment {
     let delay = if is_in_vain { SLOW_RETRY } else { growing() };
     let tries = failed.time_left().filter(|_| failed.before_expiry).map(|left| (left / TRIES_LEFT).max(SECOND));
     let delay = tries.map_or(delay, |longest| delay.min(longest));
-    let delay = failed.time_left().map_or(delay, |left| delay.min(left));
+    let left = failed.time_left();
+    let delay = left.map_or(delay, |left| delay.min(left));
+    // The last minute is for several attempts, whatever the delay before it.
+    let in_time = left.filter(|_| failed.may_come_early && !is_in_vain);
+    let delay = in_time.map_or(delay, |left| delay.min(left.saturating_sub(MINUTE) + URGENT_RETRY));
     failed.failed_at + delay.max(failed.granted_retry_after())
 }
 

@@ -168,7 +168,7 @@ impl Calls {
 
     fn has_cause(&mut self, part: &Part<'_>, facts: &Facts<'_>, question: &Question, at: Timestamp) -> bool {
         // What extends a session is not in its token Secret.
-        let left = self.delivered.as_ref().filter(|_| question.api() == Api::Application);
+        let left = self.delivered.as_ref().filter(|_| question.api() != Api::Session);
         let Some(recorded) = self.recorded.as_ref().or(left) else { return true };
         if self.is_open || self.wanted.is_some() {
             return true;

@@ -1,0 +1,44 @@
+//! The rules for the fields of client credentials.
+
+use super::{limit, limit_map, must};
+use schemars::Schema;
+use serde_json::json;
+
+/// A scope-token of RFC 6749: printable ASCII without blanks, double quotes and backslashes.
+const SCOPE: &str = r"^[!#-\\[\\]-~]+$";
+/// The name of a form field.
+const FIELD: &str = "^[A-Za-z0-9._-]+$";
+/// The form fields that other fields of the spec set.
+const OWN_FIELDS: &str = "['grant_type', 'scope', 'audience']";
+
+/// The scopes asked for, each once.
+pub(in crate::api) fn scopes(schema: &mut Schema) {
+    limit(schema, "maxItems", 32);
+    schema.insert("x-kubernetes-list-type".into(), "set".into());
+    schema.insert("items".into(), json!({"type": "string", "maxLength": 256}));
+    must(
+        schema,
+        &format!("self.all(scope, scope.matches('{SCOPE}'))"),
+        "each scope must be printable ASCII without blanks, double quotes and backslashes",
+    );
+}
+
+/// The audience.
+pub(in crate::api) fn audience(schema: &mut Schema) {
+    limit(schema, "maxLength", 1024);
+}
+
+/// Further form fields.
+pub(in crate::api) fn endpoint_params(schema: &mut Schema) {
+    limit_map(schema, 16, 1024);
+    must(
+        schema,
+        &format!("self.all(k, k.size() <= 64 && k.matches('{FIELD}'))"),
+        "each key must be the name of a form field: at most 64 letters, digits, '.', '_' and '-'",
+    );
+    must(
+        schema,
+        &format!("self.all(k, !(k in {OWN_FIELDS}) && !k.startsWith('client_'))"),
+        "must not have grant_type, scope, audience or keys that begin with client_: other fields set them",
+    );
+}
