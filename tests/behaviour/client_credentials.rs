@@ -34,7 +34,8 @@ fn spec(stage: &Stage, fields: Value) -> Value {
 
 #[tokio::test]
 async fn a_first_token_and_each_new_token_come_while_the_one_before_lives() {
-    let stage = with_client(TokenMode::Jwt, 9).await;
+    // Tokens of less than 10 s would be replaced once a minute.
+    let stage = with_client(TokenMode::Jwt, 12).await;
     stage.apply(NAME, spec(&stage, json!({"endpointParams": {"further": "x"}}))).await;
     stage.until_ready(NAME).await;
     let mut token = stage.token().await;

@@ -30,16 +30,14 @@ pub(crate) async fn client_same_token_until_its_end(stage: &Arc<Stage>) {
     stage.pause(20.0).await;
 }
 
-pub(crate) async fn client_first_issue_and_secret_corrected(stage: &Arc<Stage>) {
-    stage.explore();
-    stage.start("A");
-    stage.client();
-    stage.put_client_credentials("wrong");
-    stage.put_client(json!({}));
+pub(crate) async fn client_secret_spoilt_and_mended(stage: &Arc<Stage>) {
+    settled(stage, TokenMode::Jwt).await;
+    stage.user("spoils the client's secret", true);
+    stage.put_client_credentials("a wrong secret");
     stage.pause(4.0).await;
-    stage.user("corrects the secret", true);
+    stage.user("mends the client's secret", true);
     stage.put_client_credentials(CLIENT_SECRET);
-    stage.pause(4.0).await;
+    stage.pause(5.0).await;
 }
 
 pub(crate) async fn client_token_deleted(stage: &Arc<Stage>) {

@@ -110,7 +110,7 @@ scenarios![
     client_new_token_each_time,
     client_new_token_kills_the_one_before,
     client_same_token_until_its_end,
-    client_first_issue_and_secret_corrected,
+    client_secret_spoilt_and_mended,
     client_token_deleted,
 ];
 

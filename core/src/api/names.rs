@@ -57,7 +57,8 @@ impl SyniverseTokenSpec {
     fn referenced_secrets(&self) -> Vec<&str> {
         let application = self.application.iter().flat_map(ApplicationSpec::referenced_secrets);
         let session = self.session.iter().map(|session| session.credentials.secret_ref.name.as_str());
-        application.chain(session).collect()
+        let client = self.client_credentials.iter().map(|client| client.credentials.secret_ref.name.as_str());
+        application.chain(session).chain(client).collect()
     }
 }
 
@@ -108,6 +109,9 @@ mod tests {
         assert_eq!(token(shared).referenced_secrets(), ["a"]);
         let session = json!({"session": {"endpoint": "https://x", "credentials": {"secretRef": {"name": "s"}}}});
         assert_eq!(token(session).referenced_secrets(), ["s"]);
+        let client =
+            json!({"clientCredentials": {"tokenURL": "https://x", "credentials": {"secretRef": {"name": "c"}}}});
+        assert_eq!(token(client).referenced_secrets(), ["c"]);
         assert_eq!(token(json!({})).referenced_secrets(), Vec::<&str>::new());
     }
 }
