@@ -150,7 +150,7 @@ async fn all_but_the_name_of_the_token_secret_can_be_changed() {
         ("named", json!({"secret": {"name": "chosen", "key": "token"}})),
         ("messaging", json!({"application": {"credentials": {"secretRef": {"name": "rotated"}}}})),
         ("messaging", json!({"application": null, "session": session})),
-        ("messaging", json!({"session": null, "clientCredentials": client})),
+        ("messaging", json!({"application": null, "clientCredentials": client})),
         ("messaging", json!({"deletionPolicy": "Retain", "suspend": true})),
     ] {
         let changed = room.try_to_change(name, &json!({"spec": spec})).await;
@@ -177,6 +177,18 @@ async fn what_the_simplest_resource_leaves_out_is_filled_in() {
             "propagation": {"restart": {"mode": "None"}},
         })
     );
+}
+
+#[tokio::test]
+async fn every_example_is_accepted() {
+    let room = Room::open().await;
+    for example in ["syniversetoken", "session", "client-credentials"] {
+        let path = format!("{}/examples/{example}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let resource = text.split("\n---\n").find(|document| document.contains("kind: SyniverseToken")).unwrap();
+        let created = room.try_to_create(&serde_saphyr::from_str(resource).unwrap()).await;
+        assert!(created.is_ok(), "{path}: {}", created.unwrap_err().message);
+    }
 }
 
 #[tokio::test]
