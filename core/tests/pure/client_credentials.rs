@@ -193,6 +193,17 @@ fn what_the_response_lacks_is_said_and_the_token_is_used() {
 }
 
 #[test]
+fn what_a_later_response_with_the_same_token_no_longer_lacks_is_no_longer_said() {
+    let mut cluster = Cluster::client(json!({}));
+    let planned = cluster.call(now(0.0));
+    let omissions = Omissions { lifetime: true, scopes: Vec::new() };
+    cluster.end(&planned, now(0.0), &Ok(TokenResponse { omissions, ..token("first") }));
+    let early = next(&mut cluster, 1.0);
+    cluster.answer(now(early), "first", LIFE - early as u64);
+    assert_eq!(cluster.rest(now(early + 1.0)).1, []);
+}
+
+#[test]
 fn a_new_token_of_another_resource_is_no_reason_to_ask() {
     let mut cluster = served(json!({}));
     cluster.memory.rotated_elsewhere = Some("another".to_owned());

@@ -533,7 +533,7 @@ fn where_the_next_token_may_come_early_the_last_minute_has_several_attempts() {
         assert!(delay <= left - 60.0 + 4.0, "{left}: {delay}");
     }
     assert_eq!(delay(early(61.0)), s(5));
-    let never_served = FailedRequest { was_served: false, ..early(600.0) };
-    assert_eq!(delay(FailedRequest { kind: FailureKind::Rejected, ..never_served }), s(300));
+    let never_served = FailedRequest { was_served: false, ..early(200.0) };
+    assert_eq!(delay(FailedRequest { kind: FailureKind::Rejected, ..never_served }), s(200), "a slow retry stays slow");
     assert!(delay(FailedRequest { may_come_early: false, ..early(64.0) }) > s(40));
 }
