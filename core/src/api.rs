@@ -1,5 +1,6 @@
 //! The custom resource as its users see it. `kubectl explain` prints the doc comments here.
 
+mod client_credentials;
 mod crd;
 mod duration;
 mod issuer;
@@ -10,6 +11,9 @@ mod rules;
 mod status;
 mod token_secret;
 
+pub use client_credentials::{
+    ClientAuthentication, ClientCredentialsKeys, ClientCredentialsReference, ClientCredentialsSpec,
+};
 pub use crd::{crd, crd_yaml};
 pub use duration::parse_duration;
 pub use issuer::{
@@ -28,8 +32,8 @@ use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The token to keep, where to store it, and when to refresh it. Exactly one of application and session selects the
-/// issuer.
+/// The token to keep, where to store it, and when to refresh it. Exactly one of application, session and
+/// clientCredentials selects the issuer.
 #[allow(clippy::duplicated_attributes, reason = "each printcolumn has a type of its own")]
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
@@ -96,11 +100,15 @@ pub struct SyniverseTokenSpec {
     /// expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionSpec>,
+    /// A token of an OAuth 2.0 client, by the grant client_credentials of RFC 6749. It is asked for again before the
+    /// token expires: if the issuer gives a new token while the old token lives, there is no gap between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_credentials: Option<ClientCredentialsSpec>,
     /// How long before its expiry the token is refreshed, as a duration such as 90s, 5m or 1h30m. At most half of the
     /// application's validity, unless that is 0s. If not set: a tenth of the validity, at most 5m; with
-    /// a standby a third of the validity, at most 1h; for a session a third of its lifetime. The time actually
-    /// used is never more than half of the lifetime that the issuer reported and, for a session, never less than a
-    /// twentieth of it.
+    /// a standby a third of the validity, at most 1h; for a session a third of its lifetime; for clientCredentials a
+    /// third of the lifetime, at most 1h. The time actually used is never more than half of the lifetime that the issuer
+    /// reported and, for a session, never less than a twentieth of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = rules::duration)]
     pub refresh_before: Option<String>,
@@ -127,6 +135,8 @@ impl SyniverseTokenSpec {
     /// The issuer that the spec names; none only in an object that the API server has not validated.
     pub fn issuer(&self) -> Option<IssuerSpec<'_>> {
         let application = self.application.as_ref().map(IssuerSpec::Application);
-        application.or_else(|| self.session.as_ref().map(IssuerSpec::Session))
+        let session = || self.session.as_ref().map(IssuerSpec::Session);
+        let client_credentials = || self.client_credentials.as_ref().map(IssuerSpec::ClientCredentials);
+        application.or_else(session).or_else(client_credentials)
     }
 }

@@ -1,17 +1,19 @@
 //! Credentials, by kind: the contents of their Secret, and how the next token is requested.
 
-use crate::api::{ApplicationSpec, CONSENT_LABEL, IssuerSpec, SessionSpec};
+use crate::api::{ApplicationSpec, CONSENT_LABEL, ClientCredentialsSpec, IssuerSpec, SessionSpec};
 use crate::reason::Finding;
 use crate::redacted::Redacted;
 use k8s_openapi::api::core::v1::Secret;
 use kube_core::ResourceExt;
 
 pub mod application;
+pub mod client_credentials;
 mod secret_values;
 pub mod session;
 mod value;
 
 pub use application::ApplicationValues;
+pub use client_credentials::ClientCredentialsValues;
 pub use session::SessionValues;
 
 /// The name of a value that goes into a request of every kind.
@@ -24,6 +26,8 @@ pub enum Values {
     Application(ApplicationSpec, ApplicationValues),
     /// Of a session.
     Session(SessionSpec, SessionValues),
+    /// Of a client.
+    ClientCredentials(ClientCredentialsSpec, ClientCredentialsValues),
 }
 
 impl Values {
@@ -37,6 +41,9 @@ impl Values {
                 Self::Application(spec.clone(), ApplicationValues::read(&spec.credentials, secret)?)
             }
             IssuerSpec::Session(spec) => Self::Session(spec.clone(), SessionValues::read(&spec.credentials, secret)),
+            IssuerSpec::ClientCredentials(spec) => {
+                Self::ClientCredentials(spec.clone(), ClientCredentialsValues::read(spec, secret)?)
+            }
         })
     }
 
@@ -47,6 +54,9 @@ impl Values {
     pub fn read_standby(issuer: IssuerSpec<'_>, secret: Option<&Secret>) -> Option<Result<Self, Finding>> {
         match issuer {
             IssuerSpec::Application(spec) => Some(Self::read(IssuerSpec::Application(&spec.standby()?), secret)),
+            IssuerSpec::ClientCredentials(spec) => {
+                Some(Self::read(IssuerSpec::ClientCredentials(&spec.standby()?), secret))
+            }
             IssuerSpec::Session(_) => None,
         }
     }
@@ -57,7 +67,7 @@ impl Values {
     /// The problem, for a kind that cannot go on without values.
     pub fn withheld(issuer: IssuerSpec<'_>, problem: Finding) -> Result<Self, Finding> {
         match issuer {
-            IssuerSpec::Application(_) => Err(problem),
+            IssuerSpec::Application(_) | IssuerSpec::ClientCredentials(_) => Err(problem),
             IssuerSpec::Session(spec) => Ok(Self::Session(spec.clone(), SessionValues::withheld(problem))),
         }
     }
@@ -67,6 +77,7 @@ impl Values {
         match self {
             Self::Application(_, values) => values.old_token.as_ref(),
             Self::Session(_, values) => values.pair.as_ref().map(|pair| &pair.token),
+            Self::ClientCredentials(..) => None,
         }
     }
 
@@ -75,6 +86,7 @@ impl Values {
         match self {
             Self::Application(spec, values) => values.named(spec),
             Self::Session(spec, values) => values.named(spec),
+            Self::ClientCredentials(spec, values) => values.named(spec),
         }
     }
 
@@ -83,6 +95,7 @@ impl Values {
         match self {
             Self::Application(_, values) => Identity::Hashed(&values.consumer_key),
             Self::Session(..) => Identity::Fixed(session::IDENTITY),
+            Self::ClientCredentials(_, values) => Identity::Hashed(&values.identity),
         }
     }
 
@@ -94,6 +107,7 @@ impl Values {
                 Some(Shared { by: &pair.token, first_come: &session::PAIR })
             }
             Self::Session(..) => None,
+            Self::ClientCredentials(_, values) => Some(Shared { by: &values.shared_by, first_come: &[] }),
         }
     }
 }

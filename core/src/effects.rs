@@ -122,9 +122,11 @@ pub fn request_ended(
     }
     sync(observed, memory);
     let Err(failure) = result else { return };
+    let wire = planned.request.wire();
     let context = FailureContext {
         endpoint_down: observed.peers.endpoint_down,
-        before_expiry: planned.request.wire().properties().is_before_expiry,
+        before_expiry: wire.properties().is_before_expiry,
+        may_come_early: wire.kind().renewal().may_come_early,
         was_served: planned.was_served,
         is_hand_over: planned.served().is_some(),
         idle_until: planned.served().and_then(|served| served.hand_over).filter(|opens| ended < *opens),

@@ -3,11 +3,13 @@
 use crate::redacted::Redacted;
 use crate::time::Moment;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 pub mod address;
 pub mod application;
 pub mod body;
+pub mod client_credentials;
 pub mod endpoint;
 pub mod host_list;
 mod renewal;
@@ -16,7 +18,10 @@ mod request;
 pub mod session;
 
 pub use renewal::{Kind, Renewal, RenewalTime};
-pub use request::{Extend, LogIn, Login, Message, Method, Pair, Properties, RedactedUrl, Refresh, TokenRequest, Wire};
+pub use request::{
+    ClientCredentials, Content, Extend, LogIn, Login, Message, Method, Pair, Properties, RedactedUrl, Refresh,
+    TokenRequest, Wire,
+};
 
 /// Lifetimes are whole seconds, rounded either way: a difference up to this does not count.
 pub const ROUNDING: Duration = Duration::from_secs(2);
@@ -85,8 +90,8 @@ impl Cause {
 /// The remaining lifetime that the issuer reports, counted from the moment the request was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// It does not expire: `validityTime` was absent, null or above 100 years, or no more than zero where validity 0 was
-    /// asked for.
+    /// It does not expire: the lifetime was above 100 years; or an application's was absent or null, or no more than
+    /// zero where validity 0 was asked for.
     Never,
     /// Whole seconds; 0 when the issuer reported zero or less (the token is at its very end).
     Seconds(u64),
@@ -111,8 +116,29 @@ pub struct TokenResponse {
     pub refresh_token: Option<Redacted>,
     /// Its lifetime.
     pub lifetime: Lifetime,
+    /// What the response lacks of what was to be expected.
+    pub omissions: Omissions,
     /// The issuer's `Date` header: for measuring clock skew, never for arithmetic on expiries.
     pub date: Option<Timestamp>,
+}
+
+/// What a response with a token lacks of what was to be expected. The token is used all the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Omissions {
+    /// It reports no lifetime: one is assumed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub lifetime: bool,
+    /// The scopes that were asked for and not granted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+}
+
+impl Omissions {
+    /// True when it lacks nothing.
+    pub fn is_empty(&self) -> bool {
+        !self.lifetime && self.scopes.is_empty()
+    }
 }
 
 impl TokenResponse {

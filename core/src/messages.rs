@@ -9,11 +9,12 @@ use crate::reason::{Finding, Reason};
 use crate::schedule::retry::RETRY_AFTER_LIMITS;
 use crate::secret_metadata::LeftOut;
 use crate::secrets::DesiredSecrets;
-use std::collections::BTreeSet;
 
+mod client_credentials;
 mod session;
 mod standby;
 
+pub use client_credentials::*;
 pub use session::*;
 pub use standby::*;
 
@@ -35,7 +36,8 @@ pub fn supported(spec: &SyniverseTokenSpec) -> Result<IssuerSpec<'_>, Finding> {
         _ if spec.propagation.is_some() => not_supported("propagation"),
         Some(issuer) => Ok(issuer),
         None => {
-            Err(Finding::new(Reason::NotSupported, "the spec names no issuer: set spec.application or spec.session"))
+            let message = "the spec names no issuer: set spec.application, spec.session or spec.clientCredentials";
+            Err(Finding::new(Reason::NotSupported, message))
         }
     }
 }
@@ -160,16 +162,20 @@ pub fn validity_not_applied() -> Finding {
 /// Other resources use the same application. None of them is named: they come and go, and names of other namespaces
 /// must not leak.
 pub fn shared(sharing: Sharing) -> Option<Finding> {
-    let who = match (sharing.here, sharing.elsewhere) {
-        (false, false) => return None,
-        (true, false) => "another SyniverseToken in this namespace uses",
-        (false, true) => "a SyniverseToken in another namespace uses",
-        (true, true) => "SyniverseTokens in this and in another namespace use",
-    };
+    let who = sharers(sharing)?;
     Some(Finding::new(
         Reason::SharedApplication,
         format!("{who} the same application: each requests its token separately"),
     ))
+}
+
+fn sharers(sharing: Sharing) -> Option<&'static str> {
+    match (sharing.here, sharing.elsewhere) {
+        (false, false) => None,
+        (true, false) => Some("another SyniverseToken in this namespace uses"),
+        (false, true) => Some("a SyniverseToken in another namespace uses"),
+        (true, true) => Some("SyniverseTokens in this and in another namespace use"),
+    }
 }
 
 /// Labels or annotations of the spec that are left out of the Secret.
@@ -183,7 +189,7 @@ pub fn metadata_not_allowed(DesiredSecrets { resource, metadata }: DesiredSecret
         (reserved, ", which belongs to Kubernetes, Helm or Argo CD: remove it from spec.secret"),
     ];
     let left_out = remedies.iter().filter(|(keys, _)| !keys.is_empty());
-    let said: Vec<_> = left_out.map(|(keys, hint)| format!("without {}{hint}", named(keys))).collect();
+    let said: Vec<_> = left_out.map(|(keys, hint)| format!("without {}{hint}", first_of(keys.iter()))).collect();
     (!said.is_empty()).then(|| {
         let message = format!("Secret {} is written {}", resource.secret_name(), said.join("; "));
         Finding::new(Reason::MetadataNotAllowed, message)
@@ -191,9 +197,10 @@ pub fn metadata_not_allowed(DesiredSecrets { resource, metadata }: DesiredSecret
 }
 
 /// The first few of them: a spec may have 64, of 317 characters each.
-fn named(keys: &BTreeSet<String>) -> String {
-    let first = keys.iter().take(KEYS_NAMED).cloned().collect::<Vec<_>>().join(", ");
-    match keys.len().saturating_sub(KEYS_NAMED) {
+fn first_of<'a>(keys: impl ExactSizeIterator<Item = &'a String>) -> String {
+    let more = keys.len().saturating_sub(KEYS_NAMED);
+    let first = keys.take(KEYS_NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match more {
         0 => first,
         more => format!("{first} and {more} more"),
     }

@@ -17,6 +17,7 @@ use std::time::Duration;
 mod application;
 mod candidates;
 mod checks;
+mod client_credentials;
 mod credential;
 mod input;
 mod planned_request;

@@ -69,6 +69,10 @@ reasons! {
     ValidityNotApplied: Notice,
     /// A validity below 900 seconds, which Syniverse's specification does not promise.
     ShortValidity: Notice,
+    /// The issuer does not report how long its token lives: 300 seconds are assumed.
+    LifetimeUnknown: Notice,
+    /// The token lacks a scope that was asked for.
+    ScopeNotGranted: Notice,
     /// The issuer's clock and ours differ by more than 30 seconds.
     ClockSkew: Notice,
     /// The tokens of two credentials end so close together that the next hand-over comes late.

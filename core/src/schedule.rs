@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 pub mod crowd;
+mod early_renewal;
 mod endpoint_load;
 pub mod expiry_poll;
 mod extension;
@@ -197,7 +198,12 @@ impl RefreshPolicy {
             }
             Check::Before(lead) => {
                 let at = lifetime.expires? - lead;
-                (lifetime.answered + lead < at && !self.must_wait(at, now)).then_some(at)
+                let is_worthwhile = match record.renewal().may_come_early {
+                    // It may bring the next token, so it is the request that counts.
+                    true => lifetime.answered < at,
+                    false => lifetime.answered + lead < at && !self.must_wait(at, now),
+                };
+                is_worthwhile.then_some(at)
             }
         }
     }
@@ -213,7 +219,8 @@ impl RefreshPolicy {
             Check::HalfWay(lead) => Self::half_way(record, lead),
             Check::Before(lead) => {
                 let time = earlier(record.expiration_time?, lead);
-                (later(record.issue_time, lead) < time).then_some(time)
+                let least = if record.renewal().may_come_early { Duration::ZERO } else { lead };
+                (later(record.issue_time, least) < time).then_some(time)
             }
         }
     }
@@ -223,7 +230,10 @@ impl RefreshPolicy {
             return None;
         }
         let lifetime = Duration::from_secs(record.lifetime_seconds.unwrap_or_default());
-        let lead = || refresh_lead(self.refresh_before, self.validity, lifetime);
+        let lead = || match record.renewal().may_come_early {
+            true => self.early_lead(record, lifetime),
+            false => refresh_lead(self.refresh_before, self.validity, lifetime),
+        };
         let hand_over_lead = self.hand_over_lead.filter(|_| record.earliest_end().is_some());
         Some(match (hand_over_lead, record.asked_end()) {
             (Some(lead), _) => Check::HalfWay(lead),

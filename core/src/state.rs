@@ -26,7 +26,7 @@ pub use unknown_fields::UnknownFields;
 pub use unrecorded::{CallResult, RequestKey, Role, UnrecordedResponse};
 
 /// The format this version writes, and the newest that it reads.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// Number of credentials kept, including the active credential, so that swapping references back and forth loses
 /// nothing.
 const CREDENTIALS_KEPT: usize = 4;
@@ -45,8 +45,8 @@ pub struct State {
     /// The credential whose token is in the token Secret: a name in `credentials`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<String>,
-    /// The record of each credential, by its identity: the keyed hash of an application's consumer key, or a fixed
-    /// name.
+    /// The record of each credential, by its identity: the keyed hash of an application's consumer key, or of a
+    /// client with its scopes and audience, or a fixed name.
     #[serde(default)]
     pub credentials: BTreeMap<String, CredentialRecord>,
     /// The refresh annotation handled last.
@@ -105,6 +105,7 @@ impl State {
         let stored = match format {
             Some(FORMAT) => stored,
             Some(newer) if newer > FORMAT => return Err(Unreadable::TooNew(newer)),
+            Some(2) => migration::from_format_2(stored),
             Some(1) => migration::from_format_1(stored).ok_or(Unreadable::Corrupt)?,
             _ => return Err(Unreadable::Corrupt),
         };

@@ -7,7 +7,9 @@
 //! | `POST /applications/{consumerKey}/secret` | `{"consumerSecret": …}` | |
 //! | `POST /applications/{consumerKey}/regenerate` | | `{"token": …}` |
 //! | `POST /sessions` | [`NewSession`] | |
-//! | `POST /owners/{consumerKey or username}/expire` | | |
+//! | `POST /clients` | [`NewClient`] | |
+//! | `POST /clients/{clientId}/secret` | `{"clientSecret": …}` | |
+//! | `POST /owners/{consumerKey, username or clientId}/expire` | | |
 //! | `GET`, `POST`, `DELETE /faults` | POST: [`Fault`] | GET: the waiting faults |
 //! | `GET`, `PATCH /switches` | PATCH: the switches to change | [`Switches`] |
 //! | `POST /down`, `POST /up` | | |
@@ -23,6 +25,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::application::NewApplication;
+use crate::client::NewClient;
 use crate::fault::Fault;
 use crate::issuers::Issuers;
 use crate::journal::Journal;
@@ -47,6 +50,12 @@ struct NewSecret {
     consumer_secret: String,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct NewClientSecret {
+    client_secret: String,
+}
+
 /// The routes of the table above.
 pub(crate) fn router(control: Control) -> Router {
     Router::new()
@@ -55,6 +64,8 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/applications/{key}/secret", post(change_secret))
         .route("/applications/{key}/regenerate", post(regenerate))
         .route("/sessions", post(add_session))
+        .route("/clients", post(add_client))
+        .route("/clients/{id}/secret", post(change_client_secret))
         .route("/owners/{owner}/expire", post(expire))
         .route("/faults", get(faults).post(add_fault).delete(clear_faults))
         .route("/switches", get(switches).patch(change_switches))
@@ -86,6 +97,18 @@ async fn regenerate(State(control): State<Control>, Path(key): Path<String>) -> 
 
 async fn add_session(State(control): State<Control>, Json(new): Json<NewSession>) {
     control.issuers.change(|model, now| model.add_session(new, now));
+}
+
+async fn add_client(State(control): State<Control>, Json(new): Json<NewClient>) {
+    control.issuers.change(|model, _| model.add_client(new));
+}
+
+async fn change_client_secret(
+    State(control): State<Control>,
+    Path(id): Path<String>,
+    Json(new): Json<NewClientSecret>,
+) -> Result<(), Refusal> {
+    control.issuers.change(|model, _| model.change_client_secret(&id, &new.client_secret)).map_err(unknown)
 }
 
 async fn expire(State(control): State<Control>, Path(owner): Path<String>) -> Result<(), Refusal> {

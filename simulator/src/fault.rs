@@ -12,7 +12,7 @@ use crate::reply::{Body, Reply};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
-    /// Only calls to this API; none: to both.
+    /// Only calls to this API; none: to all.
     #[serde(default)]
     pub api: Option<Api>,
     /// Only calls for this consumer key or user name; none: for everybody.
@@ -128,9 +128,9 @@ pub enum Action {
         /// Value of the Location header.
         location: String,
     },
-    /// The honest answer with its `validityTime` written in another form.
+    /// The honest answer with its `validityTime` or `expires_in` written in another form.
     ValidityTime(Form),
-    /// The honest answer with its token field replaced (`accessToken` or `token`); none: left out.
+    /// The honest answer with its token field replaced (`accessToken`, `access_token` or `token`); none: left out.
     TokenField(Option<String>),
     /// The honest answer with the token before the live one in it, as a node with an old cache would give.
     Stale,
@@ -140,7 +140,8 @@ pub enum Action {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FailBody {
-    /// The failure envelope of the API called; for a session `GLOBAL_1001`.
+    /// The failure envelope of the API called; for a session `GLOBAL_1001`, for client
+    /// credentials `temporarily_unavailable`.
     #[default]
     Envelope,
     /// An XML fault, as a gateway sends it.
@@ -268,6 +269,9 @@ impl Action {
 fn failure(api: Option<Api>, status: u16, retry_after: Option<&str>, body: &FailBody) -> Reply {
     let body = match body {
         FailBody::Envelope if api == Some(Api::Session) => Body::session_failure("GLOBAL_1001", "Service unavailable"),
+        FailBody::Envelope if api == Some(Api::ClientCredentials) => {
+            Body::oauth_failure("temporarily_unavailable", "The service cannot answer now")
+        }
         FailBody::Envelope => Body::application_failure("The service cannot answer now"),
         FailBody::Xml => Body::xml(status),
         FailBody::Html => Body::html(status),

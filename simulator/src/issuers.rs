@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::journal::Journal;
 use crate::model::Model;
 
-/// Both issuers at the present time: shared by the sockets, the control endpoint and the test that started it.
+/// All issuers at the present time: shared by the sockets, the control endpoint and the test that started it.
 #[derive(Debug)]
 pub(crate) struct Issuers {
     model: Mutex<Model>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Action;
 
-/// One of the two token APIs.
+/// One of the token APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Api {
@@ -15,6 +15,8 @@ pub enum Api {
     Application,
     /// `PUT` and `POST …/api/v2/auth/token`.
     Session,
+    /// `POST …/token`.
+    ClientCredentials,
 }
 
 /// Everything the simulator has seen and issued, in order.
@@ -33,7 +35,7 @@ impl Journal {
         self.tokens.iter().find(|token| token.value == value)
     }
 
-    /// The calls made for one owner (consumer key or user name), in order of arrival.
+    /// The calls made for one owner (consumer key, user name or client id), in order of arrival.
     pub fn calls_of<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Call> {
         self.calls.iter().filter(move |call| call.owner.as_deref() == Some(owner))
     }
@@ -45,13 +47,13 @@ impl Journal {
 pub struct Call {
     /// The API its path belongs to; none for a path of neither.
     pub api: Option<Api>,
-    /// Consumer key, or user name of the session; none when the request names nobody known.
+    /// Consumer key, user name of the session, or client id; none when the request names nobody known.
     pub owner: Option<String>,
     /// HTTP method.
     pub method: String,
     /// Path without its query.
     pub path: String,
-    /// Query parameters, or the text fields of a JSON body; raw values, this is a test tool.
+    /// Query parameters, or the fields of a form or of a JSON body; raw values, this is a test tool.
     pub parameters: BTreeMap<String, String>,
     /// Headers, names in lower case.
     pub headers: BTreeMap<String, String>,
@@ -73,7 +75,7 @@ pub struct Call {
 pub struct Token {
     /// The API it belongs to.
     pub api: Api,
-    /// Consumer key, or user name of the session.
+    /// Consumer key, user name of the session, or client id.
     pub owner: String,
     /// The token itself.
     pub value: String,

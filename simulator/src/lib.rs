@@ -1,10 +1,10 @@
-//! The Syniverse token issuers, simulated: both APIs as they are on the wire, faults on demand, a journal.
+//! The Syniverse token issuers, simulated: all APIs as they are on the wire, faults on demand, a journal.
 //!
 //! ```text
 //! pure     journal   calls and tokens, what happened and when
 //!          fault     which calls go wrong, and how        reply    an answer that faults can edit
 //!          encoding  an answer that a gateway compresses
-//!          application, session                           the two APIs, one owner each
+//!          application, session, client                   the three APIs, one owner each
 //!          switches  how the issuers behave                 request  what a call says
 //!          model     all owners, switches and faults: receive -> answer -> end, the instant is an argument
 //!          analysis  dead-token time, lateness and calls per rotation, from a journal
@@ -15,6 +15,7 @@
 
 pub mod analysis;
 pub mod application;
+pub mod client;
 mod control;
 mod encoding;
 pub mod fault;

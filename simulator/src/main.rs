@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use issuer_simulator::application::NewApplication;
+use issuer_simulator::client::NewClient;
 use issuer_simulator::model::Life;
 use issuer_simulator::session::{NewSession, Pair};
 use issuer_simulator::switches::{Rounding, Switches, UnknownOldToken};
@@ -39,6 +40,9 @@ struct Flags {
     /// An account: username=U,password=P[,token=T,refresh=R,life=1h|never][,validity=SECONDS]
     #[arg(long = "session", value_parser = session)]
     sessions: Vec<NewSession>,
+    /// A client: id=I,secret=S[,validity=SECONDS][,scope=A B]
+    #[arg(long = "client", value_parser = client)]
+    clients: Vec<NewClient>,
     /// Round remaining times up instead of down
     #[arg(long)]
     round_up: bool,
@@ -65,11 +69,13 @@ async fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
     let simulator = Simulator::start(options(&flags)).await?;
     flags.applications.into_iter().for_each(|new| simulator.add_application(new));
     flags.sessions.into_iter().for_each(|new| simulator.add_session(new));
+    flags.clients.into_iter().for_each(|new| simulator.add_client(new));
     if let (Some(path), Some(pem)) = (flags.ca_file, simulator.ca_pem()) {
         std::fs::write(&path, pem).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
     }
     println!("application={}", simulator.endpoint());
     println!("session={}", simulator.session_endpoint());
+    println!("client={}", simulator.token_endpoint());
     if let Some(control) = simulator.control_url() {
         println!("control={control}");
     }
@@ -107,11 +113,23 @@ fn session(text: &str) -> Result<NewSession, String> {
         (None, None) => None,
         _ => return Err("token= and refresh= go together".to_owned()),
     };
-    let validity = fields.remove("validity").unwrap_or("3600");
-    let seconds = validity.parse().map_err(|_| format!("validity={validity} is no number of seconds"))?;
+    let seconds = validity(fields.remove("validity"))?;
     let mut required = |name| fields.remove(name).ok_or_else(|| format!("{name}= is missing"));
     let account = NewSession::account(required("username")?, required("password")?).valid_for(seconds);
     Ok(NewSession { pair, life, ..account })
+}
+
+fn client(text: &str) -> Result<NewClient, String> {
+    let mut fields = fields(text, &["id", "secret", "validity", "scope"])?;
+    let seconds = validity(fields.remove("validity"))?;
+    let scopes: Vec<_> = fields.remove("scope").unwrap_or_default().split_ascii_whitespace().collect();
+    let mut required = |name| fields.remove(name).ok_or_else(|| format!("{name}= is missing"));
+    Ok(NewClient::of(required("id")?, required("secret")?).with_scopes(&scopes).valid_for(seconds))
+}
+
+fn validity(text: Option<&str>) -> Result<u32, String> {
+    let text = text.unwrap_or("3600");
+    text.parse().map_err(|_| format!("validity={text} is no number of seconds"))
 }
 
 /// Splits `a=1,b=2`; a value may hold `=` but no comma.
@@ -152,6 +170,13 @@ mod tests {
         assert_eq!((account.pair, account.validity_seconds), (None, 3600));
         let read = session("username=u,password=p,token=t,refresh=r,life=2s,validity=60").unwrap();
         assert_eq!(read, NewSession::account("u", "p").with_pair("t", "r", Life::Millis(2000)).valid_for(60));
+    }
+
+    #[test]
+    fn a_client_is_read_from_its_fields() {
+        let read = client("id=i,secret=s,validity=60,scope=a b").unwrap();
+        assert_eq!(read, NewClient::of("i", "s").with_scopes(&["a", "b"]).valid_for(60));
+        assert_eq!(client("id=i").unwrap_err(), "secret= is missing");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Both issuers as one pure machine: a call arrives, is answered and ends, each at an instant the caller names.
+//! All issuers as one pure machine: a call arrives, is answered and ends, each at an instant the caller names.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,12 +7,15 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::application::{Application, NewApplication, Refresh};
+use crate::client::{self, Client};
 use crate::fault::{self, Delivery, Fault, Stage};
 use crate::journal::{Api, Call, Journal, Token};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::session::{Account, NewSession};
 use crate::switches::Switches;
+
+mod clients;
 
 /// How long a registered token lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,19 +87,20 @@ pub struct UnknownOwner(pub String);
 
 impl std::fmt::Display for UnknownOwner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "no application or account named {:?} is registered: register it first", self.0)
+        write!(f, "no application, account or client named {:?} is registered: register it first", self.0)
     }
 }
 
 impl std::error::Error for UnknownOwner {}
 
-/// Both issuers: who is registered, how they behave, what they have done. No socket, no clock.
+/// All issuers: who is registered, how they behave, what they have done. No socket, no clock.
 #[derive(Debug)]
 pub struct Model {
     switches: Switches,
     faults: Vec<Fault>,
     applications: HashMap<String, Application>,
     accounts: HashMap<String, Account>,
+    clients: HashMap<String, Client>,
     calls: Vec<Call>,
     retired: Vec<Token>,
     mint: Mint,
@@ -110,6 +114,7 @@ impl Model {
             faults: Vec::new(),
             applications: HashMap::new(),
             accounts: HashMap::new(),
+            clients: HashMap::new(),
             calls: Vec::new(),
             retired: Vec::new(),
             mint: Mint(seed),
@@ -147,13 +152,17 @@ impl Model {
         Ok(application.regenerate(now, &mut self.mint))
     }
 
-    /// Ends what lives of an application or account at `now`, as if its time were over: tests need not wait.
+    /// Ends what lives of an application, account or client at `now`, as if its time were over: tests need not wait.
     ///
     /// # Errors
-    /// Nobody has this consumer key or user name.
+    /// Nobody has this consumer key, user name or client id.
     pub fn expire(&mut self, owner: &str, now: Timestamp) -> Result<(), UnknownOwner> {
         if let Some(account) = self.accounts.get_mut(owner) {
             account.expire(now);
+            return Ok(());
+        }
+        if let Some(client) = self.clients.get_mut(owner) {
+            client.expire(now);
             return Ok(());
         }
         self.application(owner)?.expire(now);
@@ -174,7 +183,9 @@ impl Model {
     pub fn journal(&self) -> Journal {
         let applications = self.applications.values().flat_map(Application::tokens);
         let sessions = self.accounts.values().flat_map(Account::tokens);
-        let mut tokens: Vec<Token> = self.retired.iter().chain(applications).chain(sessions).cloned().collect();
+        let clients = self.clients.values().flat_map(Client::tokens);
+        let all = self.retired.iter().chain(applications).chain(sessions).chain(clients);
+        let mut tokens: Vec<Token> = all.cloned().collect();
         tokens.sort_by_key(|token| token.birth);
         Journal { calls: self.calls.clone(), tokens }
     }
@@ -182,7 +193,7 @@ impl Model {
     /// Journals a call that has arrived, and picks the fault it meets.
     pub fn receive(&mut self, request: Request, now: Timestamp) -> Arrival {
         let (api, parameters) = (request.api(), request.parameters());
-        let owner = self.owner_named_by(&parameters);
+        let owner = client::basic(&request.headers).map(|(id, _)| id).or_else(|| self.owner_named_by(&parameters));
         let fault = fault::take(&mut self.faults, api, owner.as_deref());
         let delay = |stage| fault.as_ref().map_or(Duration::ZERO, |fault| fault.delay(stage));
         let half = self.switches.latency.of(|| self.mint.next_bits()) / 2;
@@ -227,6 +238,7 @@ impl Model {
             (Some(Api::Application), "GET") => self.refresh(call, now),
             (Some(Api::Session), "PUT") => self.extend(call, now),
             (Some(Api::Session), "POST") => self.log_in(call, now),
+            (Some(Api::ClientCredentials), "POST") => self.grant(call, now),
             _ => Err(Reply::gateway(405)),
         };
         let (reply, token) = done.map_or_else(|refusal| (refusal, None), |(reply, token)| (reply, Some(token)));
@@ -260,9 +272,9 @@ impl Model {
         Reply::session_failure(self.switches.session_failure_status, code, message)
     }
 
-    /// Who a request is about: its consumer key or user name, or the account its token belongs to.
+    /// Who a request is about: its consumer key, user name or client id, or the account its token belongs to.
     fn owner_named_by(&self, parameters: &std::collections::BTreeMap<String, String>) -> Option<String> {
-        let named = parameters.get("consumerkey").or_else(|| parameters.get("username"));
+        let named = ["consumerkey", "username", "client_id"].iter().find_map(|name| parameters.get(*name));
         named.cloned().or_else(|| self.account_of(parameters.get("token")?))
     }
 
@@ -272,7 +284,8 @@ impl Model {
 
     fn previous_token(&self, owner: Option<&str>) -> Option<&str> {
         let application = self.applications.get(owner?).and_then(Application::previous_token);
-        application.or_else(|| self.accounts.get(owner?).and_then(Account::previous_token))
+        let client = || self.clients.get(owner?).and_then(Client::previous_token);
+        application.or_else(|| self.accounts.get(owner?).and_then(Account::previous_token)).or_else(client)
     }
 
     fn application(&mut self, consumer_key: &str) -> Result<&mut Application, UnknownOwner> {

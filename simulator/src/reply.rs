@@ -55,6 +55,11 @@ impl Reply {
         Self { status, headers: Vec::new(), body: Body::session_failure(code, message) }
     }
 
+    /// A failure of the token endpoint, as RFC 6749 writes it.
+    pub(crate) fn oauth_failure(status: u16, code: &str, description: &str) -> Self {
+        Self { status, headers: Vec::new(), body: Body::oauth_failure(code, description) }
+    }
+
     /// A refusal by the gateway in front of the APIs.
     pub(crate) fn gateway(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Body::xml(status) }
@@ -78,10 +83,11 @@ impl Reply {
         Self { body, ..self }.with_header("content-encoding", encoding.name())
     }
 
-    /// Writes `validityTime` in another form; a failure is left as it is.
+    /// Writes `validityTime` or `expires_in` in another form; a failure is left as it is.
     pub(crate) fn write_validity(&mut self, form: &Form) {
         let Some(fields) = self.token_fields() else { return };
-        let seconds = fields.get("validityTime").and_then(Value::as_i64).unwrap_or_default();
+        let name = if fields.contains_key("access_token") { "expires_in" } else { "validityTime" };
+        let seconds = fields.get(name).and_then(Value::as_i64).unwrap_or_default();
         let written = match form {
             Form::Absent => None,
             Form::Float => Some(json!(seconds as f64)),
@@ -89,20 +95,21 @@ impl Reply {
             Form::Millis => Some(json!(seconds.saturating_mul(1000))),
             Form::Value(value) => Some(value.clone()),
         };
-        set(fields, "validityTime", written);
+        set(fields, name, written);
     }
 
     /// Replaces the token, or leaves it out; a failure is left as it is.
     pub(crate) fn write_token(&mut self, token: Option<&str>) {
         let Some(fields) = self.token_fields() else { return };
-        let name = if fields.contains_key("accessToken") { "accessToken" } else { "token" };
-        set(fields, name, token.map(Value::from));
+        let known = ["accessToken", "access_token"].into_iter().find(|name| fields.contains_key(*name));
+        set(fields, known.unwrap_or("token"), token.map(Value::from));
     }
 
-    /// The object that holds the token: the root for an application, the content element for a session.
+    /// The object that holds the token: the content element for a session, else the root.
     fn token_fields(&mut self) -> Option<&mut Map<String, Value>> {
         let Body::Json(root) = &mut self.body else { return None };
-        let holder = if root.get("accessToken").is_some() { Some(root) } else { root.pointer_mut("/content/0") };
+        let is_root = ["accessToken", "access_token"].iter().any(|name| root.get(name).is_some());
+        let holder = if is_root { Some(root) } else { root.pointer_mut("/content/0") };
         holder.and_then(Value::as_object_mut)
     }
 }
@@ -146,6 +153,11 @@ impl Body {
     /// The failure envelope of the session API.
     pub(crate) fn session_failure(code: &str, message: &str) -> Self {
         Self::Json(json!({"errorCode": code, "errorMessage": message, "content": "", "pageable": ""}))
+    }
+
+    /// A failure of the token endpoint.
+    pub(crate) fn oauth_failure(code: &str, description: &str) -> Self {
+        Self::Json(json!({"error": code, "error_description": description}))
     }
 
     /// An XML fault, as a gateway sends it.

@@ -43,6 +43,18 @@ impl Request {
         Self::session("POST", &serde_json::json!({"username": username, "password": password}))
     }
 
+    /// A POST for client credentials in the form, for callers without a socket.
+    pub fn client_credentials(client_id: &str, client_secret: &str, scope: &str, further: &[(&str, &str)]) -> Self {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "client_credentials")
+            .append_pair("client_id", client_id)
+            .append_pair("client_secret", client_secret)
+            .append_pair("scope", scope)
+            .extend_pairs(further)
+            .finish();
+        Self { method: "POST".to_owned(), path: "/token".to_owned(), body: body.into_bytes(), ..Self::default() }
+    }
+
     fn session(method: &str, body: &Value) -> Self {
         let body = body.to_string().into_bytes();
         Self { method: method.to_owned(), path: "/api/v2/auth/token".to_owned(), body, ..Self::default() }
@@ -54,29 +66,33 @@ impl Request {
             Some(Api::Application)
         } else if self.path.ends_with("/auth/token") {
             Some(Api::Session)
+        } else if self.path.ends_with("/token") {
+            Some(Api::ClientCredentials)
         } else {
             None
         }
     }
 
-    /// Query parameters of the application API, text fields of the session API's body; the first of a name counts.
+    /// Query parameters of the application API, text fields of the session API's body, fields of the form for client
+    /// credentials; the first of a name counts.
     pub(crate) fn parameters(&self) -> BTreeMap<String, String> {
         match self.api() {
             Some(Api::Session) => self.body_fields(),
-            Some(Api::Application) | None => self.query_fields(),
+            Some(Api::ClientCredentials) => fields(&self.body),
+            Some(Api::Application) | None => fields(self.query.as_bytes()),
         }
-    }
-
-    fn query_fields(&self) -> BTreeMap<String, String> {
-        let mut fields = BTreeMap::new();
-        for (name, value) in form_urlencoded::parse(self.query.as_bytes()) {
-            fields.entry(name.into_owned()).or_insert_with(|| value.into_owned());
-        }
-        fields
     }
 
     fn body_fields(&self) -> BTreeMap<String, String> {
         let body: BTreeMap<String, Value> = serde_json::from_slice(&self.body).unwrap_or_default();
         body.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect()
     }
+}
+
+fn fields(form: &[u8]) -> BTreeMap<String, String> {
+    let mut fields = BTreeMap::new();
+    for (name, value) in form_urlencoded::parse(form) {
+        fields.entry(name.into_owned()).or_insert_with(|| value.into_owned());
+    }
+    fields
 }

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::application::NewApplication;
+use crate::client::NewClient;
 use crate::control::{self, Control};
 use crate::fault::Fault;
 use crate::issuers::Issuers;
@@ -41,7 +42,7 @@ impl Default for Options {
     }
 }
 
-/// Both issuers, running until this value is dropped.
+/// All issuers, running until this value is dropped.
 #[derive(Debug)]
 pub struct Simulator {
     issuers: Arc<Issuers>,
@@ -82,7 +83,12 @@ impl Simulator {
         self.url("/api/v2/auth/token")
     }
 
-    /// URL of a path of this server. Any base is good for either API, as long as the path ends like theirs.
+    /// URL of the token endpoint for client credentials.
+    pub fn token_endpoint(&self) -> String {
+        self.url("/token")
+    }
+
+    /// URL of a path of this server. Any base is good for each API, as long as the path ends like theirs.
     pub fn url(&self, path: &str) -> String {
         let scheme = if self.port.is_tls() { "https" } else { "http" };
         format!("{scheme}://{}{path}", self.port.address())
@@ -106,6 +112,19 @@ impl Simulator {
     /// Registers an account of the session API, in place of the one that had its user name.
     pub fn add_session(&self, new: NewSession) {
         self.issuers.change(|model, now| model.add_session(new, now));
+    }
+
+    /// Registers a client of the token endpoint, in place of the one that had its id.
+    pub fn add_client(&self, new: NewClient) {
+        self.issuers.change(|model, _| model.add_client(new));
+    }
+
+    /// Gives a client another secret; its tokens stay.
+    ///
+    /// # Errors
+    /// No client has this id.
+    pub fn change_client_secret(&self, client_id: &str, client_secret: &str) -> Result<(), UnknownOwner> {
+        self.issuers.change(|model, _| model.change_client_secret(client_id, client_secret))
     }
 
     /// Gives an application another consumer secret; its tokens stay.

@@ -25,6 +25,8 @@ pub struct Switches {
     pub date_skew_seconds: i64,
     /// HTTP status of a failure of the session API; no document names one.
     pub session_failure_status: u16,
+    /// The token endpoint for client credentials.
+    pub clients: ClientSwitches,
 }
 
 impl Default for Switches {
@@ -38,8 +40,62 @@ impl Default for Switches {
             latency: Latency::default(),
             date_skew_seconds: 0,
             session_failure_status: 200,
+            clients: ClientSwitches::default(),
         }
     }
+}
+
+/// How the token endpoint for client credentials behaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct ClientSwitches {
+    /// What becomes of the token that a client already has.
+    pub mode: TokenMode,
+    /// Scopes are restricted: every token has the scope `default`, and is the same whatever was asked for.
+    pub restricted_scopes: bool,
+    /// How a scope is met that the client may not have.
+    pub unknown_scope: UnknownScope,
+    /// The code for a wrong secret.
+    pub wrong_secret: WrongSecret,
+    /// Without a `validity_period` the answer is a server error, as Syniverse documents it.
+    pub needs_validity_period: bool,
+    /// Seconds added to each `expires_in`, as a gateway with an allowance for clocks does.
+    pub skew_seconds: i64,
+}
+
+/// What becomes of the token that a client already has for a set of scopes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TokenMode {
+    /// It is given again for as long as it lives.
+    #[default]
+    Opaque,
+    /// A new token is given; the one before lives on.
+    Jwt,
+    /// A new token is given; the one before is dead at that instant.
+    JwtRevoking,
+}
+
+/// How a scope is met that the client may not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UnknownScope {
+    /// With `invalid_scope`.
+    #[default]
+    Refuse,
+    /// It is left out of the token.
+    LeaveOut,
+}
+
+/// The code for a wrong secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WrongSecret {
+    /// `invalid_client`, as RFC 6749 has it.
+    #[default]
+    InvalidClient,
+    /// `unauthorized_client`, as Keycloak has it.
+    UnauthorizedClient,
 }
 
 /// Times of which each is as likely as the next: half of one passes before the issuer works, and half after it.

@@ -157,12 +157,12 @@ pub fn queued(context: &Context, observed: &Observed, memory: &Memory, planned: 
         Some(record) => memory.lifetime(record, now).expires.unwrap_or(now.mono + NEVER),
         None => creation_moment(&observed.resource, now),
     };
-    let expired_at =
-        matches!(planned.cause, Cause::Boundary | Cause::Extension | Cause::HandOver).then_some(planned.due);
+    let expired_at = planned.is_renewal().then_some(planned.due);
     let priority = match planned.cause {
         // A resource whose last write failed may fail again before its request.
         _ if planned.is_retry || memory.writes.is_failing() => Priority::Retry,
-        Cause::HandOver | Cause::Boundary | Cause::Extension | Cause::Ended | Cause::RotatedElsewhere => Priority::Due,
+        _ if planned.is_renewal() => Priority::Due,
+        Cause::Ended | Cause::RotatedElsewhere => Priority::Due,
         _ => Priority::New,
     };
     QueuedRequest { endpoint: endpoint.into(), request_key, expires, expired_at, priority }
@@ -228,7 +228,8 @@ pub async fn request_token(
     }
     if let Ok(response) = &result {
         let properties = planned.request.wire().properties();
-        if properties.shared_by.is_some() {
+        // Where each may have a new token at any time, that of one is no news for the others.
+        if properties.shared_by.is_some() && !planned.request.wire().kind().renewal().may_come_early {
             notify_sharers(&permit, planned, response);
         }
         // The old token counts as dead from the moment at which the request was sent.

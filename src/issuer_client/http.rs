@@ -7,7 +7,8 @@ use futures::future::BoxFuture;
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue,
+    RETRY_AFTER,
 };
 use reqwest::{Certificate, Client, ClientBuilder, Proxy, RequestBuilder, Response, redirect, retry, tls};
 use std::net::SocketAddr;
@@ -16,7 +17,8 @@ use std::time::Duration;
 use syniverse_token_core::issuer::body::{self, LIMIT_BYTES};
 use syniverse_token_core::issuer::endpoint::{EndpointRules, NotAllowed};
 use syniverse_token_core::issuer::reply::{Body, Reply};
-use syniverse_token_core::issuer::{Failure, FailureKind, Message, Method, TokenRequest, TokenResponse};
+use syniverse_token_core::issuer::{Content, Failure, FailureKind, Message, Method, TokenRequest, TokenResponse};
+use syniverse_token_core::redacted::Redacted;
 
 /// A longer `Retry-After` is read as this. How much of it is granted is decided later: 1 or 5 minutes
 /// (`schedule::retry`).
@@ -27,7 +29,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// and a late response on it is taken for the response to the next request. A handshake costs less.
 const CONNECTIONS_KEPT: usize = 0;
 
-/// The media type of both APIs.
+/// The media type of all answers.
 const JSON: &str = "application/json";
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
@@ -77,9 +79,10 @@ impl HttpIssuer {
     async fn exchange(&self, token_request: &TokenRequest) -> Result<TokenResponse, Failure> {
         // The plan has checked it for the namespace of the resource.
         let endpoint = self.settings.endpoints.admit(None, token_request.endpoint())?;
-        let Message { method, url, body } = token_request.wire().message(endpoint);
+        let Message { method, url, authorization, content } = token_request.wire().message(endpoint);
         let request = self.client.request(method_of(method), url.0);
-        let request = body.into_iter().fold(request, with_json);
+        let request = authorization.as_ref().and_then(sensitive).into_iter().fold(request, with_authorization);
+        let request = content.into_iter().fold(request, with_content);
         token_request.wire().read(&self.send_http(request).await?)
     }
 
@@ -132,9 +135,21 @@ fn method_of(method: Method) -> reqwest::Method {
     }
 }
 
-/// The body is passed as bytes, not through the client's own JSON support, so that its type cannot be printed.
-fn with_json(request: RequestBuilder, body: Body) -> RequestBuilder {
-    request.header(CONTENT_TYPE, JSON).body(body.0)
+/// A header value that the client does not print; none for what no header can hold, which no wire format writes.
+fn sensitive(value: &Redacted) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(value.expose()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn with_authorization(request: RequestBuilder, value: HeaderValue) -> RequestBuilder {
+    request.header(AUTHORIZATION, value)
+}
+
+/// The body is passed as bytes, not through the client's own support for JSON and forms, so that its type cannot be
+/// printed.
+fn with_content(request: RequestBuilder, content: Content) -> RequestBuilder {
+    request.header(CONTENT_TYPE, content.media_type()).body(content.into_body().0)
 }
 
 fn unavailable(detail: String) -> Failure {
@@ -222,7 +237,6 @@ fn admitted(found: impl Iterator<Item = SocketAddr>, rules: &EndpointRules) -> R
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use reqwest::header::HeaderValue;
 
     fn wish(value: &'static str) -> Option<Duration> {
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);

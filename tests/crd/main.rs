@@ -143,12 +143,14 @@ async fn all_but_the_name_of_the_token_secret_can_be_changed() {
     room.create(&simplest()).await;
     room.create(&changed("{metadata: {name: named}, spec: {secret: {name: chosen}}}")).await;
     let session = json!({"endpoint": "https://sma.example.com", "credentials": {"secretRef": {"name": "sma"}}});
+    let client = json!({"tokenURL": "https://api.syniverse.com/token", "credentials": {"secretRef": {"name": "scg"}}});
     for (name, spec) in [
         ("messaging", json!({"secret": {"name": "messaging"}})),
         ("messaging", json!({"secret": {"key": "token", "labels": {"a": "b"}}})),
         ("named", json!({"secret": {"name": "chosen", "key": "token"}})),
         ("messaging", json!({"application": {"credentials": {"secretRef": {"name": "rotated"}}}})),
         ("messaging", json!({"application": null, "session": session})),
+        ("messaging", json!({"application": null, "clientCredentials": client})),
         ("messaging", json!({"deletionPolicy": "Retain", "suspend": true})),
     ] {
         let changed = room.try_to_change(name, &json!({"spec": spec})).await;
@@ -175,6 +177,29 @@ async fn what_the_simplest_resource_leaves_out_is_filled_in() {
             "propagation": {"restart": {"mode": "None"}},
         })
     );
+}
+
+#[tokio::test]
+async fn every_example_is_accepted() {
+    let room = Room::open().await;
+    for example in ["syniversetoken", "session", "client-credentials"] {
+        let path = format!("{}/examples/{example}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let resource = text.split("\n---\n").find(|document| document.contains("kind: SyniverseToken")).unwrap();
+        let created = room.try_to_create(&serde_saphyr::from_str(resource).unwrap()).await;
+        assert!(created.is_ok(), "{path}: {}", created.unwrap_err().message);
+    }
+}
+
+#[tokio::test]
+async fn what_client_credentials_leave_out_is_filled_in() {
+    let room = Room::open().await;
+    let client = "{tokenURL: 'https://x', credentials: {secretRef: {name: scg}}}";
+    let stored = room.create(&changed(&format!("{{spec: {{application: null, clientCredentials: {client}}}}}"))).await;
+    let keys = json!({"clientId": "clientId", "clientSecret": "clientSecret"});
+    let credentials = json!({"secretRef": {"name": "scg"}, "keys": keys});
+    let filled = json!({"tokenURL": "https://x", "credentials": credentials, "authentication": "Basic"});
+    assert_eq!(stored.data["spec"]["clientCredentials"], filled);
 }
 
 #[tokio::test]
@@ -382,11 +407,18 @@ async fn more_entries_than_a_list_or_map_may_have_are_refused() {
         let workloads: Value = (0..entries).map(|n| json!({"kind": "Deployment", "name": n.to_string()})).collect();
         json!({"propagation": {"restart": {"mode": "Listed", "workloads": workloads}}})
     };
+    let client = |fields: Value| {
+        let mut client = json!({"tokenURL": "https://x", "credentials": {"secretRef": {"name": "scg"}}});
+        client.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        json!({"application": null, "clientCredentials": client})
+    };
     for (most, spec) in [
         (32, &(|entries| json!({"secret": {"labels": map(entries)}})) as &dyn Fn(usize) -> Value),
         (32, &|entries| json!({"secret": {"annotations": map(entries)}})),
         (16, &|entries| json!({"secret": {"template": map(entries)}})),
         (64, &restart),
+        (32, &|entries| client(json!({"scopes": (0..entries).map(|n| n.to_string()).collect::<Vec<_>>()}))),
+        (16, &|entries| client(json!({"endpointParams": map(entries)}))),
     ] {
         let with = |entries| changed(&json!({"spec": spec(entries)}).to_string());
         assert!(room.try_to_create(&with(most)).await.is_ok(), "{}", spec(most));

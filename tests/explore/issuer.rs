@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::issuer::reply::{Body, Reply};
 use syniverse_token_core::issuer::{
-    Extend, Failure, FailureKind, LogIn, TokenRequest, TokenResponse, application, session,
+    Extend, Failure, FailureKind, LogIn, TokenRequest, TokenResponse, application, client_credentials, session,
 };
 use syniverse_token_operator::issuer_client::Issuer;
 use tokio::time::{sleep, timeout};
@@ -86,6 +86,7 @@ fn question(request: &TokenRequest) -> Question {
         },
         TokenRequest::Extend(Extend { pair, .. }) => Question::Extend { token: pair.token.expose().to_owned() },
         TokenRequest::LogIn(LogIn { login, .. }) => Question::LogIn { username: login.username.expose().to_owned() },
+        TokenRequest::ClientCredentials(client) => Question::Grant { client_id: client.client_id.expose().to_owned() },
     }
 }
 
@@ -99,6 +100,15 @@ fn request(request: &TokenRequest) -> Request {
         ),
         TokenRequest::Extend(Extend { pair, .. }) => Request::extend(pair.token.expose(), pair.refresh_token.expose()),
         TokenRequest::LogIn(LogIn { login, .. }) => Request::log_in(login.username.expose(), login.password.expose()),
+        TokenRequest::ClientCredentials(client) => {
+            let further: Vec<_> = client.endpoint_params.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+            Request::client_credentials(
+                client.client_id.expose(),
+                client.client_secret.expose(),
+                &client.scope,
+                &further,
+            )
+        }
     }
 }
 
@@ -108,6 +118,7 @@ fn read(request: &TokenRequest, reply: &Reply) -> Result<TokenResponse, Failure>
         TokenRequest::Refresh(refresh) => application::read_response(reply, refresh.validity_seconds),
         TokenRequest::Extend(_) => session::extended(reply),
         TokenRequest::LogIn(_) => session::logged_in(reply),
+        TokenRequest::ClientCredentials(client) => client_credentials::read_response(reply, &client.scope),
     }
 }
 

@@ -6,6 +6,7 @@
 mod api_server;
 mod caught;
 mod caught_sessions;
+mod clients;
 mod conformance;
 mod door;
 mod exploration;

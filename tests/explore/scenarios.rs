@@ -1,5 +1,6 @@
 //! The scenarios: what users and fate do while the operator works. Faults are put into each at every point.
 
+use crate::clients::*;
 use crate::judge::What;
 use crate::process::Settings;
 use crate::sessions::*;
@@ -129,6 +130,11 @@ scenarios![
     standby_wall_clock_ahead,
     standby_wall_clock_behind,
     standby_killed_in_hand_over,
+    client_new_token_each_time,
+    client_new_token_kills_the_one_before,
+    client_same_token_until_its_end,
+    client_secret_spoilt_and_mended,
+    client_token_deleted,
 ];
 
 /// A resource with its first token, 8 s old.

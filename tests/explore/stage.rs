@@ -8,6 +8,7 @@ use crate::process::{Settings, operate};
 use crate::scenarios::Scenario;
 use crate::world::{Point, World};
 use issuer_simulator::application::NewApplication;
+use issuer_simulator::client::NewClient;
 use issuer_simulator::model::Life;
 use issuer_simulator::session::NewSession;
 use jiff::{SignedDuration, Timestamp};
@@ -23,9 +24,10 @@ use tokio::time::{sleep, timeout};
 /// The resource of every scenario, and so its token Secret.
 pub(crate) const NAME: &str = "messaging";
 pub(crate) const STATE: &str = "messaging-syniverse-state";
-/// The Secrets with the credentials of an application and of a session.
+/// The Secrets with the credentials of an application, of a session and of a client.
 pub(crate) const CREDENTIALS: &str = "sdc-application";
 pub(crate) const SESSION_CREDENTIALS: &str = "sma-session";
+pub(crate) const CLIENT_CREDENTIALS: &str = "scg-client";
 pub(crate) const NAMESPACE: &str = "exploration";
 pub(crate) const KEY: &str = "key";
 pub(crate) const SECRET: &str = "secret";
@@ -42,6 +44,9 @@ pub(crate) const USER: &str = "user";
 pub(crate) const OTHER_USER: &str = "other-user";
 pub(crate) const PASSWORD: &str = "password";
 const VALIDITY_SECONDS: u32 = 20;
+/// The client of a scenario.
+pub(crate) const CLIENT: &str = "client";
+pub(crate) const CLIENT_SECRET: &str = "client-secret";
 
 /// What the credentials Secret of a session gives.
 pub(crate) enum Given<'a> {
@@ -82,7 +87,7 @@ pub(crate) fn play(scenario: &Scenario, faults: BTreeMap<usize, Fault>, planted:
         sleep(scenario.tail()).await;
         stage.world.say(None, What::Ended);
         let subject = Subject::new(NAME, CREDENTIALS, KEY).and(SESSION_CREDENTIALS, USER);
-        let mut subject = subject.and(STANDBY_CREDENTIALS, STANDBY_KEY);
+        let mut subject = subject.and(STANDBY_CREDENTIALS, STANDBY_KEY).and(CLIENT_CREDENTIALS, CLIENT);
         subject.owners.push(OTHER_USER.to_owned());
         let (points, mut history) = stage.world.end(vec![subject]);
         history.neighbours = BAD.map(|name| Subject::new(name, &credentials_of(name), name)).into();
@@ -232,6 +237,27 @@ impl Stage {
         let session = json!({"endpoint": "https://sma.example.com/api/v2/auth/token",
             "credentials": {"secretRef": {"name": SESSION_CREDENTIALS}}});
         let mut spec = json!({"spec": {"session": session, "application": null, "refreshBefore": null}});
+        merge(&mut spec, fields);
+        self.put_resource(spec);
+    }
+
+    /// Registers a client, and stores its credentials.
+    pub(crate) fn client(&self) {
+        let new = NewClient::of(CLIENT, CLIENT_SECRET).with_scopes(&["a"]).valid_for(VALIDITY_SECONDS);
+        self.world.inside().issuers.add_client(new);
+        self.put_client_credentials(CLIENT_SECRET);
+    }
+
+    pub(crate) fn put_client_credentials(&self, secret: &str) {
+        let data = json!({"clientId": base64(CLIENT), "clientSecret": base64(secret)});
+        self.put_secret(CLIENT_CREDENTIALS, json!({"data": data}));
+    }
+
+    /// Creates the resource with a client, or sets these of its fields.
+    pub(crate) fn put_client(&self, fields: Value) {
+        let client = json!({"tokenURL": "https://api.syniverse.com/token", "scopes": ["a"],
+            "credentials": {"secretRef": {"name": CLIENT_CREDENTIALS}}});
+        let mut spec = json!({"spec": {"clientCredentials": client, "application": null, "refreshBefore": null}});
         merge(&mut spec, fields);
         self.put_resource(spec);
     }

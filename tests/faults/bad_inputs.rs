@@ -3,6 +3,7 @@
 
 use crate::support::*;
 use issuer_simulator::application::NewApplication;
+use issuer_simulator::client::NewClient;
 use issuer_simulator::session::NewSession;
 use issuer_simulator::{Options, Simulator};
 use k8s_openapi::ByteString;
@@ -130,6 +131,34 @@ fn of_sessions(endpoint: &str) -> Vec<Case> {
     ]
 }
 
+/// Cases of client credentials whose Secret holds only these.
+fn of_clients(endpoint: &str) -> Vec<Case> {
+    let spec = json!({"clientCredentials": {"tokenURL": endpoint, "scopes": ["a"],
+        "credentials": {"secretRef": {"name": CREDENTIALS}}}});
+    let case = |input, values: &[(&'static str, &str)], change: Value| {
+        let (mut spec, bytes) = (spec.clone(), |text: &str| text.as_bytes().to_vec());
+        spec["clientCredentials"].as_object_mut().unwrap().extend(change.as_object().cloned().unwrap_or_default());
+        let credentials = Some(values.iter().map(|(key, value)| (*key, bytes(value))).collect());
+        Case { credentials, ..Case::new(input).changed(move |whole| *whole = spec.clone()) }
+    };
+    let right = [("clientId", ACCOUNT), ("clientSecret", "secret")];
+    vec![
+        Case { credentials: None, ..case("no such Secret", &[], json!({})) },
+        case("no `clientId`", &right[1..], json!({})),
+        case("no `clientSecret`", &right[..1], json!({})),
+        case("`clientSecret` with a line break inside", &[right[0], ("clientSecret", "one\ntwo")], json!({})),
+        case("`clientSecret` wrong", &[right[0], ("clientSecret", "wrong")], json!({})),
+        case("`clientSecret` in quotes", &[right[0], ("clientSecret", "'secret'")], json!({})),
+        case("`clientId` wrong", &[("clientId", "nobody"), right[1]], json!({})),
+        case("a scope that the client may not have", &right, json!({"scopes": ["a", "b"]})),
+        case(
+            "a form field that the issuer cannot read",
+            &right,
+            json!({"endpointParams": {"validity_period": "soon"}}),
+        ),
+    ]
+}
+
 fn of_guarded_endpoints() -> Vec<Case> {
     vec![
         Case::new("a host that is not in the operator's list").at("https://sma.example.com/apptoken-refresh"),
@@ -181,11 +210,14 @@ async fn the_page_of_bad_inputs_shows_what_users_see() {
     let (plain, tls) = (issuer(false).await, issuer(true).await);
     open.simulator.add_session(NewSession::account(ACCOUNT, "password"));
     let sessions = of_sessions(&open.simulator.session_endpoint());
+    open.simulator.add_client(NewClient::of(ACCOUNT, "secret").with_scopes(&["a"]));
+    let clients = of_clients(&open.simulator.token_endpoint());
     let nobody = issuer(false).await;
     nobody.down().await.unwrap();
     let mut page = INTRODUCTION.to_owned();
     write_section(&mut page, "The credentials Secret of an application", &mut open, of_credentials()).await;
     write_section(&mut page, "The credentials Secret of a session", &mut open, sessions).await;
+    write_section(&mut page, "Client credentials", &mut open, clients).await;
     write_section(&mut page, "The endpoint, before it is called", &mut guarded, of_guarded_endpoints()).await;
     let calls = of_open_endpoints(&plain, &tls, &nobody.endpoint());
     write_section(&mut page, "The endpoint, when it is called", &mut open, calls).await;

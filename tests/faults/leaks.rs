@@ -5,6 +5,7 @@ use crate::failures::failures_on_the_way;
 use crate::hunt::Evidence;
 use crate::support::*;
 use harness::wait_for;
+use issuer_simulator::client::NewClient;
 use issuer_simulator::fault::{Action, FailBody, Fault, Stage as When};
 use issuer_simulator::{Options, Simulator};
 use k8s_openapi::ByteString;
@@ -17,6 +18,9 @@ use syniverse_token_core::api::{ADOPT_ANNOTATION, SyniverseToken};
 
 const WRONG_SECRET: &str = "canary-wrong-secret";
 const ODD_VALUE: &str = "canary-odd-value";
+const CLIENT_SECRET: &str = "canary-client-secret";
+/// Clients, and where their secret travels.
+const CLIENTS: [(&str, &str); 2] = [("client-basic", "Basic"), ("client-body", "Body")];
 
 #[tokio::test]
 async fn nothing_secret_shows_in_anything_that_a_run_left_behind() {
@@ -27,6 +31,7 @@ async fn nothing_secret_shows_in_anything_that_a_run_left_behind() {
     success_and_repairs(&mut stage).await;
     failures(&stage).await;
     echoes(&stage).await;
+    clients(&stage).await;
     bad_inputs(&stage).await;
     failed_writes(&stage).await;
     stage.operator().stop(PATIENCE).await.unwrap();
@@ -35,7 +40,8 @@ async fn nothing_secret_shows_in_anything_that_a_run_left_behind() {
     let journal = stage.simulator.journal();
     let keys = journal.calls.iter().filter_map(|call| call.parameters.get("consumerkey"));
     let tokens = journal.tokens.iter().map(|token| &token.value);
-    let given = [CONSUMER_SECRET, PORTAL_TOKEN, WRONG_SECRET, ODD_VALUE];
+    let headers = CLIENTS.map(|(client, _)| basic(client));
+    let given = [CONSUMER_SECRET, PORTAL_TOKEN, WRONG_SECRET, ODD_VALUE, CLIENT_SECRET, &headers[0], &headers[1]];
     let secrets: Vec<_> = given.into_iter().chain(keys.chain(tokens).map(String::as_str)).collect();
     assert!(secrets.len() > 20 && evidence.len() > 50_000, "{} secrets in {} bytes", secrets.len(), evidence.len());
     let leaks = evidence.leaks(secrets);
@@ -112,6 +118,31 @@ async fn echoes(stage: &Stage) {
     stage.simulator.fault(Fault::once(Action::Redirect { status: 307, location }).only_for(key));
     stage.apply("echo-redirect", spec_of(stage, "echo-redirect", "1h")).await;
     until_said(stage, "echo-redirect", "HTTP 307").await;
+}
+
+/// Clients whose issuer repeats in its first answer what it was asked with, and then gives a token.
+async fn clients(stage: &Stage) {
+    for (client, authentication) in CLIENTS {
+        stage.simulator.add_client(NewClient::of(client, CLIENT_SECRET));
+        stage.put_secret(&credentials_of(client), &[("clientId", client), ("clientSecret", CLIENT_SECRET)]).await;
+        let description = format!("{CLIENT_SECRET} {}", basic(client));
+        let body = FailBody::Text(json!({"error": "invalid_client", "error_description": description}).to_string());
+        let action = Action::Fail { status: 401, retry_after: None, body, at: When::BeforeWork };
+        stage.simulator.fault(Fault::once(action).only_for(client));
+        let reference = json!({"secretRef": {"name": credentials_of(client)}});
+        let spec = json!({"tokenURL": stage.simulator.token_endpoint(), "authentication": authentication,
+            "credentials": reference});
+        stage.apply(client, json!({"clientCredentials": spec})).await;
+        until_said(stage, client, "invalid_client").await;
+        stage.change(client, json!({"spec": {"clientCredentials": {"endpointParams": {"a": "b"}}}})).await;
+        stage.until_ready(client).await;
+    }
+}
+
+/// What a header says of this client.
+fn basic(client: &str) -> String {
+    let pair = ByteString(format!("{client}:{CLIENT_SECRET}").into_bytes());
+    json!(pair).as_str().unwrap().to_owned()
 }
 
 /// Values that cannot be used, and Secrets that are not ours.

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 use support::*;
+use syniverse_token_core::state::FORMAT;
 
 const SESSION: &str = "session";
 const ACCOUNT: &str = "sma-account";
@@ -102,7 +103,7 @@ async fn an_upgrade_and_the_way_back_lose_no_token_and_cost_no_call() {
     assert_eq!((secrets(&stage).await, stage.calls()), (found, calls), "neither a call nor a write for the upgrade");
     both_rotate(&stage).await;
     both_rotate(&stage).await;
-    assert_eq!((format_of(&stage, NAME).await, format_of(&stage, SESSION).await), (2, 2));
+    assert_eq!((format_of(&stage, NAME).await, format_of(&stage, SESSION).await), (FORMAT.into(), FORMAT.into()));
     let rotations = |stage: &Stage| stage.simulator.journal().tokens.len();
     println!("{} calls for {} tokens", stage.calls(), rotations(&stage));
     assert!(stage.calls() <= MOST_CALLS * rotations(&stage));

@@ -1,6 +1,6 @@
 //! The issuer of the token, and where its credentials are.
 
-use super::rules;
+use super::{ClientCredentialsSpec, rules};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +89,8 @@ pub enum IssuerSpec<'a> {
     Application(&'a ApplicationSpec),
     /// `spec.session`.
     Session(&'a SessionSpec),
+    /// `spec.clientCredentials`.
+    ClientCredentials(&'a ClientCredentialsSpec),
 }
 
 impl<'a> IssuerSpec<'a> {
@@ -97,6 +99,7 @@ impl<'a> IssuerSpec<'a> {
         match self {
             Self::Application(application) => &application.credentials.secret_ref.name,
             Self::Session(session) => &session.credentials.secret_ref.name,
+            Self::ClientCredentials(client) => &client.credentials.secret_ref.name,
         }
     }
 
@@ -105,6 +108,10 @@ impl<'a> IssuerSpec<'a> {
         match self {
             Self::Application(application) => Some(&application.standby.as_ref()?.credentials.secret_ref.name),
             Self::Session(_) => None,
+            Self::ClientCredentials(client) => {
+                let credentials = client.standby.as_ref()?.credentials.as_ref().unwrap_or(&client.credentials);
+                Some(&credentials.secret_ref.name)
+            }
         }
     }
 
@@ -113,6 +120,7 @@ impl<'a> IssuerSpec<'a> {
         match self {
             Self::Application(application) => &application.endpoint,
             Self::Session(session) => &session.endpoint,
+            Self::ClientCredentials(client) => &client.token_url,
         }
     }
 }

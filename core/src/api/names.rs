@@ -1,6 +1,6 @@
 //! The names that follow from a resource: its Secrets, the Secrets it reads, its annotations.
 
-use super::{ApplicationSpec, DEFAULT_KEY, SyniverseToken, SyniverseTokenSpec};
+use super::{DEFAULT_KEY, IssuerSpec, SyniverseToken, SyniverseTokenSpec};
 
 /// Suffix of the names of state Secrets; no token Secret may have it.
 pub const STATE_SECRET_SUFFIX: &str = "-syniverse-state";
@@ -55,17 +55,9 @@ impl SyniverseTokenSpec {
     }
 
     fn referenced_secrets(&self) -> Vec<&str> {
-        let application = self.application.iter().flat_map(ApplicationSpec::referenced_secrets);
-        let session = self.session.iter().map(|session| session.credentials.secret_ref.name.as_str());
-        application.chain(session).collect()
-    }
-}
-
-impl ApplicationSpec {
-    fn referenced_secrets(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.credentials)
-            .chain(self.standby.as_ref().map(|standby| &standby.credentials))
-            .map(|credentials| credentials.secret_ref.name.as_str())
+        let issuer = self.issuer();
+        let both = [issuer.map(IssuerSpec::credentials_secret), issuer.and_then(IssuerSpec::standby_secret)];
+        both.into_iter().flatten().collect()
     }
 }
 
@@ -108,6 +100,9 @@ mod tests {
         assert_eq!(token(shared).referenced_secrets(), ["a"]);
         let session = json!({"session": {"endpoint": "https://x", "credentials": {"secretRef": {"name": "s"}}}});
         assert_eq!(token(session).referenced_secrets(), ["s"]);
+        let client =
+            json!({"clientCredentials": {"tokenURL": "https://x", "credentials": {"secretRef": {"name": "c"}}}});
+        assert_eq!(token(client).referenced_secrets(), ["c"]);
         assert_eq!(token(json!({})).referenced_secrets(), Vec::<&str>::new());
     }
 }

@@ -7,8 +7,10 @@ use super::{EXPIRATION_TIME_KEY, STATE_SECRET_SUFFIX, duration};
 use schemars::Schema;
 use serde_json::{Value, json};
 
+mod client_credentials;
 mod root;
 
+pub(super) use client_credentials::{audience, client, client_standby, endpoint_params, scopes};
 pub(super) use root::root;
 
 /// A DNS subdomain, as object names are.
@@ -26,8 +28,8 @@ const LABEL_VALUE: &str = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
 pub(super) fn spec(schema: &mut Schema) {
     must(
         schema,
-        "[has(self.application), has(self.session)].exists_one(x, x)",
-        "exactly one of application and session must be set",
+        "[has(self.application), has(self.session), has(self.clientCredentials)].exists_one(x, x)",
+        "exactly one of application, session and clientCredentials must be set",
     );
     let is_duration = |field: &str| format!("{field}.matches('{}')", duration::PATTERN);
     must(

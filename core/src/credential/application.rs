@@ -9,6 +9,8 @@ use k8s_openapi::api::core::v1::Secret;
 
 /// Longest value that is taken from a credentials Secret, in bytes: it has to fit into a URL.
 const LONGEST: usize = 4096;
+/// Where people find its values.
+const PORTAL: &str = " (portal: Applications, Auth Keys)";
 /// The name of a value that goes into a request.
 pub const VALIDITY: &str = "validity";
 /// The name of a value that goes into a request.
@@ -52,8 +54,8 @@ impl ApplicationValues {
         let values = SecretValues { name, secret, longest: LONGEST };
         let old_token = values.optional(&wanted.keys.old_token);
         Ok(Self {
-            consumer_key: values.required(&wanted.keys.consumer_key)?,
-            consumer_secret: values.required(&wanted.keys.consumer_secret)?,
+            consumer_key: values.required(&wanted.keys.consumer_key, PORTAL)?,
+            consumer_secret: values.required(&wanted.keys.consumer_secret, PORTAL)?,
             old_token_problem: old_token.as_ref().err().cloned(),
             old_token: old_token.unwrap_or_default(),
         })

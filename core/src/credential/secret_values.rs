@@ -13,8 +13,9 @@ pub(super) struct SecretValues<'a> {
 }
 
 impl SecretValues<'_> {
-    pub(super) fn required(&self, key: &str) -> Result<Redacted, Finding> {
-        self.optional(key)?.ok_or_else(|| self.incomplete(key, " (portal: Applications, Auth Keys)"))
+    /// A value that must be there; `whence` says where people find it.
+    pub(super) fn required(&self, key: &str, whence: &str) -> Result<Redacted, Finding> {
+        self.optional(key)?.ok_or_else(|| self.incomplete(key, whence))
     }
 
     /// Two values that are only valid together.

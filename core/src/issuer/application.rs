@@ -2,8 +2,8 @@
 
 use super::reply::{self, Reply};
 use super::{
-    Failure, FailureKind, Kind, Lifetime, Message, Method, Properties, RedactedUrl, Refresh, Renewal, RenewalTime,
-    TokenResponse, Wire,
+    Failure, FailureKind, Kind, Lifetime, Message, Method, Omissions, Properties, RedactedUrl, Refresh, Renewal,
+    RenewalTime, TokenResponse, Wire,
 };
 use serde_json::Value;
 use url::Url;
@@ -11,6 +11,7 @@ use url::Url;
 /// How the next token of an application is obtained.
 pub(super) const RENEWAL: Renewal = Renewal {
     when: RenewalTime::AfterExpiry,
+    may_come_early: false,
     is_repeatable: true,
     supersedes: false,
     names_lifetime: true,
@@ -35,7 +36,8 @@ impl Wire for Refresh {
     }
 
     fn message(&self, endpoint: Url) -> Message {
-        Message { method: Method::Get, url: RedactedUrl(request_url(endpoint, self)), body: None }
+        let url = RedactedUrl(request_url(endpoint, self));
+        Message { method: Method::Get, url, authorization: None, content: None }
     }
 
     fn read(&self, reply: &Reply) -> Result<TokenResponse, Failure> {
@@ -93,7 +95,7 @@ fn token(reply: &Reply, validity_seconds: u64) -> Result<TokenResponse, Failure>
     let token = reply::token(token).map_err(|problem| reply.unreadable(format!("an accessToken {problem}")))?;
     let reported = reply::lifetime(fields.get("validityTime")).map_err(|problem| reply.unreadable(problem))?;
     let lifetime = believed(reported, validity_seconds);
-    Ok(TokenResponse { token, refresh_token: None, lifetime, date: reply.date })
+    Ok(TokenResponse { token, refresh_token: None, lifetime, omissions: Omissions::default(), date: reply.date })
 }
 
 /// A token without expiry may be requested while a token with an expiry is live: its remaining time is believed,

@@ -11,9 +11,10 @@ pub const DEFAULT_HOST: &str = "api.syniverse.com";
 /// Stands for every host, port and path.
 pub const ANY_HOST: &str = "*";
 
-/// The documented paths of the APIs at [`DEFAULT_HOST`]: the default path of applications, a shorter path in use, and
-/// the path of sessions.
-const DOCUMENTED_PATHS: [&str; 3] = ["/saop-rest-data/v1/apptoken-refresh", "/apptoken-refresh", "/api/v2/auth/token"];
+/// The documented paths of the APIs at [`DEFAULT_HOST`]: the default path of applications, a shorter path in use, the
+/// path of sessions, and the token endpoint for client credentials.
+const DOCUMENTED_PATHS: [&str; 4] =
+    ["/saop-rest-data/v1/apptoken-refresh", "/apptoken-refresh", "/api/v2/auth/token", "/token"];
 
 /// An entry of the host list, as `[NAMESPACE=]HOST[:PORT][/PATH]` or `[NAMESPACE=]*`.
 ///

@@ -1,28 +1,31 @@
 //! How the next token of a credential is obtained: the promises of an issuer's API, as data.
 
-use super::{application, session};
+use super::{application, client_credentials, session};
 use crate::api::IssuerSpec;
 use serde::{Deserialize, Serialize};
 
 /// The kinds of credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// An application's consumer key and secret.
     Application,
     /// A login session.
     Session,
+    /// The id and secret of an OAuth 2.0 client, with its scopes.
+    ClientCredentials,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Application, Self::Session];
+    pub const ALL: [Self; 3] = [Self::Application, Self::Session, Self::ClientCredentials];
 
     /// The kind of credential that a spec names.
     pub const fn of(issuer: IssuerSpec<'_>) -> Self {
         match issuer {
             IssuerSpec::Application(_) => Self::Application,
             IssuerSpec::Session(_) => Self::Session,
+            IssuerSpec::ClientCredentials(_) => Self::ClientCredentials,
         }
     }
 
@@ -31,6 +34,7 @@ impl Kind {
         match self {
             Self::Application => "application",
             Self::Session => "session",
+            Self::ClientCredentials => "client-credentials",
         }
     }
 
@@ -39,6 +43,7 @@ impl Kind {
         match self {
             Self::Application => application::RENEWAL,
             Self::Session => session::RENEWAL,
+            Self::ClientCredentials => client_credentials::RENEWAL,
         }
     }
 }
@@ -48,6 +53,9 @@ impl Kind {
 pub struct Renewal {
     /// When the issuer gives it.
     pub when: RenewalTime,
+    /// The issuer may give the next token before the current token expires, and leave that one alive: the check before
+    /// the expiry is an attempt to get it.
+    pub may_come_early: bool,
     /// The request may be repeated if its response was lost. If not, an intent is written first.
     pub is_repeatable: bool,
     /// A new token invalidates the previous token.

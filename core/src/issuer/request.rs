@@ -2,7 +2,9 @@
 
 use super::reply::{Body, Reply};
 use super::{Failure, Kind, TokenResponse};
+use crate::api::ClientAuthentication;
 use crate::redacted::Redacted;
+use std::collections::BTreeMap;
 use url::Url;
 
 /// A request to an issuer.
@@ -14,6 +16,8 @@ pub enum TokenRequest {
     Extend(Extend),
     /// Opens a new session.
     LogIn(LogIn),
+    /// Requests a token for client credentials: may be repeated.
+    ClientCredentials(ClientCredentials),
 }
 
 impl TokenRequest {
@@ -23,6 +27,7 @@ impl TokenRequest {
             Self::Refresh(refresh) => refresh,
             Self::Extend(extend) => extend,
             Self::LogIn(log_in) => log_in,
+            Self::ClientCredentials(client) => client,
         }
     }
 
@@ -66,15 +71,43 @@ pub struct Properties<'a> {
     pub shared_by: Option<&'a Redacted>,
 }
 
-/// A message over HTTP. Both the URL and the body may hold credentials.
+/// A message over HTTP. URL, header and content may hold credentials.
 #[derive(Clone, Debug)]
 pub struct Message {
     /// How it is sent.
     pub method: Method,
     /// Where to, with its query.
     pub url: RedactedUrl,
-    /// JSON, where there is a body.
-    pub body: Option<Body>,
+    /// The value of the header Authorization.
+    pub authorization: Option<Redacted>,
+    /// The body with its media type, where there is a body.
+    pub content: Option<Content>,
+}
+
+/// The body of a message, by its media type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// JSON.
+    Json(Body),
+    /// A form.
+    Form(Body),
+}
+
+impl Content {
+    /// The value of the header Content-Type.
+    pub const fn media_type(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "application/json",
+            Self::Form(_) => "application/x-www-form-urlencoded",
+        }
+    }
+
+    /// The bytes to be sent.
+    pub fn into_body(self) -> Body {
+        match self {
+            Self::Json(body) | Self::Form(body) => body,
+        }
+    }
 }
 
 /// The methods that issuers take.
@@ -129,6 +162,27 @@ pub struct LogIn {
     pub endpoint: String,
     /// The login.
     pub login: Login,
+}
+
+/// Requests a token for client credentials (`POST` of a form).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCredentials {
+    /// The URL, as the spec gives it.
+    pub endpoint: String,
+    /// Names the client.
+    pub client_id: Redacted,
+    /// The secret that authenticates the client.
+    pub client_secret: Redacted,
+    /// Where the two travel.
+    pub authentication: ClientAuthentication,
+    /// The scopes asked for, separated by blanks; empty = none.
+    pub scope: String,
+    /// The audience; none = not sent.
+    pub audience: Option<String>,
+    /// Further form fields.
+    pub endpoint_params: BTreeMap<String, String>,
+    /// Identifies requests for the same token: some issuers keep one for each client and set of scopes.
+    pub shared_by: Redacted,
 }
 
 /// The two tokens of a session.

@@ -6,8 +6,8 @@
 
 use super::reply::{self, Body, Reply};
 use super::{
-    Extend, Failure, FailureKind, Kind, Lifetime, LogIn, Login, Message, Method, Pair, Properties, RedactedUrl,
-    Renewal, RenewalTime, TokenResponse, Wire,
+    Content, Extend, Failure, FailureKind, Kind, Lifetime, LogIn, Login, Message, Method, Omissions, Pair, Properties,
+    RedactedUrl, Renewal, RenewalTime, TokenResponse, Wire,
 };
 use crate::redacted::Redacted;
 use serde_json::{Map, Value, json};
@@ -16,6 +16,7 @@ use url::Url;
 /// How the next token of a session is obtained.
 pub(super) const RENEWAL: Renewal = Renewal {
     when: RenewalTime::BeforeExpiry,
+    may_come_early: false,
     is_repeatable: false,
     supersedes: true,
     names_lifetime: false,
@@ -46,7 +47,7 @@ impl Wire for Extend {
     }
 
     fn message(&self, endpoint: Url) -> Message {
-        Message { method: Method::Put, url: RedactedUrl(endpoint), body: Some(extension(&self.pair)) }
+        message(Method::Put, endpoint, extension(&self.pair))
     }
 
     fn read(&self, reply: &Reply) -> Result<TokenResponse, Failure> {
@@ -68,12 +69,16 @@ impl Wire for LogIn {
     }
 
     fn message(&self, endpoint: Url) -> Message {
-        Message { method: Method::Post, url: RedactedUrl(endpoint), body: Some(log_in(&self.login)) }
+        message(Method::Post, endpoint, log_in(&self.login))
     }
 
     fn read(&self, reply: &Reply) -> Result<TokenResponse, Failure> {
         logged_in(reply)
     }
+}
+
+fn message(method: Method, endpoint: Url, body: Body) -> Message {
+    Message { method, url: RedactedUrl(endpoint), authorization: None, content: Some(Content::Json(body)) }
 }
 
 /// Writes the body of the PUT that extends a session.
@@ -181,6 +186,7 @@ fn session(reply: &Reply, fields: &Map<String, Value>) -> Result<TokenResponse, 
         token: reply::token(token).map_err(|problem| reply.unreadable(format!("a token {problem}")))?,
         refresh_token: Some(Redacted::new(refresh_token)),
         lifetime: reply::lifetime(validity_time).unwrap_or(Lifetime::Seconds(0)),
+        omissions: Omissions::default(),
         date: reply.date,
     })
 }

@@ -54,6 +54,8 @@ pub struct FailureContext {
     pub endpoint_down: bool,
     /// The next token can be obtained only while the current token is live.
     pub before_expiry: bool,
+    /// The next token may come while the current token is live.
+    pub may_come_early: bool,
     /// The issuer has issued a token to this resource for the same inputs.
     pub was_served: bool,
     /// The standby was asked, which has something to take over from.
@@ -224,6 +226,7 @@ fn failed_request(
         retry_after: failure.retry_after,
         expires,
         before_expiry: context.before_expiry,
+        may_come_early: context.may_come_early,
         urgent: lifetime.is_none() || expires.is_some_and(|expires| expires <= failed_at + URGENT),
         endpoint_down: context.endpoint_down,
         was_served: context.was_served,

@@ -1,5 +1,6 @@
 //! Messages about the standby, one of two credentials that take turns.
 
+use crate::issuer::Kind;
 use crate::reason::{Finding, Reason};
 use crate::secrets::rfc3339;
 use jiff::{SignedDuration, Timestamp};
@@ -12,9 +13,18 @@ pub fn standby_failing(problem: &str) -> Finding {
 }
 
 /// Both credentials are the same to the issuer.
-pub fn standby_not_independent() -> Finding {
-    let message = "the standby is the same application as the first, which has one live token at a time: put the \
-        consumer key of a second application into the Secret of spec.application.standby; the first goes on alone";
+pub fn standby_not_independent(kind: Kind) -> Finding {
+    let remedy = match kind {
+        Kind::Application => "put the consumer key of a second application into the Secret of spec.application.standby",
+        Kind::ClientCredentials => {
+            "give spec.clientCredentials.standby scopes that the issuer grants, or another client"
+        }
+        Kind::Session => "remove the standby",
+    };
+    let message = format!(
+        "both credentials are the same to the issuer, so there is one live token at a time: {remedy}; the first goes on \
+         alone"
+    );
     Finding::new(Reason::StandbyNotIndependent, message)
 }
 

@@ -2,7 +2,7 @@
 
 use super::candidates::{Candidate, Proposal};
 use super::input::{PlanInput, Writable};
-use super::{application, session};
+use super::{application, client_credentials, session};
 use crate::credential::Values;
 use crate::fingerprint::fingerprint;
 use crate::issuer::Cause;
@@ -78,6 +78,7 @@ impl<'a> Credential<'a> {
         match &self.values {
             Values::Application(spec, values) => application::proposal(self, spec, values),
             Values::Session(spec, values) => session::proposal(self, spec, values),
+            Values::ClientCredentials(spec, values) => client_credentials::proposal(self, spec, values),
         }
     }
 
@@ -119,8 +120,11 @@ impl<'a> Credential<'a> {
     }
 
     fn event(&self, record: &TokenRecord) -> Option<Cause> {
-        // What supersedes a token is not worth it for news of another resource.
-        let elsewhere = self.input.memory.rotated_elsewhere.as_ref().filter(|_| !record.renewal().supersedes);
+        // What supersedes a token is not worth it for news of another resource. Where each may have a new token at any
+        // time, that of one says nothing about that of another: they would go on for ever.
+        let renewal = record.renewal();
+        let is_news = !renewal.supersedes && !renewal.may_come_early;
+        let elsewhere = self.input.memory.rotated_elsewhere.as_ref().filter(|_| is_news);
         let is_elsewhere = elsewhere.is_some_and(|token| *token != fingerprint(&record.token));
         record.ended.then_some(Cause::Ended).or(is_elsewhere.then_some(Cause::RotatedElsewhere))
     }

@@ -103,7 +103,15 @@ impl PlannedRequest {
             TokenChange::Same(_) | TokenChange::Previous(_) => known.and_then(TokenLifetime::earliest_end),
         };
         let ends = [reported, known].into_iter().flatten().min();
-        self.served().is_none_or(|served| served.yields_to(ends, now))
+        let takes_over = |served: &Served| served.record.token != response.token && served.yields_to(ends, now);
+        self.served().is_none_or(takes_over)
+    }
+
+    /// True when the token in the token Secret is at its end, or when it is time for its successor.
+    pub fn is_renewal(&self) -> bool {
+        let may_come_early = self.request.wire().kind().renewal().may_come_early;
+        matches!(self.cause, Cause::Boundary | Cause::Extension | Cause::HandOver)
+            || may_come_early && self.cause == Cause::Check
     }
 
     /// The result of this request to be recorded; none for a failure after which the same request is retried.

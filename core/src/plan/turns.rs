@@ -8,6 +8,7 @@ use super::candidates::{Candidate, Proposal};
 use super::credential::{Credential, Partner};
 use super::input::PlanInput;
 use super::{Plan, Served, Turn};
+use crate::fingerprint::fingerprint;
 use crate::issuer::{Cause, FailureKind, ROUNDING};
 use crate::messages::{self, ShortOverlap};
 use crate::reason::{Finding, Weight};
@@ -26,11 +27,12 @@ impl PlanInput<'_> {
         match (first, second) {
             (Err(first), Err(_)) => Plan::stop(first),
             (Ok(only), Err(problem)) | (Err(problem), Ok(only)) => self.plan_alone(only, problem),
-            (Ok(first), Ok(second)) if first.key.credential == second.key.credential => {
-                self.plan_credential(&first).also(messages::standby_not_independent())
-            }
             (Ok(first), Ok(second)) => {
                 let (active, standby) = if second.is_active() { (second, first) } else { (first, second) };
+                if active.is_same_as(&standby) {
+                    let finding = messages::standby_not_independent(self.validated.kind());
+                    return self.plan_credential(&active).also(finding);
+                }
                 self.plan_pair(active, standby)
             }
         }
@@ -123,6 +125,17 @@ fn standby_finding(active: &Credential<'_>, standby: &Credential<'_>, proposal: 
 }
 
 impl Credential<'_> {
+    /// True when this one and the standby are the same to the issuer, as it has shown: it gave the same token to both, the
+    /// last one or the one before, or not the scopes that make the difference.
+    fn is_same_as(&self, standby: &Credential<'_>) -> bool {
+        if self.key.credential == standby.key.credential {
+            return true;
+        }
+        let (Some(own), Some(other)) = (self.active_token(), standby.known_token()) else { return false };
+        let is_before = || own.previous.as_ref() == Some(&fingerprint(&other.token));
+        own.token == other.token || is_before() || !other.omissions.scopes.is_empty()
+    }
+
     /// The next request for the standby, if it is wanted: a first token is asked for with the other credential, as long
     /// as that does not fail.
     fn next_turn(&self, is_wanted: bool, proposal: &Proposal) -> Option<Candidate> {

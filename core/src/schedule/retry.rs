@@ -39,6 +39,8 @@ pub struct FailedRequest {
     pub expires: Option<Moment>,
     /// The next token can be obtained only before that: a session is extended while it is live.
     pub before_expiry: bool,
+    /// The issuer may give the next token before that.
+    pub may_come_early: bool,
     /// There is no live token, or it has less than a minute to live.
     pub urgent: bool,
     /// The endpoint counts as down.
@@ -54,8 +56,9 @@ pub struct FailedRequest {
 }
 
 /// When to retry: growing with jitter from 1 s to 1 min, at most 4 s while it is urgent and the endpoint is down or has
-/// served the same request before, at the expiry at the latest, and not before the granted part of the issuer's
-/// `Retry-After`. A standby that has nothing to take over yet has up to 10 minutes, and the hand-over. A request that must come before the expiry has several attempts in the time left. Errors of
+/// served the same request before, at the expiry at the latest, at most 4 s into the last minute where the next token may
+/// come before the expiry, and not before the granted part of the issuer's `Retry-After`. A standby that has nothing to take
+/// over yet has up to 10 minutes. A request that must come before the expiry has several attempts in the time left. Errors of
 /// configuration wait 5 minutes.
 pub fn retry_at(failed: FailedRequest) -> Moment {
     let is_in_vain = match failed.kind {
@@ -74,8 +77,11 @@ pub fn retry_at(failed: FailedRequest) -> Moment {
     let delay = if is_in_vain { SLOW_RETRY } else { growing() };
     let tries = failed.time_left().filter(|_| failed.before_expiry).map(|left| (left / TRIES_LEFT).max(SECOND));
     let delay = tries.map_or(delay, |longest| delay.min(longest));
-    let delay = failed.time_left().map_or(delay, |left| delay.min(left));
-    let delay = failed.time_to_urgency().map_or(delay, |time| delay.min(time));
+    let left = failed.time_left();
+    let delay = left.map_or(delay, |left| delay.min(left));
+    // The last minute is for several attempts, whatever the delay before it.
+    let in_time = left.filter(|_| (failed.may_come_early || failed.is_hand_over) && !is_in_vain);
+    let delay = in_time.map_or(delay, |left| delay.min(left.saturating_sub(MINUTE) + URGENT_RETRY));
     failed.failed_at + delay.max(failed.granted_retry_after())
 }
 
@@ -98,12 +104,6 @@ impl FailedRequest {
             _ if self.urgent => URGENT_RETRY_AFTER,
             left => left.map_or(LONGEST_RETRY_AFTER, |left| left.min(LONGEST_RETRY_AFTER)),
         }
-    }
-
-    /// The time until a hand-over becomes urgent, after which it is tried more often; none once it is, and for all else.
-    fn time_to_urgency(&self) -> Option<Duration> {
-        let left = self.time_left().filter(|_| self.is_hand_over)?;
-        left.checked_sub(URGENT).filter(|time| !time.is_zero())
     }
 
     /// Remaining lifetime of the token; none once it has expired, or if it never expires.

@@ -5,6 +5,12 @@ use crate::credential::session::IDENTITY as SESSION;
 use crate::issuer::Kind;
 use serde_json::{Map, Value, json};
 
+/// Format 2 is the same without client credentials: its version would take those for corrupt.
+pub(super) fn from_format_2(mut state: Map<String, Value>) -> Map<String, Value> {
+    state.insert("version".to_owned(), json!(super::FORMAT));
+    state
+}
+
 /// The fields of a format 1 that are of a session alone.
 const OF_SESSIONS: [&str; 3] = ["loginRefused", "refusedCredentials", "pairRefused"];
 

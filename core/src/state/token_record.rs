@@ -3,7 +3,7 @@
 use super::{UnknownFields, UnrecordedResponse};
 use crate::fingerprint::fingerprint;
 use crate::issuer::{Cause, Pair, ROUNDING, TokenResponse, expiry_moves};
-use crate::issuer::{Kind, Renewal};
+use crate::issuer::{Kind, Omissions, Renewal};
 use crate::redacted::{self, Redacted};
 use crate::time::{Now, later};
 use jiff::Timestamp;
@@ -60,6 +60,9 @@ pub struct TokenRecord {
     /// The fingerprint of the previous token: a response with that token is a stale cache, no rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
+    /// What its last response lacked.
+    #[serde(default, skip_serializing_if = "Omissions::is_empty")]
+    pub omissions: Omissions,
     /// Fields added by a newer version of the same format.
     #[serde(flatten)]
     pub unknown: UnknownFields,
@@ -105,6 +108,7 @@ impl TokenRecord {
             checked: false,
             daily_check_time: None,
             previous: None,
+            omissions: Omissions::default(),
             unknown: UnknownFields::default(),
         }
     }
@@ -120,6 +124,7 @@ impl TokenRecord {
             lifetime_seconds: response.lifetime.duration().map(|lifetime| lifetime.as_secs()),
             asked_seconds: unrecorded.asked_seconds,
             previous: known.map(|known| fingerprint(&known.token)),
+            omissions: response.omissions.clone(),
             ..Self::new(
                 unrecorded.kind,
                 response.token.clone(),
@@ -158,6 +163,7 @@ impl TokenRecord {
     /// The same token, updated with the expiry in the response.
     pub(super) fn corrected(&self, response: &TokenResponse, unrecorded: &UnrecordedResponse) -> Self {
         let mut next = self.checked_by(unrecorded);
+        next.omissions.clone_from(&response.omissions);
         let known = self.expiration_time.map(|time| unrecorded.sent.moment_of(time));
         if expiry_moves(known, unrecorded.sent.mono, response.lifetime) {
             next.expiration_time = expiration(response, unrecorded.sent);

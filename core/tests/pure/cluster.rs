@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::effects;
-use syniverse_token_core::issuer::{Failure, FailureKind, Lifetime, Refresh, TokenRequest, TokenResponse};
+use syniverse_token_core::issuer::{Failure, FailureKind, Lifetime, Omissions, Refresh, TokenRequest, TokenResponse};
 use syniverse_token_core::memory::{Memory, Target};
 use syniverse_token_core::observed::{Observed, PeerHealth};
 use syniverse_token_core::plan::{Plan, PlannedRequest, StateWrite, Step, plan};
@@ -103,6 +103,22 @@ impl Cluster {
         let mut cluster = Self::new(json!({"application": null, "session": session}));
         cluster.give(values);
         cluster
+    }
+
+    /// Client credentials with these fields, and their credentials Secret.
+    pub(crate) fn client(fields: Value) -> Self {
+        let mut client = json!({"tokenURL": "https://e/token", "credentials": {"secretRef": {"name": "scg"}}});
+        merge(&mut client, fields);
+        let mut cluster = Self::new(json!({"application": null, "clientCredentials": client}));
+        cluster.give_client("secret");
+        cluster
+    }
+
+    /// This is the secret of the client now.
+    pub(crate) fn give_client(&mut self, client_secret: &str) {
+        let mut credentials = secret("scg", &[("clientId", "id"), ("clientSecret", client_secret)]);
+        credentials.metadata.resource_version = Some(client_secret.to_owned());
+        self.observed.credentials = Some(credentials).into();
     }
 
     /// These are the values in the credentials Secret of the session now.
@@ -209,11 +225,11 @@ impl Cluster {
     pub(crate) fn receive(&mut self, planned: &PlannedRequest, sent: Now, token: &str, seconds: u64) {
         // A session is given a pair.
         let refresh_token = match planned.request {
-            TokenRequest::Refresh(_) => None,
+            TokenRequest::Refresh(_) | TokenRequest::ClientCredentials(_) => None,
             TokenRequest::Extend(_) | TokenRequest::LogIn(_) => Some(Redacted::new(format!("{token} refresh"))),
         };
         let lifetime = Lifetime::Seconds(seconds);
-        let response = TokenResponse { token: Redacted::new(token), refresh_token, lifetime, date: None };
+        let response = TokenResponse { refresh_token, ..response(token, lifetime) };
         self.end(planned, sent, &Ok(response));
     }
 
@@ -245,6 +261,12 @@ impl Cluster {
         let bytes = self.observed.token.as_ref()?.data.as_ref()?.get(key)?;
         Some(String::from_utf8(bytes.0.clone()).unwrap())
     }
+}
+
+/// A response with this token, and nothing else.
+pub(crate) fn response(token: &str, lifetime: Lifetime) -> TokenResponse {
+    let token = Redacted::new(token);
+    TokenResponse { token, refresh_token: None, lifetime, omissions: Omissions::default(), date: None }
 }
 
 /// What an application is asked.

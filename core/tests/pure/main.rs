@@ -1,6 +1,7 @@
 //! The deciding rooms, from outside: facts and the present in, decisions out. No client, no clock, no waiting.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod client_credentials;
 mod cluster;
 mod lease;
 mod memory;

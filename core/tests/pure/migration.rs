@@ -10,8 +10,10 @@ use syniverse_token_core::plan::Step;
 use syniverse_token_core::reason::Reason;
 use syniverse_token_core::state::{FORMAT, State};
 
-/// As the version before wrote it: an application's token, given at 0 for 600 s.
+/// As the version of format 1 wrote it: an application's token, given at 0 for 600 s.
 const APPLICATION: &str = include_str!("samples/format-1-application.json");
+/// As the version before wrote it: the same in format 2.
+const FORMAT_2: &str = include_str!("samples/format-2-application.json");
 /// An application's token, then a session opened at 20 for 600 s, then another login that was refused.
 const SESSION: &str = include_str!("samples/format-1-session.json");
 const LOGIN: [(&str, &str); 2] = [("username", "user"), ("password", "word")];
@@ -42,6 +44,17 @@ fn session() -> Cluster {
     cluster.answer(now(20.0), "opened", 600);
     cluster.give(&[("username", "other"), ("password", "word")]);
     found(cluster, SESSION, 40.0)
+}
+
+#[test]
+fn format_2_is_read_as_it_is_and_written_as_this_format_with_the_next_answer() {
+    let mut application = found(Cluster::with_token(json!({})), FORMAT_2, 20.0);
+    assert_eq!(application.rest(now(20.0)), (Some(now(540.0).mono), vec![]));
+    assert!(application.steps.is_empty(), "{:?}", application.steps);
+    assert_eq!(application.state(), Cluster::with_token(json!({})).state());
+    application.answer(now(600.0), "second", 600);
+    let written = json_of(&mut application);
+    assert_eq!((written["version"].as_u64(), written["serial"].as_u64()), (Some(FORMAT.into()), Some(2)));
 }
 
 #[test]

@@ -1,17 +1,16 @@
 //! The order of the checks, and what each of them leads to.
 
-use crate::cluster::{Cluster, credentials, now, old_token, refresh, secret};
+use crate::cluster::{Cluster, credentials, now, old_token, refresh, response, secret};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::effects;
 use syniverse_token_core::issuer::endpoint::NotAllowed;
-use syniverse_token_core::issuer::{Cause, Failure, FailureKind, Lifetime, TokenRequest, TokenResponse};
+use syniverse_token_core::issuer::{Cause, Failure, FailureKind, Lifetime, TokenRequest};
 use syniverse_token_core::memory::Target;
 use syniverse_token_core::observed::{Observed, PeerHealth};
 use syniverse_token_core::plan::{Plan, PlannedRequest, Step};
 use syniverse_token_core::reason::Reason;
-use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::status::TokenHealth;
 use syniverse_token_core::validated::Validated;
 
@@ -197,12 +196,7 @@ fn a_token_that_is_said_to_live_for_longer_than_was_asked_for_is_checked_once_wh
 fn a_token_without_end_for_which_an_end_was_asked_is_checked_once_when_that_would_have_come() {
     let mut cluster = Cluster::new(json!({}));
     let planned = cluster.call(now(0.0));
-    let never = |token: &str| TokenResponse {
-        token: Redacted::new(token),
-        refresh_token: None,
-        lifetime: Lifetime::Never,
-        date: None,
-    };
+    let never = |token: &str| response(token, Lifetime::Never);
     cluster.end(&planned, now(0.0), &Ok(never("first")));
     assert_eq!(cluster.rest(now(1.0)), (Some(now(602.0).mono), vec![Reason::ValidityNotApplied]));
     let planned = cluster.call(now(602.0));
@@ -360,7 +354,7 @@ fn spoilt_state_is_replaced_and_state_of_a_newer_version_is_left_alone() {
     spoil(&mut cluster, "{nonsense");
     cluster.rest(now(1.0));
     assert_eq!(cluster.state().active_token().unwrap().token.expose(), "first");
-    spoil(&mut cluster, r#"{"version":3,"other":1}"#);
+    spoil(&mut cluster, r#"{"version":4,"other":1}"#);
     cluster.steps.clear();
     assert_eq!(cluster.rest(now(540.0)), (None, vec![Reason::StateTooNew]));
     assert!(cluster.steps.is_empty());

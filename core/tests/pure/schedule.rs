@@ -258,6 +258,7 @@ fn failed(kind: FailureKind, count: u32) -> FailedRequest {
         retry_after: None,
         expires: None,
         before_expiry: false,
+        may_come_early: false,
         urgent: false,
         endpoint_down: false,
         was_served: false,
@@ -521,4 +522,21 @@ fn an_extension_that_comes_late_leaves_a_quarter_of_the_lead_and_at_most_a_minut
             "{lifetime}"
         );
     }
+}
+
+#[test]
+fn where_the_next_token_may_come_early_the_last_minute_has_several_attempts() {
+    let early = |left| {
+        let expires = Some(at(1000.0 + left));
+        FailedRequest { expires, may_come_early: true, was_served: true, ..failed(FailureKind::Unavailable, 20) }
+    };
+    assert!(delay(early(200.0)) > s(40));
+    for left in [64.0, 90.0, 110.0] {
+        let delay = delay(early(left)).as_secs_f64();
+        assert!(delay <= left - 60.0 + 4.0, "{left}: {delay}");
+    }
+    assert_eq!(delay(early(61.0)), s(5));
+    let never_served = FailedRequest { was_served: false, ..early(200.0) };
+    assert_eq!(delay(FailedRequest { kind: FailureKind::Rejected, ..never_served }), s(200), "a slow retry stays slow");
+    assert!(delay(FailedRequest { may_come_early: false, ..early(64.0) }) > s(40));
 }

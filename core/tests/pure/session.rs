@@ -1,6 +1,6 @@
 //! A session: which pair is extended, when somebody logs in, and what an intent means to whoever finds it.
 
-use crate::cluster::{Cluster, now};
+use crate::cluster::{Cluster, now, response};
 use jiff::SignedDuration;
 use serde_json::json;
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn asked(planned: &PlannedRequest) -> String {
             format!("extend {}", extend.pair.token.expose())
         }
         TokenRequest::LogIn(log_in) => format!("log in {}", log_in.login.username.expose()),
-        TokenRequest::Refresh(_) => panic!("a session is not refreshed"),
+        other => panic!("not a request of a session: {other:?}"),
     }
 }
 
@@ -1048,9 +1048,9 @@ fn while_nothing_can_be_recorded_writes_are_tried_again_after_a_second_and_a_sus
 fn an_extension_that_brings_the_same_token_brings_a_new_pair_all_the_same() {
     let mut cluster = settled(&PAIR);
     let planned = cluster.call(now(590.0));
-    let (token, refresh_token) = (Redacted::new("first"), Some(Redacted::new("another")));
-    let response = TokenResponse { token, refresh_token, lifetime: Lifetime::Seconds(600), date: None };
-    cluster.end(&planned, now(590.0), &Ok(response));
+    let refresh_token = Some(Redacted::new("another"));
+    let answer = TokenResponse { refresh_token, ..response("first", Lifetime::Seconds(600)) };
+    cluster.end(&planned, now(590.0), &Ok(answer));
     cluster.rest(now(590.0));
     let pair = cluster.state().active_token().and_then(TokenRecord::pair).unwrap();
     assert_eq!(pair.refresh_token.expose(), "another");

@@ -1,13 +1,12 @@
 //! Two applications that take turns: which of them is asked, when, and whose token is in the Secret.
 
-use crate::cluster::{Cluster, now, old_token, refresh, secret};
+use crate::cluster::{Cluster, now, old_token, refresh, response, secret};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use syniverse_token_core::issuer::{Cause, FailureKind, Lifetime, TokenResponse};
+use syniverse_token_core::issuer::{Cause, FailureKind, Lifetime, Omissions, TokenRequest, TokenResponse};
 use syniverse_token_core::plan::PlannedRequest;
 use syniverse_token_core::reason::Reason;
-use syniverse_token_core::redacted::Redacted;
 
 fn spec() -> Value {
     json!({"application": {"standby": {"credentials": {"secretRef": {"name": "sdc-b"}}}}})
@@ -244,11 +243,53 @@ fn from_a_token_that_never_ends_nothing_is_handed_over() {
     let mut cluster = Cluster::new(spec());
     give_standby(&mut cluster, "key-b", "secret-b");
     let first = cluster.call(now(0.0));
-    let token = Redacted::new("first");
-    let response = TokenResponse { token, refresh_token: None, lifetime: Lifetime::Never, date: None };
-    cluster.end(&first, now(0.0), &Ok(response));
+    cluster.end(&first, now(0.0), &Ok(response("first", Lifetime::Never)));
     let planned = cluster.call(now(602.0));
     assert_eq!((is_of(&planned), planned.cause), ("key", Cause::Check));
+}
+
+/// A client whose standby has other scopes, with the token `first`, issued at 0 for 600 s.
+fn two_scopes() -> Cluster {
+    let mut cluster = Cluster::client(json!({"scopes": ["a"], "standby": {"scopes": ["a", "device_b"]}}));
+    cluster.observed.standby = cluster.observed.credentials.secret().cloned().into();
+    cluster.answer(now(0.0), "first", 600);
+    cluster.answer(now(200.0), "first", 400);
+    cluster
+}
+
+fn scope(planned: &PlannedRequest) -> &str {
+    match &planned.request {
+        TokenRequest::ClientCredentials(client) => &client.scope,
+        other => panic!("no client credentials but {other:?}"),
+    }
+}
+
+#[test]
+fn other_scopes_of_the_same_client_stand_by_with_its_secret() {
+    let mut cluster = two_scopes();
+    let planned = cluster.call(now(400.0));
+    assert_eq!((scope(&planned), planned.cause), ("a device_b", Cause::HandOver));
+    cluster.receive(&planned, now(400.0), "second", 600);
+    cluster.settle(now(400.0));
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
+    cluster.answer(now(600.0), "second", 400);
+    assert_eq!(scope(&cluster.call(now(800.0))), "a");
+}
+
+#[test]
+fn scopes_that_are_given_the_same_token_or_are_not_granted_are_no_standby() {
+    for omitted in [vec![], vec!["device_b".to_owned()]] {
+        let mut cluster = two_scopes();
+        let planned = cluster.call(now(400.0));
+        let token = if omitted.is_empty() { "first" } else { "second" };
+        let omissions = Omissions { scopes: omitted, ..Omissions::default() };
+        let given = TokenResponse { omissions, ..response(token, Lifetime::Seconds(200)) };
+        cluster.end(&planned, now(400.0), &Ok(given));
+        let (next, reasons) = cluster.rest(now(400.1));
+        assert_eq!((next, reasons), (Some(now(600.0).mono), vec![Reason::StandbyNotIndependent]));
+        assert_eq!(cluster.token("accessToken").as_deref(), Some("first"));
+        assert_eq!(scope(&cluster.call(now(600.0))), "a");
+    }
 }
 
 #[test]

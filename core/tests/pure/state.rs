@@ -1,6 +1,6 @@
 //! What the state Secret holds, and how an answer changes it.
 
-use crate::cluster::{Cluster, now};
+use crate::cluster::{Cluster, now, response};
 use serde_json::json;
 use syniverse_token_core::api::ApplicationSpec;
 use syniverse_token_core::credential::ApplicationValues;
@@ -27,8 +27,8 @@ fn neither_the_credentials_nor_their_plain_hashes_are_stored() {
 
 #[test]
 fn a_newer_format_is_told_apart_from_nonsense() {
-    assert_eq!(State::from_bytes(br#"{"version":3}"#), Err(Unreadable::TooNew(3)));
-    for nonsense in [&b""[..], b"{}", b"[]", br#"{"version":1}"#, b"\xff"] {
+    assert_eq!(State::from_bytes(br#"{"version":4}"#), Err(Unreadable::TooNew(4)));
+    for nonsense in [&b""[..], b"{}", b"[]", br#"{"version":1}"#, br#"{"version":2}"#, b"\xff"] {
         assert_eq!(State::from_bytes(nonsense), Err(Unreadable::Corrupt));
     }
 }
@@ -145,17 +145,13 @@ fn a_response_that_follows_another_keeps_what_was_written_meanwhile() {
     cluster.answer(now(0.0), "first", 600);
     let first = cluster.state();
     let planned = cluster.call(now(590.0));
-    let response = |token: &str| {
-        CallResult::Token(TokenResponse {
-            token: Redacted::new(token),
-            refresh_token: Some(Redacted::new("refresh")),
-            lifetime: Lifetime::Seconds(600),
-            date: None,
-        })
+    let answer = |token: &str| {
+        let refresh_token = Some(Redacted::new("refresh"));
+        CallResult::Token(TokenResponse { refresh_token, ..response(token, Lifetime::Seconds(600)) })
     };
-    let second = first.record(&planned.unrecorded(response("second"), now(590.0), true)).unwrap();
+    let second = first.record(&planned.unrecorded(answer("second"), now(590.0), true)).unwrap();
     let follows = Some(Box::new(second));
-    let third = UnrecordedResponse { follows, ..planned.unrecorded(response("third"), now(595.0), true) };
+    let third = UnrecordedResponse { follows, ..planned.unrecorded(answer("third"), now(595.0), true) };
     let intent = Some(Intent { time: now(594.0).wall, holder: "another process".into() });
     let written = ManagedFields { labels: ["team".to_owned()].into(), ..first.written.clone() };
     let recorded = State { intent: intent.clone(), written: written.clone(), ..first }.record(&third).unwrap();

@@ -3,13 +3,12 @@
 //! The applications behave as the issuer's do: one live token each, the same one until it is over, and whole seconds that
 //! are rounded either way.
 
-use crate::cluster::{Cluster, now, refresh, secret};
+use crate::cluster::{Cluster, now, refresh, response, secret};
 use serde_json::json;
 use std::sync::Arc;
 use syniverse_token_core::effects;
 use syniverse_token_core::issuer::{Failure, FailureKind, Lifetime, TokenResponse};
 use syniverse_token_core::plan::{Plan, PlannedRequest, Step};
-use syniverse_token_core::redacted::Redacted;
 
 const SEEDS: u64 = 24;
 const ROTATIONS: f64 = 8.0;
@@ -89,7 +88,7 @@ impl Run {
         let left = application.ends - at + more;
         let seconds = if self.chance.part() < 0.5 { left.floor() } else { left.ceil() };
         let lifetime = Lifetime::Seconds(seconds.max(0.0) as u64);
-        Ok(TokenResponse { token: Redacted::new(&application.token), refresh_token: None, lifetime, date: None })
+        Ok(response(&application.token, lifetime))
     }
 
     /// Lets the operator work from one moment to another.

@@ -1,18 +1,17 @@
 //! What keeps tokens that were issued in one go from ending in one go: shares of the validity, and calls that are not
 //! made.
 
-use crate::cluster::{Cluster, now, refresh};
+use crate::cluster::{Cluster, now, refresh, response};
 use serde_json::json;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::effects;
 use syniverse_token_core::fingerprint::spread;
-use syniverse_token_core::issuer::{Cause, FailureKind, Lifetime, TokenResponse};
+use syniverse_token_core::issuer::{Cause, FailureKind, Lifetime};
 use syniverse_token_core::plan::{PlannedRequest, Step};
 use syniverse_token_core::queue::Budget;
 use syniverse_token_core::queue::load::Load;
-use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::schedule::EndpointLoad;
 
 const CROWD: EndpointLoad = EndpointLoad { served_tokens: 201, shortest_round_trip: None, is_busy: false };
@@ -104,8 +103,7 @@ fn a_crowd_that_grows_changes_no_value_and_says_nothing() {
 }
 
 fn respond(cluster: &mut Cluster, planned: &PlannedRequest, (sent, took): (f64, f64), token: &str, seconds: u64) {
-    let (token, lifetime) = (Redacted::new(token), Lifetime::Seconds(seconds));
-    let response = Ok(TokenResponse { token, refresh_token: None, lifetime, date: None });
+    let response = Ok(response(token, Lifetime::Seconds(seconds)));
     let (sent, received) = (now(sent), now(sent + took).mono);
     effects::request_sent(&mut cluster.memory, planned, sent);
     let (observed, memory) = (&mut cluster.observed, &mut cluster.memory);

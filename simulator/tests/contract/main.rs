@@ -4,6 +4,7 @@
 
 mod application;
 mod caller;
+mod client;
 mod control;
 mod faults;
 mod session;

@@ -189,7 +189,7 @@ impl Calls {
 
     fn has_cause(&mut self, part: &Part<'_>, facts: &Facts<'_>, question: &Question, at: Timestamp) -> bool {
         // What extends a session is not in its token Secret.
-        let left = self.delivered.as_ref().filter(|_| question.api() == Api::Application);
+        let left = self.delivered.as_ref().filter(|_| question.api() != Api::Session);
         let Some(recorded) = self.recorded.as_ref().or(left) else { return true };
         let is_open = self.brought_nothing.contains(question.owner(&part.journal).unwrap_or_default());
         if self.is_open || is_open || self.wanted.is_some() {

@@ -36,6 +36,7 @@ pub(crate) struct Base {
 pub(crate) struct Resource {
     pub(crate) uid: String,
     pub(crate) is_session: bool,
+    is_client: bool,
     pub(crate) refresh_before: Option<SignedDuration>,
     pub(crate) has_standby: bool,
     validity: Option<SignedDuration>,
@@ -181,6 +182,10 @@ impl<'a> Facts<'a> {
             let validity = self.validity().unwrap_or(lifetime);
             return given.unwrap_or((validity / 3).min(SignedDuration::from_hours(1))).min(lifetime / 2);
         }
+        if self.resource.is_some_and(|resource| resource.is_client) {
+            let lead = given.unwrap_or((lifetime / 3).min(SignedDuration::from_hours(1)));
+            return (lead + lead / 10).min(lifetime / 2);
+        }
         given.unwrap_or((lifetime / 10).min(SignedDuration::from_mins(5))).min(lifetime / 2)
     }
 }
@@ -195,12 +200,14 @@ impl Base {
 impl Resource {
     pub(crate) fn of(resource: &Value) -> Self {
         let spec = &resource["spec"];
-        let session = spec.get("session").filter(|session| !session.is_null());
-        let issuer = session.unwrap_or(&spec["application"]);
+        let given = |name: &str| spec.get(name).filter(|issuer| !issuer.is_null());
+        let (session, client) = (given("session"), given("clientCredentials"));
+        let issuer = session.or(client).unwrap_or(&spec["application"]);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Self {
             uid: text(&resource["metadata"]["uid"]),
             is_session: session.is_some(),
+            is_client: client.is_some(),
             refresh_before: spec["refreshBefore"].as_str().and_then(|text| text.parse().ok()),
             has_standby: issuer["standby"].is_object(),
             validity: issuer["validity"].as_str().and_then(|text| text.parse().ok()),

@@ -128,6 +128,7 @@ impl History {
             Question::Refresh { old_token, .. } => format!("asks with {}", self.token_name(old_token)),
             Question::Extend { token, .. } => format!("extends {}", self.token_name(token)),
             Question::LogIn { username } => format!("logs in as {username}"),
+            Question::Grant { client_id } => format!("asks for client {client_id}"),
         }
     }
 

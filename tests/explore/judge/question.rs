@@ -13,6 +13,8 @@ pub(crate) enum Question {
     Extend { token: String },
     /// For a new session.
     LogIn { username: String },
+    /// For a token of a client.
+    Grant { client_id: String },
 }
 
 /// What the operator was given.
@@ -36,20 +38,26 @@ impl Question {
             }
             (Api::Session, "PUT") => Self::Extend { token: parameter("token") },
             (Api::Session, _) => Self::LogIn { username: parameter("username") },
+            (Api::ClientCredentials, _) => Self::Grant { client_id: call.owner.clone().unwrap_or_default() },
         })
     }
 
-    /// Whose consumer key or user name it is about; none for a token that nobody ever had.
+    /// Whose consumer key, user name or client id it is about; none for a token that nobody ever had.
     pub(crate) fn owner<'a>(&'a self, journal: &'a Journal) -> Option<&'a str> {
         match self {
             Self::Refresh { consumer_key, .. } => Some(consumer_key),
             Self::Extend { token } => journal.token(token).map(|token| token.owner.as_str()),
             Self::LogIn { username } => Some(username),
+            Self::Grant { client_id } => Some(client_id),
         }
     }
 
     pub(crate) fn api(&self) -> Api {
-        if matches!(self, Self::Refresh { .. }) { Api::Application } else { Api::Session }
+        match self {
+            Self::Refresh { .. } => Api::Application,
+            Self::Extend { .. } | Self::LogIn { .. } => Api::Session,
+            Self::Grant { .. } => Api::ClientCredentials,
+        }
     }
 }
 
@@ -71,7 +79,7 @@ impl Given {
             (_, Some(token)) => Self::Token(token.clone()),
             (Question::Extend { .. }, None) => Self::Ended,
             (Question::LogIn { .. }, None) => Self::LoginRefused,
-            (Question::Refresh { .. }, None) => Self::Nothing,
+            (Question::Refresh { .. } | Question::Grant { .. }, None) => Self::Nothing,
         }
     }
 }

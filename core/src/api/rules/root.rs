@@ -4,6 +4,15 @@ use crate::api::STATE_SECRET_SUFFIX;
 use crate::api::reserved::HELM_RELEASE_PREFIX;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::ValidationRule;
 
+/// The references to Secrets that credentials are read from.
+const CREDENTIALS: [&str; 5] = [
+    "application.?credentials",
+    "application.?standby.?credentials",
+    "session.?credentials",
+    "clientCredentials.?credentials",
+    "clientCredentials.?standby.?credentials",
+];
+
 /// The rules at the root of the resource.
 pub(in crate::api) fn root() -> Vec<ValidationRule> {
     let (name, old_name) = (secret_name("self"), secret_name("oldSelf"));
@@ -32,7 +41,7 @@ pub(in crate::api) fn root() -> Vec<ValidationRule> {
         },
         // No name is '/', so what is absent equals none.
         of_secret_name(
-            ["application.?credentials", "application.?standby.?credentials", "session.?credentials"]
+            CREDENTIALS
                 .map(|credentials| format!("{name} != self.spec.?{credentials}.?secretRef.?name.orValue('/')"))
                 .join(" && "),
             "secret.name (by default the resource's own name) must not be a Secret that credentials are read from",
