@@ -1,4 +1,4 @@
-# Every target runs from a fresh checkout on a machine with Rust and Go. `make` alone lists them.
+# Every target runs from a fresh checkout on a machine with Rust, Go and a C compiler. `make` alone lists them.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -38,6 +38,11 @@ control-plane: ## Build kube-apiserver, kube-controller-manager, kubectl and etc
 helm: ## Build Helm into the user's cache, once
 	$(call step,helm (4 minutes the first time on 2 cores))
 	@tools/control-plane/build helm
+
+.PHONY: hydra
+hydra: ## Build Ory Hydra, a real OAuth2 server, into the user's cache, once
+	$(call step,hydra (3 minutes the first time on 2 cores))
+	@tools/control-plane/build hydra
 
 .PHONY: demo
 demo: $(if $(filter current,$(CLUSTER)),,control-plane) ## Show a token rotate (VALIDITY=10s, DURATION=60, CLUSTER=current)
@@ -86,7 +91,7 @@ $(DENY):
 	cargo install cargo-deny --version $(DENY_VERSION) --locked --root .cache/cargo-deny-$(DENY_VERSION)
 
 .PHONY: test
-test: lint control-plane helm ## Check format and lints, run every test, those on a real control plane included
+test: lint control-plane helm hydra ## Check format and lints, run every test, those on a real control plane included
 	$(call step,build the tests)
 	cargo test --workspace --no-run
 	$(call step,unit and contract tests and tests on one control plane that they share)

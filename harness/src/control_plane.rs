@@ -4,7 +4,6 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use futures::Stream;
@@ -14,18 +13,16 @@ use tokio::sync::OnceCell;
 
 use crate::{
     Change, Cluster, Error, Process, Result, Scratch,
+    ready::wait_while_running,
     scratch::random,
     store,
     tools::{Tools, free_port},
-    wait_for,
 };
 
 /// The environment variable that names the kubeconfig of a control plane that already runs, for `shared`.
 pub const KUBECONFIG_VARIABLE: &str = "CONTROL_PLANE_KUBECONFIG";
 
 const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds");
-/// Usually 3 s; a machine that compiles at the same time needs more.
-const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// The control plane of this test run: that of `CONTROL_PLANE_KUBECONFIG`, else one that all tests of this process share,
 /// started by the first that asks and gone when the process ends. Tests keep apart by namespaces.
@@ -298,34 +295,6 @@ users: [{{name: admin, user: {{token: {}}}}}]
 async fn readiness(client: &Client) -> std::result::Result<(), String> {
     let request = http::Request::get("/readyz?verbose").body(Vec::new()).map_err(|error| error.to_string())?;
     client.request_text(request).await.map(drop).map_err(|error| error.to_string())
-}
-
-/// Waits for `condition`, for as long as the servers that it depends on run.
-async fn wait_while_running(
-    what: &str,
-    servers: &mut [&mut Process],
-    mut condition: impl AsyncFnMut() -> std::result::Result<(), String>,
-) -> Result<()> {
-    let mut said = String::new();
-    let waited = wait_for(what, READY_WITHIN, async || {
-        if let Some(ended) = servers.iter_mut().find_map(|server| server.check_running().err()) {
-            return Some(Err(ended));
-        }
-        match condition().await {
-            Ok(()) => Some(Ok(())),
-            Err(why) => {
-                said = why;
-                None
-            }
-        }
-    });
-    match waited.await {
-        Err(Error::TimedOut { what, timeout }) => {
-            let logs: Vec<_> = servers.iter().map(|server| server.log_tail()).collect();
-            Err(Error::NotReady { what, timeout, said, logs: logs.join("\n") })
-        }
-        waited => waited?,
-    }
 }
 
 fn has_files(folder: &Path) -> bool {

@@ -63,6 +63,17 @@ pub enum Error {
     /// etcd told something that is not a change of an object.
     #[error("failed to read what etcd tells: {0}")]
     Store(String),
+    /// A certificate could not be made.
+    #[error("failed to make a certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// The admin API of the OAuth2 server did not do what it was asked for.
+    #[error("failed to {doing}: Hydra answered {answer}")]
+    Hydra {
+        /// What was attempted, as a verb and its object.
+        doing: String,
+        /// Its status and body.
+        answer: String,
+    },
     /// The API server refused or could not be reached.
     #[error("failed to ask the API server: {0}")]
     Kube(#[from] kube::Error),

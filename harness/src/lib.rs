@@ -1,4 +1,4 @@
-//! A real Kubernetes control plane on loopback for tests, benchmarks and the demo.
+//! A real Kubernetes control plane, and a real OAuth2 server, on loopback for tests, benchmarks and the demo.
 //!
 //! Every process started here is tied to the life of the one that started it: whichever way a test ends, SIGKILL
 //! included, its servers die and its files go. `shared` gives the control plane that a whole test run has in common;
@@ -7,8 +7,10 @@
 mod cluster;
 mod control_plane;
 mod error;
+mod hydra;
 mod operator;
 mod process;
+mod ready;
 mod scratch;
 mod store;
 mod tools;
@@ -17,6 +19,7 @@ mod wait;
 pub use cluster::{Cluster, Namespace};
 pub use control_plane::{Backup, ControlPlane, KUBECONFIG_VARIABLE, shared};
 pub use error::Error;
+pub use hydra::{ClientAuthentication, Hydra, HydraClient, HydraSettings, TokenFormat};
 pub use operator::Operator;
 pub use process::Process;
 pub use scratch::Scratch;

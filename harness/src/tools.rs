@@ -46,6 +46,11 @@ pub fn helm() -> Result<PathBuf> {
     Ok(Tools::built(&["helm"])?.path("helm"))
 }
 
+/// The path of Ory Hydra, which is built if it is missing (minutes the first time, said on stderr).
+pub(crate) fn hydra() -> Result<PathBuf> {
+    Ok(Tools::built(&["hydra"])?.path("hydra"))
+}
+
 /// The path of `prometheus` or `promtool`, which are built if they are missing (minutes the first time, said on stderr).
 ///
 /// # Errors
