@@ -28,7 +28,8 @@ impl PlanInput<'_> {
             (Err(first), Err(_)) => Plan::stop(first),
             (Ok(only), Err(problem)) | (Err(problem), Ok(only)) => self.plan_alone(only, problem),
             (Ok(first), Ok(second)) => {
-                let (active, standby) = if second.is_active() { (second, first) } else { (first, second) };
+                let is_second = second.is_active() && !first.is_active();
+                let (active, standby) = if is_second { (second, first) } else { (first, second) };
                 if active.is_same_as(&standby) {
                     let finding = messages::standby_not_independent(self.validated.kind());
                     return self.plan_credential(&active).also(finding);
