@@ -20,7 +20,10 @@ pub use issuer::{
     ApplicationCredentials, ApplicationKeys, ApplicationSpec, ApplicationStandby, DEFAULT_APPLICATION_ENDPOINT,
     IssuerSpec, SecretReference, SessionCredentials, SessionSpec,
 };
-pub use names::{ADOPT_ANNOTATION, CONSENT_LABEL, REFRESH_ANNOTATION, REFRESH_LENGTH, STATE_SECRET_SUFFIX};
+pub use names::{
+    ADOPT_ANNOTATION, CONSENT_LABEL, READ_ANNOTATIONS, REFRESH_ANNOTATION, REFRESH_LENGTH, REJECTED_ANNOTATION,
+    STATE_SECRET_SUFFIX,
+};
 pub use propagation::{
     PodPropagation, PropagationSpec, RestartMode, RestartPropagation, WorkloadKind, WorkloadReference,
 };

@@ -35,6 +35,8 @@ pub enum Cause {
     Changed(&'static str),
     /// The refresh annotation has a new value.
     Requested,
+    /// A consumer was refused with the token in the Secret.
+    Rejected,
     /// Another resource of the same application received a new token.
     RotatedElsewhere,
     /// The session ends soon.
@@ -55,10 +57,11 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause; a change of any value.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::FirstIssue,
         Self::Changed(""),
         Self::Requested,
+        Self::Rejected,
         Self::RotatedElsewhere,
         Self::Extension,
         Self::Ended,
@@ -75,6 +78,7 @@ impl Cause {
             Self::FirstIssue => "first-issue",
             Self::Changed(_) => "changed",
             Self::Requested => "requested",
+            Self::Rejected => "rejected",
             Self::RotatedElsewhere => "rotated-elsewhere",
             Self::Extension => "extension",
             Self::Ended => "ended",

@@ -5,7 +5,7 @@ use crate::credential::Values;
 use crate::fingerprint::{fingerprint, spread};
 use crate::issuer::endpoint::NotAllowed;
 use crate::memory::{Target, WriteBasis, WrittenToken};
-use crate::reason::Finding;
+use crate::reason::{Finding, Reason};
 use crate::redacted::Redacted;
 use crate::schedule::EndpointLoad;
 use crate::secret_metadata::SecretMetadata;
@@ -228,6 +228,14 @@ impl Observed {
     pub fn standby_values(&self, issuer: IssuerSpec<'_>) -> Option<Result<&Values, Finding>> {
         let read = || Values::read_standby(issuer, self.standby.secret());
         self.standby.content(read).as_ref().map(|values| values.as_ref().map_err(Clone::clone))
+    }
+
+    /// True while no finding says that the standby cannot take over; none without a standby.
+    pub fn is_standby_ready(&self, findings: &[Finding]) -> Option<bool> {
+        self.resource.spec.issuer()?.standby_secret()?;
+        let is_about_it =
+            |finding: &Finding| matches!(finding.reason, Reason::StandbyFailing | Reason::StandbyNotIndependent);
+        Some(!findings.iter().any(is_about_it))
     }
 
     /// The values of the credential whose token is in the token Secret, or is to be.

@@ -21,6 +21,8 @@ pub struct ReconcileReport {
     pub served_before: Option<ServedToken>,
     /// The token that it holds now, likewise.
     pub served_after: Option<ServedToken>,
+    /// True while the standby is able to take over, as far as is known; none without a standby.
+    pub is_standby_ready: Option<bool>,
     /// When the next pass is due; none = when something changes.
     pub wake: Option<Moment>,
     /// The request that is due then, if that is the cause.

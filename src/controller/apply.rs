@@ -162,7 +162,7 @@ pub fn queued(context: &Context, observed: &Observed, memory: &Memory, planned: 
         // A resource whose last write failed may fail again before its request.
         _ if planned.is_retry || memory.writes.is_failing() => Priority::Retry,
         _ if planned.is_renewal() => Priority::Due,
-        Cause::Ended | Cause::RotatedElsewhere => Priority::Due,
+        Cause::Ended | Cause::Rejected | Cause::RotatedElsewhere => Priority::Due,
         _ => Priority::New,
     };
     QueuedRequest { endpoint: endpoint.into(), request_key, expires, expired_at, priority }

@@ -13,12 +13,13 @@ use kube::runtime::utils::Backoff as RetryDelays;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use syniverse_token_core::api::{REFRESH_ANNOTATION, SyniverseToken};
+use syniverse_token_core::api::{REFRESH_ANNOTATION, REJECTED_ANNOTATION, SyniverseToken};
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::schedule::retry::Backoff;
 use syniverse_token_core::shard::Shard;
@@ -78,12 +79,15 @@ fn shown(context: &Context, resource: SyniverseToken) -> Option<ObjectName> {
     context.resources().set(&name, &resource).then_some(name)
 }
 
-/// Of what others write about a resource only the refresh annotation is read here, as far as it counts: the rest is most of
-/// what a resource weighs.
+/// Of what others write about a resource only two annotations are read here, as far as they count: the rest is most of what a
+/// resource weighs.
 fn drop_unread_metadata(resource: &mut SyniverseToken) {
-    let refresh = resource.refresh().map(|wish| [(REFRESH_ANNOTATION.to_owned(), wish)].into());
+    let refresh = resource.refresh().map(|wish| (REFRESH_ANNOTATION.to_owned(), wish));
+    let rejected = resource.rejected().map(|word| (REJECTED_ANNOTATION.to_owned(), word.to_owned()));
+    let read: BTreeMap<_, _> = refresh.into_iter().chain(rejected).collect();
     let metadata = &mut resource.metadata;
-    (metadata.managed_fields, metadata.labels, metadata.annotations) = (None, None, refresh);
+    (metadata.managed_fields, metadata.labels) = (None, None);
+    metadata.annotations = (!read.is_empty()).then_some(read);
 }
 
 /// The parts of a resource whose change makes a pass.
@@ -91,7 +95,7 @@ pub fn change_hash(resource: &SyniverseToken) -> u64 {
     let mut hasher = DefaultHasher::new();
     resource.metadata.uid.hash(&mut hasher);
     predicates::generation(resource).hash(&mut hasher);
-    resource.refresh().hash(&mut hasher);
+    (resource.refresh(), resource.rejected()).hash(&mut hasher);
     hasher.finish()
 }
 

@@ -30,9 +30,10 @@ const INTRODUCTION: &str = "# Metrics
 Served at `/metrics` of the address given with `--listen`, over plain HTTP, in Prometheus text format or, if the client asks
 for it, OpenMetrics, gzip-compressed on request. It contains no secrets; a NetworkPolicy controls access. At most 64
 connections are open at a time, each for one request and 10 s at most; a page may be a second old. Counters start at 0, so
-that `rate` and `increase` see the first increment. Only two metrics have a series per resource, which goes with the resource:
-all other labels come from closed lists, so that 10,000 resources make 20,000 series and some hundred more. With
-`--token-metrics failing` (chart: `tokenMetrics`) only resources that are not Ready, or whose token has expired, have these two
+that `rate` and `increase` see the first increment. Only three metrics have a series per resource, which goes with the resource,
+one of them where there is a standby: all other labels come from closed lists, so that 10,000 resources make 20,000 to 30,000 series and
+some hundred more. With
+`--token-metrics failing` (chart: `tokenMetrics`) only resources that are not Ready, or whose token has expired, have these
 series, which the alerts below are content with; with `none` no resource has, and only totals are left. Of several replicas, the leader (`syniverse_token_leader` 1) exports the series of resources. Dead time without a leader is counted by the
 next leader, up to 30 s per token. `make docs` writes this page.
 
@@ -103,6 +104,7 @@ fn pass(fingerprint: &str, dies: f64, ready: (&str, &str), written: Option<f64>)
             expires: Some(moment(dies)),
             written_at: written.map(moment),
         }),
+        is_standby_ready: None,
         wake: None,
         request: None,
     }
@@ -189,6 +191,24 @@ fn the_series_of_a_resource_go_with_it_and_with_the_lead() {
     }
 }
 
+#[test]
+fn an_overlap_is_measured_and_with_a_standby_a_hand_over_counted() {
+    let metrics = leading();
+    let standby = |report: ReconcileReport| ReconcileReport { is_standby_ready: Some(true), ..report };
+    passed(&metrics, &standby(pass("a", 20.0, ("True", "Issued"), None)), 1.0);
+    passed(&metrics, &standby(pass("b", 40.0, ("True", "Issued"), Some(13.0))), 13.0);
+    let failing = ReconcileReport { is_standby_ready: Some(false), ..pass("c", 60.0, ("True", "x"), Some(41.0)) };
+    passed(&metrics, &failing, 41.0);
+    let overlap = |what: &str| values(&metrics, 42.0, &format!("syniverse_token_overlap_seconds_{what}"));
+    assert_eq!(overlap("sum")["{issuer=\"application\"}"], 7.0);
+    assert_eq!(overlap("count")["{issuer=\"application\"}"], 2.0);
+    let hand_overs = values(&metrics, 42.0, "syniverse_token_hand_overs_total");
+    assert_eq!(hand_overs.into_values().collect::<Vec<_>>(), [1.0, 1.0]);
+    assert_eq!(values(&metrics, 42.0, "syniverse_token_standby_ready{").into_values().next(), Some(0.0));
+    passed(&metrics, &pass("d", 80.0, ("True", "Issued"), Some(50.0)), 50.0);
+    assert_eq!(values(&metrics, 51.0, "syniverse_token_standby_ready{").len(), 0, "no standby, no series");
+}
+
 /// The readiness and the expiry of the resource that `metrics` shows.
 fn series(metrics: &Metrics, at: f64) -> [Option<f64>; 2] {
     ["syniverse_token_ready{", "syniverse_token_expiration_timestamp_seconds{"]
@@ -251,7 +271,7 @@ fn all_that_is_counted_starts_at_zero() {
     };
     let counters = kind("counter").into_iter().map(|name| name + "_total");
     let all: Vec<_> = counters.chain(kind("histogram").into_iter().map(|name| name + "_count")).collect();
-    assert_eq!(all.len(), 8);
+    assert_eq!(all.len(), 10);
     let series: Vec<_> = all.iter().map(|name| values(&metrics, 0.0, name)).collect();
     assert!(series.iter().flat_map(BTreeMap::values).all(|value| *value == 0.0));
     let before: Vec<_> = series.iter().map(BTreeMap::len).collect();
@@ -289,7 +309,7 @@ fn names_follow_the_conventions_and_no_series_stands_twice() {
             assert!(ends.contains(&end) && seen.insert(series), "{line} of the {kind} {family}");
         }
     }
-    assert_eq!(families.len(), 18);
+    assert_eq!(families.len(), 21);
 }
 
 #[test]
@@ -321,7 +341,8 @@ fn filled() -> Metrics {
         metrics.set_clock_skew(&request, 1);
     }
     passed(&metrics, &pass("a", 20.0, ("False", "RefreshFailed"), None), 1.0);
-    passed(&metrics, &pass("b", 40.0, ("True", "Issued"), Some(21.0)), 21.0);
+    let with_standby = |report| ReconcileReport { is_standby_ready: Some(true), ..report };
+    passed(&metrics, &with_standby(pass("b", 40.0, ("True", "Issued"), Some(21.0))), 21.0);
     metrics.observe_failed_pass();
     metrics.dropped_events().inc();
     metrics

@@ -14,8 +14,18 @@ pub const CONSENT_LABEL: &str = "syniverse.dev/credentials";
 /// Annotation of a SyniverseToken: a new value requests a refresh now. Its first [`REFRESH_LENGTH`] characters count.
 pub const REFRESH_ANNOTATION: &str = "syniverse.dev/refresh";
 
+/// Annotation of a SyniverseToken: the fingerprint of a token that the API refused to one who used it. The issuer is asked
+/// once.
+pub const REJECTED_ANNOTATION: &str = "syniverse.dev/rejected";
+
+/// The annotations of a SyniverseToken that are read.
+pub const READ_ANNOTATIONS: [&str; 2] = [REFRESH_ANNOTATION, REJECTED_ANNOTATION];
+
 /// Number of characters read of the refresh annotation, which is kept in memory, in the state and in the status.
 pub const REFRESH_LENGTH: usize = 256;
+
+/// A longer text is no fingerprint, and is not kept.
+const LONGEST_FINGERPRINT: usize = 64;
 
 impl SyniverseToken {
     /// The name of the token Secret; empty only for an object that has no name itself.
@@ -33,6 +43,12 @@ impl SyniverseToken {
     pub fn refresh(&self) -> Option<String> {
         let wish = self.metadata.annotations.as_ref()?.get(REFRESH_ANNOTATION)?;
         Some(wish.chars().take(REFRESH_LENGTH).collect())
+    }
+
+    /// The fingerprint of the token that was refused to one who used it; none for what cannot be a fingerprint.
+    pub fn rejected(&self) -> Option<&str> {
+        let word = self.metadata.annotations.as_ref()?.get(REJECTED_ANNOTATION)?;
+        Some(word.as_str()).filter(|word| word.len() <= LONGEST_FINGERPRINT)
     }
 
     /// The names of the Secrets that credentials are read from, each once.

@@ -126,7 +126,15 @@ impl<'a> Credential<'a> {
         let is_news = !renewal.supersedes && !renewal.may_come_early;
         let elsewhere = self.input.memory.rotated_elsewhere.as_ref().filter(|_| is_news);
         let is_elsewhere = elsewhere.is_some_and(|token| *token != fingerprint(&record.token));
-        record.ended.then_some(Cause::Ended).or(is_elsewhere.then_some(Cause::RotatedElsewhere))
+        let ended = record.ended.then_some(Cause::Ended);
+        ended.or(is_elsewhere.then_some(Cause::RotatedElsewhere)).or(self.is_rejected(record).then_some(Cause::Rejected))
+    }
+
+    /// A consumer was refused with this token, and the issuer was not asked since. What supersedes a token is not worth it
+    /// for a word that anybody may give.
+    fn is_rejected(&self, record: &TokenRecord) -> bool {
+        let word = self.input.observed.resource.rejected().filter(|_| !record.rejected && !record.renewal().supersedes);
+        word.is_some_and(|word| word == fingerprint(&record.token))
     }
 
     fn scheduled(&self, record: &TokenRecord) -> Option<Due> {

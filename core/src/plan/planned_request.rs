@@ -68,6 +68,7 @@ impl Served {
     /// True when a token that lives until `ends` (none = for ever) is to take its place at `now`.
     fn yields_to(&self, ends: Option<Moment>, now: Moment) -> bool {
         match (self.ends, ends) {
+            _ if self.record.rejected => true,
             (Some(own), _) if own <= now => true,
             (Some(own), Some(other)) => other > own,
             (Some(_), None) => true,

@@ -172,7 +172,11 @@ impl Credential<'_> {
         self.policy.next_boundary(&lifetime, poll).filter(|_| lifetime.answered >= opens)
     }
 
+    /// When the hand-over opens: at once, if a consumer was refused with a token that lives as the issuer says.
     fn hand_over(&self, served: &TokenRecord) -> Option<Moment> {
+        if served.rejected {
+            return Some(self.input.now.moment_of(served.issue_time));
+        }
         self.policy.hand_over_at(served, &self.lifetime(served), self.input.now)
     }
 

@@ -54,6 +54,9 @@ pub struct TokenRecord {
     /// The check before its expiry has been made.
     #[serde(default)]
     pub checked: bool,
+    /// A consumer was refused with it, and the issuer said that it lives.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rejected: bool,
     /// Time of the last daily check of a long-lived token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daily_check_time: Option<Timestamp>,
@@ -106,6 +109,7 @@ impl TokenRecord {
             asked_seconds: None,
             short_lived: false,
             checked: false,
+            rejected: false,
             daily_check_time: None,
             previous: None,
             omissions: Omissions::default(),
@@ -177,6 +181,7 @@ impl TokenRecord {
             next.issue_time = unrecorded.sent.wall;
         }
         next.checked |= unrecorded.cause == Cause::Check;
+        next.rejected |= unrecorded.cause == Cause::Rejected;
         if unrecorded.cause == Cause::DailyCheck {
             next.daily_check_time = Some(unrecorded.sent.wall);
         }

@@ -685,6 +685,24 @@ fn a_resource_that_is_being_deleted_is_neither_repaired_nor_refreshed() {
 }
 
 #[test]
+fn a_token_that_a_consumer_was_refused_with_is_asked_about_once_also_after_a_restart() {
+    let mut cluster = Cluster::with_token(json!({}));
+    let word = syniverse_token_core::fingerprint::fingerprint(&Redacted::new("first"));
+    cluster.annotate("syniverse.dev/rejected", &word);
+    assert_eq!(cluster.call(now(100.0)).cause, Cause::Rejected);
+    cluster.answer(now(100.0), "first", 500);
+    assert_eq!(cluster.rest(now(100.1)).0, Some(now(540.0).mono));
+    cluster.restart(now(101.0));
+    assert_eq!(cluster.rest(now(101.0)).0, Some(now(540.0).mono));
+    // A Re-Generate: the issuer has another one.
+    let mut cluster = Cluster::with_token(json!({}));
+    cluster.annotate("syniverse.dev/rejected", &word);
+    cluster.answer(now(100.0), "of a person", 600);
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("of a person"));
+    assert_eq!(cluster.rest(now(100.1)).0, Some(now(640.0).mono));
+}
+
+#[test]
 fn what_is_not_implemented_is_refused_by_name() {
     let plan = Cluster::new(json!({"propagation": {"pods": "Annotate"}})).settle(now(0.0));
     assert_eq!(plan.findings[0].reason, Reason::NotSupported);

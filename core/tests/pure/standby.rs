@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use syniverse_token_core::issuer::{Cause, FailureKind, Lifetime, Omissions, TokenRequest, TokenResponse};
 use syniverse_token_core::plan::PlannedRequest;
+use syniverse_token_core::fingerprint::fingerprint;
 use syniverse_token_core::reason::Reason;
+use syniverse_token_core::redacted::Redacted;
 
 fn spec() -> Value {
     json!({"application": {"standby": {"credentials": {"secretRef": {"name": "sdc-b"}}}}})
@@ -290,6 +292,23 @@ fn scopes_that_are_given_the_same_token_or_are_not_granted_are_no_standby() {
         assert_eq!(cluster.token("accessToken").as_deref(), Some("first"));
         assert_eq!(scope(&cluster.call(now(600.0))), "a");
     }
+}
+
+#[test]
+fn a_token_that_a_consumer_was_refused_with_is_asked_about_once_and_handed_over_if_the_issuer_says_that_it_lives() {
+    let mut cluster = two();
+    let stale = fingerprint(&Redacted::new("of another token"));
+    cluster.annotate("syniverse.dev/rejected", &stale);
+    assert_eq!(waits_until(&mut cluster, 50.0), 200.0);
+    cluster.annotate("syniverse.dev/rejected", &fingerprint(&Redacted::new("first")));
+    let planned = cluster.call(now(50.0));
+    assert_eq!((is_of(&planned), planned.cause), ("key", Cause::Rejected));
+    cluster.receive(&planned, now(50.0), "first", 550);
+    let planned = cluster.call(now(50.1));
+    assert_eq!((is_of(&planned), planned.cause), ("key-b", Cause::HandOver));
+    cluster.receive(&planned, now(50.1), "second", 600);
+    cluster.settle(now(50.1));
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Removes members of JSON while it passes, and holds no more of it than a key.
 
-use syniverse_token_core::api::REFRESH_ANNOTATION;
+use syniverse_token_core::api::READ_ANNOTATIONS;
 
 /// The members of an object's metadata that are read, besides the annotation that requests a refresh.
 const READ: [&str; 7] =
@@ -155,7 +155,7 @@ impl JsonFilter {
             (Part::Object, b"metadata") => Part::Metadata,
             (Part::Metadata, b"annotations") => Part::Annotations,
             (Part::Metadata, key) if !READ.iter().any(|name| name.as_bytes() == key) => Part::Removed,
-            (Part::Annotations, key) if key != REFRESH_ANNOTATION.as_bytes() => Part::Removed,
+            (Part::Annotations, key) if !READ_ANNOTATIONS.iter().any(|name| name.as_bytes() == key) => Part::Removed,
             _ => Part::Kept,
         }
     }
@@ -209,7 +209,7 @@ mod tests {
             "metadata": {
                 "labels": {"a": "1", "metadata": "2"},
                 "name": "n", "namespace": "m", "generateName": "g", "uid": "u", "resourceVersion": "7",
-                "annotations": {"x": "\\\"},{[", "syniverse.dev/refresh": "a \"wish\" \\", "y\\\"": "z"},
+                "annotations": {"x": "\\\"},{[", "syniverse.dev/refresh": "a \"wish\" \\", "syniverse.dev/rejected": "word", "y\\\"": "z"},
                 "generation": 2, "creationTimestamp": "2026-01-01T00:00:00Z", "deletionTimestamp": null,
                 "managedFields": [{"fieldsV1": {"f:metadata": {"f:labels": {}}}}], "ownerReferences": [], "finalizers": ["f"],
             },
@@ -221,7 +221,7 @@ mod tests {
         let mut object = object();
         let metadata = object["metadata"].as_object_mut().unwrap();
         metadata.retain(|key, _| READ.contains(&key.as_str()) || key == "annotations");
-        metadata["annotations"].as_object_mut().unwrap().retain(|key, _| key == REFRESH_ANNOTATION);
+        metadata["annotations"].as_object_mut().unwrap().retain(|key, _| READ_ANNOTATIONS.contains(&key.as_str()));
         object
     }
 

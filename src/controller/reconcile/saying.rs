@@ -58,6 +58,7 @@ impl Running<'_> {
         let turns = turns.filter(|until| requested.is_none_or(|requested| *until + AT_ONCE < requested));
         self.context.expect_status(&self.context.name(&self.observed.resource), &after);
         let retry = if is_there { None } else { self.publish(after.clone(), now.mono).await };
+        let is_standby_ready = self.observed.is_standby_ready(&settled.findings);
         let new_token = self.new_token(before.as_ref(), &after);
         let before = self.memory.last_status.replace(after.clone()).or(before);
         let wake = [settled.until, turns, retry].into_iter().flatten().min();
@@ -71,6 +72,7 @@ impl Running<'_> {
             new_token,
             served_before: None,
             served_after: served,
+            is_standby_ready,
             wake,
             request,
         }

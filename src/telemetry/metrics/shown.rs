@@ -47,6 +47,20 @@ impl EncodeMetric for ReadySeries {
     }
 }
 
+/// Whether the standby of each token is able to take over, where there is one.
+#[derive(Clone, Debug)]
+pub(super) struct StandbySeries(pub(super) Shown);
+
+impl EncodeMetric for StandbySeries {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result {
+        self.0.encode(&mut encoder, |said| said.is_standby_ready.map(i64::from))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
+    }
+}
+
 /// When each token expires that ever does, Unix time.
 #[derive(Clone, Debug)]
 pub(super) struct ExpirationSeries(pub(super) Shown);

@@ -1,9 +1,10 @@
 //! The tokens in the token Secrets: when they expire, how long dead ones were there, and how late rotations were.
 
-use super::shown::{ExpirationSeries, ReadySeries, Shown};
+use super::shown::{ExpirationSeries, ReadySeries, Shown, StandbySeries};
 use super::{Label, SecondsTotal, register};
 use crate::cli::settings::TokenSeries;
 use jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
@@ -19,17 +20,24 @@ use syniverse_token_core::time::Moment;
 
 /// Buckets of a rotation's lateness, in seconds: a first request that is answered at once takes hundredths.
 const LATENESS: [f64; 11] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0];
+/// Buckets of an overlap, in seconds: a lead is at most an hour by default.
+const OVERLAP: [f64; 9] = [0.0, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0];
 /// No process counts between two leaders: the next leader adds the dead time, up to this long before its term.
 const HAND_OVER: Duration = Duration::from_secs(30);
 /// Causes of a token's death.
 const EXPIRED: &str = "expired";
 const SUPERSEDED: &str = "superseded";
+/// How tokens are replaced where there is a standby: while the old one lives, or after its death.
+const OVERLAPPING: &str = "overlapping";
+const LATE: &str = "late";
 
 pub(super) struct TokenMetrics {
     series: TokenSeries,
     shown: Shown,
     dead: Family<[Label; 1], SecondsTotal>,
     lateness: Family<[Label; 1], Histogram>,
+    overlap: Family<[Label; 1], Histogram>,
+    hand_overs: Family<[Label; 1], Counter>,
     tokens: Mutex<HashMap<ObjectName, Token>>,
 }
 
@@ -54,13 +62,15 @@ pub(super) struct Said {
     pub(super) is_ready: bool,
     /// Unix time; none = never, or not known.
     pub(super) expires: Option<i64>,
+    /// The standby is able to take over; none without a standby.
+    pub(super) is_standby_ready: Option<bool>,
 }
 
 impl Said {
-    fn by(status: &SyniverseTokenStatus) -> Self {
+    fn by(status: &SyniverseTokenStatus, is_standby_ready: Option<bool>) -> Self {
         let expires = status.expiration_time.as_ref().and_then(|time| time.parse::<Timestamp>().ok());
         let is_ready = ready(status).is_some_and(|condition| condition.status == "True");
-        Self { is_ready, expires: expires.map(Timestamp::as_second) }
+        Self { is_ready, expires: expires.map(Timestamp::as_second), is_standby_ready }
     }
 }
 
@@ -81,15 +91,24 @@ impl TokenMetrics {
             extension had invalidated it (superseded)";
         let late = "Time from the expiry of a token until the next token was in the Secret; 0 if it came before the \
             expiry";
+        let standby = "1 while the standby of a resource is able to take over, as far as is known, else 0; no series \
+            without a standby";
+        let overlap = "How long the old token lived on when the next token was in the Secret; 0 if it was dead by then";
+        let hand_overs = "Tokens that were replaced in resources with a standby: while the old token lived \
+            (overlapping), or after its end (late)";
         let lateness = Family::new_with_constructor((|| Histogram::new(LATENESS)) as fn() -> Histogram);
+        let overlaps = Family::new_with_constructor((|| Histogram::new(OVERLAP)) as fn() -> Histogram);
         let shown = Shown::default();
         register(registry, "expiration_timestamp_seconds", expiration, ExpirationSeries(shown.clone()));
         register(registry, "ready", ready, ReadySeries(shown.clone()));
+        register(registry, "standby_ready", standby, StandbySeries(shown.clone()));
         let metrics = Self {
             series,
             shown,
             dead: register(registry, "dead_seconds", dead, Family::default()),
             lateness: register(registry, "rotation_lateness_seconds", late, lateness),
+            overlap: register(registry, "overlap_seconds", overlap, overlaps),
+            hand_overs: register(registry, "hand_overs", hand_overs, Family::default()),
             tokens: Mutex::default(),
         };
         metrics.start_at_zero();
@@ -102,6 +121,10 @@ impl TokenMetrics {
         }
         for issuer in Kind::ALL.map(|kind| ("issuer", kind.as_str())) {
             drop(self.lateness.get_or_create(&[issuer]));
+            drop(self.overlap.get_or_create(&[issuer]));
+        }
+        for kind in [OVERLAPPING, LATE] {
+            drop(self.hand_overs.get_or_create(&[("kind", kind)]));
         }
     }
 
@@ -143,7 +166,7 @@ impl TokenMetrics {
     ) {
         let mut tokens = self.tokens();
         let Some(after) = report.after.as_ref().filter(|_| is_leader()) else { return };
-        let said = Said::by(after);
+        let said = Said::by(after, report.is_standby_ready);
         match self.series {
             TokenSeries::All => self.show(name, said),
             TokenSeries::Failing if !said.is_ready => self.show(name, said),
@@ -188,10 +211,23 @@ impl TokenMetrics {
         }
         self.count_dead_time(before, since);
         if report.new_token == Some(NewToken::Next) {
-            let late = before.dies.map_or(Duration::ZERO, |dies| since.until(dies));
-            self.lateness.get_or_create(&[("issuer", token.issuer)]).observe(late.as_secs_f64());
+            self.rotated(before, since, report.is_standby_ready.is_some());
         }
         *before = token;
+    }
+
+    /// A token was replaced at that time by the next one.
+    fn rotated(&self, before: &Token, at: Moment, has_standby: bool) {
+        let issuer = [("issuer", before.issuer)];
+        let late = before.dies.map_or(Duration::ZERO, |dies| at.until(dies));
+        self.lateness.get_or_create(&issuer).observe(late.as_secs_f64());
+        // A token that never dies overlaps for ever, which is no figure.
+        let Some(overlap) = before.dies.map(|dies| dies.until(at)) else { return };
+        self.overlap.get_or_create(&issuer).observe(overlap.as_secs_f64());
+        if has_standby {
+            let kind = if overlap.is_zero() { LATE } else { OVERLAPPING };
+            self.hand_overs.get_or_create(&[("kind", kind)]).inc();
+        }
     }
 
     fn count_dead_time(&self, token: &mut Token, now: Moment) {
