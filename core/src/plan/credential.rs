@@ -127,7 +127,9 @@ impl<'a> Credential<'a> {
         let elsewhere = self.input.memory.rotated_elsewhere.as_ref().filter(|_| is_news);
         let is_elsewhere = elsewhere.is_some_and(|token| *token != fingerprint(&record.token));
         let ended = record.ended.then_some(Cause::Ended);
-        ended.or(is_elsewhere.then_some(Cause::RotatedElsewhere)).or(self.is_rejected(record).then_some(Cause::Rejected))
+        ended
+            .or(is_elsewhere.then_some(Cause::RotatedElsewhere))
+            .or(self.is_rejected(record).then_some(Cause::Rejected))
     }
 
     /// A consumer was refused with this token, and the issuer was not asked since. What supersedes a token is not worth it

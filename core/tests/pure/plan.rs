@@ -687,7 +687,7 @@ fn a_resource_that_is_being_deleted_is_neither_repaired_nor_refreshed() {
 #[test]
 fn a_token_that_a_consumer_was_refused_with_is_asked_about_once_also_after_a_restart() {
     let mut cluster = Cluster::with_token(json!({}));
-    let word = syniverse_token_core::fingerprint::fingerprint(&Redacted::new("first"));
+    let word = syniverse_token_core::fingerprint::fingerprint(&syniverse_token_core::redacted::Redacted::new("first"));
     cluster.annotate("syniverse.dev/rejected", &word);
     assert_eq!(cluster.call(now(100.0)).cause, Cause::Rejected);
     cluster.answer(now(100.0), "first", 500);

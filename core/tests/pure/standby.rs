@@ -4,9 +4,9 @@ use crate::cluster::{Cluster, now, old_token, refresh, response, secret};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use syniverse_token_core::fingerprint::fingerprint;
 use syniverse_token_core::issuer::{Cause, FailureKind, Lifetime, Omissions, TokenRequest, TokenResponse};
 use syniverse_token_core::plan::PlannedRequest;
-use syniverse_token_core::fingerprint::fingerprint;
 use syniverse_token_core::reason::Reason;
 use syniverse_token_core::redacted::Redacted;
 
