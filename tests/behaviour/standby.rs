@@ -53,7 +53,8 @@ struct History {
 
 impl History {
     fn of(stage: &Stage) -> Self {
-        let (held, ready): (Arc<Mutex<Vec<Held>>>, Arc<Mutex<Vec<bool>>>) = Default::default();
+        let held: Arc<Mutex<Vec<Held>>> = Arc::default();
+        let ready: Arc<Mutex<Vec<bool>>> = Arc::default();
         let this = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
         let secrets = watcher(stage.secrets.clone(), this.clone()).applied_objects();
         let seen = Arc::clone(&held);
