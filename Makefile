@@ -198,6 +198,11 @@ bench-scale: control-plane ## Measure many resources: start, rest, restart, rota
 	$(call step,operator and benchmark as a release)
 	cargo bench --bench scale
 
+.PHONY: bench-standby
+bench-standby: control-plane ## Measure whether two applications that take turns leave a gap, amid kills (5 minutes; DURATION=60s KILLS=5 SEED=...)
+	$(call step,operator and benchmark as a release)
+	cargo bench --bench standby
+
 .PHONY: image
 image: ## Build the image with docker, podman or buildah (IMAGE=name without tag)
 	@builder=$$(for it in docker podman buildah; do "$$it" info >/dev/null 2>&1 && echo "$$it" && break; done) || \

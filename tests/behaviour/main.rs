@@ -17,6 +17,7 @@ mod rotation;
 mod saying;
 mod sessions;
 mod sharing;
+mod standby;
 #[path = "../support/mod.rs"]
 mod support;
 mod suspension;
