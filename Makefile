@@ -101,7 +101,7 @@ test: lint control-plane helm hydra ## Check format and lints, run every test, t
 VERSIONS := $(patsubst tools/control-plane/kubernetes-%,%,$(wildcard tools/control-plane/kubernetes-*))
 
 .PHONY: test-versions
-test-versions: control-plane helm $(addprefix test-version-,$(VERSIONS)) ## Run the tests of behaviour and chart on the oldest and the newest Kubernetes (VERSIONS=1.32.13)
+test-versions: control-plane helm hydra $(addprefix test-version-,$(VERSIONS)) ## Run the tests of behaviour and chart on the oldest and the newest Kubernetes (VERSIONS=1.32.13)
 
 test-version-%:
 	$(call step,behaviour and chart on Kubernetes $* (its first build takes 5 minutes on 2 cores))

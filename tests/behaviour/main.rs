@@ -8,6 +8,7 @@ mod consent;
 mod content;
 mod ending;
 mod first_issue;
+mod hydra;
 mod limited;
 mod ownership;
 mod proxy;
