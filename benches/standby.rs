@@ -2,7 +2,7 @@
 //! the API server are killed: `make bench-standby`. Beside them are as many resources with one application each.
 //!
 //! It prints figures, and fails only if it could not measure. `DURATION=60s` ends it before ten hand-overs, `KILLS=0` spares the
-//! operator, `SEED` gives the same moments again.
+//! operator, `SEED` gives the same moments again, `OPERATOR` names another binary to measure.
 
 #[path = "../tests/support/dice.rs"]
 #[allow(clippy::unwrap_used, reason = "tests have it, too")]
@@ -21,7 +21,7 @@ mod storm;
 mod usage;
 
 use std::env;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -69,8 +69,9 @@ async fn main() -> anyhow::Result<()> {
     let namespace = cluster.namespace().await?;
     let simulator = Simulator::start(Options::default()).await?;
     let history = History::watch(&plane, namespace.name()).await?;
-    let binary = Path::new(env!("CARGO_BIN_EXE_syniverse-token-operator"));
-    let mut operator = stage::operator(binary, Some(cluster.kubeconfig()), namespace.name())?;
+    let binary = env::var_os("OPERATOR").map(PathBuf::from);
+    let binary = binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_syniverse-token-operator").into());
+    let mut operator = stage::operator(&binary, Some(cluster.kubeconfig()), namespace.name())?;
     create(&client, namespace.name(), &simulator).await?;
     let served = async || (history.holding(TWO, 1) + history.holding(ONE, 1) == 2 * RESOURCES).then_some(());
     wait_for("the first tokens", PATIENCE, served).await?;
@@ -80,7 +81,9 @@ async fn main() -> anyhow::Result<()> {
     let outage = storm.rage(&mut plane, &mut operator, &mut dice).await?;
     if duration.is_none() {
         let all = async || (history.holding(TWO, HAND_OVERS + 1) == RESOURCES).then_some(());
-        wait_for("ten hand-overs each", PATIENCE, all).await?;
+        if let Err(slow) = wait_for("ten hand-overs each", PATIENCE, all).await {
+            println!("{slow}");
+        }
     }
     let (until, journal) = (Timestamp::now(), simulator.journal());
     let held = history.end()?;
