@@ -49,9 +49,11 @@ impl RefreshPolicy {
         Some(earlier(record.asked_end().map_or(reported, |asked| reported.min(asked)), lead))
     }
 
-    /// Half way between the birth of a token and its hand-over, where it is worth a check.
+    /// Half way between the birth of a token and its hand-over, where it is worth a check. Where the answer may be a new
+    /// token it is not: that would put the hand-over off, again and again.
     pub(super) fn half_way(record: &TokenRecord, lead: Duration) -> Option<Timestamp> {
-        let opens = Self::planned_hand_over(record, lead).filter(|_| lead < SAFE_LEAD)?;
+        let is_worthwhile = lead < SAFE_LEAD && !record.renewal().may_come_early;
+        let opens = Self::planned_hand_over(record, lead).filter(|_| is_worthwhile)?;
         let until = Duration::try_from(opens.duration_since(record.issue_time)).ok()?;
         Some(earlier(opens, until / 2))
     }
