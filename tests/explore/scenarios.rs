@@ -23,7 +23,7 @@ pub(crate) struct Scenario {
 impl Scenario {
     /// How long all goes well before the run is judged: several rotations.
     pub(crate) fn tail(&self) -> Duration {
-        Duration::from_secs(if self.name.starts_with("standby_") { 260 } else { 50 })
+        Duration::from_secs(if self.name.starts_with("standby_") { 220 } else { 50 })
     }
 }
 

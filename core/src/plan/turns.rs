@@ -67,7 +67,8 @@ impl PlanInput<'_> {
             findings = own.findings(&active, &candidates);
         }
         let standby_problem = standby_finding(&active, &standby, other);
-        let is_alone = own.request.is_err() || active.failed_requests(Role::Main).is_some();
+        let has_failed = active.failed_requests(Role::Main).is_some() && active.unanswered().is_none();
+        let is_alone = own.request.is_err() || has_failed;
         let is_wanted = is_alone || active.active_token().is_some();
         let next = standby.next_turn(is_wanted, other).into_iter().map(|next| (&standby, other, next));
         let candidates = candidates.into_iter().map(|candidate| (&active, own, candidate));
@@ -138,7 +139,7 @@ impl Credential<'_> {
     }
 
     /// The next request for the standby, if it is wanted: a first token is asked for with the other credential, as long
-    /// as that does not fail.
+    /// as that does not fail; an answer that was lost is no failure, as it may have held a token.
     fn next_turn(&self, is_wanted: bool, proposal: &Proposal) -> Option<Candidate> {
         let request = proposal.request.clone().ok().filter(|_| is_wanted)?;
         let due = self.turn_due(proposal.change)?;
@@ -198,7 +199,12 @@ impl Credential<'_> {
     /// When a standby is asked again whose only request may have made a token that nobody has seen. A token of the other
     /// one that is made just then ends at the same time as that, and leaves a gap a rotation later.
     fn second_try(&self) -> Option<Moment> {
-        let failing = self.failed_requests(Role::Main).filter(|_| self.is_standby())?;
+        self.unanswered().filter(|_| self.is_standby())
+    }
+
+    /// When a request is sent again that was sent once and got no answer.
+    fn unanswered(&self) -> Option<Moment> {
+        let failing = self.failed_requests(Role::Main)?;
         (failing.kind == FailureKind::Unavailable && failing.count == 1).then_some(failing.not_before)
     }
 

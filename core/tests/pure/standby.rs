@@ -313,6 +313,17 @@ fn a_token_that_a_consumer_was_refused_with_is_asked_about_once_and_handed_over_
 }
 
 #[test]
+fn a_first_request_without_an_answer_is_made_again_before_the_standby_is_asked() {
+    let mut cluster = Cluster::new(spec());
+    give_standby(&mut cluster, "key-b", "secret-b");
+    cluster.fail(now(0.0), FailureKind::Unavailable);
+    let again = waits_until(&mut cluster, 0.1);
+    assert_eq!(is_of(&cluster.call(now(again))), "key");
+    cluster.fail(now(again), FailureKind::Unavailable);
+    assert_eq!(is_of(&cluster.call(now(again + 0.1))), "key-b");
+}
+
+#[test]
 fn a_clock_that_is_behind_asks_the_one_that_cannot_make_a_token() {
     let mut cluster = two();
     cluster.answer(now(200.0), "first", 400);
