@@ -116,6 +116,19 @@ impl OwnWrites {
         self.secrets.retain(|_, own| !own.is_unknown());
     }
 
+    /// Notes that a list is complete. What it does not show was deleted before it, be it written since the watch was
+    /// interrupted, or comes after it and will be shown: no version of it is known.
+    pub fn list_ended(&mut self, is_listed: impl Fn(&ObjectName) -> bool) {
+        self.shown += 1;
+        for (_, own) in self.secrets.iter_mut().filter(|(secret, _)| !is_listed(secret)) {
+            own.current = None;
+            if own.writing > 0 {
+                own.shown = Some(Shown { version: None, users: Vec::new() });
+            }
+        }
+        self.secrets.retain(|_, own| !own.is_unknown());
+    }
+
     /// Forgets a Secret that is gone, unless it is being written.
     pub fn forget(&mut self, secret: &ObjectName) {
         self.shown += 1;
@@ -182,6 +195,25 @@ mod tests {
             assert_eq!(writes.write_ended(&name("secret"), ours), [name("user")], "{ours:?}");
             assert!(!is_current(&writes, "6") && !is_current(&writes, "7"));
             assert_eq!(shown(&mut writes, "8"), 1);
+        }
+    }
+
+    #[test]
+    fn what_a_list_does_not_show_is_not_current_although_it_was_written_while_the_list_was_read() {
+        for is_listed in [true, false] {
+            let mut writes = OwnWrites::default();
+            writes.watch_interrupted();
+            writes.write_started(&name("secret"));
+            assert_eq!(writes.write_ended(&name("secret"), Some("5")), []);
+            writes.list_ended(|_| is_listed);
+            assert_eq!(is_current(&writes, "5"), is_listed);
+            // A write whose response comes after the list may have come before it.
+            writes.write_started(&name("secret"));
+            writes.list_ended(|_| is_listed);
+            assert_eq!(writes.write_ended(&name("secret"), Some("6")), []);
+            assert_eq!(is_current(&writes, "6"), is_listed);
+            assert_eq!(shown(&mut writes, "6"), 0, "still our own");
+            assert!(is_current(&writes, "6"));
         }
     }
 

@@ -209,7 +209,11 @@ pub fn affected_resources(
             *listed = ListedSecrets::default();
             Vec::new()
         }
-        Event::InitDone => index.users_of_others(&std::mem::take(listed)),
+        Event::InitDone => {
+            let listed = std::mem::take(listed);
+            context.own_writes().list_ended(|secret| listed.contains(secret));
+            index.users_of_others(&listed)
+        }
         Event::InitApply(secret) => {
             listed.insert(&ObjectName::of(secret));
             changed(context, index, secret)
