@@ -99,13 +99,13 @@ impl PlannedRequest {
         (sent, now): (Now, Moment),
     ) -> bool {
         let reported = response.lifetime.duration().map(|lifetime| sent.mono + lifetime);
-        let known = match TokenChange::of(response, self.record.as_ref()) {
-            TokenChange::New => None,
-            TokenChange::Same(_) | TokenChange::Previous(_) => known.and_then(TokenLifetime::earliest_end),
-        };
+        let is_new = matches!(TokenChange::of(response, self.record.as_ref()), TokenChange::New);
+        let known = known.filter(|_| !is_new).and_then(TokenLifetime::earliest_end);
         let ends = [reported, known].into_iter().flatten().min();
+        // An issuer may give an old token for a while after its end: one dead token is no better than another.
+        let is_of_use = is_new || ends.is_none_or(|ends| ends > now);
         let takes_over = |served: &Served| served.record.token != response.token && served.yields_to(ends, now);
-        self.served().is_none_or(takes_over)
+        self.served().is_none_or(|served| is_of_use && takes_over(served))
     }
 
     /// True when the token in the token Secret is at its end, or when it is time for its successor.

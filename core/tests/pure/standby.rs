@@ -324,6 +324,25 @@ fn a_first_request_without_an_answer_is_made_again_before_the_standby_is_asked()
 }
 
 #[test]
+fn a_token_that_is_over_takes_over_from_none_be_that_dead_or_refused_to_a_consumer() {
+    let mut cluster = two();
+    cluster.answer(now(200.0), "first", 400);
+    cluster.answer(now(400.0), "second", 600);
+    cluster.answer(now(600.0), "second", 400);
+    // The first token lingers at the issuer.
+    cluster.restart(now(5000.0));
+    cluster.answer(now(5000.0), "first", 0);
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
+    let mut cluster = two();
+    cluster.answer(now(200.0), "first", 400);
+    cluster.answer(now(400.0), "second", 600);
+    cluster.annotate("syniverse.dev/rejected", &fingerprint(&Redacted::new("second")));
+    cluster.answer(now(650.0), "second", 350);
+    cluster.answer(now(650.1), "first", 0);
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("second"));
+}
+
+#[test]
 fn a_clock_that_is_behind_asks_the_one_that_cannot_make_a_token() {
     let mut cluster = two();
     cluster.answer(now(200.0), "first", 400);
