@@ -43,6 +43,41 @@ async fn a_refresh_annotation_present_at_creation_counts_as_handled() {
     assert_eq!(stage.calls(), 1);
 }
 
+fn rejected(token: &str) -> serde_json::Value {
+    json!({"metadata": {"annotations": {"syniverse.dev/rejected": fingerprint(token)}}})
+}
+
+#[tokio::test]
+async fn a_consumers_word_that_a_token_is_refused_heals_a_regenerate() {
+    let stage = Stage::open().await;
+    stage.issued("1h").await;
+    let old = stage.token().await;
+    let new = stage.simulator.regenerate(CONSUMER_KEY).unwrap();
+    stage.change(NAME, rejected(&old)).await;
+    assert_eq!(stage.until_rotated(&old).await, new);
+    assert_eq!(stage.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_consumers_word_is_worth_one_call_for_each_token_and_none_for_another_one() {
+    let mut stage = Stage::open().await;
+    stage.issued("1h").await;
+    let token = stage.token().await;
+    stage.change(NAME, rejected("the one before")).await;
+    stage.until_noticed(NAME).await;
+    assert_eq!(stage.calls(), 1);
+    stage.change(NAME, rejected(&token)).await;
+    stage.until_calls(2).await;
+    // Taken back and said again, and to the next operator.
+    stage.change(NAME, rejected("none")).await;
+    stage.until_noticed(NAME).await;
+    stage.change(NAME, rejected(&token)).await;
+    stage.until_noticed(NAME).await;
+    stage.restart_operator(NAME).await;
+    stage.until_noticed(NAME).await;
+    assert_eq!((stage.calls(), stage.token().await), (2, token));
+}
+
 #[tokio::test]
 async fn labels_and_annotations_of_anything_cause_no_call() {
     let stage = Stage::open().await;

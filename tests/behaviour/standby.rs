@@ -210,3 +210,18 @@ async fn an_operator_that_is_killed_in_the_lead_knows_whose_turn_it_is_afterward
     assert_eq!(owners.collect::<Vec<_>>(), [CONSUMER_KEY, STANDBY_KEY, CONSUMER_KEY]);
     assert_eq!(given(&journal).len(), 3, "no token was made that was not in the Secret");
 }
+
+#[tokio::test]
+async fn a_consumers_word_that_a_token_is_refused_makes_the_standby_take_over_though_the_issuer_says_that_it_lives() {
+    let stage = with_standby().await;
+    let history = History::of(&stage);
+    issued(&stage, "1h", "20m").await;
+    let refused = stage.token().await;
+    let word = json!({"metadata": {"annotations": {"syniverse.dev/rejected": fingerprint(&refused)}}});
+    stage.change(NAME, word).await;
+    let held = history.until_held(2).await;
+    let journal = stage.simulator.journal();
+    assert_eq!(owner(&journal, &held[1].token), STANDBY_KEY);
+    assert_eq!(stage.calls(), 3, "the first token, whether it lives, the next token");
+    history.is_without_gap(&journal);
+}

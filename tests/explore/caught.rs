@@ -7,12 +7,19 @@ use crate::stage::{CREDENTIALS, KEY, NAME, resource, secret};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
+/// Without a fault, or at the latest with one.
 pub(crate) fn is_caught(scenario: &str, planted: fn() -> Planted, promise: &str) {
-    let Plot { scenario, .. } = Plot::parse(scenario).unwrap();
-    let plots: Vec<_> = single_faults(planted, &[scenario]);
-    let violations = violations(&plots, planted);
-    let caught = violations.iter().flat_map(|(_, broken)| broken).any(|broken| broken.contains(promise));
-    assert!(caught, "nobody noticed: {violations:#?}");
+    let undisturbed = Plot::parse(scenario).unwrap();
+    let caught = |plots: &[Plot]| {
+        let violations = violations(plots, planted);
+        let noticed = violations.iter().flat_map(|(_, broken)| broken).any(|broken| broken.contains(promise));
+        (noticed, violations)
+    };
+    if caught(std::slice::from_ref(&undisturbed)).0 {
+        return;
+    }
+    let (noticed, violations) = caught(&single_faults(planted, &[undisturbed.scenario]));
+    assert!(noticed, "nobody noticed: {violations:#?}");
 }
 
 #[test]
@@ -28,6 +35,21 @@ fn a_call_made_to_cover_a_failed_write_is_caught() {
 #[test]
 fn a_stale_read_that_is_believed_is_caught() {
     is_caught("rotation", || Planted::StaleReads(None), "replaced a newer token");
+}
+
+#[test]
+fn a_hand_over_that_a_later_end_moves_back_is_caught() {
+    is_caught("standby_reported_too_long", || Planted::LastEndCounts, "no live token in the Secret");
+}
+
+#[test]
+fn a_standby_that_takes_over_with_less_life_is_caught() {
+    is_caught("standby_lives_at_hand_over", || Planted::AnyTokenTakesOver, "no live token in the Secret");
+}
+
+#[test]
+fn two_credentials_asked_at_once_are_caught() {
+    is_caught("standby_operator_away", || Planted::BothAsked, "no live token in the Secret");
 }
 
 fn is_noticed(spoil: impl FnOnce(&mut Vec<Entry>), promise: &str) {

@@ -2,6 +2,7 @@
 
 use crate::judge::{Given, Question, What};
 use crate::planted::Planted;
+use crate::stage::{KEY, PORTAL_TOKEN, STANDBY_KEY, STANDBY_PORTAL_TOKEN};
 use crate::world::{To, Trip, World};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -32,7 +33,7 @@ impl Issuer for ModelIssuer {
         async move {
             let question = question(token_request);
             self.world.say(Some(&self.process), What::Asked(question.clone()));
-            let response = match timeout(PATIENCE, self.deliver(request(token_request))).await {
+            let response = match timeout(PATIENCE, self.deliver(token_request)).await {
                 Ok(Some(Delivery::Whole(reply))) => read(token_request, &on_the_wire(&reply)),
                 Ok(Some(Delivery::Truncated(_))) => Err(unavailable("the body broke off")),
                 Ok(Some(Delivery::Reset) | None) => Err(unavailable("the connection was reset")),
@@ -60,10 +61,15 @@ impl ModelIssuer {
     }
 
     /// Sends a request; none when no answer came.
-    async fn deliver(&self, request: Request) -> Option<Delivery> {
+    async fn deliver(&self, token_request: &TokenRequest) -> Option<Delivery> {
+        let (request, other) = (request(token_request), other_application(token_request));
         let (process, to) = (self.process.clone(), To::Issuer);
         let trip = Trip { process, to, request: "ask".to_owned(), is_read: false, way: WAY, patience: PATIENCE };
         let answered = self.world.travel(trip, move |inside, now| {
+            if let Some(other) = other.filter(|_| matches!(inside.planted, Planted::BothAsked)) {
+                let arrival = inside.issuers.receive(other, now);
+                inside.issuers.answer(arrival.call, now);
+            }
             let arrival = inside.issuers.receive(request, now);
             (arrival, inside.issuers.answer(arrival.call, now))
         });
@@ -110,6 +116,15 @@ fn request(request: &TokenRequest) -> Request {
             )
         }
     }
+}
+
+/// The same request for the other one of two applications that take turns.
+fn other_application(request: &TokenRequest) -> Option<Request> {
+    let TokenRequest::Refresh(refresh) = request else { return None };
+    let is_first = refresh.consumer_key.expose() == KEY;
+    let (key, token) = if is_first { (STANDBY_KEY, STANDBY_PORTAL_TOKEN) } else { (KEY, PORTAL_TOKEN) };
+    let validity = refresh.validity_seconds.to_string();
+    Some(Request::refresh(key, refresh.consumer_secret.expose(), token, &validity))
 }
 
 /// As the operator reads it.

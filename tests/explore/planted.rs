@@ -7,7 +7,7 @@ use crate::world::Inside;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use serde_json::Value;
-use syniverse_token_core::state::State;
+use syniverse_token_core::state::{CredentialRecord, State};
 
 /// How long a stale read is served.
 const STALE_FOR: SignedDuration = SignedDuration::from_secs(5);
@@ -30,6 +30,12 @@ pub(crate) enum Planted {
     FailuresEndSessions,
     /// What is said of a resource is never taken back.
     AlwaysReady,
+    /// Of the ends that were reported for a token, the last one counts.
+    LastEndCounts,
+    /// A standby takes over with whatever token it is given.
+    AnyTokenTakesOver,
+    /// Both credentials are asked at once: the other one by the world, at the same moment.
+    BothAsked,
 }
 
 impl Planted {
@@ -70,6 +76,16 @@ impl Planted {
                 let reply = inside.api.handle(verb, key, body, now);
                 Reply { body: without_intent(reply.body), ..reply }
             }
+            Self::LastEndCounts if is_state && verb == Verb::Get => {
+                let reply = inside.api.handle(verb, key, body, now);
+                Reply {
+                    body: with_state(reply.body, |state| state.credentials.values_mut().for_each(believe_last)),
+                    ..reply
+                }
+            }
+            Self::AnyTokenTakesOver if is_state && matches!(verb, Verb::Create | Verb::Replace) => {
+                inside.api.handle(verb, key, with_state(body, take_over), now)
+            }
             Self::AlwaysReady if verb == Verb::ReplaceStatus && !Ready::of(&body).is_none_or(|ready| ready.is_true) => {
                 Reply { code: 200, body, change: None }
             }
@@ -78,13 +94,30 @@ impl Planted {
     }
 }
 
-/// Letter by letter as the operator writes a state without an intent: it must not look edited.
-fn without_intent(mut secret: Value) -> Value {
+fn without_intent(secret: Value) -> Value {
+    with_state(secret, |state| state.intent = None)
+}
+
+/// Letter by letter as the operator writes such a state: it must not look edited.
+fn with_state(mut secret: Value, change: impl FnOnce(&mut State)) -> Value {
     let bytes: Option<ByteString> = serde_json::from_value(secret["data"]["state.json"].clone()).ok();
-    let Some(state) = bytes.and_then(|bytes| State::from_bytes(&bytes.0).ok()) else { return secret };
-    let bytes = State { intent: None, ..state }.to_bytes();
-    secret["data"]["state.json"] = base64(std::str::from_utf8(&bytes).unwrap());
+    let Some(mut state) = bytes.and_then(|bytes| State::from_bytes(&bytes.0).ok()) else { return secret };
+    change(&mut state);
+    secret["data"]["state.json"] = base64(std::str::from_utf8(&state.to_bytes()).unwrap());
     secret
+}
+
+fn believe_last(credential: &mut CredentialRecord) {
+    let Some(record) = &mut credential.token else { return };
+    record.first_expiration_time = record.expiration_time;
+    record.asked_seconds = None;
+}
+
+/// The credential that was asked last has the latest issue time, or a token that nobody has asked for with success.
+fn take_over(state: &mut State) {
+    let known = state.credentials.iter().filter(|(_, credential)| credential.token.is_some());
+    let newest = known.max_by_key(|(_, credential)| credential.token.as_ref().map(|record| record.issue_time));
+    state.active = newest.map(|(id, _)| id.clone());
 }
 
 type Asked = (Verb, Key, Value);

@@ -13,7 +13,9 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use syniverse_token_core::fingerprint::fingerprint;
 use syniverse_token_core::queue::Budget;
+use syniverse_token_core::redacted::Redacted;
 
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
@@ -49,6 +51,8 @@ scenarios![
     two_operators,
     deposed_operator,
     refresh_annotation,
+    rejected_while_it_lives,
+    rejected_after_a_regenerate,
     adoption,
     retained_and_made_anew,
     deleted_in_call,
@@ -125,7 +129,9 @@ scenarios![
     standby_added,
     standby_changed_in_call,
     standby_swapped_and_removed,
+    standby_reported_too_long,
     standby_regenerated,
+    standby_rejected,
     standby_first_regenerated,
     standby_wall_clock_ahead,
     standby_wall_clock_behind,
@@ -239,6 +245,36 @@ async fn refresh_annotation(stage: &Arc<Stage>) {
     settled(stage).await;
     stage.user("asks for a refresh", false);
     stage.put_resource(json!({"metadata": {"annotations": {"syniverse.dev/refresh": "1"}}}));
+    stage.pause(5.0).await;
+}
+
+/// The fingerprint of the token that the first application had last.
+pub(crate) fn word_for_the_token(stage: &Stage) -> String {
+    let token = stage.world.inside().issuers.journal().tokens.into_iter().rfind(|token| token.owner == KEY);
+    fingerprint(&Redacted::new(token.expect("a first token").value))
+}
+
+/// A consumer says that the API refused the token with this fingerprint.
+pub(crate) fn reject(stage: &Stage, word: &str) {
+    stage.user("says that the token is refused", true);
+    stage.put_resource(json!({"metadata": {"annotations": {"syniverse.dev/rejected": word}}}));
+}
+
+async fn rejected_while_it_lives(stage: &Arc<Stage>) {
+    settled(stage).await;
+    reject(stage, &word_for_the_token(stage));
+    stage.pause(5.0).await;
+}
+
+async fn rejected_after_a_regenerate(stage: &Arc<Stage>) {
+    settled(stage).await;
+    let now = stage.now();
+    stage.user("presses Re-Generate", false);
+    stage.trouble("the token in the Secret is dead, and nobody is told", 3);
+    let word = word_for_the_token(stage);
+    stage.world.inside().issuers.regenerate(KEY, now).expect("an application");
+    stage.pause(3.0).await;
+    reject(stage, &word);
     stage.pause(5.0).await;
 }
 

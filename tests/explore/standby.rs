@@ -2,12 +2,12 @@
 //! is promised is more than of others: no dead token at all, as long as the issuer can be reached within the lead.
 
 use crate::judge::What;
-use crate::scenarios::asked;
+use crate::scenarios::{asked, reject, word_for_the_token};
 use crate::stage::{
     CREDENTIALS, KEY, PORTAL_TOKEN, SECRET, STANDBY_CREDENTIALS, STANDBY_KEY, STANDBY_PORTAL_TOKEN, Stage, base64,
 };
 use issuer_simulator::application::NewApplication;
-use issuer_simulator::fault::{Action, Fault, Stage as When};
+use issuer_simulator::fault::{Action, Fault, Form, Stage as When};
 use issuer_simulator::model::Life;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -174,12 +174,31 @@ pub(crate) async fn standby_swapped_and_removed(stage: &Arc<Stage>) {
     stage.pause(5.0).await;
 }
 
+/// The check reports much more than the token has left, and nobody remembers what was said before but the state Secret.
+pub(crate) async fn standby_reported_too_long(stage: &Arc<Stage>) {
+    settled(stage, 20.0).await;
+    stage.user("has the issuer report too much", false);
+    let too_much = Action::ValidityTime(Form::Value(json!(380)));
+    stage.world.inside().issuers.faults().push(Fault::once(too_much));
+    stage.pause(30.0).await;
+    stage.stop("A").await;
+    stage.start("B");
+    stage.pause(HAND_OVER - 40.0).await;
+}
+
 pub(crate) async fn standby_regenerated(stage: &Arc<Stage>) {
     settled(stage, 20.0).await;
     let now = stage.now();
     stage.user("presses Re-Generate for the standby", false);
     stage.world.inside().issuers.regenerate(STANDBY_KEY, now).expect("an application");
     stage.pause(HAND_OVER - 15.0).await;
+}
+
+/// The issuer says that the token lives, and the standby takes over all the same.
+pub(crate) async fn standby_rejected(stage: &Arc<Stage>) {
+    settled(stage, 20.0).await;
+    reject(stage, &word_for_the_token(stage));
+    stage.pause(8.0).await;
 }
 
 /// The token in the Secret is dead from then on, and nobody is told: the check finds it.
