@@ -200,7 +200,7 @@ bench-scale: control-plane ## Measure many resources: start, rest, restart, rota
 	cargo bench --bench scale
 
 .PHONY: bench-standby
-bench-standby: control-plane ## Measure whether two applications that take turns leave a gap, amid kills (5 minutes; DURATION=60s KILLS=5 SEED=...)
+bench-standby: control-plane ## Measure whether two applications or two scopes that take turns leave a gap, amid kills (5 minutes; DURATION=60s KILLS=5 SEED=...)
 	$(call step,operator and benchmark as a release)
 	cargo bench --bench standby
 

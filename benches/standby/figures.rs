@@ -67,6 +67,16 @@ impl Figures {
         !self.rotations.is_empty()
     }
 
+    fn hand_overs(&self) -> f64 {
+        self.rotations.len() as f64
+    }
+
+    /// The overlap at this place of all that are sorted.
+    fn overlap(&self, place: fn(usize) -> usize) -> f64 {
+        let overlaps = self.overlaps();
+        overlaps.get(place(overlaps.len())).copied().unwrap_or(f64::NAN)
+    }
+
     /// How long both tokens lived once the new one was in the Secret, in seconds, sorted; negative where that came late.
     fn overlaps(&self) -> Vec<f64> {
         let mut overlaps: Vec<f64> = self.rotations.iter().map(|rotation| -rotation.lateness.as_secs_f64()).collect();
@@ -75,32 +85,25 @@ impl Figures {
     }
 }
 
-/// The figures of both kinds beside each other.
-pub(crate) fn table(two: &Figures, one: &Figures, outage: &Outage) -> String {
-    let both = [two, one];
-    let each = |of: fn(&Figures) -> f64| both.map(|figures| of(figures) / figures.rotations.len() as f64);
-    let overlap = |place: fn(usize) -> usize| {
-        both.map(|figures| {
-            let overlaps = figures.overlaps();
-            overlaps.get(place(overlaps.len())).copied().unwrap_or(f64::NAN)
-        })
-    };
-    let late = |figures: &Figures| figures.overlaps().iter().filter(|overlap| **overlap < 0.0).count() as f64;
+/// The figures of all kinds beside each other, each under its title.
+pub(crate) fn table<const N: usize>(titles: [&str; N], kinds: &[Figures; N], outage: &Outage) -> String {
+    let each = |of: fn(&Figures) -> f64| kinds.each_ref().map(of);
     let away = outage.until.duration_since(outage.from).as_secs_f64();
-    let mut text = format!("the API server was away for {away:.1} s\n\n{:<52}{:>10}{:>10}\n", "", "standby", "one");
-    let mut row = |name: &str, values: [f64; 2], digits: usize| {
+    let titles = titles.map(|title| format!("{title:>10}")).concat();
+    let mut text = format!("the API server was away for {away:.1} s\n\n{:<40}{titles}\n", "");
+    let mut row = |name: &str, digits: usize, values: [f64; N]| {
+        let values = values.map(|value| format!("{value:>10.digits$}")).concat();
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{name:<52}{:>10.digits$}{:>10.digits$}", values[0], values[1]);
+        let _ = writeln!(text, "{name:<40}{values}");
     };
-    row("hand-overs", both.map(|figures| figures.rotations.len() as f64), 0);
-    row("  of them late", both.map(late), 0);
-    row("dead seconds in all", both.map(|figures| figures.dead.as_secs_f64()), 3);
-    let without = both.map(|figures| figures.dead_without_api_server.as_secs_f64());
-    row("  of them while the API server was away", without, 3);
-    row("dead seconds a rotation", each(|figures| figures.dead.as_secs_f64()), 3);
-    row("overlap in s, least", overlap(|_| 0), 2);
-    row("overlap in s, median", overlap(|count| count / 2), 2);
-    row("issuing requests a hand-over", each(|figures| figures.issuing as f64), 3);
-    row("other requests a token", both.map(|figures| figures.other as f64 / figures.tokens as f64), 3);
+    row("hand-overs", 0, each(Figures::hand_overs));
+    row("  of them late", 0, each(|of| of.overlaps().iter().filter(|overlap| **overlap < 0.0).count() as f64));
+    row("dead seconds in all", 3, each(|of| of.dead.as_secs_f64()));
+    row("  of them while the API server was away", 3, each(|of| of.dead_without_api_server.as_secs_f64()));
+    row("dead seconds a rotation", 3, each(|of| of.dead.as_secs_f64() / of.hand_overs()));
+    row("overlap in s, least", 2, each(|of| of.overlap(|_| 0)));
+    row("overlap in s, median", 2, each(|of| of.overlap(|count| count / 2)));
+    row("issuing requests a hand-over", 3, each(|of| of.issuing as f64 / of.hand_overs()));
+    row("other requests a token", 3, each(|of| of.other as f64 / of.tokens as f64));
     text
 }
