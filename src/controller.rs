@@ -4,6 +4,7 @@ pub mod admin;
 pub mod apply;
 pub mod context;
 pub mod credentials_cache;
+pub mod deliveries;
 pub mod election;
 pub mod event_queue;
 mod event_sender;
@@ -11,6 +12,7 @@ pub mod observe;
 pub mod own_writes;
 pub mod pass;
 pub mod progress;
+pub mod propagation;
 pub mod reconcile;
 pub mod report;
 pub mod resources;
@@ -78,6 +80,7 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
     let config = kubeconfig::configuration()?;
     let watches = connection::watching(config.clone()).map_err(ControllerError::Client)?;
     let client = connection::asking(config.clone()).map_err(ControllerError::Client)?;
+    let delivering = connection::delivering(config.clone()).map_err(ControllerError::Client)?;
     let leasing = connection::leasing(config).map_err(ControllerError::Client)?;
     let (clock, salt) = (Arc::new(SystemClock::start()), random_salt()?);
     let (elector, leadership) = election(&settings, [leasing, watches.clone()], Arc::clone(&clock), &salt);
@@ -90,6 +93,7 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
     tokio::spawn(follow_leadership(Arc::clone(&context), stop.clone()));
     let store = scopes.first().map(|scope| scope.api(&watches));
     tokio::spawn(store_watch::detect_rollback(Arc::clone(&context), store));
+    tokio::spawn(propagation::run(Arc::clone(&context), delivering, stop.clone()));
     let (drained, until_drained) = oneshot::channel::<()>();
     let election = tokio::spawn(async move {
         if let Some(elector) = elector {

@@ -28,7 +28,7 @@ pub use propagation::{
     PodPropagation, PropagationSpec, RestartMode, RestartPropagation, WorkloadKind, WorkloadReference,
 };
 pub use reserved::{owner_of_annotation, owner_of_label};
-pub use status::SyniverseTokenStatus;
+pub use status::{PropagationStatus, SyniverseTokenStatus};
 pub use token_secret::{DEFAULT_KEY, DeletionPolicy, EXPIRATION_TIME_KEY, TokenSecretSpec};
 
 use kube_derive::CustomResource;

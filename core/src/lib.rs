@@ -7,6 +7,8 @@
 //! effects  -> Memory      what follows from a step                      memory, state
 //! status   -> Status      what the resource says, written when changed  status, messages, reason
 //! ```
+//! A token that is in its Secret is delivered to those who use it, beside all that: [`propagation`].
+//!
 //! The nouns are in [`api`], [`issuer`], [`time`] and [`reason`]. What survives the process is in [`state`]; what does not,
 //! in [`memory`]; what resources know of each other, in [`queue`]. Which process may act is decided in [`lease`] and [`shard`].
 
@@ -22,6 +24,7 @@ pub mod messages;
 pub mod observed;
 pub mod packed_json;
 pub mod plan;
+pub mod propagation;
 pub mod queue;
 pub mod reason;
 pub mod reconcile_report;

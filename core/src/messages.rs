@@ -23,17 +23,12 @@ const KEYS_NAMED: usize = 3;
 /// The letters of a text that are quoted when it is not what it should be.
 const LONGEST_QUOTE: usize = 32;
 
-/// The part of the spec that this version implements.
+/// The issuer that the spec names.
 ///
 /// # Errors
-/// A finding that names the unsupported field.
+/// A finding if this version knows none.
 pub fn supported(spec: &SyniverseTokenSpec) -> Result<IssuerSpec<'_>, Finding> {
-    let not_supported = |field: &str| {
-        let message = format!("spec.{field} is not supported by this version of the operator: remove it");
-        Err(Finding::new(Reason::NotSupported, message))
-    };
     match spec.issuer() {
-        _ if spec.propagation.is_some() => not_supported("propagation"),
         Some(issuer) => Ok(issuer),
         None => {
             let message = "the spec names no issuer: set spec.application, spec.session or spec.clientCredentials";

@@ -5,6 +5,7 @@ use crate::credential::Values;
 use crate::fingerprint::{fingerprint, spread};
 use crate::issuer::endpoint::NotAllowed;
 use crate::memory::{Target, WriteBasis, WrittenToken};
+use crate::propagation::Shown;
 use crate::reason::{Finding, Reason};
 use crate::redacted::Redacted;
 use crate::schedule::EndpointLoad;
@@ -56,6 +57,8 @@ pub struct Observed {
     pub acting_since: Moment,
     /// When the requests of all earlier processes were over, where that is known.
     pub calls_over_by: Option<Moment>,
+    /// What is to be said of the delivery of tokens to Pods.
+    pub propagation: Shown,
 }
 
 /// How the requests of other resources end.

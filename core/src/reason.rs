@@ -45,6 +45,7 @@ impl Reason {
             Self::Suspended => true,
             Self::MetadataNotAllowed
             | Self::RefreshBeforeInvalid
+            | Self::PropagationRefused
             | Self::StandbyFailing
             | Self::StandbyNotIndependent => false,
             reason => reason.weight() > Weight::Notice,
@@ -61,6 +62,8 @@ reasons! {
     Rotated: Normal,
     /// A deleted or edited Secret was written again from state.
     Repaired: Normal,
+    /// A new token was delivered to the Pods that use it.
+    Propagated: Normal,
     /// The failure reported before is over.
     Recovered: Normal,
     /// Another resource uses the same application.
@@ -77,6 +80,10 @@ reasons! {
     ClockSkew: Notice,
     /// The tokens of two credentials end so close together that the next hand-over comes late.
     OverlapShort: Notice,
+    /// Consumers of the Secret never see a change of it, and nothing restarts them.
+    ConsumersUnaware: Notice,
+    /// A workload is not restarted for a new token.
+    RestartWithheld: Notice,
     /// `spec.suspend` is true.
     Suspended: Notice,
     /// The rate limiter delays requests.
@@ -137,6 +144,8 @@ reasons! {
     StateTooNew: Stall,
     /// Labels or annotations of the spec are left out of the Secret; the token is kept alive all the same.
     MetadataNotAllowed: Stall,
+    /// The API server refuses what delivers a token to Pods; the token is kept alive all the same.
+    PropagationRefused: Stall,
     /// A field of the spec has no usable value; the schema refuses it, but did not always.
     SpecInvalid: Stall,
     /// `spec.refreshBefore` cannot be read; the default is in force.

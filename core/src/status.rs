@@ -56,6 +56,8 @@ impl TokenHealth {
         let state = observed.stored_state().or(memory.state.as_ref());
         let record = state.and_then(|state| state.active_token().cloned());
         let inside = observed.served_token();
+        // What is wrong with the token itself comes first.
+        let all = || findings.iter().chain(&observed.propagation.finding);
         Self {
             is_dead: inside.as_ref().is_some_and(|inside| {
                 memory.unrecorded.as_ref().is_some_and(|unrecorded| unrecorded.is_end_of(inside))
@@ -63,8 +65,8 @@ impl TokenHealth {
             is_served: inside.is_some() && inside == record.as_ref().map(|record| record.token.clone()),
             lifetime: record.as_ref().map(|record| memory.lifetime(record, now)),
             record,
-            finding: findings.first().cloned(),
-            stalled: findings.iter().find(|finding| finding.reason.weight() == Weight::Stall).cloned(),
+            finding: all().next().cloned(),
+            stalled: all().find(|finding| finding.reason.weight() == Weight::Stall).cloned(),
         }
     }
 
@@ -161,6 +163,7 @@ pub fn status(
         expiration_time,
         next_refresh_time: planned(observed, health),
         last_handled_refresh: observed.stored_state().and_then(|state| state.refresh.clone()),
+        propagation: observed.propagation.status.clone().map(Box::new),
     }
 }
 

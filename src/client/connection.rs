@@ -38,6 +38,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Concurrent requests to the API server, until their responses are read: a thousand resources that wake together do not
 /// open a thousand connections.
 const REQUESTS_IN_FLIGHT: usize = 32;
+/// The same for what delivers tokens to Pods.
+const DELIVERIES_IN_FLIGHT: usize = 8;
 /// Idle time after which a connection is closed: a connection that went silent is not met when a token expires, and
 /// data read from it does not stay in its buffers.
 const REUSED_WITHIN: Duration = Duration::from_secs(5);
@@ -74,8 +76,20 @@ pub fn leasing(config: Config) -> kube::Result<Client> {
 /// # Errors
 /// When the configuration cannot be used.
 pub fn asking(config: Config) -> kube::Result<Client> {
+    limited(config, REQUESTS_IN_FLIGHT)
+}
+
+/// Client for what delivers tokens to Pods: no other request waits for these.
+///
+/// # Errors
+/// When the configuration cannot be used.
+pub fn delivering(config: Config) -> kube::Result<Client> {
+    limited(config, DELIVERIES_IN_FLIGHT)
+}
+
+fn limited(config: Config, in_flight: usize) -> kube::Result<Client> {
     let namespace = config.default_namespace.clone();
-    Ok(Client::new(InFlight::new(Renewal::of(bounded(config), REUSED_WITHIN)?, REQUESTS_IN_FLIGHT), namespace))
+    Ok(Client::new(InFlight::new(Renewal::of(bounded(config), REUSED_WITHIN)?, in_flight), namespace))
 }
 
 fn bounded(mut config: Config) -> Config {

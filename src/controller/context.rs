@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::controller::credentials_cache::CredentialsCache;
+use crate::controller::deliveries::Deliveries;
 use crate::controller::election::Leadership;
 use crate::controller::own_writes::OwnWrites;
 use crate::controller::progress::Progress;
@@ -27,6 +28,7 @@ use syniverse_token_core::shard::Shard;
 use syniverse_token_core::time::Moment;
 use tokio::sync::{Notify, watch};
 
+mod deliveries;
 mod held_memory;
 mod own_writes;
 mod passes;
@@ -79,6 +81,9 @@ pub struct Context {
     own_writes: Mutex<OwnWrites>,
     credentials: Mutex<CredentialsCache>,
     status_watches: Mutex<HashMap<ObjectName, StatusWatch>>,
+    deliveries: Mutex<Deliveries>,
+    /// Rung when a token is to be delivered.
+    delivery_bell: Notify,
     /// When the store of the API server was found to be rolled back.
     rollback: watch::Sender<Option<Moment>>,
 }
@@ -146,6 +151,8 @@ impl Context {
             own_writes: Mutex::default(),
             credentials: Mutex::default(),
             status_watches: Mutex::default(),
+            deliveries: Mutex::default(),
+            delivery_bell: Notify::new(),
             rollback: watch::Sender::default(),
         }
     }
@@ -241,6 +248,7 @@ impl Context {
         lock(&self.passes).forget(resource);
         self.metrics.forget(resource);
         lock(&self.status_watches).remove(resource);
+        self.deliveries().forget(resource);
         lock(&self.allowances).retain(|_, limiter| !limiter.is_full(now, LONGEST_REFILL));
         self.bell.notify_one();
     }

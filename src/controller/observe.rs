@@ -6,11 +6,12 @@ use crate::controller::own_writes::Seen;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use std::sync::Arc;
-use syniverse_token_core::api::{IssuerSpec, SyniverseToken};
+use syniverse_token_core::api::{IssuerSpec, SyniverseToken, SyniverseTokenStatus};
 use syniverse_token_core::credential::consents;
 use syniverse_token_core::issuer::endpoint::NotAllowed;
 use syniverse_token_core::memory::Memory;
 use syniverse_token_core::observed::{Observed, PeerHealth, SharedUse, Sharing};
+use syniverse_token_core::propagation::Shown;
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::revision::is_later;
 use syniverse_token_core::secrets::{DesiredSecrets, Owner};
@@ -77,9 +78,16 @@ pub async fn observe(
         state: state.into(),
         token,
         forbidden,
+        propagation: Shown::default(),
     };
+    observed.propagation = context.propagation(&observed, said(&observed, memory));
     sync_with_peers(context, &mut observed, memory);
     Ok(observed)
+}
+
+/// The status that was written last.
+fn said<'a>(observed: &'a Observed, memory: &'a Memory) -> Option<&'a SyniverseTokenStatus> {
+    memory.last_status.as_ref().or(observed.resource.status.as_ref())
 }
 
 fn not_allowed(context: &Context, resource: &SyniverseToken) -> Option<NotAllowed> {

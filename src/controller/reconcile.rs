@@ -13,10 +13,12 @@ use syniverse_token_core::intent::RECORDING;
 use syniverse_token_core::memory::{Memory, Target};
 use syniverse_token_core::observed::Observed;
 use syniverse_token_core::plan::{Plan, StateWrite, Step, plan};
+use syniverse_token_core::propagation::Delivery;
 use syniverse_token_core::queue::QueuedRequest;
 use syniverse_token_core::reason::Finding;
 use syniverse_token_core::reconcile_report::{ReconcileReport, ServedToken, StepResult};
 use syniverse_token_core::secrets::SecretWrite;
+use syniverse_token_core::state::State;
 use syniverse_token_core::status::TokenHealth;
 use syniverse_token_core::time::{Moment, Now};
 
@@ -47,10 +49,12 @@ pub async fn reconcile(
         memory,
         steps: Vec::new(),
         token_written_at: None,
+        found_ends: None,
         has_published_pending: false,
     };
     pass.note_secrets_read();
     let found = pass.served_token();
+    pass.found_ends = found.as_ref().and_then(|found| found.expires);
     Ok(match pass.run().await? {
         Some(settled) => ReconcileReport { served_before: found, ..pass.conclude(settled).await },
         None => {
@@ -74,6 +78,8 @@ struct Running<'a> {
     steps: Vec<StepResult>,
     /// When the token Secret was written.
     token_written_at: Option<Moment>,
+    /// When the token ends that was in the token Secret when the pass began.
+    found_ends: Option<Moment>,
     /// The pending status was published, or could not be.
     has_published_pending: bool,
 }
@@ -171,6 +177,27 @@ impl Running<'_> {
         self.context.clock.now()
     }
 
+    /// Has the token in the token Secret delivered to those who use it, unless the status says that it was.
+    fn deliver(&self) {
+        let resource = &self.observed.resource;
+        let Some(spec) = resource.spec.propagation.clone() else { return };
+        let record = self.observed.stored_state().and_then(State::active_token);
+        let delivery = record.zip(self.served_token()).map(|(record, served)| Delivery {
+            generation: resource.metadata.generation.unwrap_or_default(),
+            spec,
+            secret: resource.secret_name().to_owned(),
+            fingerprint: served.fingerprint,
+            issued: record.issue_time,
+            expires: served.expires,
+            written_at: self.token_written_at,
+            old_ends: self.found_ends.filter(|_| self.token_written_at.is_some()),
+        });
+        let said = self.observed.propagation.status.as_ref();
+        if let Some(delivery) = delivery.filter(|delivery| !delivery.is_said_in(said)) {
+            self.context.deliver(&self.context.name(resource), delivery);
+        }
+    }
+
     fn served_token(&self) -> Option<ServedToken> {
         let now = self.now();
         TokenHealth::of(&self.observed, self.memory, &[], now).served_token(None, now.mono)
@@ -206,6 +233,7 @@ impl Running<'_> {
             StepResult::WroteToken
         })
         .await
+        .inspect(|_| self.deliver())
     }
 
     async fn repair(&mut self, write: SecretWrite) -> Result<bool, ObserveError> {

@@ -63,6 +63,7 @@ fn findings_to_report(resource: &SyniverseToken, report: &ReconcileReport) -> Ve
         StepResult::Requested(_, Err(failure)) => request_finding(resource, after, failure),
         _ => None,
     }));
+    news.extend(delivered(resource, before, after));
     news.extend(new_reason(before, after));
     news
 }
@@ -99,6 +100,25 @@ fn new_token(resource: &SyniverseToken, report: &ReconcileReport) -> Vec<Finding
             [Some(issued), short_validity(resource)].into_iter().flatten().collect()
         }
     }
+}
+
+/// A token that reached somebody.
+fn delivered(
+    resource: &SyniverseToken,
+    before: Option<&SyniverseTokenStatus>,
+    after: &SyniverseTokenStatus,
+) -> Option<Finding> {
+    let is = after.propagation.as_ref()?;
+    let was = before.and_then(|before| before.propagation.as_ref()?.fingerprint.as_ref());
+    let (pods, workloads) = (is.pods.unwrap_or_default(), &is.workloads);
+    let is_news = is.fingerprint.as_ref() != was && is.time.is_some();
+    let restarted = (!workloads.is_empty()).then(|| format!(", and {} restarted", workloads.join(", ")));
+    let message = format!(
+        "the new token in Secret {} was announced to {pods} Pods{}",
+        resource.secret_name(),
+        restarted.unwrap_or_default()
+    );
+    is_news.then(|| Finding::new(Reason::Propagated, message))
 }
 
 fn short_validity(resource: &SyniverseToken) -> Option<Finding> {

@@ -6,6 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry};
+use propagation::PropagationMetrics;
 use requests::RequestMetrics;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use syniverse_token_core::time::{Moment, Now};
 use tokens::TokenMetrics;
 
 mod process;
+mod propagation;
 mod requests;
 mod shown;
 mod tokens;
@@ -36,6 +38,7 @@ pub struct Metrics {
     registry: Registry,
     tokens: TokenMetrics,
     requests: RequestMetrics,
+    propagation: PropagationMetrics,
     failures: Family<[Label; 1], Counter>,
     passes: Family<[Label; 1], Counter>,
     rival_writes: Counter,
@@ -62,6 +65,7 @@ impl Metrics {
         let mut registry = Registry::default();
         let own = registry.sub_registry_with_prefix("syniverse_token");
         let (tokens, requests) = (TokenMetrics::register(own, series), RequestMetrics::register(own));
+        let propagation = PropagationMetrics::register(own);
         let failures =
             register(own, "failures", "Times a resource entered a failing or stalled reason", Family::default());
         let passes = register(own, "reconcile_passes", "Reconcile passes", Family::default());
@@ -82,8 +86,18 @@ impl Metrics {
         let build: Family<[Label; 1], Gauge> = register(own, "build_info", "Always 1", Family::default());
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         let process = ProcessMetrics::register(registry.sub_registry_with_prefix("process"));
-        let metrics =
-            Self { registry, tokens, requests, failures, passes, rival_writes, dropped_events, leader, process };
+        let metrics = Self {
+            registry,
+            tokens,
+            requests,
+            propagation,
+            failures,
+            passes,
+            rival_writes,
+            dropped_events,
+            leader,
+            process,
+        };
         metrics.start_at_zero();
         metrics
     }
@@ -123,6 +137,21 @@ impl Metrics {
     /// A call has ended.
     pub fn observe_request(&self, request: &TokenRequest, cause: Cause, failure: Option<FailureKind>, took: Duration) {
         self.requests.ended(request, cause, failure, took);
+    }
+
+    /// What became of a Pod that was to be told of a token.
+    pub fn observe_pod(&self, result: &'static str) {
+        self.propagation.told(result);
+    }
+
+    /// A workload of this kind was restarted for a token.
+    pub fn observe_restart(&self, kind: &'static str) {
+        self.propagation.restarted(kind);
+    }
+
+    /// All Pods know of a token that was written so long ago.
+    pub fn observe_propagation(&self, after: Duration) {
+        self.propagation.took(after);
     }
 
     /// The issuer's clock was so far ahead of ours.

@@ -5,7 +5,6 @@ use crate::support::*;
 use issuer_simulator::application::NewApplication;
 use issuer_simulator::model::Life;
 use kube::ResourceExt;
-use serde_json::json;
 
 #[tokio::test]
 async fn the_state_secret_is_there_before_the_first_call_and_the_token_secret_after_it() {
@@ -102,15 +101,4 @@ async fn a_validity_that_the_issuer_does_not_apply_is_said_while_the_token_is_re
     assert_eq!(ready_reason(&resource), "ValidityNotApplied");
     assert!(ready_message(&resource).contains("Re-Generate"));
     assert_eq!((stage.token().await.as_str(), stage.calls()), (PORTAL_TOKEN, 1));
-}
-
-#[tokio::test]
-async fn what_is_not_supported_is_refused_by_its_name_and_nobody_is_asked() {
-    let stage = Stage::open().await;
-    let mut propagation = stage.spec("1h");
-    propagation["propagation"] = json!({"pods": "Annotate"});
-    stage.apply("propagation", propagation).await;
-    let token = stage.until_reason("propagation", "NotSupported").await;
-    assert!(is_stalled(&token) && ready_message(&token).contains("spec.propagation"), "{}", ready_message(&token));
-    assert_eq!(stage.calls(), 0);
 }

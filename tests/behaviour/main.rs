@@ -6,6 +6,7 @@ mod causes;
 mod client_credentials;
 mod consent;
 mod content;
+mod delivery;
 mod ending;
 mod first_issue;
 mod hydra;

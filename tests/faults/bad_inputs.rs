@@ -192,7 +192,8 @@ fn of_specs() -> Vec<Case> {
         Case::new("a standby whose Secret does not exist").changed(move |spec| {
             spec["application"]["standby"] = standby.clone();
         }),
-        Case::new("`spec.propagation`").changed(|spec| spec["propagation"] = json!({"pods": "Annotate"})),
+        Case::new("`spec.propagation` without the right to list Pods")
+            .changed(|spec| spec["propagation"] = json!({"pods": "Annotate"})),
         Case::new("a label that a sidecar acts on").changed(|spec| {
             spec["secret"] = json!({"labels": {"grafana_datasource": "1"}});
         }),

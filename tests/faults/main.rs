@@ -7,6 +7,7 @@ mod answers;
 mod bad_inputs;
 mod cast;
 mod crashes;
+mod delivery;
 mod endings;
 mod failures;
 mod history;

@@ -3,6 +3,7 @@
 use super::PATIENCE;
 use harness::{Cluster, Namespace, Scratch, wait_for};
 use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use k8s_openapi::api::core::v1::{self, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding};
 use kube::api::{ListParams, PostParams};
@@ -40,6 +41,30 @@ impl Account {
         account.write_kubeconfig(cluster, &client, namespace).await;
         account.until_it_may(namespace).await;
         account
+    }
+
+    /// Adds rules to those of the chart, and waits until they are known.
+    pub(crate) async fn grant(&self, cluster: &Cluster, namespace: &Namespace, rights: &[Value]) {
+        let client = cluster.client().await.unwrap();
+        let roles: Api<Role> = Api::namespaced(client, namespace.name());
+        let mut role = roles.get(NAME).await.unwrap();
+        let further = rights.iter().map(|right| from_value::<PolicyRule>(right.clone()).unwrap());
+        role.rules.get_or_insert_default().extend(further);
+        roles.replace(NAME, &PostParams::default(), &role).await.unwrap();
+        let reviews: Api<SelfSubjectAccessReview> = Api::all(self::client(&self.kubeconfig()).await);
+        for right in rights {
+            let [group, resource, verb] = ["apiGroups", "resources", "verbs"].map(|list| right[list][0].clone());
+            let (resource, part) =
+                resource.as_str().unwrap().split_once('/').unwrap_or((resource.as_str().unwrap(), ""));
+            let asked = json!({"metadata": {}, "spec": {"resourceAttributes": {"namespace": namespace.name(),
+                "group": group, "resource": resource, "subresource": part, "verb": verb}}});
+            let review: SelfSubjectAccessReview = from_value(asked).unwrap();
+            let is_allowed = async || {
+                let answer = reviews.create(&PostParams::default(), &review).await.unwrap();
+                answer.status.is_some_and(|status| status.allowed).then_some(())
+            };
+            wait_for("further rights of the service account", PATIENCE, is_allowed).await.unwrap();
+        }
     }
 
     /// Gives it its rights everywhere, as the chart does without a list of namespaces; they go with `home`, its own

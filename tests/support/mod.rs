@@ -4,11 +4,13 @@
 #![allow(dead_code, unused_imports, reason = "each test crate uses a part of it")]
 
 mod account;
+mod delivery;
 mod dice;
 mod stage;
 mod writes;
 
 pub(crate) use account::Account;
+pub(crate) use delivery::*;
 pub(crate) use dice::Dice;
 pub(crate) use stage::*;
 pub(crate) use writes::Writes;

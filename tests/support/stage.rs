@@ -86,6 +86,11 @@ impl Stage {
         self.account.grant_everywhere(&self.cluster, &self.namespace).await;
     }
 
+    /// Gives that account further rights in its namespace.
+    pub(crate) async fn grant(&self, rights: &[Value]) {
+        self.account.grant(&self.cluster, &self.namespace, rights).await;
+    }
+
     /// Starts the operator with the rights that the chart gives, and with further arguments of `run`.
     pub(crate) fn start_operator(&mut self, arguments: &[&str]) {
         let kubeconfig = self.kubeconfig();

@@ -89,6 +89,38 @@ pub enum WorkloadKind {
     Unknown,
 }
 
+impl WorkloadKind {
+    /// The kind as manifests have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+            Self::DaemonSet => "DaemonSet",
+            Self::Unknown => "unknown workload",
+        }
+    }
+}
+
+impl PropagationSpec {
+    /// True when it asks for Pods to be annotated.
+    pub fn annotates_pods(&self) -> bool {
+        self.pods == Some(PodPropagation::Annotate)
+    }
+
+    /// The workloads to restart, if any.
+    pub fn restarts(&self) -> Option<&RestartPropagation> {
+        self.restart.as_ref().filter(|restart| matches!(restart.mode, RestartMode::Unaware | RestartMode::Listed))
+    }
+
+    /// True when a newer version stored something that this one does not know.
+    pub fn is_newer(&self) -> bool {
+        let of_restart = |restart: &RestartPropagation| {
+            restart.mode == RestartMode::Unknown || restart.workloads.iter().any(|it| it.kind == WorkloadKind::Unknown)
+        };
+        self.pods == Some(PodPropagation::Unknown) || self.restart.as_ref().is_some_and(of_restart)
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

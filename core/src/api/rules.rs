@@ -241,6 +241,11 @@ pub(super) fn conditions(schema: &mut Schema) {
     list_map(schema, &["type"]);
 }
 
+/// Restarted workloads.
+pub(super) fn restarted(schema: &mut Schema) {
+    limit(schema, "maxItems", 1024);
+}
+
 fn qualified_keys(schema: &mut Schema) {
     must(
         schema,

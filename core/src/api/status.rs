@@ -36,4 +36,29 @@ pub struct SyniverseTokenStatus {
     /// The last value of the annotation syniverse.dev/refresh that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_refresh: Option<String>,
+    /// The last delivery of a token to running Pods, if spec.propagation asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub propagation: Option<Box<PropagationStatus>>,
+}
+
+/// The last token that was delivered to all who use it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PropagationStatus {
+    /// The generation of the resource that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The first 8 hex digits of the SHA-256 of that token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// When the last Pod or workload was reached (RFC 3339); absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// The running Pods that mount the Secret and were annotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<i64>,
+    /// The workloads that were restarted, such as Deployment web.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = rules::restarted)]
+    pub workloads: Vec<String>,
 }

@@ -7,6 +7,7 @@ mod lease;
 mod memory;
 mod migration;
 mod plan;
+mod propagation;
 mod queue;
 mod schedule;
 mod secret_metadata;

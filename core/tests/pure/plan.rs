@@ -703,13 +703,6 @@ fn a_token_that_a_consumer_was_refused_with_is_asked_about_once_also_after_a_res
 }
 
 #[test]
-fn what_is_not_implemented_is_refused_by_name() {
-    let plan = Cluster::new(json!({"propagation": {"pods": "Annotate"}})).settle(now(0.0));
-    assert_eq!(plan.findings[0].reason, Reason::NotSupported);
-    assert!(plan.findings[0].message.contains("propagation"), "{}", plan.findings[0].message);
-}
-
-#[test]
 fn a_right_that_is_missing_is_named_and_asked_for_again_soon_and_ever_less_often() {
     let mut cluster = Cluster::new(json!({}));
     cluster.observed.forbidden = Some("failed to read Secret sdc: secrets \"sdc\" is forbidden".into());

@@ -43,6 +43,7 @@ impl Running<'_> {
 
     pub(super) async fn conclude(mut self, settled: Settled) -> ReconcileReport {
         let now = self.now();
+        self.deliver();
         let health = TokenHealth::of(&self.observed, self.memory, &settled.findings, now);
         let own = self.memory.status.as_ref().map(|written| written.status.clone());
         let before = own.or_else(|| self.observed.resource.status.clone());

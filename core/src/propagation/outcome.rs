@@ -1,0 +1,140 @@
+//! What became of the delivery of a token, and what the status says of it.
+
+use super::messages;
+use crate::api::{PropagationSpec, PropagationStatus, SyniverseTokenStatus};
+use crate::reason::{Finding, Reason};
+use crate::secrets::rfc3339;
+use crate::time::Moment;
+use jiff::Timestamp;
+
+/// Reasons that stay said until a delivery shows otherwise.
+const LASTING: [Reason; 3] = [Reason::PropagationRefused, Reason::ConsumersUnaware, Reason::RestartWithheld];
+/// Consumers named in a message.
+const NAMED: usize = 10;
+
+/// A token to be delivered: it is in the token Secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// The generation of the resource that asks for it.
+    pub generation: i64,
+    /// Whom to tell.
+    pub spec: PropagationSpec,
+    /// The token Secret.
+    pub secret: String,
+    /// Of the token.
+    pub fingerprint: String,
+    /// When the token was issued.
+    pub issued: Timestamp,
+    /// When it expires; none = never.
+    pub expires: Option<Moment>,
+    /// When it was written, by this process.
+    pub written_at: Option<Moment>,
+    /// How long the token before it lives on: the time over which restarts are spread.
+    pub old_ends: Option<Moment>,
+}
+
+impl Delivery {
+    /// True when the status says that it is done.
+    pub fn is_said_in(&self, status: Option<&PropagationStatus>) -> bool {
+        let is_it = |said: &PropagationStatus| {
+            said.observed_generation == Some(self.generation) && said.fingerprint.as_ref() == Some(&self.fingerprint)
+        };
+        status.is_some_and(is_it)
+    }
+
+    /// True when the other one is of the same token, for the same spec.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        (self.generation, &self.fingerprint, &self.secret) == (other.generation, &other.fingerprint, &other.secret)
+    }
+}
+
+/// What became of a [`Delivery`] so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// The generation of the resource that asked for it.
+    pub generation: i64,
+    /// Of the token.
+    pub fingerprint: String,
+    /// Nothing is left to be done for this token.
+    pub is_complete: bool,
+    /// Running Pods that were told.
+    pub pods: usize,
+    /// Workloads that were restarted for it.
+    pub workloads: Vec<String>,
+    /// When the last one was reached; none = all had been before.
+    pub reached_at: Option<Timestamp>,
+    /// What was refused, as a clause for people.
+    pub refusal: Option<String>,
+    /// Consumers that never see a change, and that nothing restarts.
+    pub unaware: Vec<String>,
+    /// Workloads that are not restarted, and why.
+    pub withheld: Vec<String>,
+}
+
+impl Outcome {
+    fn finding(&self) -> Option<Finding> {
+        let few = |names: &[String]| {
+            let more = names.len().checked_sub(NAMED).filter(|more| *more > 0);
+            let shown = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+            more.map_or_else(|| shown.clone(), |more| format!("{shown} and {more} more"))
+        };
+        let refused = self.refusal.as_deref().map(messages::refused);
+        let withheld = || (!self.withheld.is_empty()).then(|| messages::restart_withheld(&few(&self.withheld)));
+        let unaware = || (!self.unaware.is_empty()).then(|| messages::consumers_unaware(&few(&self.unaware)));
+        refused.or_else(withheld).or_else(unaware)
+    }
+
+    fn status(&self) -> PropagationStatus {
+        PropagationStatus {
+            observed_generation: Some(self.generation),
+            fingerprint: Some(self.fingerprint.clone()),
+            time: self.reached_at.map(rfc3339),
+            pods: i64::try_from(self.pods).ok(),
+            workloads: self.workloads.clone(),
+        }
+    }
+}
+
+/// What the status says of the delivery of tokens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shown {
+    /// The last token that was delivered.
+    pub status: Option<PropagationStatus>,
+    /// What is wrong.
+    pub finding: Option<Finding>,
+}
+
+/// What is to be said: of `outcome`, and until there is one what `before` says. Nothing without a spec for it.
+pub fn shown(
+    spec: Option<&PropagationSpec>,
+    outcome: Option<&Outcome>,
+    before: Option<&SyniverseTokenStatus>,
+) -> Shown {
+    if spec.is_none() {
+        return Shown::default();
+    }
+    let said = before.and_then(|before| before.propagation.as_deref().cloned());
+    let Some(outcome) = outcome else {
+        return Shown { status: said, finding: before.and_then(lasting) };
+    };
+    let is_refused = outcome.refusal.is_some();
+    let status = outcome.status();
+    let is_known = |said: &PropagationStatus| said.fingerprint == status.fingerprint;
+    let status = match said {
+        // Who restarts the operator learns that there is nothing to do: when it was done is what was said.
+        Some(said) if is_known(&said) && status.time.is_none() => PropagationStatus { time: said.time, ..status },
+        said if !outcome.is_complete || is_refused => return Shown { status: said, finding: outcome.finding() },
+        _ => status,
+    };
+    Shown { status: Some(status), finding: outcome.finding() }
+}
+
+/// What was said of an earlier delivery.
+fn lasting(before: &SyniverseTokenStatus) -> Option<Finding> {
+    let known = |reason: &str| LASTING.into_iter().find(|lasting| lasting.as_str() == reason);
+    before
+        .conditions
+        .iter()
+        .filter(|condition| condition.status == "True")
+        .find_map(|condition| Some(Finding::new(known(&condition.reason)?, condition.message.clone())))
+}

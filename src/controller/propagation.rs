@@ -1,0 +1,166 @@
+//! Delivers tokens to the Pods that use them: a controller of its own, with its own client and pace. No pass waits for it, and
+//! what it is refused is nothing to a refresh.
+
+use crate::controller::context::Context;
+use crate::controller::deliveries::RunEnd;
+use crate::controller::scopes::stopped;
+use futures::FutureExt;
+use kube::Client;
+use pods::PodsReached;
+use restart::Restarted;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use syniverse_token_core::propagation::{Delivery, Outcome, PROPAGATION_UNKNOWN};
+use syniverse_token_core::queue::ObjectName;
+use syniverse_token_core::schedule::rate_limiter::RateLimiter;
+use syniverse_token_core::time::Moment;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+mod pods;
+mod restart;
+
+/// Writes in a burst, and the interval between two after that: 50 a second.
+const BURST: f64 = 50.0;
+const INTERVAL: Duration = Duration::from_millis(20);
+/// How often it is looked whether deliveries wait, where nothing else tells.
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
+/// The longest run: one that hangs must not keep its namespace from the next.
+const LONGEST_RUN: Duration = Duration::from_secs(300);
+
+/// What all deliveries share.
+struct Courier {
+    context: Arc<Context>,
+    client: Client,
+    writes: Mutex<RateLimiter>,
+}
+
+/// Why something was not done.
+#[derive(Debug)]
+enum Problem {
+    /// It is refused, as this clause for people says: the next token is another try.
+    Refused(String),
+    /// The API server did not take it, or not in time.
+    Failed,
+    /// A later token takes its place, or another process leads.
+    Unwanted,
+}
+
+/// Delivers what the passes offer, until `stop`.
+pub async fn run(context: Arc<Context>, client: Client, mut stop: watch::Receiver<bool>) {
+    let writes = Mutex::new(RateLimiter::new(BURST, context.clock.now().mono));
+    let courier = Arc::new(Courier { context: Arc::clone(&context), client, writes });
+    let mut tasks = JoinSet::new();
+    loop {
+        while let Some((name, delivery)) = courier.next() {
+            tasks.spawn(Arc::clone(&courier).run(name, delivery));
+        }
+        let due = context.deliveries().next_due().map(|due| due.until(context.clock.now().mono));
+        tokio::select! {
+            () = context.delivery_offered() => {}
+            Some(_) = tasks.join_next() => {}
+            () = tokio::time::sleep(due.unwrap_or(LONGEST_LOOK).min(LONGEST_LOOK)) => {}
+            () = stopped(&mut stop) => return,
+        }
+    }
+}
+
+impl Courier {
+    fn next(&self) -> Option<(ObjectName, Arc<Delivery>)> {
+        let now = self.context.clock.now().mono;
+        self.context.leadership.is_leader().then(|| self.context.deliveries().begin(now))?
+    }
+
+    async fn run(self: Arc<Self>, name: ObjectName, delivery: Arc<Delivery>) {
+        let running = AssertUnwindSafe(self.deliver(&name, &delivery)).catch_unwind();
+        let ended = tokio::time::timeout(LONGEST_RUN, running).await;
+        let (outcome, end) = ended.ok().and_then(Result::ok).unwrap_or_else(|| {
+            let fingerprint = delivery.fingerprint.clone();
+            (Outcome { generation: delivery.generation, fingerprint, ..Outcome::default() }, RunEnd::Failed)
+        });
+        let now = self.context.clock.now().mono;
+        if self.context.deliveries().ended(&name, &delivery, outcome, end, now) {
+            self.context.changed(&name);
+        }
+    }
+
+    /// Does what is left of a delivery: who has the token already is left alone.
+    async fn deliver(&self, name: &ObjectName, delivery: &Arc<Delivery>) -> (Outcome, RunEnd) {
+        let (generation, fingerprint) = (delivery.generation, delivery.fingerprint.clone());
+        let mut outcome = Outcome { generation, fingerprint, ..Outcome::default() };
+        let mut ends = Vec::new();
+        outcome.refusal = delivery.spec.is_newer().then(|| PROPAGATION_UNKNOWN.to_owned());
+        if delivery.spec.annotates_pods() {
+            let PodsReached { told, is_news, unaware, problem } = self.tell_pods(name, delivery).await;
+            (outcome.pods, outcome.unaware) = (told, unaware);
+            self.note(&mut outcome, is_news);
+            ends.push(take(&mut outcome, problem));
+            self.measure(delivery, is_news);
+        }
+        if let Some(restart) = delivery.spec.restarts() {
+            let Restarted { done, is_news, withheld, again, problem } = self.restart(name, delivery, restart).await;
+            (outcome.workloads, outcome.withheld) = (done, withheld);
+            self.note(&mut outcome, is_news);
+            ends.push(take(&mut outcome, problem));
+            ends.extend(again.map(RunEnd::Again));
+        }
+        let rank = |end: &RunEnd| match end {
+            RunEnd::Complete => 0,
+            RunEnd::Failed => 1,
+            RunEnd::Again(_) => 2,
+        };
+        (outcome, ends.into_iter().max_by_key(rank).unwrap_or(RunEnd::Complete))
+    }
+
+    fn note(&self, outcome: &mut Outcome, is_news: bool) {
+        if is_news {
+            outcome.reached_at = Some(self.context.clock.now().wall);
+        }
+    }
+
+    fn measure(&self, delivery: &Delivery, is_news: bool) {
+        if let Some(written) = delivery.written_at.filter(|_| is_news) {
+            self.context.metrics.observe_propagation(self.context.clock.now().mono.until(written));
+        }
+    }
+
+    /// Waits for the turn of a write.
+    ///
+    /// # Errors
+    /// When it is not wanted any more.
+    async fn turn(&self, name: &ObjectName, delivery: &Arc<Delivery>) -> Result<(), Problem> {
+        let now = self.context.clock.now().mono;
+        let at = {
+            let mut writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = writes.ready_at(now, INTERVAL);
+            writes.take(now, INTERVAL);
+            at
+        };
+        if at > now {
+            tokio::time::sleep(at.until(now)).await;
+        }
+        self.wanted(name, delivery)
+    }
+
+    fn wanted(&self, name: &ObjectName, delivery: &Arc<Delivery>) -> Result<(), Problem> {
+        let is_wanted = self.context.leadership.is_leader() && self.context.deliveries().is_wanted(name, delivery);
+        if is_wanted { Ok(()) } else { Err(Problem::Unwanted) }
+    }
+
+    fn left(&self, until: Option<Moment>) -> Option<Duration> {
+        until.map(|until| until.until(self.context.clock.now().mono))
+    }
+}
+
+/// Notes a refusal, which ends the delivery as far as it goes.
+fn take(outcome: &mut Outcome, problem: Option<Problem>) -> RunEnd {
+    match problem {
+        None | Some(Problem::Unwanted) => RunEnd::Complete,
+        Some(Problem::Failed) => RunEnd::Failed,
+        Some(Problem::Refused(clause)) => {
+            outcome.refusal.get_or_insert(clause);
+            RunEnd::Complete
+        }
+    }
+}
