@@ -68,11 +68,12 @@ impl ControlPlane {
     async fn start_one() -> Result<Self> {
         let layout = Layout::new()?;
         let mut etcd = layout.spawn("etcd", layout.etcd())?;
-        let apiserver = layout.serve(&mut etcd).await?;
+        let mut apiserver = layout.serve(&mut etcd).await?;
         let cluster = layout.cluster();
         // Before the controllers start: their garbage collector looks for new kinds only every 30 s.
         if has_files(Path::new(CRDS)) {
             cluster.install_crds(Path::new(CRDS))?;
+            until_discovered(&cluster, &mut apiserver).await?;
         }
         let controller_manager = layout.control().await?;
         Ok(Self { _controller_manager: controller_manager, apiserver, etcd, cluster, layout })
@@ -145,7 +146,16 @@ impl ControlPlane {
 #[derive(Debug)]
 pub struct Backup(Scratch);
 
-/// Copies a folder with all that is in it.
+/// Copies a folder with all that is in it./// Waits until clients that ask what kinds there are hear of the new ones, which is some time after they are established.
+async fn until_discovered(cluster: &Cluster, apiserver: &mut Process) -> Result<()> {
+    let names = cluster.kubectl(&["get", "crds", "-o", "jsonpath={.items[*].spec.names.plural}"])?;
+    let explained = async || {
+        let asked = names.split_whitespace().try_for_each(|name| cluster.kubectl(&["explain", name]).map(drop));
+        asked.map_err(|error| error.to_string())
+    };
+    wait_while_running("the new kinds", &mut [apiserver], explained).await
+}
+
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let copying = || Error::io(format!("copy {} to {}", from.display(), to.display()));
     fs::create_dir_all(to).map_err(copying())?;
