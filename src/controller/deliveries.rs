@@ -1,7 +1,7 @@
 //! The tokens that are to be delivered to Pods, and what became of it. In turns by namespace: a namespace has one delivery
 //! under way at a time, however many of its resources have a new token.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::propagation::{Delivery, Outcome};
@@ -30,6 +30,8 @@ pub enum RunEnd {
 #[derive(Debug, Default)]
 pub struct Deliveries {
     by_name: HashMap<ObjectName, Entry>,
+    /// Those that run later or wait for their turn, by the time.
+    due: BTreeSet<(Moment, ObjectName)>,
     /// Those under way, also of resources that are gone.
     running: HashSet<ObjectName>,
 }
@@ -52,8 +54,10 @@ impl Deliveries {
             return false;
         }
         let outcome = known.and_then(|known| known.outcome.take());
-        let entry = Entry { delivery: Arc::new(delivery), due: Some(now), failures: 0, outcome };
+        let entry = Entry { delivery: Arc::new(delivery), due: None, failures: 0, outcome };
+        self.forget(name);
         self.by_name.insert(name.clone(), entry);
+        self.set_due(name, Some(now));
         true
     }
 
@@ -64,22 +68,22 @@ impl Deliveries {
 
     /// Forgets a resource that is gone, or asks for nothing any more.
     pub fn forget(&mut self, name: &ObjectName) {
+        self.set_due(name, None);
         self.by_name.remove(name);
     }
 
     /// The delivery that runs now, if one may: [`Deliveries::ended`] follows.
     pub fn begin(&mut self, now: Moment) -> Option<(ObjectName, Arc<Delivery>)> {
-        let next = self.waiting().filter(|(due, _)| *due <= now).min_by_key(|(due, _)| *due);
-        let name = next.map(|(_, name)| name.clone())?;
-        let entry = self.by_name.get_mut(&name)?;
-        entry.due = None;
+        let (_, name) = self.waiting().take_while(|(due, _)| *due <= now).next().cloned()?;
+        self.set_due(&name, None);
+        let delivery = Arc::clone(&self.by_name.get(&name)?.delivery);
         self.running.insert(name.clone());
-        Some((name, Arc::clone(&entry.delivery)))
+        Some((name, delivery))
     }
 
     /// When the next delivery may run; none while only the end of one can bring that.
     pub fn next_due(&self) -> Option<Moment> {
-        self.waiting().map(|(due, _)| due).min()
+        self.waiting().next().map(|(due, _)| *due)
     }
 
     /// True while the resource asks for this delivery, and for no later one.
@@ -106,20 +110,28 @@ impl Deliveries {
             RunEnd::Failed if entry.failures < MOST_FAILURES => Some(RETRY * 4_u32.pow(entry.failures - 1)),
             RunEnd::Failed => None,
         };
-        entry.due = again.map(|after| now + after);
         outcome.is_complete = again.is_none();
         let before = entry.outcome.as_ref().filter(|before| before.fingerprint == outcome.fingerprint);
         outcome.reached_at = outcome.reached_at.or_else(|| before.and_then(|before| before.reached_at));
-        entry.outcome.replace(outcome) != entry.outcome
+        let is_news = entry.outcome.replace(outcome) != entry.outcome;
+        self.set_due(name, again.map(|after| now + after));
+        is_news
     }
 
-    /// Those that may run when their time has come.
-    fn waiting(&self) -> impl Iterator<Item = (Moment, &ObjectName)> {
+    fn set_due(&mut self, name: &ObjectName, due: Option<Moment>) {
+        let Some(entry) = self.by_name.get_mut(name) else { return };
+        let before = std::mem::replace(&mut entry.due, due);
+        self.due.extend(due.map(|due| (due, name.clone())));
+        if let Some(before) = before.filter(|_| before != due) {
+            self.due.remove(&(before, name.clone()));
+        }
+    }
+
+    /// Those that may run when their time has come, the first one first.
+    fn waiting(&self) -> impl Iterator<Item = &(Moment, ObjectName)> {
         let is_free = self.running.len() < AT_ONCE;
         let busy: HashSet<_> = self.running.iter().map(|name| name.namespace()).collect();
-        let entries = self.by_name.iter().filter(move |_| is_free);
-        let due = entries.filter_map(|(name, entry)| Some((entry.due?, name)));
-        due.filter(move |(_, name)| !busy.contains(name.namespace()))
+        self.due.iter().filter(move |(_, name)| is_free && !busy.contains(name.namespace()))
     }
 }
 

@@ -128,6 +128,28 @@ async fn an_unaware_workload_is_restarted_once_for_each_token_and_for_nothing_el
 }
 
 #[tokio::test]
+async fn several_workloads_are_restarted_one_after_the_other_and_none_while_it_replaces_its_pods() {
+    let scene = Scene::open(&[may_restart()]).await;
+    for name in ["a", "b"] {
+        scene.deploy(name, json!({}), with_environment()).await;
+    }
+    let strategy = json!({"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}});
+    scene.deploy("rolling", json!({"replicas": 1, "strategy": strategy}), with_environment()).await;
+    scene.make_ready("rolling", 1).await;
+    // Its next Pod is not ready, so that the first one stays.
+    let change = json!({"spec": {"template": {"metadata": {"annotations": {"change": "1"}}}}});
+    scene.deployments.patch("rolling", &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+    scene.until_pods("rolling", 2).await;
+    scene.apply("1h", json!({"restart": {"mode": "Unaware"}})).await;
+    scene.stage.until_ready(NAME).await;
+    scene.until_restarted("a").await;
+    scene.until_restarted("b").await;
+    assert_eq!(restarted_for(&scene.deployments.get("rolling").await.unwrap()), None);
+    scene.make_ready("rolling", 2).await;
+    scene.until_restarted("rolling").await;
+}
+
+#[tokio::test]
 async fn a_restart_leaves_to_other_field_managers_what_is_theirs_and_they_leave_it_ours() {
     let scene = Scene::open(&[may_restart()]).await;
     scene.deploy("listed", json!({}), with_volume()).await;

@@ -4,7 +4,7 @@ use super::{CREDENTIALS, NAME, PATIENCE, Stage, fingerprint};
 use harness::wait_for;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, from_value, json};
 use syniverse_token_core::api::SyniverseToken;
@@ -54,6 +54,25 @@ impl Scene {
         spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         let deployment = json!({"metadata": {"name": name}, "spec": spec});
         self.deployments.create(&PostParams::default(), &from_value(deployment).unwrap()).await.unwrap();
+    }
+
+    /// Waits until the controllers have made so many Pods of a Deployment.
+    pub(crate) async fn until_pods(&self, deployment: &str, count: usize) -> Vec<Pod> {
+        let these = ListParams::default().labels(&format!("app={deployment}"));
+        let made = async || {
+            let counted = self.deployments.get(deployment).await.unwrap().status.and_then(|status| status.replicas);
+            let pods = self.pods.list(&these).await.unwrap().items;
+            (pods.len() == count && counted == i32::try_from(count).ok()).then_some(pods)
+        };
+        wait_for("the Pods of the Deployment", PATIENCE, made).await.unwrap()
+    }
+
+    /// Has that many Pods of a Deployment said to be ready.
+    pub(crate) async fn make_ready(&self, deployment: &str, count: usize) {
+        let ready = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+        for pod in self.until_pods(deployment, count).await {
+            self.pods.patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&ready)).await.unwrap();
+        }
     }
 
     /// Waits until a Pod knows of the token in the Secret.

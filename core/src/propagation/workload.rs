@@ -13,6 +13,9 @@ use std::time::Duration;
 /// How long a Pod is assumed to take until it is ready and the next one follows, beside `minReadySeconds`.
 const POD_START: Duration = Duration::from_secs(10);
 
+/// The least time between two restarts.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// What a restart needs to know of a Deployment, StatefulSet or DaemonSet.
 #[derive(Clone, Debug)]
 pub struct Workload {
@@ -94,6 +97,13 @@ impl Workload {
             roll_time: (POD_START + rollout.min_ready) * in_turn,
         }
     }
+}
+
+/// How long the next restart waits that has so many `others` behind it: they are spread over the time for which the old token
+/// lives on.
+pub fn pause_between(old_lives: Option<Duration>, others: usize) -> Duration {
+    let others = u32::try_from(others).unwrap_or(u32::MAX).max(1);
+    (old_lives.unwrap_or_default() / others).max(SHORTEST_PAUSE)
 }
 
 /// How a workload replaces its Pods.

@@ -148,6 +148,14 @@ fn a_workload_is_left_alone_while_it_is_paused_or_replaces_its_pods_or_would_be_
 }
 
 #[test]
+fn restarts_are_spread_over_the_time_for_which_the_old_token_lives_on() {
+    let lives = Some(Duration::from_secs(60));
+    assert_eq!(pause_between(lives, 3), Duration::from_secs(20));
+    assert_eq!(pause_between(lives, 600), Duration::from_secs(1));
+    assert_eq!(pause_between(None, 1), Duration::from_secs(1));
+}
+
+#[test]
 fn stateful_sets_and_daemon_sets_are_told_the_same_way() {
     let metadata = json!({"name": "x", "uid": "1", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"});
     let stateful = |strategy: Value, revision: &str| -> Workload {

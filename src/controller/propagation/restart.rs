@@ -12,7 +12,9 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::api::{RestartPropagation, WorkloadKind};
-use syniverse_token_core::propagation::{Delivery, RESTART_ANNOTATION, Verdict, Workload, right_missing, with_token};
+use syniverse_token_core::propagation::{
+    Delivery, RESTART_ANNOTATION, Verdict, Workload, pause_between, right_missing, with_token,
+};
 use syniverse_token_core::queue::ObjectName;
 
 /// Workloads in a page of a list.
@@ -23,8 +25,6 @@ const FIELD_MANAGER: &str = "syniverse-token-operator-restart";
 const CHART_VALUE: &str = "propagation.restart";
 /// How long until it is looked again whether a workload still replaces its Pods.
 const ROLLING: Duration = Duration::from_secs(5);
-/// The least time between two restarts.
-const SHORTEST_GAP: Duration = Duration::from_secs(1);
 
 /// What became of the workloads.
 #[derive(Default)]
@@ -78,10 +78,8 @@ impl Courier {
             Err(problem) => result.problem = Some(problem),
         }
         if let others @ 1.. = waiting.len() - 1 {
-            // The time until the old token ends, divided among those that are left.
-            let window = self.left(delivery.old_ends).unwrap_or_default();
-            let gap = window / u32::try_from(others).unwrap_or(u32::MAX);
-            result.again = Some(result.again.unwrap_or(gap).min(gap).max(SHORTEST_GAP));
+            let pause = pause_between(self.left(delivery.old_ends), others);
+            result.again = Some(result.again.map_or(pause, |again| again.min(pause)));
         }
         result
     }
