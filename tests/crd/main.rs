@@ -182,7 +182,7 @@ async fn what_the_simplest_resource_leaves_out_is_filled_in() {
 #[tokio::test]
 async fn every_example_is_accepted() {
     let room = Room::open().await;
-    for example in ["syniversetoken", "session", "client-credentials", "standby"] {
+    for example in ["syniversetoken", "session", "client-credentials", "standby", "propagation"] {
         let path = format!("{}/examples/{example}.yaml", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&path).unwrap();
         let resource = text.split("\n---\n").find(|document| document.contains("kind: SyniverseToken")).unwrap();

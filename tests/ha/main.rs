@@ -6,6 +6,7 @@
 mod history;
 mod ports;
 mod probes;
+mod propagation;
 mod relay;
 mod replicas;
 mod shards;

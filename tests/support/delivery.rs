@@ -25,6 +25,10 @@ impl Scene {
         let mut stage = Stage::dark().await;
         stage.grant(rights).await;
         stage.start_operator(&[]);
+        Self::on(stage).await
+    }
+
+    pub(crate) async fn on(stage: Stage) -> Self {
         let (client, namespace) = (stage.cluster.client().await.unwrap(), stage.namespace.name().to_owned());
         Self {
             pods: Api::namespaced(client.clone(), &namespace),
