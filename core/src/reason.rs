@@ -46,6 +46,8 @@ impl Reason {
             Self::MetadataNotAllowed
             | Self::RefreshBeforeInvalid
             | Self::PropagationRefused
+            | Self::RestartWithheld
+            | Self::ConsumersUnaware
             | Self::StandbyFailing
             | Self::StandbyNotIndependent => false,
             reason => reason.weight() > Weight::Notice,
@@ -80,10 +82,6 @@ reasons! {
     ClockSkew: Notice,
     /// The tokens of two credentials end so close together that the next hand-over comes late.
     OverlapShort: Notice,
-    /// Consumers of the Secret never see a change of it, and nothing restarts them.
-    ConsumersUnaware: Notice,
-    /// A workload is not restarted for a new token.
-    RestartWithheld: Notice,
     /// `spec.suspend` is true.
     Suspended: Notice,
     /// The rate limiter delays requests.
@@ -104,6 +102,10 @@ reasons! {
     SessionEnded: Trouble,
     /// The standby has no token to take over with; the token in the Secret is kept alive all the same.
     StandbyFailing: Trouble,
+    /// Consumers of the Secret never see a change of it, and nothing restarts them.
+    ConsumersUnaware: Trouble,
+    /// A workload is not restarted for a new token.
+    RestartWithheld: Trouble,
     /// The API server refuses reading a Secret.
     ReadFailed: Trouble,
     /// The API server did not take a write.

@@ -12,6 +12,8 @@ use syniverse_token_core::time::Moment;
 const AT_ONCE: usize = 4;
 /// Runs of a delivery that fail before it is given up: the kubelet updates the files by itself, some time later.
 const MOST_FAILURES: u32 = 3;
+/// Refusals in a row that are no accident.
+const BELIEVED_REFUSALS: u32 = 3;
 /// Delay of the second run; the third comes after four times as long.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -42,6 +44,9 @@ struct Entry {
     /// When it runs next; none = nothing is left to do.
     due: Option<Moment>,
     failures: u32,
+    /// Runs in a row that were refused, also of earlier tokens.
+    refusals: u32,
+    offered: Moment,
     /// Of this delivery or the one before.
     outcome: Option<Outcome>,
 }
@@ -53,8 +58,8 @@ impl Deliveries {
         if known.as_ref().is_some_and(|known| known.delivery.is_same_as(&delivery)) {
             return false;
         }
-        let outcome = known.and_then(|known| known.outcome.take());
-        let entry = Entry { delivery: Arc::new(delivery), due: None, failures: 0, outcome };
+        let (outcome, refusals) = known.map(|known| (known.outcome.take(), known.refusals)).unwrap_or_default();
+        let entry = Entry { delivery: Arc::new(delivery), due: None, failures: 0, refusals, offered: now, outcome };
         self.forget(name);
         self.by_name.insert(name.clone(), entry);
         self.set_due(name, Some(now));
@@ -70,6 +75,14 @@ impl Deliveries {
     pub fn forget(&mut self, name: &ObjectName) {
         self.set_due(name, None);
         self.by_name.remove(name);
+    }
+
+    /// Forgets what was offered before this process began to act, and what was under way then.
+    pub fn begin_term(&mut self, since: Moment) {
+        self.running.clear();
+        self.by_name.retain(|_, entry| entry.offered >= since);
+        let by_name = &self.by_name;
+        self.due.retain(|(_, name)| by_name.contains_key(name));
     }
 
     /// The delivery that runs now, if one may: [`Deliveries::ended`] follows.
@@ -111,8 +124,14 @@ impl Deliveries {
             RunEnd::Failed => None,
         };
         outcome.is_complete = again.is_none();
-        let before = entry.outcome.as_ref().filter(|before| before.fingerprint == outcome.fingerprint);
-        outcome.reached_at = outcome.reached_at.or_else(|| before.and_then(|before| before.reached_at));
+        let before = entry.outcome.as_ref();
+        entry.refusals = if outcome.refusal.is_some() { entry.refusals.saturating_add(1) } else { 0 };
+        if entry.refusals < BELIEVED_REFUSALS {
+            // An API server that has just started refuses every request until it knows the rules.
+            outcome.refusal = outcome.refusal.and(before.and_then(|before| before.refusal.clone()));
+        }
+        let same = before.filter(|before| before.fingerprint == outcome.fingerprint);
+        outcome.reached_at = outcome.reached_at.or_else(|| same.and_then(|same| same.reached_at));
         let is_news = entry.outcome.replace(outcome) != entry.outcome;
         self.set_due(name, again.map(|after| now + after));
         is_news
@@ -158,7 +177,7 @@ mod tests {
     }
 
     fn outcome(fingerprint: &str) -> Outcome {
-        Outcome { fingerprint: fingerprint.to_owned(), pods: 3, ..Outcome::default() }
+        Outcome { fingerprint: fingerprint.to_owned(), pods: Some(3), ..Outcome::default() }
     }
 
     fn name(namespace: &str, name: &str) -> ObjectName {
@@ -218,6 +237,36 @@ mod tests {
         let (first, delivery) = &begun[0];
         deliveries.ended(first, delivery, outcome("1"), RunEnd::Complete, at(3));
         assert!(deliveries.begin(at(3)).is_some());
+    }
+
+    #[test]
+    fn a_refusal_is_said_when_it_was_repeated_and_taken_back_when_the_next_token_is_delivered() {
+        let (mut deliveries, a) = (Deliveries::default(), name("n", "a"));
+        let mut run = |token: &str, now: Moment, refusal: Option<&str>| {
+            deliveries.offer(&a, self::token(token), now);
+            let (_, delivery) = deliveries.begin(now).unwrap();
+            let end = if refusal.is_some() { RunEnd::Failed } else { RunEnd::Complete };
+            let outcome = Outcome { refusal: refusal.map(str::to_owned), ..outcome(token) };
+            deliveries.ended(&a, &delivery, outcome, end, now);
+            deliveries.outcome(&a).unwrap().refusal.is_some()
+        };
+        assert_eq!([0, 1, 5].map(|seconds| run("1", at(seconds), Some("no"))), [false, false, true]);
+        assert!(run("2", at(10), Some("no")));
+        assert!(!run("3", at(20), None));
+        assert!(!run("4", at(30), Some("no")));
+    }
+
+    #[test]
+    fn a_new_term_begins_with_what_was_offered_in_it() {
+        let (mut deliveries, old, new) = (Deliveries::default(), name("n", "old"), name("n", "new"));
+        deliveries.offer(&old, token("1"), at(1));
+        let (_, under_way) = deliveries.begin(at(1)).unwrap();
+        deliveries.offer(&new, token("1"), at(3));
+        deliveries.begin_term(at(2));
+        assert!(!deliveries.is_wanted(&old, &under_way));
+        assert_eq!(deliveries.next_due(), Some(at(3)));
+        assert_eq!(deliveries.begin(at(3)).unwrap().0, new);
+        assert_eq!(deliveries.begin(at(9)), None);
     }
 
     #[test]

@@ -47,29 +47,48 @@ enum Problem {
     Unwanted,
 }
 
-/// Delivers what the passes offer, until `stop`.
+/// Delivers what the passes offer, while this process leads, until `stop`.
 pub async fn run(context: Arc<Context>, client: Client, mut stop: watch::Receiver<bool>) {
     let writes = Mutex::new(RateLimiter::new(BURST, context.clock.now().mono));
-    let courier = Arc::new(Courier { context: Arc::clone(&context), client, writes });
-    let mut tasks = JoinSet::new();
+    let courier = Arc::new(Courier { context, client, writes });
+    let [mut terms, mut losses] = [courier.context.leadership.clone(), courier.context.leadership.clone()];
+    let mut term = None;
     loop {
-        while let Some((name, delivery)) = courier.next() {
-            tasks.spawn(Arc::clone(&courier).run(name, delivery));
-        }
-        let due = context.deliveries().next_due().map(|due| due.until(context.clock.now().mono));
+        let since = tokio::select! {
+            since = terms.wait_for_new_term(term) => since,
+            () = stopped(&mut stop) => return,
+        };
+        term = Some(since);
+        courier.context.deliveries().begin_term(since);
+        // Dropped, it ends what is under way.
         tokio::select! {
-            () = context.delivery_offered() => {}
-            Some(_) = tasks.join_next() => {}
-            () = tokio::time::sleep(due.unwrap_or(LONGEST_LOOK).min(LONGEST_LOOK)) => {}
+            () = courier.deliver_all() => {}
+            () = losses.wait_until_not_leader() => {}
             () = stopped(&mut stop) => return,
         }
     }
 }
 
 impl Courier {
-    fn next(&self) -> Option<(ObjectName, Arc<Delivery>)> {
-        let now = self.context.clock.now().mono;
-        self.context.leadership.is_leader().then(|| self.context.deliveries().begin(now))?
+    /// Begins deliveries as their turn comes.
+    async fn deliver_all(self: &Arc<Self>) {
+        let (context, mut tasks) = (&self.context, JoinSet::new());
+        loop {
+            let now = context.clock.now().mono;
+            let (next, due) = {
+                let mut deliveries = context.deliveries();
+                (deliveries.begin(now), deliveries.next_due())
+            };
+            if let Some((name, delivery)) = next {
+                tasks.spawn(Arc::clone(self).run(name, delivery));
+                continue;
+            }
+            tokio::select! {
+                () = context.delivery_offered() => {}
+                Some(_) = tasks.join_next() => {}
+                () = tokio::time::sleep(due.map_or(LONGEST_LOOK, |due| due.until(now).min(LONGEST_LOOK))) => {}
+            }
+        }
     }
 
     async fn run(self: Arc<Self>, name: ObjectName, delivery: Arc<Delivery>) {
@@ -93,7 +112,7 @@ impl Courier {
         outcome.refusal = delivery.spec.is_newer().then(|| PROPAGATION_UNKNOWN.to_owned());
         if delivery.spec.annotates_pods() {
             let PodsReached { told, is_news, unaware, problem } = self.tell_pods(name, delivery).await;
-            (outcome.pods, outcome.unaware) = (told, unaware);
+            (outcome.pods, outcome.unaware) = (Some(told), unaware);
             self.note(&mut outcome, is_news);
             ends.push(take(&mut outcome, problem));
             self.measure(delivery, is_news);
@@ -153,14 +172,14 @@ impl Courier {
     }
 }
 
-/// Notes a refusal, which ends the delivery as far as it goes.
+/// Notes a refusal, which is tried again like everything else.
 fn take(outcome: &mut Outcome, problem: Option<Problem>) -> RunEnd {
     match problem {
         None | Some(Problem::Unwanted) => RunEnd::Complete,
         Some(Problem::Failed) => RunEnd::Failed,
         Some(Problem::Refused(clause)) => {
             outcome.refusal.get_or_insert(clause);
-            RunEnd::Complete
+            RunEnd::Failed
         }
     }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
-use syniverse_token_core::api::SyniverseToken;
+use syniverse_token_core::api::{PropagationSpec, SyniverseToken};
 use syniverse_token_core::effects;
 use syniverse_token_core::intent::RECORDING;
 use syniverse_token_core::memory::{Memory, Target};
@@ -180,7 +180,7 @@ impl Running<'_> {
     /// Has the token in the token Secret delivered to those who use it, unless the status says that it was.
     fn deliver(&self) {
         let resource = &self.observed.resource;
-        let Some(spec) = resource.spec.propagation.clone() else { return };
+        let Some(spec) = resource.spec.propagation.clone().filter(PropagationSpec::is_wanted) else { return };
         let record = self.observed.stored_state().and_then(State::active_token);
         let delivery = record.zip(self.served_token()).map(|(record, served)| Delivery {
             generation: resource.metadata.generation.unwrap_or_default(),

@@ -110,14 +110,11 @@ fn delivered(
 ) -> Option<Finding> {
     let is = after.propagation.as_ref()?;
     let was = before.and_then(|before| before.propagation.as_ref()?.fingerprint.as_ref());
-    let (pods, workloads) = (is.pods.unwrap_or_default(), &is.workloads);
     let is_news = is.fingerprint.as_ref() != was && is.time.is_some();
-    let restarted = (!workloads.is_empty()).then(|| format!(", and {} restarted", workloads.join(", ")));
-    let message = format!(
-        "the new token in Secret {} was announced to {pods} Pods{}",
-        resource.secret_name(),
-        restarted.unwrap_or_default()
-    );
+    let announced = is.pods.map(|pods| format!("announced to {pods} Pods"));
+    let restarted = (!is.workloads.is_empty()).then(|| format!("restarted for it: {}", is.workloads.join(", ")));
+    let done: Vec<_> = announced.into_iter().chain(restarted).collect();
+    let message = format!("the new token in Secret {} was delivered; {}", resource.secret_name(), done.join("; "));
     is_news.then(|| Finding::new(Reason::Propagated, message))
 }
 

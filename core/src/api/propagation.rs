@@ -102,6 +102,11 @@ impl WorkloadKind {
 }
 
 impl PropagationSpec {
+    /// True when it asks for anything.
+    pub fn is_wanted(&self) -> bool {
+        self.annotates_pods() || self.restarts().is_some() || self.is_newer()
+    }
+
     /// True when it asks for Pods to be annotated.
     pub fn annotates_pods(&self) -> bool {
         self.pods == Some(PodPropagation::Annotate)

@@ -57,8 +57,8 @@ pub struct Outcome {
     pub fingerprint: String,
     /// Nothing is left to be done for this token.
     pub is_complete: bool,
-    /// Running Pods that were told.
-    pub pods: usize,
+    /// Running Pods that know of it; none where they are not to be told.
+    pub pods: Option<usize>,
     /// Workloads that were restarted for it.
     pub workloads: Vec<String>,
     /// When the last one was reached; none = all had been before.
@@ -89,7 +89,7 @@ impl Outcome {
             observed_generation: Some(self.generation),
             fingerprint: Some(self.fingerprint.clone()),
             time: self.reached_at.map(rfc3339),
-            pods: i64::try_from(self.pods).ok(),
+            pods: self.pods.and_then(|pods| i64::try_from(pods).ok()),
             workloads: self.workloads.clone(),
         }
     }
@@ -110,7 +110,7 @@ pub fn shown(
     outcome: Option<&Outcome>,
     before: Option<&SyniverseTokenStatus>,
 ) -> Shown {
-    if spec.is_none() {
+    if !spec.is_some_and(PropagationSpec::is_wanted) {
         return Shown::default();
     }
     let said = before.and_then(|before| before.propagation.as_deref().cloned());

@@ -205,7 +205,7 @@ fn done() -> Outcome {
         generation: 2,
         fingerprint: TOKEN.to_owned(),
         is_complete: true,
-        pods: 3,
+        pods: Some(3),
         reached_at,
         ..Outcome::default()
     }

@@ -3,7 +3,7 @@
 use super::{Context, lock};
 use crate::controller::deliveries::Deliveries;
 use std::sync::MutexGuard;
-use syniverse_token_core::api::SyniverseTokenStatus;
+use syniverse_token_core::api::{PropagationSpec, SyniverseTokenStatus};
 use syniverse_token_core::observed::Observed;
 use syniverse_token_core::propagation::{Delivery, Shown, shown};
 use syniverse_token_core::queue::ObjectName;
@@ -31,7 +31,7 @@ impl Context {
         let name = self.name(&observed.resource);
         let spec = observed.resource.spec.propagation.as_ref();
         let mut deliveries = self.deliveries();
-        if spec.is_none() {
+        if !spec.is_some_and(PropagationSpec::is_wanted) {
             deliveries.forget(&name);
         }
         shown(spec, deliveries.outcome(&name), before)
