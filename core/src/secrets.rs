@@ -184,6 +184,7 @@ pub fn restore(secret: &Secret, key: &str, empty: State, credential: Restored) -
     let first_expires = token_in(secret, EXPIRATION_TIME_KEY).and_then(|text| text.expose().parse().ok()).or(expires);
     let lifetime = expires.map(|expires| expires.as_second().saturating_sub(issue_time.as_second()));
     let record = TokenRecord {
+        found: true,
         first_expiration_time: first_expires,
         lifetime_seconds: lifetime.and_then(|seconds| u64::try_from(seconds).ok()),
         ..TokenRecord::new(kind, token, issue_time, expires)

@@ -182,7 +182,7 @@ impl State {
         next.credentials.insert(unrecorded.key.credential.clone(), known.record(unrecorded, &self.salt));
         if matches!(unrecorded.result, CallResult::Token(_)) {
             if unrecorded.activates {
-                next.active = Some(unrecorded.key.credential.clone());
+                next.activate(&unrecorded.key.credential);
             }
             next.note_partner(unrecorded, self.active.is_none());
             next.forget_old_credentials(unrecorded.partner.as_ref().map(|(id, _)| id));
@@ -213,6 +213,17 @@ impl State {
         let of_tokens = records.clone().filter_map(|record| record.token.as_ref()).map(|token| &token.unknown);
         let all = [&self.unknown].into_iter().chain(records.map(|record| &record.unknown)).chain(of_tokens);
         all.flat_map(UnknownFields::texts).collect()
+    }
+
+    /// Has the token of this credential in the token Secret. One that was found there, and taken for another's, is its own.
+    fn activate(&mut self, id: &str) {
+        let token =
+            self.credentials.get(id).and_then(|record| record.token.as_ref()).map(|record| record.token.clone());
+        let others = self.credentials.iter_mut().filter(|(other, _)| *other != id);
+        for (_, other) in others {
+            other.token.take_if(|record| record.found && Some(&record.token) == token.as_ref());
+        }
+        self.active = Some(id.to_owned());
     }
 
     /// The values of a standby that is there from the beginning are known, though it was never asked: only a change of

@@ -104,7 +104,10 @@ impl PlannedRequest {
         let ends = [reported, known].into_iter().flatten().min();
         // An issuer may give an old token for a while after its end: one dead token is no better than another.
         let is_of_use = is_new || ends.is_none_or(|ends| ends > now);
-        let takes_over = |served: &Served| served.record.token != response.token && served.yields_to(ends, now);
+        // A token of which nobody knows who was given it turns out to be the standby's.
+        let is_own = |served: &Served| served.record.token == response.token && served.record.found;
+        let is_other = |served: &Served| served.record.token != response.token;
+        let takes_over = |served: &Served| is_own(served) || is_other(served) && served.yields_to(ends, now);
         self.served().is_none_or(|served| is_of_use && takes_over(served))
     }
 

@@ -57,6 +57,9 @@ pub struct TokenRecord {
     /// A consumer was refused with it, and the issuer said that it lives.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rejected: bool,
+    /// No response has brought it: a lost state was made anew from the token Secret, and whose it is is not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub found: bool,
     /// Time of the last daily check of a long-lived token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daily_check_time: Option<Timestamp>,
@@ -110,6 +113,7 @@ impl TokenRecord {
             short_lived: false,
             checked: false,
             rejected: false,
+            found: false,
             daily_check_time: None,
             previous: None,
             omissions: Omissions::default(),

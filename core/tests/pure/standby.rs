@@ -353,3 +353,35 @@ fn a_clock_that_is_behind_asks_the_one_that_cannot_make_a_token() {
     let planned = cluster.call(behind);
     assert_eq!((is_of(&planned), planned.cause), ("key-b", Cause::ClockDoubt));
 }
+
+#[test]
+fn a_token_whose_state_is_lost_is_the_standbys_if_the_issuer_gives_it_to_that() {
+    let mut cluster = two();
+    cluster.answer(now(200.0), "first", 400);
+    cluster.answer(now(400.0), "second", 600);
+    cluster.observed.state = None.into();
+    cluster.restart(now(500.0));
+    // Taken for the first one's, until the standby, whose values are new to this state, turns out to have it.
+    let planned = cluster.call(now(500.0));
+    assert_eq!(is_of(&planned), "key-b");
+    cluster.receive(&planned, now(500.0), "second", 500);
+    assert!(cluster.rest(now(500.1)).1.is_empty(), "nothing is wrong with the standby");
+    cluster.answer(now(650.0), "second", 350);
+    let planned = cluster.call(now(800.0));
+    assert_eq!((is_of(&planned), planned.cause), ("key", Cause::HandOver));
+    cluster.receive(&planned, now(800.0), "third", 600);
+    cluster.settle(now(800.0));
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("third"));
+}
+
+#[test]
+fn a_token_whose_state_is_lost_is_the_firsts_if_the_issuer_gives_another_one_to_the_standby() {
+    let mut cluster = two();
+    cluster.observed.state = None.into();
+    cluster.restart(now(100.0));
+    let planned = cluster.call(now(100.0));
+    assert_eq!(is_of(&planned), "key-b");
+    cluster.receive(&planned, now(100.0), "old-b", 50);
+    assert_eq!(cluster.token("accessToken").as_deref(), Some("first"));
+    assert!(cluster.rest(now(100.1)).1.is_empty());
+}
