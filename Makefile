@@ -1,4 +1,5 @@
-# Every target runs from a fresh checkout on a machine with Rust, Go and a C compiler. `make` alone lists them.
+# Every target runs from a fresh checkout on a machine with Rust, Go and a C compiler; only test-oauth-servers needs more. `make`
+# alone lists them.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -116,6 +117,15 @@ test-prometheus: control-plane ## Have a real Prometheus read the metrics, and p
 	$(call step,Prometheus and promtool (their first build takes 5 minutes on 2 cores))
 	@tools/control-plane/build prometheus
 	cargo test --test prometheus -- --ignored
+
+# What this machine cannot run is said before the tests and after them.
+.PHONY: test-oauth-servers
+test-oauth-servers: control-plane ## Get tokens from oidc-provider (needs Node and npm) and Keycloak (needs a JDK and Maven)
+	$(call step,oidc-provider and Keycloak (fetched the first time: a minute))
+	@servers=$$(tools/oauth-servers/build runnable); \
+	for server in $$servers; do tools/oauth-servers/build "$$server"; done; \
+	set -x; cargo test --test oauth_servers -- --ignored $${servers//-/_}
+	@tools/oauth-servers/build runnable >/dev/null
 
 .PHONY: docs
 docs: control-plane ## Write docs/ anew from what a real API server and a real operator say

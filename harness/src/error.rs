@@ -66,11 +66,13 @@ pub enum Error {
     /// A certificate could not be made.
     #[error("failed to make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
-    /// The admin API of the OAuth2 server did not do what it was asked for.
-    #[error("failed to {doing}: Hydra answered {answer}")]
-    Hydra {
+    /// An OAuth2 server did not do what it was asked for.
+    #[error("failed to {doing}: {server} answered {answer}")]
+    Refused {
         /// What was attempted, as a verb and its object.
         doing: String,
+        /// Its name.
+        server: &'static str,
         /// Its status and body.
         answer: String,
     },

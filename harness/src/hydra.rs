@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::{
-    Error, Process, Result, Scratch,
+    Error, OAuth2Client, OAuth2Server, Process, Result, Scratch,
     process::tail,
     ready::wait_while_running,
     scratch::random,
@@ -46,28 +46,6 @@ pub enum TokenFormat {
     Jwt,
 }
 
-/// A client to register, which may get tokens with `grant_type=client_credentials`.
-#[derive(Clone, Copy, Debug)]
-pub struct HydraClient<'a> {
-    /// Its `client_id`.
-    pub id: &'a str,
-    /// Its `client_secret`, of at least six characters.
-    pub secret: &'a str,
-    /// What it may ask for as `scope`.
-    pub scopes: &'a [&'a str],
-    /// The one way in which it may show its secret.
-    pub authentication: ClientAuthentication,
-}
-
-/// The way in which a client shows its secret to the token endpoint (RFC 6749, 2.3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientAuthentication {
-    /// In the header `Authorization: Basic`, id and secret being form-encoded first (`client_secret_basic`).
-    Basic,
-    /// In the request's body (`client_secret_post`).
-    Body,
-}
-
 /// A running OAuth2 server with a database of its own. The end of its log is shown when a test panics. Dropping it kills it
 /// and removes its data.
 #[derive(Debug)]
@@ -96,11 +74,6 @@ impl Hydra {
         Ok(Self { process: layout.serve().await?, layout })
     }
 
-    /// Where clients get tokens: `http://127.0.0.1:12345/oauth2/token`.
-    pub fn token_url(&self) -> String {
-        format!("{}/oauth2/token", self.layout.url())
-    }
-
     /// The authority that signed its certificate, as PEM; `None` over plain http.
     pub fn ca_pem(&self) -> Option<&str> {
         self.layout.ca_pem.as_deref()
@@ -109,25 +82,9 @@ impl Hydra {
     /// Registers a client.
     ///
     /// # Errors
-    /// `Error::Hydra` if it is refused: there is one of that id, or its secret is too short.
-    pub async fn create_client(&self, client: &HydraClient<'_>) -> Result<()> {
+    /// `Error::Refused` if it is refused: there is one of that id, or its secret is too short.
+    pub async fn create_client(&self, client: &OAuth2Client<'_>) -> Result<()> {
         admin::create_client(self.layout.admin_port, client).await
-    }
-
-    /// What the server knows of a token (RFC 7662): `active`, and if it is `client_id`, `scope`, `exp` and more.
-    ///
-    /// # Errors
-    /// If the server does not answer, as it does when it is stopped.
-    pub async fn introspect(&self, token: &str) -> Result<Value> {
-        admin::introspect(self.layout.admin_port, token).await
-    }
-
-    /// Whether a token is alive: issued by this server and neither at its end nor revoked.
-    ///
-    /// # Errors
-    /// As `introspect`.
-    pub async fn is_active(&self, token: &str) -> Result<bool> {
-        Ok(self.introspect(token).await?["active"] == true)
     }
 
     /// Kills it at once (SIGKILL). Its data stay, and its ports are none that the kernel gives to others.
@@ -143,6 +100,16 @@ impl Hydra {
         self.stop();
         self.process = self.layout.serve().await?;
         Ok(())
+    }
+}
+
+impl OAuth2Server for Hydra {
+    fn token_url(&self) -> String {
+        format!("{}/oauth2/token", self.layout.url())
+    }
+
+    async fn introspect(&self, token: &str) -> Result<Value> {
+        admin::introspect(self.layout.admin_port, token).await
     }
 }
 

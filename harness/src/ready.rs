@@ -11,10 +11,20 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) async fn wait_while_running(
     what: &str,
     servers: &mut [&mut Process],
+    condition: impl AsyncFnMut() -> std::result::Result<(), String>,
+) -> Result<()> {
+    wait_longer_while_running(what, READY_WITHIN, servers, condition).await
+}
+
+/// The same with patience of one's own.
+pub(crate) async fn wait_longer_while_running(
+    what: &str,
+    timeout: Duration,
+    servers: &mut [&mut Process],
     mut condition: impl AsyncFnMut() -> std::result::Result<(), String>,
 ) -> Result<()> {
     let mut said = String::new();
-    let waited = wait_for(what, READY_WITHIN, async || {
+    let waited = wait_for(what, timeout, async || {
         if let Some(ended) = servers.iter_mut().find_map(|server| server.check_running().err()) {
             return Some(Err(ended));
         }

@@ -10,6 +10,7 @@ use std::{
 use crate::{Error, Result, scratch::random};
 
 const BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools/control-plane/build");
+const FETCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools/oauth-servers/build");
 
 /// The control plane's binaries.
 #[derive(Debug)]
@@ -22,11 +23,15 @@ impl Tools {
     }
 
     fn built(arguments: &[&str]) -> Result<Self> {
-        let mut build = Command::new(BUILD);
-        build.args(arguments).stderr(Stdio::inherit());
-        let output = build.output().map_err(Error::io(format!("run {BUILD}")))?;
+        Self::told_by(BUILD, arguments)
+    }
+
+    fn told_by(script: &str, arguments: &[&str]) -> Result<Self> {
+        let mut run = Command::new(script);
+        run.args(arguments).stderr(Stdio::inherit());
+        let output = run.output().map_err(Error::io(format!("run {script}")))?;
         if !output.status.success() {
-            return Err(Error::Failed { program: BUILD.to_owned(), stderr: "see its output above".to_owned() });
+            return Err(Error::Failed { program: script.to_owned(), stderr: "see its output above".to_owned() });
         }
         let lines = String::from_utf8_lossy(&output.stdout);
         Ok(Self(lines.lines().filter_map(|line| line.split_once(' ')).map(|(n, p)| (n.into(), p.into())).collect()))
@@ -49,6 +54,11 @@ pub fn helm() -> Result<PathBuf> {
 /// The path of Ory Hydra, which is built if it is missing (minutes the first time, said on stderr).
 pub(crate) fn hydra() -> Result<PathBuf> {
     Ok(Tools::built(&["hydra"])?.path("hydra"))
+}
+
+/// The path of `oidc-provider` or `keycloak`, which are fetched if they are missing (a minute the first time, said on stderr).
+pub(crate) fn oauth2_server(name: &str) -> Result<PathBuf> {
+    Ok(Tools::told_by(FETCH, &[name])?.path(name))
 }
 
 /// The path of `prometheus` or `promtool`, which are built if they are missing (minutes the first time, said on stderr).

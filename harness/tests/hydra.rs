@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use form_urlencoded::byte_serialize;
-use harness::{ClientAuthentication, Error, Hydra, HydraClient, HydraSettings, TokenFormat, wait_for};
+use harness::{ClientAuthentication, Error, Hydra, HydraSettings, OAuth2Client, OAuth2Server, TokenFormat, wait_for};
 use reqwest::{Certificate, Client};
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -13,13 +13,14 @@ use tokio::net::TcpStream;
 const SOON: Duration = Duration::from_secs(20);
 
 /// With what is reserved in a header or a form.
-const IN_HEADER: HydraClient<'_> = HydraClient {
+const IN_HEADER: OAuth2Client<'_> = OAuth2Client {
     id: "in header",
     secret: "s3:c+r%t&=é",
     scopes: &["read", "write"],
     authentication: ClientAuthentication::Basic,
 };
-const IN_BODY: HydraClient<'_> = HydraClient { id: "in-body", authentication: ClientAuthentication::Body, ..IN_HEADER };
+const IN_BODY: OAuth2Client<'_> =
+    OAuth2Client { id: "in-body", authentication: ClientAuthentication::Body, ..IN_HEADER };
 const PLAIN: &str = "grant_type=client_credentials";
 
 struct Answer {
@@ -96,7 +97,7 @@ async fn each_request_gives_another_token_and_all_of_them_are_alive() {
 #[tokio::test]
 async fn a_request_is_refused_for_its_secret_its_place_or_its_scope() {
     let hydra = with_both_clients(HydraSettings::default()).await;
-    let HydraClient { id, secret, .. } = IN_HEADER;
+    let OAuth2Client { id, secret, .. } = IN_HEADER;
 
     let wrong = by_header(&hydra, id, "another secret", PLAIN).await;
     let unknown = by_header(&hydra, "nobody", secret, PLAIN).await;
@@ -175,7 +176,7 @@ async fn a_client_that_is_refused_is_named_with_the_reason() {
 
     let twice = hydra.create_client(&IN_HEADER).await.unwrap_err().to_string();
     let short =
-        hydra.create_client(&HydraClient { id: "short", secret: "12345", ..IN_HEADER }).await.unwrap_err().to_string();
+        hydra.create_client(&OAuth2Client { id: "short", secret: "12345", ..IN_HEADER }).await.unwrap_err().to_string();
 
     assert!(twice.starts_with("failed to create the client in header: Hydra answered 409 Conflict"), "{twice}");
     assert!(short.starts_with("failed to create the client short: Hydra answered 400 Bad Request"), "{short}");

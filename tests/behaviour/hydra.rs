@@ -1,32 +1,11 @@
-//! The token of a client of a real OAuth 2.0 server, which is asked whether the token in the Secret is alive.
+//! The token of a client of a real OAuth 2.0 server, Ory Hydra.
 
 use crate::support::*;
-use harness::{ClientAuthentication, Hydra, HydraClient, HydraSettings, Scratch, TokenFormat, wait_for};
-use jiff::Timestamp;
-use serde_json::{Value, json};
+use harness::{ClientAuthentication, Hydra, HydraSettings, OAuth2Client, Scratch, TokenFormat};
+use serde_json::json;
 use std::time::Duration;
 
-/// With what is reserved in a header or a form.
-const CLIENT: HydraClient<'_> = HydraClient {
-    id: "canary client",
-    secret: "canary:s3+c%r&=t",
-    scopes: &["a", "b"],
-    authentication: ClientAuthentication::Basic,
-};
-const CLIENT_CREDENTIALS: &str = "oauth-client";
-const LIFESPAN: Duration = Duration::from_secs(20);
-/// As much as a lifespan allows, for a slow machine.
-const REFRESH_BEFORE: &str = "10s";
-/// How long until the next token, with the same patience.
-const NEXT: Duration = Duration::from_secs(40);
-
-/// A server, and a stage whose operator may ask it.
-struct Scene {
-    stage: Stage,
-    hydra: Hydra,
-}
-
-impl Scene {
+impl Scene<Hydra> {
     /// With tokens that live for an hour.
     async fn open() -> Self {
         Self::open_with(HydraSettings::default()).await
@@ -44,81 +23,17 @@ impl Scene {
     }
 
     /// Without an operator.
-    async fn dark_with(settings: HydraSettings, client: HydraClient<'_>) -> Self {
-        let (stage, hydra) = tokio::join!(Stage::dark(), Hydra::start_with(settings));
-        let scene = Self { stage, hydra: hydra.unwrap() };
-        scene.hydra.create_client(&client).await.unwrap();
+    async fn dark_with(settings: HydraSettings, client: OAuth2Client<'_>) -> Self {
+        let (stage, server) = tokio::join!(Stage::dark(), Hydra::start_with(settings));
+        let scene = Self { stage, server: server.unwrap() };
+        scene.server.create_client(&client).await.unwrap();
         scene.give(client.secret).await;
         scene
-    }
-
-    async fn give(&self, secret: &str) {
-        self.stage.put_secret(CLIENT_CREDENTIALS, &[("clientId", CLIENT.id), ("clientSecret", secret)]).await;
-    }
-
-    /// Applies a resource with these fields beside those that every test needs.
-    async fn apply(&self, fields: Value) {
-        let mut client = json!({"tokenURL": self.hydra.token_url(), "scopes": ["a"],
-            "credentials": {"secretRef": {"name": CLIENT_CREDENTIALS}}});
-        client.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        self.stage.apply(NAME, json!({"clientCredentials": client, "refreshBefore": REFRESH_BEFORE})).await;
-    }
-
-    /// What the server knows of the token in the Secret, which must be alive.
-    async fn alive(&self) -> Value {
-        let token = self.stage.token().await;
-        let known = self.hydra.introspect(&token).await.unwrap();
-        assert_eq!(known["active"], true, "the Secret holds a dead token: {known}");
-        known
-    }
-
-    /// Looks at the Secret without a pause until it has held so many further tokens: each one is alive at each look, and
-    /// the one before when the next one comes. Returns the scopes of each.
-    async fn follow(&self, renewals: usize) -> Vec<String> {
-        let mut token = self.stage.token().await;
-        let mut scopes = vec![scope(&self.alive().await)];
-        while scopes.len() <= renewals {
-            let renewed = async || {
-                let known = self.alive().await;
-                (self.stage.token().await != token).then_some(known)
-            };
-            wait_for("the next token", NEXT, renewed).await.unwrap();
-            self.assert_in_time(&token).await;
-            token = self.stage.token().await;
-            scopes.push(scope(&self.alive().await));
-        }
-        scopes
-    }
-
-    /// Asserts that a token that was just replaced lives on, and by more than `expires_in` was short of its end.
-    async fn assert_in_time(&self, old: &str) {
-        let known = self.hydra.introspect(old).await.unwrap();
-        assert_eq!(known["active"], true, "replaced after its end: {known}");
-        let left = known["exp"].as_i64().unwrap() - Timestamp::now().as_second();
-        assert!(left > 2, "replaced {left} s before its end");
-    }
-
-    /// Waits until a request is refused with this code, and returns what is said of it, in which nothing of the server's
-    /// own words and of the credentials shows.
-    async fn until_refused(&mut self, code: &str) -> String {
-        let refused = self.stage.until_reason(NAME, "RequestRejected").await;
-        assert!(is_stalled(&refused));
-        let said = ready_message(&refused).to_owned();
-        assert!(said.contains(&format!("the issuer answered {code} (HTTP 4")), "{said}");
-        let shown = serde_json::to_string(&refused).unwrap() + &self.stage.operator().log();
-        for hidden in ["canary", "lient authentication failed", "requested scope is invalid", "error_description"] {
-            assert!(!shown.contains(hidden), "{hidden}: {shown}");
-        }
-        said
     }
 }
 
 fn living(token_lifespan: Duration) -> HydraSettings {
     HydraSettings { token_lifespan, ..HydraSettings::default() }
-}
-
-fn scope(known: &Value) -> String {
-    known["scope"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -191,9 +106,9 @@ async fn a_renewal_that_meets_a_server_at_rest_is_made_up_for_while_the_token_li
     scene.stage.change(NAME, json!({"spec": {"refreshBefore": "20s"}})).await;
     scene.stage.until_ready(NAME).await;
     let old = scene.stage.token().await;
-    scene.hydra.stop();
+    scene.server.stop();
     assert!(is_ready(&scene.stage.until_reason(NAME, "RefreshFailed").await));
-    scene.hydra.restart().await.unwrap();
+    scene.server.restart().await.unwrap();
     scene.stage.until_rotated(&old).await;
     scene.assert_in_time(&old).await;
     scene.alive().await;
@@ -203,11 +118,11 @@ async fn a_renewal_that_meets_a_server_at_rest_is_made_up_for_while_the_token_li
 #[tokio::test]
 async fn over_https_a_token_comes_only_where_the_servers_authority_is_trusted() {
     let settings = HydraSettings { https: true, token_format: TokenFormat::Jwt, ..HydraSettings::default() };
-    let in_body = HydraClient { authentication: ClientAuthentication::Body, ..CLIENT };
+    let in_body = OAuth2Client { authentication: ClientAuthentication::Body, ..CLIENT };
     let mut scene = Scene::dark_with(settings, in_body).await;
     let scratch = Scratch::new().unwrap();
     let bundle = scratch.path().join("authority.pem");
-    std::fs::write(&bundle, scene.hydra.ca_pem().unwrap()).unwrap();
+    std::fs::write(&bundle, scene.server.ca_pem().unwrap()).unwrap();
     let kubeconfig = scene.stage.kubeconfig();
     let usual = ["--endpoint-host=*", "--private-endpoints=127.0.0.0/8"];
 

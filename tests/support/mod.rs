@@ -6,11 +6,13 @@
 mod account;
 mod delivery;
 mod dice;
+mod scene;
 mod stage;
 mod writes;
 
 pub(crate) use account::Account;
 pub(crate) use delivery::*;
 pub(crate) use dice::Dice;
+pub(crate) use scene::{CLIENT, CLIENT_CREDENTIALS, LIFESPAN, Scene, scope};
 pub(crate) use stage::*;
 pub(crate) use writes::Writes;
