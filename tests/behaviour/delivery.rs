@@ -10,7 +10,7 @@ use syniverse_token_core::api::SyniverseToken;
 
 #[tokio::test]
 async fn pods_that_mount_the_secret_are_told_of_each_token_and_no_others() {
-    let scene = Scene::open(&may_tell()).await;
+    let scene = Workloads::open(&may_tell()).await;
     let projected = json!({"projected": {"sources": [{"secret": {"name": NAME}}]}});
     let other = json!({"secret": {"secretName": CREDENTIALS}});
     scene.run_pod("volume", with_volume()).await;
@@ -42,7 +42,7 @@ async fn pods_that_mount_the_secret_are_told_of_each_token_and_no_others() {
 
 #[tokio::test]
 async fn a_pod_that_knows_of_the_token_is_left_alone_also_by_the_next_operator() {
-    let mut scene = Scene::open(&may_tell()).await;
+    let mut scene = Workloads::open(&may_tell()).await;
     scene.run_pod("volume", with_volume()).await;
     scene.apply("1h", json!({"pods": "Annotate"})).await;
     scene.stage.until_ready(NAME).await;
@@ -60,7 +60,7 @@ async fn a_pod_that_knows_of_the_token_is_left_alone_also_by_the_next_operator()
 
 #[tokio::test]
 async fn two_tokens_in_one_pod_are_both_said() {
-    let scene = Scene::open(&may_tell()).await;
+    let scene = Workloads::open(&may_tell()).await;
     let mut spec = with_volume();
     spec["volumes"][0] = json!({"name": "token", "projected": {"sources": [
         {"secret": {"name": NAME}}, {"secret": {"name": "second"}}]}});
@@ -83,7 +83,7 @@ async fn two_tokens_in_one_pod_are_both_said() {
 
 #[tokio::test]
 async fn without_the_right_it_is_said_by_name_and_the_token_is_refreshed_all_the_same() {
-    let scene = Scene::open(&may_tell()[..1]).await;
+    let scene = Workloads::open(&may_tell()[..1]).await;
     scene.run_pod("volume", with_volume()).await;
     scene.apply("4s", json!({"pods": "Annotate"})).await;
     let refused = scene.stage.until_reason(NAME, "PropagationRefused").await;
@@ -100,7 +100,7 @@ async fn without_the_right_it_is_said_by_name_and_the_token_is_refreshed_all_the
 
 #[tokio::test]
 async fn an_unaware_workload_is_restarted_once_for_each_token_and_for_nothing_else() {
-    let mut scene = Scene::open(&[may_restart()]).await;
+    let mut scene = Workloads::open(&[may_restart()]).await;
     scene.deploy("unaware", json!({}), with_environment()).await;
     scene.deploy("aware", json!({}), with_volume()).await;
     scene.apply("1h", json!({"restart": {"mode": "Unaware"}})).await;
@@ -129,7 +129,7 @@ async fn an_unaware_workload_is_restarted_once_for_each_token_and_for_nothing_el
 
 #[tokio::test]
 async fn several_workloads_are_restarted_one_after_the_other_and_none_while_it_replaces_its_pods() {
-    let scene = Scene::open(&[may_restart()]).await;
+    let scene = Workloads::open(&[may_restart()]).await;
     for name in ["a", "b"] {
         scene.deploy(name, json!({}), with_environment()).await;
     }
@@ -151,7 +151,7 @@ async fn several_workloads_are_restarted_one_after_the_other_and_none_while_it_r
 
 #[tokio::test]
 async fn a_restart_leaves_to_other_field_managers_what_is_theirs_and_they_leave_it_ours() {
-    let scene = Scene::open(&[may_restart()]).await;
+    let scene = Workloads::open(&[may_restart()]).await;
     scene.deploy("listed", json!({}), with_volume()).await;
     let theirs = |image: &str| {
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "listed"}, "spec": {
@@ -178,7 +178,7 @@ async fn a_restart_leaves_to_other_field_managers_what_is_theirs_and_they_leave_
 
 #[tokio::test]
 async fn a_workload_that_is_paused_or_slower_than_the_token_lives_is_not_restarted_and_that_is_said() {
-    let scene = Scene::open(&[may_restart()]).await;
+    let scene = Workloads::open(&[may_restart()]).await;
     scene.deploy("paused", json!({"paused": true}), with_environment()).await;
     scene.deploy("slow", json!({"minReadySeconds": 3600, "progressDeadlineSeconds": 4000}), with_environment()).await;
     scene.apply("1h", json!({"restart": {"mode": "Unaware"}})).await;

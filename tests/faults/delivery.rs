@@ -14,7 +14,7 @@ use std::time::Instant;
 #[tokio::test]
 async fn what_a_thousand_pods_are_told_is_bounded_and_delays_no_refresh() {
     const PODS: usize = 1000;
-    let scene = Scene::open(&may_tell()).await;
+    let scene = Workloads::open(&may_tell()).await;
     let names: Vec<_> = (0..PODS).map(|number| format!("pod-{number}")).collect();
     for some in names.chunks(20) {
         futures::future::join_all(some.iter().map(|name| scene.run_pod(name, with_volume()))).await;

@@ -10,7 +10,7 @@ async fn a_change_of_the_leader_tells_no_pod_and_restarts_no_workload_again() {
     let stage = Stage::dark().await;
     let [list, patch] = may_tell();
     stage.grant(&[list, patch, may_restart()]).await;
-    let scene = Scene::on(stage).await;
+    let scene = Workloads::on(stage).await;
     let kubeconfig = scene.stage.kubeconfig();
     let mut leader = replica(&scene.stage, "a", SHORT, &kubeconfig, &[]);
     until_leads(&scene.stage, "a").await;

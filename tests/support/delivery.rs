@@ -13,14 +13,14 @@ use syniverse_token_core::api::SyniverseToken;
 pub(crate) const TOKEN: &str = "syniverse.dev/token";
 const RESTART: &str = "syniverse.dev/token-restart";
 
-/// A stage whose operator has these rights beside the usual ones.
-pub(crate) struct Scene {
+/// What uses a token Secret, and a stage for it.
+pub(crate) struct Workloads {
     pub(crate) stage: Stage,
     pub(crate) pods: Api<Pod>,
     pub(crate) deployments: Api<Deployment>,
 }
 
-impl Scene {
+impl Workloads {
     pub(crate) async fn open(rights: &[Value]) -> Self {
         let mut stage = Stage::dark().await;
         stage.grant(rights).await;
