@@ -14,4 +14,5 @@ mod second;
 mod shards;
 #[path = "../support/mod.rs"]
 mod support;
+mod thief;
 mod values;

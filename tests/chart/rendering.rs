@@ -59,6 +59,8 @@ async fn a_misspelt_or_impossible_value_is_refused_and_named() {
         (json!({"callTimeout": "1d"}), "/callTimeout"),
         (json!({"logLevel": "loud"}), "/logLevel"),
         (json!({"tokenMetrics": "some"}), "/tokenMetrics"),
+        (json!({"propagation": {"pod": true}}), "'pod'"),
+        (json!({"propagation": {"restart": "Listed"}}), "/propagation/restart"),
         (json!({"shards": 0}), "/shards"),
         (json!({"shards": 101}), "/shards"),
         (json!({"podLabels": {"syniverse.dev/shard": "2"}}), "/podLabels"),

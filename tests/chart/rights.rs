@@ -7,7 +7,28 @@ use futures::future::join_all;
 use harness::{Operator, Scratch, wait_for};
 use issuer_simulator::application::NewApplication;
 use issuer_simulator::model::Life;
-use serde_json::json;
+use serde_json::{Value, from_value, json};
+use std::collections::BTreeSet;
+use syniverse_token_core::api::SyniverseToken;
+
+/// The rights that a value of `propagation` adds, of all resources of each rule.
+const PROPAGATION: [(&str, &[&str]); 2] = [
+    ("pods", &["list pods", "patch pods/status"]),
+    (
+        "restart",
+        &[
+            "list deployments",
+            "list statefulsets",
+            "list daemonsets",
+            "patch deployments",
+            "patch statefulsets",
+            "patch daemonsets",
+        ],
+    ),
+];
+
+/// The resource whose token is delivered to Pods.
+const DELIVERED: &str = "delivered";
 
 /// A verb of a rule of a Role.
 #[derive(Debug)]
@@ -30,7 +51,7 @@ async fn with_all_rights_nothing_is_refused() {
 #[tokio::test]
 async fn without_any_one_of_them_a_refusal_is_named_in_the_status_or_the_log() {
     let rights = rights(&rendered("any").await);
-    assert!(rights.len() >= 16, "{rights:?}");
+    assert!(rights.len() >= 20, "{rights:?}");
     let trials = rights.iter().map(|right| async move { Trial::open(Some(right)).await.names(&right.refusal).await });
     let named = join_all(trials).await;
     let silent: Vec<_> =
@@ -38,9 +59,37 @@ async fn without_any_one_of_them_a_refusal_is_named_in_the_status_or_the_log() {
     assert!(silent.is_empty(), "nothing says {silent:?}");
 }
 
+#[tokio::test]
+async fn propagation_adds_its_rights_where_a_value_asks_for_them_and_no_other() {
+    let granted = async |values: Value| granted(&Helm::offline().template(&values).await.unwrap());
+    for namespaces in [json!([]), json!(["a"])] {
+        let without = granted(json!({"watchNamespaces": namespaces})).await;
+        for (value, rights) in PROPAGATION {
+            let with = granted(json!({"watchNamespaces": namespaces, "propagation": {value: true}})).await;
+            let added: BTreeSet<_> = with.difference(&without).map(String::as_str).collect();
+            assert_eq!(added, rights.iter().copied().collect());
+            assert!(without.is_subset(&with));
+        }
+    }
+}
+
+/// Each verb with each resource.
+fn granted(objects: &Objects) -> BTreeSet<String> {
+    let roles = objects.of("ClusterRole").into_iter().chain(objects.of("Role"));
+    let rules = roles.flat_map(|role| role["rules"].as_array().unwrap());
+    let texts = |of: &Value| -> Vec<String> { from_value(of.clone()).unwrap() };
+    let of_rule = |rule: &Value| {
+        let (verbs, resources) = (texts(&rule["verbs"]), texts(&rule["resources"]));
+        let with =
+            |verb: String| resources.iter().map(move |resource| format!("{verb} {resource}")).collect::<Vec<_>>();
+        verbs.into_iter().flat_map(with).collect::<Vec<_>>()
+    };
+    rules.flat_map(of_rule).collect()
+}
+
 /// Two replicas in a namespace of their own, with the rights of the chart or all but one.
 struct Trial {
-    stage: Stage,
+    users: Workloads,
     replicas: [Operator; 2],
     _scratch: Scratch,
 }
@@ -65,14 +114,22 @@ impl Trial {
         stage.simulator.add_application(application.living(Life::Millis(0)));
         let replicas = pods.map(|pod| Operator::start(command(&pod, &kubeconfig)).unwrap());
         stage.apply(NAME, stage.spec("2s")).await;
-        Self { stage, replicas, _scratch: scratch }
+        let users = Workloads::on(stage).await;
+        users.run_pod("volume", with_volume_of(DELIVERED)).await;
+        users.deploy("environment", json!({}), with_environment_of(DELIVERED)).await;
+        apply_delivered(&users.stage).await;
+        Self { users, replicas, _scratch: scratch }
     }
 
     /// Waits for two rotations, so that each kind of request was made.
     async fn until_tried(&self) {
-        let first = self.stage.until_rotated(PORTAL_TOKEN).await;
-        let second = self.stage.until_rotated(&first).await;
-        self.stage.until_rotated(&second).await;
+        let stage = &self.users.stage;
+        let first = stage.until_rotated(PORTAL_TOKEN).await;
+        let second = stage.until_rotated(&first).await;
+        stage.until_rotated(&second).await;
+        let is_delivered =
+            |resource: &SyniverseToken| resource.status.as_ref().is_some_and(|status| status.propagation.is_some());
+        stage.until(DELIVERED, "delivered", is_delivered).await;
     }
 
     /// What both have said, quotes within quotes being quotes.
@@ -83,11 +140,23 @@ impl Trial {
     /// Waits until the status or the log says so.
     async fn names(self, refusal: &str) -> bool {
         let said = async || {
-            let status = self.stage.tokens.get(NAME).await.unwrap();
-            (self.log().contains(refusal) || ready_message(&status).contains(refusal)).then_some(())
+            let tokens = &self.users.stage.tokens;
+            let statuses = [tokens.get(NAME).await.unwrap(), tokens.get(DELIVERED).await.unwrap()];
+            let is_said = statuses.iter().any(|status| ready_message(status).contains(refusal));
+            (is_said || self.log().contains(refusal)).then_some(())
         };
         wait_for(refusal, PATIENCE, said).await.is_ok()
     }
+}
+
+/// A token that lives long enough for a restart.
+async fn apply_delivered(stage: &Stage) {
+    stage.simulator.add_application(NewApplication::expired("second-key", "secret", "second-token"));
+    stage.put_secret("second", &credentials("second-key", "secret", "second-token")).await;
+    let mut spec = stage.spec("1h");
+    spec["application"]["credentials"]["secretRef"]["name"] = json!("second");
+    spec["propagation"] = json!({"pods": "Annotate", "restart": {"mode": "Unaware"}});
+    stage.apply(DELIVERED, spec).await;
 }
 
 async fn rendered(namespace: &str) -> Objects {
@@ -97,6 +166,7 @@ async fn rendered(namespace: &str) -> Objects {
     values["fullnameOverride"] = json!(crate::release::RELEASE);
     values["podDisruptionBudget"] = json!({"enabled": false});
     values["logFormat"] = json!("text");
+    values["propagation"] = json!({"pods": true, "restart": true});
     Helm::offline().template_in(namespace, &values).await.unwrap()
 }
 

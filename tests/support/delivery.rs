@@ -3,7 +3,7 @@
 use super::{CREDENTIALS, NAME, PATIENCE, Stage, fingerprint};
 use harness::wait_for;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, from_value, json};
@@ -11,6 +11,8 @@ use syniverse_token_core::api::SyniverseToken;
 
 /// The annotation by which a Pod is told.
 pub(crate) const TOKEN: &str = "syniverse.dev/token";
+/// One without a kubelet.
+const NODE: &str = "nowhere";
 const RESTART: &str = "syniverse.dev/token-restart";
 
 /// What uses a token Secret, and a stage for it.
@@ -30,6 +32,12 @@ impl Workloads {
 
     pub(crate) async fn on(stage: Stage) -> Self {
         let (client, namespace) = (stage.cluster.client().await.unwrap(), stage.namespace.name().to_owned());
+        // Pods of a node that does not exist are deleted some time later.
+        let node: Node = from_value(json!({"metadata": {"name": NODE}})).unwrap();
+        match Api::all(client.clone()).create(&PostParams::default(), &node).await {
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            made => drop(made.unwrap()),
+        }
         Self {
             pods: Api::namespaced(client.clone(), &namespace),
             deployments: Api::namespaced(client, &namespace),
@@ -126,7 +134,7 @@ pub(crate) fn may_restart() -> Value {
 }
 
 fn pod_spec(fields: Value) -> Value {
-    let mut spec = json!({"containers": [{"name": "app", "image": "none"}], "nodeName": "nowhere"});
+    let mut spec = json!({"containers": [{"name": "app", "image": "none"}], "nodeName": NODE});
     for (key, value) in fields["container"].as_object().into_iter().flatten() {
         spec["containers"][0][key] = value.clone();
     }
@@ -143,10 +151,18 @@ pub(crate) fn mounting(volume: Value, mount: Value) -> Value {
 }
 
 pub(crate) fn with_volume() -> Value {
-    mounting(json!({"secret": {"secretName": NAME}}), json!({}))
+    with_volume_of(NAME)
+}
+
+pub(crate) fn with_volume_of(secret: &str) -> Value {
+    mounting(json!({"secret": {"secretName": secret}}), json!({}))
 }
 
 pub(crate) fn with_environment() -> Value {
-    let source = json!({"secretKeyRef": {"name": NAME, "key": "accessToken"}});
+    with_environment_of(NAME)
+}
+
+pub(crate) fn with_environment_of(secret: &str) -> Value {
+    let source = json!({"secretKeyRef": {"name": secret, "key": "accessToken"}});
     json!({"container": {"env": [{"name": "TOKEN", "valueFrom": source}]}})
 }
