@@ -34,6 +34,11 @@ impl Issuers {
         self.model.lock().unwrap_or_else(PoisonError::into_inner).journal()
     }
 
+    /// If the messaging API would accept this token now.
+    pub(crate) fn accepts(&self, token: &str) -> bool {
+        self.journal().token(token).is_some_and(|token| token.is_live(Timestamp::now()))
+    }
+
     /// Tells of every later change.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()

@@ -76,6 +76,7 @@ async fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
     println!("application={}", simulator.endpoint());
     println!("session={}", simulator.session_endpoint());
     println!("client={}", simulator.token_endpoint());
+    println!("verify={}", simulator.verify_endpoint());
     if let Some(control) = simulator.control_url() {
         println!("control={control}");
     }

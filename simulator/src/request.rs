@@ -73,6 +73,13 @@ impl Request {
         }
     }
 
+    /// The token that the request carries, where it is one to the messaging API that the tokens are for: any path that ends
+    /// with `/verify`. Empty without a token.
+    pub(crate) fn presented_token(&self) -> Option<&str> {
+        let header = self.path.ends_with("/verify").then(|| self.headers.get("authorization"))?;
+        Some(header.and_then(|header| header.strip_prefix("Bearer ")).unwrap_or_default())
+    }
+
     /// Query parameters of the application API, text fields of the session API's body, fields of the form for client
     /// credentials; the first of a name counts.
     pub(crate) fn parameters(&self) -> BTreeMap<String, String> {

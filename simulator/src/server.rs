@@ -78,13 +78,17 @@ async fn converse(stream: impl Wire, issuers: Arc<Issuers>) {
     }
 }
 
-/// One call, through the model and its fault.
+/// One call, through the model and its fault; a use of a token is no call to an issuer, and meets none.
 async fn answer(
     request: hyper::Request<Incoming>,
     issuers: Arc<Issuers>,
     reset: Arc<Notify>,
 ) -> Result<Response<Payload>, BrokenOff> {
     let request = read(request).await?;
+    if let Some(token) = request.presented_token() {
+        let reply = if issuers.accepts(token) { Reply::empty(204) } else { Reply::gateway(401) };
+        return Ok(response(&reply, &date(&issuers), false));
+    }
     let arrival = issuers.change(|model, now| model.receive(request, now));
     let mut open = OpenCall { issuers: &issuers, number: arrival.call, status: None };
     wait(arrival.delay).await;

@@ -88,6 +88,12 @@ impl Simulator {
         self.url("/token")
     }
 
+    /// URL of what stands for the messaging API: 204 to a live token (`Authorization: Bearer …`), 401 to any other. Uses of
+    /// tokens are not journaled.
+    pub fn verify_endpoint(&self) -> String {
+        self.url("/verify")
+    }
+
     /// URL of a path of this server. Any base is good for each API, as long as the path ends like theirs.
     pub fn url(&self, path: &str) -> String {
         let scheme = if self.port.is_tls() { "https" } else { "http" };

@@ -9,3 +9,4 @@ mod control;
 mod faults;
 mod session;
 mod tls;
+mod verify;
