@@ -13,7 +13,7 @@ use kube::{
     config::Kubeconfig,
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, tools::Tools};
 
 /// How to reach a running control plane as its administrator. Cheap to clone; owns nothing.
 #[derive(Clone, Debug)]
@@ -25,6 +25,14 @@ pub struct Cluster {
 impl Cluster {
     pub(crate) fn new(kubeconfig: PathBuf, kubectl: PathBuf) -> Self {
         Self { kubeconfig, kubectl }
+    }
+
+    /// The cluster of a kubeconfig, wherever it runs; kubectl is built if it is missing (minutes the first time).
+    ///
+    /// # Errors
+    /// If kubectl cannot be built.
+    pub fn of(kubeconfig: PathBuf) -> Result<Self> {
+        Ok(Self::new(kubeconfig, Tools::find()?.path("kubectl")))
     }
 
     /// The administrator's kubeconfig file.
