@@ -8,6 +8,7 @@ use crate::support::*;
 use harness::wait_for;
 use issuer_simulator::application::NewApplication;
 use issuer_simulator::journal::{Journal, Token};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -141,11 +142,13 @@ impl Started<'_> {
         let tokens = self.group.tokens(scene);
         let measured = &tokens[self.first + 1..=self.first + rotations];
         let seen: Vec<_> = (0..self.group.pods).map(|pod| self.group.sightings(scene, pod)).collect();
-        let first = |seen: &[Sighting], token: &Token| {
-            let found = seen.iter().find(|it| it.token == token.value)?;
-            Some(found.at.duration_since(token.birth).as_secs_f64())
+        let after = |token: &Token, at: Timestamp| at.duration_since(token.birth).as_secs_f64();
+        let in_pod = |token: &Token, seen: &[Sighting]| {
+            seen.iter().find(|it| it.token == token.value).map(|it| after(token, it.at))
         };
-        Delays::from_iter(measured.iter().flat_map(|token| seen.iter().map(move |seen| first(seen, token))))
+        let in_secret = |token: &Token| Some(after(token, scene.secrets.first_had(&token.value)?));
+        let in_pods = measured.iter().flat_map(|token| seen.iter().map(move |seen| in_pod(token, seen)));
+        Delays::of(measured.iter().filter_map(in_secret), in_pods)
     }
 
     /// The requests of its first Pod.

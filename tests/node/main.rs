@@ -11,8 +11,12 @@ mod figures;
 mod group;
 mod pods;
 mod scene;
+mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../../benches/measure/usage.rs"]
+#[allow(dead_code, reason = "only the machine is named")]
+mod usage;
 
 use figures::{delays_row, uses_row};
 use futures::future::join_all;
@@ -59,7 +63,7 @@ async fn a_new_token_reaches_the_mounted_files() {
     rows.extend(started.iter().zip(SIZES).map(|(group, pods)| delays_row("none", pods, &group.delays(&scene, slow))));
     println!("\n{}", scene.describe());
     println!(
-        "Seconds from the issuer's answer to the new token in the mounted file; with `Annotate` {fast} rotations, a token"
+        "Seconds from the issuer's answer to the new token in the Secret, and in the mounted files; with `Annotate` {fast} rotations, a token"
     );
     println!("living {} s; without {slow}, {} s, all Pods at the same time.\n", SHORT.as_secs(), LONG.as_secs());
     print!("{}{}", figures::DELAYS_HEAD, rows.concat());

@@ -2,7 +2,9 @@
 
 use crate::collector::Collector;
 use crate::pods;
+use crate::secrets::Secrets;
 use crate::support::*;
+use crate::usage;
 use harness::Cluster;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
@@ -15,8 +17,10 @@ const ADDRESS: &str = "10.244.0.1:0";
 pub(crate) struct Scene {
     pub(crate) stage: Stage,
     pub(crate) collector: Collector,
+    pub(crate) secrets: Secrets,
     node: Node,
     nodes: usize,
+    machine: String,
 }
 
 impl Scene {
@@ -38,7 +42,8 @@ impl Scene {
         stage.start_operator_as(cluster.kubeconfig(), &[]);
         let address = std::env::var("SIMULATOR_ADDRESS").unwrap_or_else(|_| ADDRESS.to_owned());
         let collector = Collector::start(&address, stage.simulator.verify_endpoint()).await;
-        let scene = Self { stage, collector, node, nodes: ready.len() };
+        let secrets = Secrets::watch(stage.secrets.clone());
+        let scene = Self { stage, collector, secrets, node, nodes: ready.len(), machine: usage::machine() };
         pods::put_program(&scene, &scene.architecture()).await;
         Some(scene)
     }
@@ -50,16 +55,10 @@ impl Scene {
 
     /// What the figures were measured on.
     pub(crate) fn describe(&self) -> String {
-        let status = self.node.status.as_ref().unwrap();
-        let (info, capacity) = (status.node_info.as_ref().unwrap(), status.capacity.as_ref().unwrap());
-        format!(
-            "{} Ready, the first with {} cores, kubelet {}, {}, Linux {}",
-            if self.nodes == 1 { "1 node".to_owned() } else { format!("{} nodes", self.nodes) },
-            capacity["cpu"].0,
-            info.kubelet_version,
-            info.container_runtime_version,
-            info.kernel_version
-        )
+        let info = self.node.status.as_ref().unwrap().node_info.as_ref().unwrap();
+        let (kubelet, runtime) = (&info.kubelet_version, &info.container_runtime_version);
+        let nodes = if self.nodes == 1 { "1 node".to_owned() } else { format!("{} nodes", self.nodes) };
+        format!("{nodes}, kubelet {kubelet}, {runtime}; operator, issuer and measurement on {}", self.machine)
     }
 
     /// Ends the operator and waits until the namespace is gone with its Pods.
