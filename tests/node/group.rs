@@ -32,16 +32,22 @@ pub(crate) struct Group {
     annotate: Annotate,
     overlap: Option<Duration>,
     uses: bool,
+    has_environment: bool,
 }
 
 impl Group {
     pub(crate) fn new(name: String, pods: usize, validity: Duration, annotate: Annotate) -> Self {
-        Self { name, pods, validity, annotate, overlap: None, uses: false }
+        Self { name, pods, validity, annotate, overlap: None, uses: false, has_environment: false }
     }
 
     /// The same with a second application, whose token lives for `overlap` beside the first.
     pub(crate) fn with_standby(self, overlap: Duration) -> Self {
         Self { overlap: Some(overlap), ..self }
+    }
+
+    /// The same with a Deployment whose Pods have the token in an environment variable, and that is restarted for each.
+    pub(crate) fn in_environment(self) -> Self {
+        Self { has_environment: true, ..self }
     }
 
     /// The same with Pods that make ten requests a second.
@@ -58,7 +64,12 @@ impl Group {
         scene.stage.until_ready(&self.name).await;
         let poll = Duration::from_millis(if self.pods < MANY { 10 } else { 20 });
         let use_every = self.uses.then_some(Duration::from_millis(100));
-        pods::create(scene, &Watchers { group: &self.name, count: self.pods, poll, use_every }).await;
+        let watchers = Watchers { group: &self.name, count: self.pods, poll, use_every };
+        if self.has_environment {
+            pods::deploy(scene, &watchers).await
+        } else {
+            pods::create(scene, &watchers).await
+        }
         let all = async || {
             let last = self.tokens(scene).len() - 1;
             self.is_everywhere(scene, last).then_some(last)
@@ -90,6 +101,9 @@ impl Group {
         }
         if self.annotate == Annotate::Yes {
             spec["propagation"] = json!({"pods": "Annotate"});
+        }
+        if self.has_environment {
+            spec["propagation"]["restart"] = json!({"mode": "Unaware"});
         }
         spec
     }

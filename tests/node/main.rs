@@ -1,5 +1,6 @@
 //! How soon a new token is in the files of running Pods, and how many of their requests are refused, on a real node:
-//! `KUBECONFIG=… make test-node`. It prints figures; that no request is refused with a standby is the only one it judges.
+//! `KUBECONFIG=… make test-node`. It prints figures; it judges that no request is refused with a standby, and that what has a
+//! token in its environment is restarted once for each.
 //!
 //! `SIMULATOR_ADDRESS` is where the Pods reach this machine, `NODE_IMAGE` the image of their shell; `ROTATIONS`,
 //! `SLOW_ROTATIONS` and `HAND_OVERS` make a run shorter.
@@ -101,4 +102,24 @@ async fn no_request_is_refused_with_a_standby() {
     let standby = &uses[0];
     assert!(standby.iter().filter(|it| it.accepted()).count() > 100, "too few requests to tell: {}", standby.len());
     assert_eq!(standby.iter().filter(|it| it.refused()).collect::<Vec<_>>(), Vec::<&collector::Use>::new());
+}
+
+#[tokio::test]
+#[ignore = "make test-node"]
+async fn what_has_the_token_in_its_environment_is_restarted_once_for_each_token() {
+    const NAME: &str = "environment";
+    let Some(mut scene) = Scene::open().await else { return };
+    let group = Group::new(NAME.to_owned(), 1, MINUTE, Annotate::No).with_standby(OVERLAP).in_environment();
+    let started = group.start(&scene).await;
+    let before = pods::generation(&scene, NAME).await;
+    started.until_rotated(&scene, 3).await;
+    let restarts = pods::generation(&scene, NAME).await - before;
+    let delays = started.delays(&scene, 3);
+    println!("\n{}\nSeconds until the new token was in the environment of a Pod, 3 rotations:\n", scene.describe());
+    print!("{}{}", figures::DELAYS_HEAD, delays_row("restart", 1, &delays));
+    scene.stage.restart_operator(NAME).await;
+    scene.stage.until_noticed(NAME).await;
+    assert_eq!(pods::generation(&scene, NAME).await - before, restarts, "restarted by a restart of the operator");
+    assert_eq!(restarts, 3);
+    scene.close().await;
 }

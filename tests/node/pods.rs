@@ -6,6 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::future::join_all;
 use harness::{Scratch, wait_for};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::{ByteString, NamespaceResourceScope};
 use kube::Api;
@@ -74,6 +75,30 @@ pub(crate) async fn create(scene: &Scene, watchers: &Watchers<'_>) {
         pods.create(&PostParams::default(), &pod).await.unwrap();
     };
     join_all((0..watchers.count).map(create)).await;
+}
+
+/// Creates a Deployment of one Pod with the token in an environment variable: what it reads is a copy of that.
+pub(crate) async fn deploy(scene: &Scene, watchers: &Watchers<'_>) {
+    let mut template = pod(scene, watchers, 0);
+    let (container, secret) = (&mut template["spec"]["containers"][0], watchers.group);
+    container["command"][2] = json!(format!("printf %s \"$TOKEN\" > /run/token && {UNPACK_AND_RUN}"));
+    container["volumeMounts"].as_array_mut().unwrap().retain(|mount| mount["name"] != "token");
+    let variables = container["env"].as_array_mut().unwrap();
+    variables.retain(|variable| variable["name"] != "TOKEN_FILE");
+    variables.push(json!({"name": "TOKEN_FILE", "value": "/run/token"}));
+    let source = json!({"secretKeyRef": {"name": secret, "key": "accessToken"}});
+    variables.push(json!({"name": "TOKEN", "valueFrom": source}));
+    template["spec"]["restartPolicy"] = json!("Always");
+    template["spec"]["volumes"].as_array_mut().unwrap().retain(|volume| volume["name"] != "token");
+    template["metadata"] = json!({"labels": {"group": secret}});
+    let spec = json!({"replicas": 1, "selector": {"matchLabels": {"group": secret}}, "template": template});
+    let deployment = from_value(json!({"metadata": {"name": secret}, "spec": spec})).unwrap();
+    api::<Deployment>(scene).create(&PostParams::default(), &deployment).await.unwrap();
+}
+
+/// The generation of a Deployment: each change of its spec is another.
+pub(crate) async fn generation(scene: &Scene, deployment: &str) -> i64 {
+    api::<Deployment>(scene).get(deployment).await.unwrap().metadata.generation.unwrap()
 }
 
 /// Deletes the Pods of a group, or all, and waits until they are gone.
