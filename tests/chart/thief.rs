@@ -2,20 +2,15 @@
 //! new tokens: he tells them, too. What else he tries is refused, by RBAC or by the admission policy.
 
 use crate::helm::{Helm, Objects};
-use crate::release::{RELEASE, Release, apply, values_in};
-use crate::support::PATIENCE;
-use harness::{Namespace, wait_for};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
-use kube::{Api, Client};
-use serde_json::{Value, from_value, json};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, from_value, json, to_value};
 use std::collections::BTreeSet;
 
 mod attempts;
+mod room;
 
 use attempts::*;
-
-/// How the operator applies its annotation of a template.
-const MANAGER: &str = "syniverse-token-operator-restart";
+use room::*;
 
 #[tokio::test]
 async fn the_policies_refuse_a_thief_what_his_rights_allow_and_would_refuse_it_with_every_right() {
@@ -24,12 +19,12 @@ async fn the_policies_refuse_a_thief_what_his_rights_allow_and_would_refuse_it_w
         let refusal = room.attempt(&attempt).await.expect_err(&attempt.told()).to_string();
         assert!(refusal.contains(attempt.refusal), "{}: {refusal}", attempt.told());
     }
-    for attempt in beyond_the_rights() {
+    for attempt in room.beyond_the_rights().await {
         let refusal = room.attempt(&attempt).await.expect_err(&attempt.told()).to_string();
         assert!(refusal.contains("cannot patch resource"), "{}: {refusal}", attempt.told());
     }
     room.grant_everything().await;
-    for attempt in beyond_the_rights() {
+    for attempt in room.beyond_the_rights().await {
         let refusal = room.attempt(&attempt).await.expect_err(&attempt.told()).to_string();
         assert!(refusal.contains(attempt.refusal), "{}: {refusal}", attempt.told());
     }
@@ -43,12 +38,12 @@ async fn without_the_policies_a_thief_may_do_all_that_his_rights_allow() {
         let answer = room.attempt(&attempt).await;
         assert!(answer.is_ok(), "{}: {answer:?}", attempt.told());
     }
-    for attempt in beyond_the_rights() {
+    for attempt in room.beyond_the_rights().await {
         let refusal = room.attempt(&attempt).await.expect_err(&attempt.told()).to_string();
         assert!(refusal.contains("cannot patch resource"), "{}: {refusal}", attempt.told());
     }
     room.grant_everything().await;
-    for attempt in beyond_the_rights() {
+    for attempt in room.beyond_the_rights().await {
         let answer = room.attempt(&attempt).await;
         assert!(answer.is_ok(), "{}: {answer:?}", attempt.told());
     }
@@ -76,7 +71,7 @@ async fn the_status_of_a_pod_takes_no_spec_no_owner_and_no_manager_of_fields() {
         json!({"spec": {"containers": [{"name": "app", "image": "app", "command": ["sh"]}]}}),
         json!({"spec": {"activeDeadlineSeconds": 1}}),
         json!({"metadata": {"ownerReferences": [owner()]}}),
-        json!({"metadata": {"managedFields": claimed()}}),
+        json!({"metadata": {"managedFields": [claimed("gitops", "Apply")]}}),
     ] {
         let after = room.attempt(&Attempt::of("Pod", "status", change.clone(), "")).await.unwrap();
         assert_eq!((&after.data, &after.metadata), (&before.data, &before.metadata), "{change}");
@@ -112,7 +107,7 @@ async fn a_thief_makes_and_deletes_neither_pods_nor_workloads() {
 async fn the_operator_tells_pods_through_their_status_again_and_again() {
     let room = Room::open(true).await;
     let (api, uid) = (room.api("Pod").await, room.found("Pod").await.metadata.uid.unwrap());
-    for value in ["messaging=0123abcd", "messaging=89abcdef", "messaging=89abcdef,a.b=0123abcd"] {
+    for value in ["messaging=0123abcd", "messaging=89abcdef", "-a=0123ABCD,b.c=0123abcd,messaging=89abcdef"] {
         let change = json!({"metadata": {"uid": uid, "annotations": {"syniverse.dev/token": value}}});
         api.patch_subresource("status", NAME, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
         assert_eq!(room.found("Pod").await.metadata.annotations.unwrap()["syniverse.dev/token"], value);
@@ -127,10 +122,7 @@ async fn the_operator_restarts_workloads_whoever_else_applies_them() {
         room.restart(kind, NAME, "messaging=0123abcd", false).await;
         room.apply_as("gitops", object(kind, NAME)).await;
         room.restart(kind, NAME, "messaging=89abcdef", false).await;
-        // A workload as a backup brings it back, with an annotation that whoever restores it has set.
-        let mut restored = object(kind, "restored");
-        restored["spec"]["template"]["metadata"]["annotations"]["syniverse.dev/token-restart"] = json!("messaging=0");
-        room.make(restored).await;
+        room.make(restored(kind)).await;
         room.restart(kind, "restored", "messaging=0123abcd", true).await;
         // One of which nobody knows who has set what.
         room.make(object(kind, "unmanaged")).await;
@@ -175,10 +167,27 @@ async fn a_thief_applies_nothing_in_the_name_of_others_and_no_more_than_the_anno
     }
 }
 
+/// Who has set the annotation may lose it to the operator: that opens no other entry than that of his.
+#[tokio::test]
+async fn a_thief_claims_no_fields_for_others_where_somebody_else_has_set_the_annotation() {
+    let room = Room::open(true).await;
+    room.make(restored("Deployment")).await;
+    let found = to_value(room.admin("Deployment").await.get("restored").await.unwrap()).unwrap();
+    for claim in [claimed("gitops", "Update"), claimed(RESTORER, "Apply")] {
+        let mut fields = found["metadata"]["managedFields"].as_array().unwrap().clone();
+        fields.push(claim);
+        let change = Patch::Merge(json!({"metadata": {"managedFields": fields}}));
+        let how = PatchParams { dry_run: true, ..PatchParams::default() };
+        let refusal = room.api("Deployment").await.patch("restored", &how, &change).await.unwrap_err();
+        assert!(refusal.to_string().contains(MANAGERS), "{refusal}");
+        room.admin("Deployment").await.patch("restored", &how, &change).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn the_policies_bind_nobody_else() {
     let room = Room::open(true).await;
-    for attempt in within_the_rights().into_iter().chain(beyond_the_rights()) {
+    for attempt in within_the_rights().into_iter().chain(room.beyond_the_rights().await) {
         let answer = attempt.make(&room.admin(attempt.kind).await).await;
         assert!(answer.is_ok(), "{}: {answer:?}", attempt.told());
     }
@@ -203,97 +212,6 @@ async fn rendered(pods: bool, restart: bool) -> Objects {
     Helm::offline().template(&json!({"propagation": {"pods": pods, "restart": restart}})).await.unwrap()
 }
 
-fn name(object: &Value) -> &str {
-    object["metadata"]["name"].as_str().unwrap()
-}
-
 fn is_about_propagation(policy: &Value) -> bool {
     [".pods", ".workloads"].iter().any(|suffix| name(policy).ends_with(suffix))
-}
-
-/// A namespace with the chart, a Pod and a workload of each kind.
-struct Room {
-    release: Release,
-    client: Client,
-    namespace: Namespace,
-}
-
-impl Room {
-    async fn open(is_guarded: bool) -> Self {
-        let cluster = harness::shared().await.unwrap();
-        let namespace = cluster.namespace().await.unwrap();
-        let release = Release::planned(&cluster, namespace.name());
-        let mut values = values_in(namespace.name());
-        values["propagation"] = json!({"pods": true, "restart": true});
-        values["admissionPolicy"] = json!({"enabled": is_guarded});
-        release.install(&values).await;
-        let room = Self { client: release.client().await, release, namespace };
-        for kind in KINDS {
-            room.apply_as("gitops", object(kind, NAME)).await;
-        }
-        for attempt in first_of_each_policy() {
-            let settled = async || match (is_guarded, room.attempt(&attempt).await) {
-                (true, Err(why)) => why.to_string().contains(attempt.refusal).then_some(()),
-                (is_guarded, answer) => (answer.is_ok() && !is_guarded).then_some(()),
-            };
-            wait_for("the rights and the policies", PATIENCE, settled).await.unwrap();
-        }
-        room
-    }
-
-    /// The objects of a kind as the operator's account sees them.
-    async fn api(&self, kind: &str) -> Api<DynamicObject> {
-        self.api_of(self.client.clone(), kind)
-    }
-
-    async fn admin(&self, kind: &str) -> Api<DynamicObject> {
-        self.api_of(self.release.cluster.client().await.unwrap(), kind)
-    }
-
-    fn api_of(&self, client: Client, kind: &str) -> Api<DynamicObject> {
-        let group = if kind == "Pod" { "" } else { "apps" };
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
-        Api::namespaced_with(client, self.namespace.name(), &resource)
-    }
-
-    async fn found(&self, kind: &str) -> DynamicObject {
-        self.admin(kind).await.get(NAME).await.unwrap()
-    }
-
-    async fn make(&self, object: Value) {
-        let api = self.admin(object["kind"].as_str().unwrap()).await;
-        api.create(&PostParams::default(), &from_value(object).unwrap()).await.unwrap();
-    }
-
-    async fn apply_as(&self, manager: &str, object: Value) {
-        let api = self.admin(object["kind"].as_str().unwrap()).await;
-        api.patch(name(&object), &PatchParams::apply(manager), &Patch::Apply(&object)).await.unwrap();
-    }
-
-    async fn attempt(&self, attempt: &Attempt) -> kube::Result<DynamicObject> {
-        attempt.make(&self.api(attempt.kind).await).await
-    }
-
-    /// Applies the annotation as the operator does.
-    async fn restart(&self, kind: &str, name: &str, value: &str, is_forced: bool) {
-        let how = PatchParams { force: is_forced, ..PatchParams::apply(MANAGER) };
-        let answer = self.api(kind).await.patch(name, &how, &Patch::Apply(applied(kind, name, value))).await;
-        let found = answer.unwrap_or_else(|why| panic!("{kind} {name}: {why}"));
-        assert_eq!(found.data["spec"]["template"]["metadata"]["annotations"]["syniverse.dev/token-restart"], value);
-    }
-
-    /// Gives the operator's account every right on Pods and workloads, as somebody might beside the chart.
-    async fn grant_everything(&self) {
-        let metadata = json!({"name": "everything", "namespace": self.namespace.name()});
-        let rule = json!({"apiGroups": ["", "apps"], "resources": ["*"], "verbs": ["*"]});
-        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata,
-            "rules": [rule]});
-        let subject = json!({"kind": "ServiceAccount", "name": RELEASE, "namespace": self.namespace.name()});
-        let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-            "metadata": metadata, "subjects": [subject],
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "everything"}});
-        apply(&self.release.cluster, &Objects(vec![role, binding]));
-        let may = async || self.api("Pod").await.get(NAME).await.ok();
-        wait_for("every right", PATIENCE, may).await.unwrap();
-    }
 }

@@ -22,7 +22,7 @@ pub(super) const MANAGERS: &str = "the operator writes nothing about who has set
 /// A JSON merge patch.
 pub(super) struct Attempt {
     pub(super) kind: &'static str,
-    subresource: &'static str,
+    pub(super) subresource: &'static str,
     change: Value,
     /// How the policy refuses it.
     pub(super) refusal: &'static str,
@@ -120,15 +120,15 @@ fn workload(kind: &str) -> Vec<(Value, &'static str)> {
         (json!({"metadata": {"annotations": {"team": null}}}), METADATA),
         (json!({"metadata": {"finalizers": ["a/b"]}}), METADATA),
         (json!({"metadata": {"ownerReferences": [owner()]}}), METADATA),
-        (json!({"metadata": {"managedFields": claimed()}}), MANAGERS),
+        (json!({"metadata": {"managedFields": [claimed("gitops", "Apply")]}}), MANAGERS),
         (json!({"metadata": {"managedFields": [{}]}}), MANAGERS),
     ]
 }
 
-/// An entry that makes another tool remove fields when it applies the next time.
-pub(super) fn claimed() -> Value {
-    json!([{"manager": "gitops", "operation": "Apply", "apiVersion": "apps/v1", "time": "2026-01-02T03:04:05Z",
-        "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {"f:labels": {"f:mine": {}}}}}])
+/// An entry of a field that the manager has not set. Who is said to have applied it removes it when he applies again.
+pub(super) fn claimed(manager: &str, operation: &str) -> Value {
+    json!({"manager": manager, "operation": operation, "apiVersion": "apps/v1", "time": "2026-01-02T03:04:05Z",
+        "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:minReadySeconds": {}}}})
 }
 
 pub(super) fn container(image: &str, cpu: &str) -> Value {
@@ -164,4 +164,11 @@ pub(super) fn applied(kind: &str, name: &str, value: &str) -> Value {
     let annotations = json!({"syniverse.dev/token-restart": value});
     json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name},
         "spec": {"template": {"metadata": {"annotations": annotations}}}})
+}
+
+/// A workload as a backup brings it back, with the annotation.
+pub(super) fn restored(kind: &str) -> Value {
+    let mut object = object(kind, "restored");
+    object["spec"]["template"]["metadata"]["annotations"]["syniverse.dev/token-restart"] = json!("messaging=0");
+    object
 }
