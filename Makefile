@@ -130,7 +130,7 @@ test-oauth-servers: control-plane ## Get tokens from oidc-provider (needs Node a
 .PHONY: test-node
 test-node: control-plane ## Measure how soon a new token is in the files of Pods, on the nodes of KUBECONFIG (25 minutes; SIMULATOR_ADDRESS, NODE_IMAGE, ROTATIONS, SLOW_ROTATIONS, HAND_OVERS)
 	$(call step,Pods of $(or $(KUBECONFIG),no cluster: KUBECONFIG is not set))
-	cargo test --test node -- --ignored --nocapture --test-threads=1
+	cargo test --release --test node -- --ignored --nocapture --test-threads=1
 
 .PHONY: docs
 docs: control-plane ## Write docs/ anew from what a real API server and a real operator say

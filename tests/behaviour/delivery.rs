@@ -168,6 +168,12 @@ async fn a_restart_leaves_to_other_field_managers_what_is_theirs_and_they_leave_
     scene.apply("1h", json!({"restart": {"mode": "Listed", "workloads": workloads}})).await;
     scene.stage.until_ready(NAME).await;
     let restarted = scene.until_restarted("listed").await;
+    // A restored backup has an old value, and sets it in the name of who restores.
+    let backup = json!({"spec": {"template": {"metadata": {"annotations": {RESTART: "messaging=00000000"}}}}});
+    let restorer = PatchParams { field_manager: Some("restorer".to_owned()), ..PatchParams::default() };
+    scene.deployments.patch("listed", &restorer, &Patch::Merge(backup)).await.unwrap();
+    scene.stage.change(NAME, json!({"spec": {"refreshBefore": "7m"}})).await;
+    assert_eq!(restarted_for(&scene.until_restarted("listed").await), restarted_for(&restarted));
     let after = apply("two").await;
     assert_eq!(restarted_for(&after), restarted_for(&restarted), "kept by the next apply");
     let annotations = after.spec.unwrap().template.metadata.unwrap().annotations.unwrap();

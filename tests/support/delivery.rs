@@ -13,7 +13,7 @@ use syniverse_token_core::api::SyniverseToken;
 pub(crate) const TOKEN: &str = "syniverse.dev/token";
 /// One without a kubelet.
 const NODE: &str = "nowhere";
-const RESTART: &str = "syniverse.dev/token-restart";
+pub(crate) const RESTART: &str = "syniverse.dev/token-restart";
 
 /// What uses a token Secret, and a stage for it.
 pub(crate) struct Workloads {

@@ -170,7 +170,9 @@ impl Courier {
             + std::fmt::Debug,
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), name.namespace());
-        api.patch(&workload.name, &PatchParams::apply(FIELD_MANAGER), &Patch::Apply(patch)).await.map(drop)
+        // Who restores a backup is said to have set the annotation: it is taken back, and nothing else.
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        api.patch(&workload.name, &params, &Patch::Apply(patch)).await.map(drop)
     }
 }
 
