@@ -75,8 +75,9 @@ pub fn resource_event(
 /// The name of the resource, if what changed makes a pass.
 fn shown(context: &Context, resource: SyniverseToken) -> Option<ObjectName> {
     let name = context.name(&resource);
+    let makes_a_pass = context.resources().set(&name, &resource);
     context.check_status(&name, &resource);
-    context.resources().set(&name, &resource).then_some(name)
+    makes_a_pass.then_some(name)
 }
 
 /// Of what others write about a resource only two annotations are read here, as far as they count: the rest is most of what a

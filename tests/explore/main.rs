@@ -55,6 +55,17 @@ fn no_pair_of_faults_breaks_a_promise() {
     explore(&format!("double faults, SEED={seed}"), &double_faults(usize::try_from(count).unwrap(), seed));
 }
 
+/// Runs in which a pair of faults once broke a promise.
+const MENDED_PAIRS: [&str; 1] = ["client_token_deleted:3=AnswerLost,4=DiesAndLandsLater"];
+
+#[test]
+fn no_pair_of_faults_breaks_a_promise_again() {
+    explore(
+        "mended pairs",
+        &MENDED_PAIRS.map(|plot| Plot::parse(plot).expect("a scenario, and faults at points of it")),
+    );
+}
+
 /// `REPLAY` names a run, as an exploration told it.
 #[test]
 #[ignore = "tells one run, named by REPLAY"]

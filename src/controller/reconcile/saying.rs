@@ -59,6 +59,9 @@ impl Running<'_> {
         let turns = turns.filter(|until| requested.is_none_or(|requested| *until + AT_ONCE < requested));
         self.context.expect_status(&self.context.name(&self.observed.resource), &after);
         let retry = if is_there { None } else { self.publish(after.clone(), now.mono).await };
+        if is_there {
+            self.check_shown_status();
+        }
         let is_standby_ready = self.observed.is_standby_ready(&settled.findings);
         let new_token = self.new_token(before.as_ref(), &after);
         let before = self.memory.last_status.replace(after.clone()).or(before);
@@ -85,6 +88,16 @@ impl Running<'_> {
         let resource = &self.observed.resource;
         let own = self.memory.status.as_ref().filter(|own| !own.is_older_than(resource));
         own.map(|own| &own.status).or(resource.status.as_ref())
+    }
+
+    /// Checks the status again if the watch has shown another one during the pass: until the first pass of a resource
+    /// has ended, nothing tells which status is expected.
+    fn check_shown_status(&self) {
+        let name = self.context.name(&self.observed.resource);
+        let shown = self.context.resources().get(&name);
+        if let Some(shown) = shown {
+            self.context.check_status(&name, &shown);
+        }
     }
 
     /// Writes the status; when that fails, gives the moment to try again.
