@@ -17,9 +17,12 @@ const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(5);
 /// The call timeout and the time for recording.
 const HONOURED: SignedDuration = SignedDuration::from_secs(15);
 
-/// With a standby there is a lead, of which so much is left over when all goes at its usual speed: no fault that is
-/// shorter makes a token die.
-const LEAD_LEFT: SignedDuration = SignedDuration::from_secs(34);
+/// The lead of a hand-over in every scenario with a standby: a third of the validity, and at most half of the time for
+/// which the token could be used, which is less where it was found alive.
+const LEAD: SignedDuration = SignedDuration::from_secs(40);
+/// What is not left over of a lead when all goes at its usual speed: no fault that is shorter than the rest makes a token
+/// die.
+const LEAD_USED: SignedDuration = SignedDuration::from_secs(6);
 
 /// The times during which a live token was wanted and the token Secret held none, longer than promised.
 pub(crate) fn too_long_dead(part: &Part<'_>) -> Vec<String> {
@@ -27,7 +30,7 @@ pub(crate) fn too_long_dead(part: &Part<'_>) -> Vec<String> {
     let judged = gaps(part).into_iter().filter_map(|(from, to)| {
         let faults = delays(part.faults(), from, to) + waits(&left_behind, from, to);
         let promised = match has_standby_at(part, from) {
-            true => (faults - LEAD_LEFT).max(SignedDuration::ZERO),
+            true => (faults - lead_left(part, from)).max(SignedDuration::ZERO),
             false => faults + SLACK + part.slack,
         };
         let gap = to.duration_since(from);
@@ -59,6 +62,17 @@ fn has_standby_at(part: &Part<'_>, at: Timestamp) -> bool {
     let mut facts = Facts::default();
     part.entries.iter().take_while(|entry| entry.at < at).for_each(|entry| facts.take_in(entry));
     facts.has_standby() && facts.delivered.is_some()
+}
+
+/// What is left over of the lead before `end`, when the token in the token Secret ends.
+fn lead_left(part: &Part<'_>, end: Timestamp) -> SignedDuration {
+    let (mut facts, mut since) = (Facts::default(), None);
+    for entry in part.entries.iter().take_while(|entry| entry.at < end) {
+        let before = facts.delivered;
+        facts.take_in(entry);
+        since = if facts.delivered == before { since } else { Some(entry.at) };
+    }
+    since.map_or(LEAD, |since| LEAD.min(end.duration_since(since) / 2)) - LEAD_USED
 }
 
 /// For how long the intents that were left behind then are left alone.
