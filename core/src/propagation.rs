@@ -9,6 +9,6 @@ mod workload;
 
 pub use annotation::{RESTART_ANNOTATION, TOKEN_ANNOTATION, has_token, with_token};
 pub use consumer::{SecretUse, is_reached, owner_of, secret_use};
-pub use messages::{PROPAGATION_UNKNOWN, right_missing};
+pub use messages::{denied, right_missing};
 pub use outcome::{Delivery, Outcome, Shown, shown};
 pub use workload::{Verdict, Workload, pause_between};

@@ -1,6 +1,6 @@
 //! The status of the resource: computed from observations and steps, written only when it changed.
 
-use crate::api::{SyniverseToken, SyniverseTokenStatus};
+use crate::api::{PropagationStatus, SyniverseToken, SyniverseTokenStatus};
 use crate::fingerprint::fingerprint;
 use crate::issuer::RenewalTime;
 use crate::memory::Memory;
@@ -56,8 +56,10 @@ impl TokenHealth {
         let state = observed.stored_state().or(memory.state.as_ref());
         let record = state.and_then(|state| state.active_token().cloned());
         let inside = observed.served_token();
-        // What is wrong with the token itself comes first.
-        let all = || findings.iter().chain(&observed.propagation.finding);
+        // What is wrong with the token itself comes first, and what is only worth knowing last.
+        let graver = |finding: &&Finding| finding.reason.weight() > Weight::Notice || finding.reason.is_in_the_way();
+        let (first, rest) = findings.split_at(findings.iter().take_while(graver).count());
+        let all = || first.iter().chain(&observed.propagation.finding).chain(rest);
         Self {
             is_dead: inside.as_ref().is_some_and(|inside| {
                 memory.unrecorded.as_ref().is_some_and(|unrecorded| unrecorded.is_end_of(inside))
@@ -163,8 +165,16 @@ pub fn status(
         expiration_time,
         next_refresh_time: planned(observed, health),
         last_handled_refresh: observed.stored_state().and_then(|state| state.refresh.clone()),
-        propagation: observed.propagation.status.clone().map(Box::new),
+        propagation: propagation(observed, old).map(Box::new),
     }
+}
+
+/// The last delivery. When it was is not written again by another operator that has seen another moment.
+fn propagation(observed: &Observed, old: Option<&SyniverseTokenStatus>) -> Option<PropagationStatus> {
+    let said = observed.propagation.status.clone()?;
+    let old = old.and_then(|old| old.propagation.as_deref()).filter(|old| old.time.is_some());
+    let is_same = |old: &&PropagationStatus| **old == PropagationStatus { time: old.time.clone(), ..said.clone() };
+    Some(old.filter(is_same).cloned().unwrap_or(said))
 }
 
 fn planned(observed: &Observed, health: &TokenHealth) -> Option<String> {

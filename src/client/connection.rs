@@ -17,6 +17,7 @@ use renewal::Renewal;
 use std::time::Duration;
 use tower::{BoxError, ServiceBuilder};
 
+mod bounded;
 mod in_flight;
 mod json_filter;
 mod renewal;
@@ -76,20 +77,19 @@ pub fn leasing(config: Config) -> kube::Result<Client> {
 /// # Errors
 /// When the configuration cannot be used.
 pub fn asking(config: Config) -> kube::Result<Client> {
-    limited(config, REQUESTS_IN_FLIGHT)
+    let namespace = config.default_namespace.clone();
+    Ok(Client::new(InFlight::new(Renewal::of(bounded(config), REUSED_WITHIN)?, REQUESTS_IN_FLIGHT), namespace))
 }
 
-/// Client for what delivers tokens to Pods: no other request waits for these.
+/// Client for what delivers tokens to Pods: no other request waits for these. A response that is too large to be held is
+/// an error, [`DocumentTooLarge`].
 ///
 /// # Errors
 /// When the configuration cannot be used.
 pub fn delivering(config: Config) -> kube::Result<Client> {
-    limited(config, DELIVERIES_IN_FLIGHT)
-}
-
-fn limited(config: Config, in_flight: usize) -> kube::Result<Client> {
     let namespace = config.default_namespace.clone();
-    Ok(Client::new(InFlight::new(Renewal::of(bounded(config), REUSED_WITHIN)?, in_flight), namespace))
+    let few = InFlight::new(Renewal::of(bounded(config), REUSED_WITHIN)?, DELIVERIES_IN_FLIGHT);
+    Ok(Client::new(ServiceBuilder::new().map_response(bounded::bounded).service(few), namespace))
 }
 
 fn bounded(mut config: Config) -> Config {

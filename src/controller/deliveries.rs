@@ -10,22 +10,27 @@ use syniverse_token_core::time::Moment;
 
 /// Deliveries under way at a time.
 const AT_ONCE: usize = 4;
-/// Runs of a delivery that fail before it is given up: the kubelet updates the files by itself, some time later.
-const MOST_FAILURES: u32 = 3;
 /// Refusals in a row that are no accident.
 const BELIEVED_REFUSALS: u32 = 3;
-/// Delay of the second run; the third comes after four times as long.
+/// Delay after a run that failed; each further one is four times as long, up to 256 s.
 const RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: u32 = 256;
+/// Delay until it is looked again whether a workload still replaces its Pods; each further one is twice as long, up to
+/// 80 s.
+const ROLLING: Duration = Duration::from_secs(5);
+const LONGEST_ROLLING: u32 = 16;
+/// Looks at workloads that replace their Pods before they are named: half a minute.
+const UNSAID_LOOKS: u32 = 3;
 
-/// How a run of a delivery ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RunEnd {
-    /// There is nothing more to do.
-    Complete,
-    /// There is more to do after this time.
-    Again(Duration),
-    /// The API server did not take something.
-    Failed,
+/// What a run of a delivery has left to be done.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Remaining {
+    /// The API server did not take something, or refused it.
+    pub has_failed: bool,
+    /// A workload replaces its Pods, and is restarted after that.
+    pub is_rolling: bool,
+    /// The next restart comes after this time.
+    pub pause: Option<Duration>,
 }
 
 /// The deliveries of all resources that ask for it.
@@ -43,7 +48,10 @@ struct Entry {
     delivery: Arc<Delivery>,
     /// When it runs next; none = nothing is left to do.
     due: Option<Moment>,
+    /// Runs in a row that failed.
     failures: u32,
+    /// Looks in a row at workloads that replace their Pods.
+    looks: u32,
     /// Runs in a row that were refused, also of earlier tokens.
     refusals: u32,
     offered: Moment,
@@ -53,13 +61,20 @@ struct Entry {
 
 impl Deliveries {
     /// Has a token delivered that is in its Secret; false if it is known already. It takes the place of the one before.
-    pub fn offer(&mut self, name: &ObjectName, delivery: Delivery, now: Moment) -> bool {
-        let known = self.by_name.get_mut(name);
+    pub fn offer(&mut self, name: &ObjectName, mut delivery: Delivery, now: Moment) -> bool {
+        let known = self.by_name.get_mut(name).filter(|known| known.delivery.uid == delivery.uid);
         if known.as_ref().is_some_and(|known| known.delivery.is_same_as(&delivery)) {
             return false;
         }
-        let (outcome, refusals) = known.map(|known| (known.outcome.take(), known.refusals)).unwrap_or_default();
-        let entry = Entry { delivery: Arc::new(delivery), due: None, failures: 0, refusals, offered: now, outcome };
+        let (mut outcome, mut refusals) = (None, 0);
+        if let Some(known) = known {
+            (outcome, refusals) = (known.outcome.take(), known.refusals);
+            if known.delivery.fingerprint == delivery.fingerprint {
+                delivery.old_ends = delivery.old_ends.or(known.delivery.old_ends);
+            }
+        }
+        let delivery = Arc::new(delivery);
+        let entry = Entry { delivery, due: None, failures: 0, looks: 0, refusals, offered: now, outcome };
         self.forget(name);
         self.by_name.insert(name.clone(), entry);
         self.set_due(name, Some(now));
@@ -109,29 +124,15 @@ impl Deliveries {
         &mut self,
         name: &ObjectName,
         delivery: &Arc<Delivery>,
-        mut outcome: Outcome,
-        end: RunEnd,
+        outcome: Outcome,
+        remaining: Remaining,
         now: Moment,
     ) -> bool {
         self.running.remove(name);
         let is_wanted = self.is_wanted(name, delivery);
         let Some(entry) = self.by_name.get_mut(name).filter(|_| is_wanted) else { return false };
-        entry.failures = if end == RunEnd::Failed { entry.failures + 1 } else { 0 };
-        let again = match end {
-            RunEnd::Complete => None,
-            RunEnd::Again(after) => Some(after),
-            RunEnd::Failed if entry.failures < MOST_FAILURES => Some(RETRY * 4_u32.pow(entry.failures - 1)),
-            RunEnd::Failed => None,
-        };
-        outcome.is_complete = again.is_none();
-        let before = entry.outcome.as_ref();
-        entry.refusals = if outcome.refusal.is_some() { entry.refusals.saturating_add(1) } else { 0 };
-        if entry.refusals < BELIEVED_REFUSALS {
-            // An API server that has just started refuses every request until it knows the rules.
-            outcome.refusal = outcome.refusal.and(before.and_then(|before| before.refusal.clone()));
-        }
-        let same = before.filter(|before| before.fingerprint == outcome.fingerprint);
-        outcome.reached_at = outcome.reached_at.or_else(|| same.and_then(|same| same.reached_at));
+        let again = entry.count(remaining);
+        let outcome = Outcome { is_complete: again.is_none(), ..entry.believed(outcome, remaining) };
         let is_news = entry.outcome.replace(outcome) != entry.outcome;
         self.set_due(name, again.map(|after| now + after));
         is_news
@@ -154,10 +155,53 @@ impl Deliveries {
     }
 }
 
+impl Entry {
+    /// Counts how a run went, and gives the delay of the next one; none when all is done.
+    fn count(&mut self, remaining: Remaining) -> Option<Duration> {
+        let count = |before: u32, goes_on: bool| if goes_on { before.saturating_add(1) } else { 0 };
+        self.failures = count(self.failures, remaining.has_failed);
+        self.looks = count(self.looks, remaining.is_rolling);
+        let grown = |factor: u32, times: u32, longest: u32| factor.saturating_pow(times.saturating_sub(1)).min(longest);
+        let retry = remaining.has_failed.then(|| RETRY * grown(4, self.failures, LONGEST_RETRY));
+        let look = remaining.is_rolling.then(|| ROLLING * grown(2, self.looks, LONGEST_ROLLING));
+        [remaining.pause, retry, look].into_iter().flatten().min()
+    }
+
+    /// What is said of a run, beside what is known from those before.
+    fn believed(&mut self, mut outcome: Outcome, remaining: Remaining) -> Outcome {
+        let before = self.outcome.as_ref();
+        self.refusals = if outcome.refusal.is_some() { self.refusals.saturating_add(1) } else { 0 };
+        if self.refusals < BELIEVED_REFUSALS {
+            // An API server that has just started refuses every request until it knows the rules.
+            outcome.refusal = outcome.refusal.and(before.and_then(|before| before.refusal.clone()));
+        }
+        if self.looks >= UNSAID_LOOKS {
+            let rolling = outcome.rolling.iter().map(|title| format!("{title} still replaces its Pods"));
+            outcome.withheld.extend(rolling);
+        }
+        if let Some(before) = before.filter(|_| remaining.has_failed) {
+            // What could not be looked at is as it was.
+            let keep = |now: &mut Vec<String>, was: &Vec<String>| {
+                if now.is_empty() {
+                    now.clone_from(was);
+                }
+            };
+            keep(&mut outcome.unaware, &before.unaware);
+            keep(&mut outcome.withheld, &before.withheld);
+        }
+        let same = before.filter(|before| before.fingerprint == outcome.fingerprint);
+        outcome.reached_at = outcome.reached_at.or_else(|| same.and_then(|same| same.reached_at));
+        outcome
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    const DONE: Remaining = Remaining { has_failed: false, is_rolling: false, pause: None };
+    const FAILED: Remaining = Remaining { has_failed: true, ..DONE };
 
     fn at(seconds: u64) -> Moment {
         Moment::after_start(Duration::from_secs(seconds))
@@ -165,11 +209,12 @@ mod tests {
 
     fn token(fingerprint: &str) -> Delivery {
         Delivery {
+            uid: "uid".to_owned(),
             generation: 1,
             spec: serde_json::from_str(r#"{"pods": "Annotate"}"#).unwrap(),
             secret: "messaging".to_owned(),
             fingerprint: fingerprint.to_owned(),
-            issued: "2026-01-01T00:00:00Z".parse().unwrap(),
+            since: "2026-01-01T00:00:00Z".parse().unwrap(),
             expires: None,
             written_at: None,
             old_ends: None,
@@ -193,10 +238,10 @@ mod tests {
         assert!(deliveries.offer(&a, token("2"), at(3)));
         assert!(!deliveries.is_wanted(&a, &first));
         assert_eq!(deliveries.begin(at(4)), None, "one at a time");
-        assert!(!deliveries.ended(&a, &first, outcome("1"), RunEnd::Failed, at(5)), "of no interest any more");
+        assert!(!deliveries.ended(&a, &first, outcome("1"), FAILED, at(5)), "of no interest any more");
         let (_, second) = deliveries.begin(at(5)).unwrap();
         assert_eq!(second.fingerprint, "2");
-        assert!(deliveries.ended(&a, &second, outcome("2"), RunEnd::Complete, at(6)));
+        assert!(deliveries.ended(&a, &second, outcome("2"), DONE, at(6)));
         assert!(deliveries.outcome(&a).unwrap().is_complete);
         assert_eq!((deliveries.next_due(), deliveries.begin(at(99))), (None, None));
         deliveries.forget(&a);
@@ -204,21 +249,66 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_tried_three_times_and_a_wait_as_often_as_it_takes() {
+    fn a_failure_is_tried_again_until_it_is_over_and_a_restart_that_waits_does_not_hasten_it() {
         let (mut deliveries, a) = (Deliveries::default(), name("n", "a"));
         deliveries.offer(&a, token("1"), at(0));
-        let mut run = |now: Moment, end: RunEnd| {
-            let (_, delivery) = deliveries.begin(now).unwrap();
-            deliveries.ended(&a, &delivery, outcome("1"), end, now);
-            (deliveries.next_due(), deliveries.outcome(&a).unwrap().is_complete)
+        let mut run = |now: u64, remaining: Remaining| {
+            let (_, delivery) = deliveries.begin(at(now)).unwrap();
+            deliveries.ended(&a, &delivery, outcome("1"), remaining, at(now));
+            let next = deliveries.next_due().map(|due| due.until(at(now)).as_secs());
+            (next, deliveries.outcome(&a).unwrap().is_complete)
         };
-        for number in 0..9 {
-            let wait = RunEnd::Again(Duration::from_secs(2));
-            assert_eq!(run(at(2 * number), wait), (Some(at(2 * number + 2)), false));
+        let waits = Remaining { pause: Some(Duration::from_secs(3600)), ..FAILED };
+        for (now, delay) in [(0, 1), (1, 4), (5, 16), (21, 64), (85, 256), (341, 256)] {
+            assert_eq!(run(now, waits), (Some(delay), false));
         }
-        assert_eq!(run(at(30), RunEnd::Failed), (Some(at(31)), false));
-        assert_eq!(run(at(31), RunEnd::Failed), (Some(at(35)), false));
-        assert_eq!(run(at(35), RunEnd::Failed), (None, true));
+        assert_eq!(run(597, Remaining { pause: Some(RETRY), ..DONE }), (Some(1), false));
+        assert_eq!(run(598, DONE), (None, true));
+    }
+
+    #[test]
+    fn a_workload_that_replaces_its_pods_is_looked_at_less_and_less_often_and_named_when_it_takes_long() {
+        let (mut deliveries, a) = (Deliveries::default(), name("n", "a"));
+        deliveries.offer(&a, token("1"), at(0));
+        let rolling = Remaining { is_rolling: true, ..DONE };
+        for (now, delay, is_said) in
+            [(0, 5, false), (5, 10, false), (15, 20, true), (35, 40, true), (75, 80, true), (155, 80, true)]
+        {
+            let (_, delivery) = deliveries.begin(at(now)).unwrap();
+            let run = Outcome { rolling: vec!["Deployment web".to_owned()], ..outcome("1") };
+            deliveries.ended(&a, &delivery, run, rolling, at(now));
+            assert_eq!(deliveries.next_due(), Some(at(now + delay)));
+            let said = &deliveries.outcome(&a).unwrap().withheld;
+            assert_eq!(said.iter().any(|said| said == "Deployment web still replaces its Pods"), is_said, "{now}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_is_said_to_be_as_it_was() {
+        let (mut deliveries, a) = (Deliveries::default(), name("n", "a"));
+        let mut run = |token: &str, now: u64, unaware: &[&str], remaining: Remaining| {
+            deliveries.offer(&a, self::token(token), at(now));
+            let (_, delivery) = deliveries.begin(at(now)).unwrap();
+            let unaware = unaware.iter().map(|name| (*name).to_owned()).collect();
+            deliveries.ended(&a, &delivery, Outcome { unaware, ..outcome(token) }, remaining, at(now));
+            deliveries.outcome(&a).unwrap().unaware.clone()
+        };
+        assert_eq!(run("1", 0, &["Pod a"], DONE), ["Pod a"]);
+        assert_eq!(run("2", 10, &[], FAILED), ["Pod a"]);
+        assert_eq!(run("2", 11, &[], DONE), [""; 0]);
+    }
+
+    #[test]
+    fn another_resource_of_the_name_inherits_nothing_and_a_changed_spec_the_time_of_the_old_token() {
+        let (mut deliveries, a) = (Deliveries::default(), name("n", "a"));
+        deliveries.offer(&a, Delivery { old_ends: Some(at(60)), ..token("1") }, at(0));
+        let (_, delivery) = deliveries.begin(at(0)).unwrap();
+        deliveries.ended(&a, &delivery, outcome("1"), DONE, at(0));
+        deliveries.offer(&a, Delivery { generation: 2, ..token("1") }, at(1));
+        assert!(deliveries.outcome(&a).is_some());
+        assert_eq!(deliveries.begin(at(1)).unwrap().1.old_ends, Some(at(60)));
+        deliveries.offer(&a, Delivery { uid: "another".to_owned(), ..token("1") }, at(2));
+        assert_eq!(deliveries.outcome(&a), None);
     }
 
     #[test]
@@ -235,7 +325,7 @@ mod tests {
         assert_eq!((begun.len(), namespaces.len()), (4, 4));
         assert_eq!(deliveries.next_due(), None);
         let (first, delivery) = &begun[0];
-        deliveries.ended(first, delivery, outcome("1"), RunEnd::Complete, at(3));
+        deliveries.ended(first, delivery, outcome("1"), DONE, at(3));
         assert!(deliveries.begin(at(3)).is_some());
     }
 
@@ -245,7 +335,7 @@ mod tests {
         let mut run = |token: &str, now: Moment, refusal: Option<&str>| {
             deliveries.offer(&a, self::token(token), now);
             let (_, delivery) = deliveries.begin(now).unwrap();
-            let end = if refusal.is_some() { RunEnd::Failed } else { RunEnd::Complete };
+            let end = if refusal.is_some() { FAILED } else { DONE };
             let outcome = Outcome { refusal: refusal.map(str::to_owned), ..outcome(token) };
             deliveries.ended(&a, &delivery, outcome, end, now);
             deliveries.outcome(&a).unwrap().refusal.is_some()
@@ -276,9 +366,9 @@ mod tests {
         deliveries.offer(&a, token("1"), at(0));
         let (_, delivery) = deliveries.begin(at(0)).unwrap();
         let first = Outcome { reached_at: reached, ..outcome("1") };
-        deliveries.ended(&a, &delivery, first, RunEnd::Again(RETRY), at(0));
+        deliveries.ended(&a, &delivery, first, Remaining { pause: Some(RETRY), ..DONE }, at(0));
         let (_, delivery) = deliveries.begin(at(1)).unwrap();
-        deliveries.ended(&a, &delivery, outcome("1"), RunEnd::Complete, at(1));
+        deliveries.ended(&a, &delivery, outcome("1"), DONE, at(1));
         assert_eq!(deliveries.outcome(&a).unwrap().reached_at, reached);
     }
 }

@@ -2,7 +2,7 @@
 //! what it is refused is nothing to a refresh.
 
 use crate::controller::context::Context;
-use crate::controller::deliveries::RunEnd;
+use crate::controller::deliveries::Remaining;
 use crate::controller::scopes::stopped;
 use futures::FutureExt;
 use kube::Client;
@@ -11,19 +11,22 @@ use restart::Restarted;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use syniverse_token_core::propagation::{Delivery, Outcome, PROPAGATION_UNKNOWN};
+use syniverse_token_core::propagation::{Delivery, Outcome};
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::schedule::rate_limiter::RateLimiter;
 use syniverse_token_core::time::Moment;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+mod pages;
 mod pods;
 mod restart;
 
 /// Writes in a burst, and the interval between two after that: 50 a second.
 const BURST: f64 = 50.0;
 const INTERVAL: Duration = Duration::from_millis(20);
+/// Pages of lists that are held at a time: the library holds each three times while it decodes it.
+const PAGES: usize = 2;
 /// How often it is looked whether deliveries wait, where nothing else tells.
 const LONGEST_LOOK: Duration = Duration::from_secs(60);
 /// The longest run: one that hangs must not keep its namespace from the next.
@@ -34,12 +37,14 @@ struct Courier {
     context: Arc<Context>,
     client: Client,
     writes: Mutex<RateLimiter>,
+    /// For pages of lists that are read.
+    pages: Semaphore,
 }
 
 /// Why something was not done.
 #[derive(Debug)]
 enum Problem {
-    /// It is refused, as this clause for people says: the next token is another try.
+    /// It is refused, as this clause for people says.
     Refused(String),
     /// The API server did not take it, or not in time.
     Failed,
@@ -50,7 +55,7 @@ enum Problem {
 /// Delivers what the passes offer, while this process leads, until `stop`.
 pub async fn run(context: Arc<Context>, client: Client, mut stop: watch::Receiver<bool>) {
     let writes = Mutex::new(RateLimiter::new(BURST, context.clock.now().mono));
-    let courier = Arc::new(Courier { context, client, writes });
+    let courier = Arc::new(Courier { context, client, writes, pages: Semaphore::new(PAGES) });
     let [mut terms, mut losses] = [courier.context.leadership.clone(), courier.context.leadership.clone()];
     let mut term = None;
     loop {
@@ -94,42 +99,36 @@ impl Courier {
     async fn run(self: Arc<Self>, name: ObjectName, delivery: Arc<Delivery>) {
         let running = AssertUnwindSafe(self.deliver(&name, &delivery)).catch_unwind();
         let ended = tokio::time::timeout(LONGEST_RUN, running).await;
-        let (outcome, end) = ended.ok().and_then(Result::ok).unwrap_or_else(|| {
-            let fingerprint = delivery.fingerprint.clone();
-            (Outcome { generation: delivery.generation, fingerprint, ..Outcome::default() }, RunEnd::Failed)
-        });
+        let (outcome, remaining) = ended
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or_else(|| (begun(&delivery), Remaining { has_failed: true, ..Remaining::default() }));
         let now = self.context.clock.now().mono;
-        if self.context.deliveries().ended(&name, &delivery, outcome, end, now) {
+        if self.context.deliveries().ended(&name, &delivery, outcome, remaining, now) {
             self.context.changed(&name);
         }
     }
 
     /// Does what is left of a delivery: who has the token already is left alone.
-    async fn deliver(&self, name: &ObjectName, delivery: &Arc<Delivery>) -> (Outcome, RunEnd) {
-        let (generation, fingerprint) = (delivery.generation, delivery.fingerprint.clone());
-        let mut outcome = Outcome { generation, fingerprint, ..Outcome::default() };
-        let mut ends = Vec::new();
-        outcome.refusal = delivery.spec.is_newer().then(|| PROPAGATION_UNKNOWN.to_owned());
+    async fn deliver(&self, name: &ObjectName, delivery: &Arc<Delivery>) -> (Outcome, Remaining) {
+        let (mut outcome, mut remaining) = (begun(delivery), Remaining::default());
         if delivery.spec.annotates_pods() {
             let PodsReached { told, is_news, unaware, problem } = self.tell_pods(name, delivery).await;
             (outcome.pods, outcome.unaware) = (Some(told), unaware);
             self.note(&mut outcome, is_news);
-            ends.push(take(&mut outcome, problem));
             self.measure(delivery, is_news);
+            remaining.has_failed |= take(&mut outcome, problem);
         }
         if let Some(restart) = delivery.spec.restarts() {
-            let Restarted { done, is_news, withheld, again, problem } = self.restart(name, delivery, restart).await;
-            (outcome.workloads, outcome.withheld) = (done, withheld);
+            let Restarted { done, is_news, withheld, rolling, pause, problem } =
+                self.restart(name, delivery, restart).await;
+            remaining.is_rolling = !rolling.is_empty();
+            remaining.pause = pause;
+            (outcome.workloads, outcome.withheld, outcome.rolling) = (done, withheld, rolling);
             self.note(&mut outcome, is_news);
-            ends.push(take(&mut outcome, problem));
-            ends.extend(again.map(RunEnd::Again));
+            remaining.has_failed |= take(&mut outcome, problem);
         }
-        let rank = |end: &RunEnd| match end {
-            RunEnd::Complete => 0,
-            RunEnd::Failed => 1,
-            RunEnd::Again(_) => 2,
-        };
-        (outcome, ends.into_iter().max_by_key(rank).unwrap_or(RunEnd::Complete))
+        (outcome, remaining)
     }
 
     fn note(&self, outcome: &mut Outcome, is_news: bool) {
@@ -172,14 +171,20 @@ impl Courier {
     }
 }
 
-/// Notes a refusal, which is tried again like everything else.
-fn take(outcome: &mut Outcome, problem: Option<Problem>) -> RunEnd {
+/// The outcome of a delivery that has reached nobody yet.
+fn begun(delivery: &Delivery) -> Outcome {
+    let (generation, fingerprint) = (delivery.generation, delivery.fingerprint.clone());
+    Outcome { generation, fingerprint, ..Outcome::default() }
+}
+
+/// Notes a refusal; true for what is to be tried again.
+fn take(outcome: &mut Outcome, problem: Option<Problem>) -> bool {
     match problem {
-        None | Some(Problem::Unwanted) => RunEnd::Complete,
-        Some(Problem::Failed) => RunEnd::Failed,
+        None | Some(Problem::Unwanted) => false,
+        Some(Problem::Failed) => true,
         Some(Problem::Refused(clause)) => {
             outcome.refusal.get_or_insert(clause);
-            RunEnd::Failed
+            true
         }
     }
 }

@@ -18,7 +18,7 @@ use syniverse_token_core::queue::QueuedRequest;
 use syniverse_token_core::reason::Finding;
 use syniverse_token_core::reconcile_report::{ReconcileReport, ServedToken, StepResult};
 use syniverse_token_core::secrets::SecretWrite;
-use syniverse_token_core::state::State;
+use syniverse_token_core::state::{State, TokenRecord};
 use syniverse_token_core::status::TokenHealth;
 use syniverse_token_core::time::{Moment, Now};
 
@@ -49,12 +49,12 @@ pub async fn reconcile(
         memory,
         steps: Vec::new(),
         token_written_at: None,
-        found_ends: None,
+        found: None,
         has_published_pending: false,
     };
     pass.note_secrets_read();
     let found = pass.served_token();
-    pass.found_ends = found.as_ref().and_then(|found| found.expires);
+    pass.found = found.as_ref().map(|found| Found { token: found.clone(), by: pass.active() });
     Ok(match pass.run().await? {
         Some(settled) => ReconcileReport { served_before: found, ..pass.conclude(settled).await },
         None => {
@@ -78,10 +78,16 @@ struct Running<'a> {
     steps: Vec<StepResult>,
     /// When the token Secret was written.
     token_written_at: Option<Moment>,
-    /// When the token ends that was in the token Secret when the pass began.
-    found_ends: Option<Moment>,
+    /// The token in the token Secret when the pass began.
+    found: Option<Found>,
     /// The pending status was published, or could not be.
     has_published_pending: bool,
+}
+
+/// A token in the token Secret, and the credential that it was issued to.
+struct Found {
+    token: ServedToken,
+    by: Option<String>,
 }
 
 /// Nothing more to do now.
@@ -183,19 +189,33 @@ impl Running<'_> {
         let Some(spec) = resource.spec.propagation.clone().filter(PropagationSpec::is_wanted) else { return };
         let record = self.observed.stored_state().and_then(State::active_token);
         let delivery = record.zip(self.served_token()).map(|(record, served)| Delivery {
+            uid: resource.uid().unwrap_or_default(),
             generation: resource.metadata.generation.unwrap_or_default(),
             spec,
             secret: resource.secret_name().to_owned(),
             fingerprint: served.fingerprint,
-            issued: record.issue_time,
+            since: if self.token_written_at.is_some() { self.now().wall } else { record.issue_time },
             expires: served.expires,
             written_at: self.token_written_at,
-            old_ends: self.found_ends.filter(|_| self.token_written_at.is_some()),
+            old_ends: self.old_ends(record),
         });
         let said = self.observed.propagation.status.as_ref();
         if let Some(delivery) = delivery.filter(|delivery| !delivery.is_said_in(said)) {
             self.context.deliver(&self.context.name(resource), delivery);
         }
+    }
+
+    /// When the token ends that was replaced by this one, if it lives on: that of another credential, or where an issuer
+    /// lets both live. Not if a consumer was refused with it.
+    fn old_ends(&self, record: &TokenRecord) -> Option<Moment> {
+        let found = self.found.as_ref().filter(|_| self.token_written_at.is_some())?;
+        let is_refused = self.observed.resource.rejected() == Some(found.token.fingerprint.as_str());
+        let lives_on = found.by != self.active() || record.renewal().may_come_early;
+        found.token.expires.filter(|_| lives_on && !is_refused)
+    }
+
+    fn active(&self) -> Option<String> {
+        self.observed.stored_state().and_then(|state| state.active.clone())
     }
 
     fn served_token(&self) -> Option<ServedToken> {

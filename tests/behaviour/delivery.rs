@@ -99,6 +99,63 @@ async fn without_the_right_it_is_said_by_name_and_the_token_is_refreshed_all_the
 }
 
 #[tokio::test]
+async fn a_right_that_is_granted_later_acts_without_a_new_token() {
+    let scene = Workloads::open(&may_tell()[..1]).await;
+    scene.run_pod("volume", with_volume()).await;
+    scene.apply("1h", json!({"pods": "Annotate"})).await;
+    scene.stage.until_reason(NAME, "PropagationRefused").await;
+    scene.stage.grant(&may_tell()[1..]).await;
+    scene.until_told("volume").await;
+    assert_eq!(scene.stage.calls(), 1);
+}
+
+#[tokio::test]
+async fn what_is_refused_for_one_keeps_no_other_from_its_token() {
+    let few = |group: &str, resource: &str| {
+        let names = json!(["b"]);
+        json!({"apiGroups": [group], "resources": [resource], "verbs": ["patch"], "resourceNames": names})
+    };
+    let list_workloads =
+        json!({"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["list"]});
+    let [list_pods, _] = may_tell();
+    let mut stage = Stage::dark().await;
+    stage.grant(&[list_pods, list_workloads]).await;
+    stage.grant_unseen(&[few("", "pods/status"), few("apps", "deployments")]).await;
+    stage.start_operator(&[]);
+    let scene = Workloads::on(stage).await;
+    for name in ["a", "b", "c"] {
+        scene.run_pod(name, with_volume()).await;
+        scene.deploy(name, json!({}), with_environment()).await;
+    }
+    scene.apply("1h", json!({"pods": "Annotate", "restart": {"mode": "Unaware"}})).await;
+    scene.stage.until_reason(NAME, "PropagationRefused").await;
+    scene.until_told("b").await;
+    scene.until_restarted("b").await;
+    let resource = scene.stage.tokens.get(NAME).await.unwrap();
+    assert!(resource.status.unwrap().propagation.is_none(), "not said to be done");
+}
+
+#[tokio::test]
+async fn workloads_are_not_kept_waiting_for_the_end_of_a_token_that_is_dead() {
+    let scene = Workloads::open(&[may_restart()]).await;
+    for name in ["a", "b"] {
+        scene.deploy(name, json!({}), with_environment()).await;
+    }
+    scene.apply("1h", json!({"restart": {"mode": "Unaware"}})).await;
+    scene.stage.until_ready(NAME).await;
+    scene.until_delivered().await;
+    // In the portal: the old token had an hour left, and a consumer says that it is refused.
+    let old = scene.stage.token().await;
+    scene.stage.simulator.regenerate(CONSUMER_KEY).unwrap();
+    let word = json!({"metadata": {"annotations": {"syniverse.dev/rejected": fingerprint(&old)}}});
+    scene.stage.change(NAME, word).await;
+    scene.stage.until_rotated(&old).await;
+    for name in ["a", "b"] {
+        scene.until_restarted(name).await;
+    }
+}
+
+#[tokio::test]
 async fn an_unaware_workload_is_restarted_once_for_each_token_and_for_nothing_else() {
     let mut scene = Workloads::open(&[may_restart()]).await;
     scene.deploy("unaware", json!({}), with_environment()).await;

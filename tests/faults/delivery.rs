@@ -1,5 +1,6 @@
 //! Many Pods: what they are told is bounded.
 
+use crate::sizes::assert_was_small;
 use crate::support::*;
 use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::Pod;
@@ -36,6 +37,23 @@ async fn what_a_thousand_pods_are_told_is_bounded_and_delays_no_refresh() {
     let most = 50.0 + 50.0 * begin.elapsed().as_secs_f64();
     assert!(written > PODS / 2 && written as f64 <= most, "{written} of {most}");
     counting.abort();
+    scene.pods.delete_collection(&DeleteParams::default().grace_period(0), &Default::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn pods_that_are_too_large_to_be_listed_together_are_told_and_cost_little_memory() {
+    const PODS: usize = 40;
+    let mut scene = Workloads::open(&may_tell()).await;
+    let mut large = with_volume();
+    large["container"]["env"] = json!([{"name": "LARGE", "value": "x".repeat(900_000)}]);
+    for number in 0..PODS {
+        scene.run_pod(&format!("pod-{number}"), large.clone()).await;
+    }
+    scene.apply("1h", json!({"pods": "Annotate"})).await;
+    scene.stage.until_ready(NAME).await;
+    let delivered = scene.until_delivered().await;
+    assert_eq!(delivered.status.unwrap().propagation.unwrap().pods, Some(40));
+    assert_was_small(&mut scene.stage);
     scene.pods.delete_collection(&DeleteParams::default().grace_period(0), &Default::default()).await.unwrap();
 }
 

@@ -71,6 +71,11 @@ async fn assert_serves_and_is_small(stage: &mut Stage) {
     stage.secrets.delete(NAME, &DeleteParams::default()).await.unwrap();
     let is_back = async || stage.secrets.get_opt(NAME).await.unwrap().map(drop);
     wait_for("the restored Secret", PATIENCE * 2, is_back).await.unwrap();
+    assert_was_small(stage);
+}
+
+/// The operator has at no time been large.
+pub(crate) fn assert_was_small(stage: &mut Stage) {
     let status = fs::read_to_string(format!("/proc/{}/status", stage.operator().id())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let peak = peak.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024;

@@ -45,12 +45,7 @@ impl Account {
 
     /// Adds rules to those of the chart, and waits until they are known.
     pub(crate) async fn grant(&self, cluster: &Cluster, namespace: &Namespace, rights: &[Value]) {
-        let client = cluster.client().await.unwrap();
-        let roles: Api<Role> = Api::namespaced(client, namespace.name());
-        let mut role = roles.get(NAME).await.unwrap();
-        let further = rights.iter().map(|right| from_value::<PolicyRule>(right.clone()).unwrap());
-        role.rules.get_or_insert_default().extend(further);
-        roles.replace(NAME, &PostParams::default(), &role).await.unwrap();
+        self.add(cluster, namespace, rights).await;
         let reviews: Api<SelfSubjectAccessReview> = Api::all(self::client(&self.kubeconfig()).await);
         for right in rights {
             let [group, resource, verb] = ["apiGroups", "resources", "verbs"].map(|list| right[list][0].clone());
@@ -65,6 +60,16 @@ impl Account {
             };
             wait_for("further rights of the service account", PATIENCE, is_allowed).await.unwrap();
         }
+    }
+
+    /// Adds rules to those of the chart.
+    pub(crate) async fn add(&self, cluster: &Cluster, namespace: &Namespace, rights: &[Value]) {
+        let client = cluster.client().await.unwrap();
+        let roles: Api<Role> = Api::namespaced(client, namespace.name());
+        let mut role = roles.get(NAME).await.unwrap();
+        let further = rights.iter().map(|right| from_value::<PolicyRule>(right.clone()).unwrap());
+        role.rules.get_or_insert_default().extend(further);
+        roles.replace(NAME, &PostParams::default(), &role).await.unwrap();
     }
 
     /// Gives it its rights everywhere, as the chart does without a list of namespaces; they go with `home`, its own

@@ -91,6 +91,11 @@ impl Stage {
         self.account.grant(&self.cluster, &self.namespace, rights).await;
     }
 
+    /// The same without waiting until they are known, as for a right to single objects.
+    pub(crate) async fn grant_unseen(&self, rights: &[Value]) {
+        self.account.add(&self.cluster, &self.namespace, rights).await;
+    }
+
     /// Starts the operator with the rights that the chart gives, and with further arguments of `run`.
     pub(crate) fn start_operator(&mut self, arguments: &[&str]) {
         let kubeconfig = self.kubeconfig();

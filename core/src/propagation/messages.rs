@@ -9,13 +9,20 @@ pub(super) fn refused(problem: &str) -> Finding {
 }
 
 /// A spec that a newer version of the operator stored.
-pub const PROPAGATION_UNKNOWN: &str =
+pub(super) const PROPAGATION_UNKNOWN: &str =
     "spec.propagation has a value that this version of the operator does not know: remove it, or update the operator";
 
 /// A right that delivery needs, and the value of the chart that grants it.
 pub fn right_missing(verb: &str, resource: &str, value: &str, detail: &str) -> String {
     format!(
         "no right to {verb} {resource} ({detail}): set {value} to true in the chart, or grant that right, or take it out of the spec"
+    )
+}
+
+/// A write that a policy or the API server's own rules refuse.
+pub fn denied(verb: &str, resource: &str, detail: &str) -> String {
+    format!(
+        "the API server refuses to {verb} {resource} as it stands ({detail}): exempt the operator's account there, or take it out of the spec"
     )
 }
 

@@ -1,6 +1,6 @@
 //! What became of the delivery of a token, and what the status says of it.
 
-use super::messages;
+use super::messages::{self, PROPAGATION_UNKNOWN};
 use crate::api::{PropagationSpec, PropagationStatus, SyniverseTokenStatus};
 use crate::reason::{Finding, Reason};
 use crate::secrets::rfc3339;
@@ -11,10 +11,14 @@ use jiff::Timestamp;
 const LASTING: [Reason; 3] = [Reason::PropagationRefused, Reason::ConsumersUnaware, Reason::RestartWithheld];
 /// Consumers named in a message.
 const NAMED: usize = 10;
+/// Workloads in the status: what its schema takes.
+const MOST_WORKLOADS: usize = 1024;
 
 /// A token to be delivered: it is in the token Secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
+    /// The UID of the resource that asks for it.
+    pub uid: String,
     /// The generation of the resource that asks for it.
     pub generation: i64,
     /// Whom to tell.
@@ -23,13 +27,13 @@ pub struct Delivery {
     pub secret: String,
     /// Of the token.
     pub fingerprint: String,
-    /// When the token was issued.
-    pub issued: Timestamp,
+    /// When the token was put into the token Secret, or issued where that is not known.
+    pub since: Timestamp,
     /// When it expires; none = never.
     pub expires: Option<Moment>,
     /// When it was written, by this process.
     pub written_at: Option<Moment>,
-    /// How long the token before it lives on: the time over which restarts are spread.
+    /// When the token before it ends, if it lives on: the time over which restarts are spread.
     pub old_ends: Option<Moment>,
 }
 
@@ -69,6 +73,8 @@ pub struct Outcome {
     pub unaware: Vec<String>,
     /// Workloads that are not restarted, and why.
     pub withheld: Vec<String>,
+    /// Workloads that are restarted when they have replaced their Pods.
+    pub rolling: Vec<String>,
 }
 
 impl Outcome {
@@ -90,7 +96,7 @@ impl Outcome {
             fingerprint: Some(self.fingerprint.clone()),
             time: self.reached_at.map(rfc3339),
             pods: self.pods.and_then(|pods| i64::try_from(pods).ok()),
-            workloads: self.workloads.clone(),
+            workloads: self.workloads.iter().take(MOST_WORKLOADS).cloned().collect(),
         }
     }
 }
@@ -117,16 +123,16 @@ pub fn shown(
     let Some(outcome) = outcome else {
         return Shown { status: said, finding: before.and_then(lasting) };
     };
-    let is_refused = outcome.refusal.is_some();
+    let newer = spec.filter(|spec| spec.is_newer()).map(|_| messages::refused(PROPAGATION_UNKNOWN));
+    let (is_done, finding) = (outcome.is_complete && newer.is_none(), newer.or_else(|| outcome.finding()));
+    if !is_done {
+        return Shown { status: said, finding };
+    }
     let status = outcome.status();
-    let is_known = |said: &PropagationStatus| said.fingerprint == status.fingerprint;
-    let status = match said {
-        // Who restarts the operator learns that there is nothing to do: when it was done is what was said.
-        Some(said) if is_known(&said) && status.time.is_none() => PropagationStatus { time: said.time, ..status },
-        said if !outcome.is_complete || is_refused => return Shown { status: said, finding: outcome.finding() },
-        _ => status,
-    };
-    Shown { status: Some(status), finding: outcome.finding() }
+    // Who restarts the operator learns that there is nothing to do: when it was done is what was said.
+    let known = said.filter(|said| said.fingerprint == status.fingerprint && status.time.is_none());
+    let time = known.map_or_else(|| status.time.clone(), |said| said.time);
+    Shown { status: Some(PropagationStatus { time, ..status }), finding }
 }
 
 /// What was said of an earlier delivery.

@@ -3,6 +3,7 @@
 use super::annotation::{RESTART_ANNOTATION, has_token};
 use super::consumer::secret_use;
 use crate::api::{RestartMode, RestartPropagation, WorkloadKind};
+use crate::time::later;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
@@ -12,6 +13,9 @@ use std::time::Duration;
 
 /// How long a Pod is assumed to take until it is ready and the next one follows, beside `minReadySeconds`.
 const POD_START: Duration = Duration::from_secs(10);
+
+/// A workload that is younger than a token by this has come up with it: its clock is the API server's, and in whole seconds.
+const CLOCKS: Duration = Duration::from_secs(60);
 
 /// The least time between two restarts.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
@@ -59,9 +63,10 @@ impl Workload {
         }
     }
 
-    /// Whether it is restarted for this token, which was issued then and lives for so long; none = forever.
-    pub fn verdict(&self, secret: &str, fingerprint: &str, issued: Timestamp, life: Option<Duration>) -> Verdict {
-        let is_younger = self.restarted_for.is_none() && self.created.is_some_and(|created| created > issued);
+    /// Whether it is restarted for this token, which is in the Secret since then and lives for so long; none = forever.
+    pub fn verdict(&self, secret: &str, fingerprint: &str, since: Timestamp, life: Option<Duration>) -> Verdict {
+        let known = later(since, CLOCKS);
+        let is_younger = self.restarted_for.is_none() && self.created.is_some_and(|created| created > known);
         match () {
             () if is_younger || has_token(self.restarted_for.as_deref(), secret, fingerprint) => Verdict::Done,
             () if self.is_paused => Verdict::Paused,
@@ -99,11 +104,12 @@ impl Workload {
     }
 }
 
-/// How long the next restart waits that has so many `others` behind it: they are spread over the time for which the old token
-/// lives on.
-pub fn pause_between(old_lives: Option<Duration>, others: usize) -> Duration {
-    let others = u32::try_from(others).unwrap_or(u32::MAX).max(1);
-    (old_lives.unwrap_or_default() / others).max(SHORTEST_PAUSE)
+/// How long after this restart the next one comes, with so many workloads left: they are spread over the time for which the
+/// old token lives on, so that the last one has replaced its Pods by its end.
+pub fn pause_between(old_lives: Option<Duration>, left: &[&Workload]) -> Duration {
+    let longest = left.iter().map(|workload| workload.roll_time).max().unwrap_or_default();
+    let count = u32::try_from(left.len()).unwrap_or(u32::MAX).max(1);
+    (old_lives.unwrap_or_default().saturating_sub(longest) / count).max(SHORTEST_PAUSE)
 }
 
 /// How a workload replaces its Pods.
@@ -169,8 +175,8 @@ impl From<StatefulSet> for Workload {
             at_once: share(rolling.max_unavailable.as_ref(), "1", pods),
             min_ready: seconds(spec.min_ready_seconds),
             // Its Pods are replaced by hand: restarting is as little our business as with a paused Deployment.
-            is_paused: strategy.type_.as_deref() == Some("OnDelete"),
-            is_mixed: status.current_revision != status.update_revision && rolling.partition.unwrap_or(0) == 0,
+            is_paused: strategy.type_.as_deref() == Some("OnDelete") || rolling.partition.unwrap_or(0) > 0,
+            is_mixed: status.current_revision != status.update_revision,
             observed_generation: status.observed_generation,
         };
         Self::new(WorkloadKind::StatefulSet, stateful.metadata, spec.template, rollout)

@@ -171,6 +171,7 @@ impl TokenRecord {
     /// The same token, updated with the expiry in the response.
     pub(super) fn corrected(&self, response: &TokenResponse, unrecorded: &UnrecordedResponse) -> Self {
         let mut next = self.checked_by(unrecorded);
+        next.found = false;
         next.omissions.clone_from(&response.omissions);
         let known = self.expiration_time.map(|time| unrecorded.sent.moment_of(time));
         if expiry_moves(known, unrecorded.sent.mono, response.lifetime) {

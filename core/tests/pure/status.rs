@@ -2,11 +2,12 @@
 
 use crate::cluster::{Cluster, credentials, now};
 use serde_json::json;
-use syniverse_token_core::api::SyniverseTokenStatus;
+use syniverse_token_core::api::{PropagationStatus, SyniverseTokenStatus};
 use syniverse_token_core::issuer::{Failure, FailureKind};
 use syniverse_token_core::memory::WrittenStatus;
 use syniverse_token_core::plan::{Plan, Step};
-use syniverse_token_core::status::{TokenHealth, status};
+use syniverse_token_core::reason::{Finding, Reason};
+use syniverse_token_core::status::{TokenHealth, reason, status};
 use syniverse_token_core::time::Now;
 
 /// The status now, of a cluster in which everything that needs no call has been done.
@@ -196,4 +197,36 @@ fn a_message_is_the_same_at_every_retry_and_another_one_with_other_values() {
     assert_eq!(seen[0], seen[1]);
     assert_eq!(seen[1], seen[2]);
     assert_ne!(seen[2], seen[3]);
+}
+
+#[test]
+fn consumers_that_see_no_change_are_said_before_what_is_only_worth_knowing_and_behind_what_is_wrong() {
+    let mut cluster = Cluster::with_token(json!({"propagation": {"pods": "Annotate"}}));
+    cluster.observed.propagation.finding = Some(Finding::new(Reason::ConsumersUnaware, "Pod a"));
+    let said = |findings: &[Reason]| {
+        let findings: Vec<_> = findings.iter().map(|reason| Finding::new(*reason, "x")).collect();
+        let health = TokenHealth::of(&cluster.observed, &cluster.memory, &findings, now(1.0));
+        let said = status(&cluster.observed, &health, None, now(1.0));
+        reason(&said).unwrap()
+    };
+    assert_eq!(said(&[Reason::SharedApplication]), Reason::ConsumersUnaware);
+    assert_eq!(said(&[Reason::RefreshFailed, Reason::SharedApplication]), Reason::RefreshFailed);
+    assert_eq!(said(&[Reason::Suspended]), Reason::Suspended);
+}
+
+#[test]
+fn two_operators_do_not_write_the_time_of_a_delivery_over_each_others() {
+    let mut cluster = Cluster::with_token(json!({"propagation": {"pods": "Annotate"}}));
+    let said_at = |time: &str| {
+        let text = json!({"fingerprint": "ba7816bf", "observedGeneration": 1, "pods": 2, "time": time});
+        serde_json::from_value::<PropagationStatus>(text).unwrap()
+    };
+    cluster.observed.propagation.status = Some(said_at("2026-01-01T00:00:02Z"));
+    let health = TokenHealth::of(&cluster.observed, &cluster.memory, &[], now(1.0));
+    let theirs =
+        SyniverseTokenStatus { propagation: Some(Box::new(said_at("2026-01-01T00:00:01Z"))), ..Default::default() };
+    let said =
+        |old: Option<&SyniverseTokenStatus>| status(&cluster.observed, &health, old, now(1.0)).propagation.unwrap();
+    assert_eq!(said(Some(&theirs)).time.as_deref(), Some("2026-01-01T00:00:01Z"));
+    assert_eq!(said(None).time.as_deref(), Some("2026-01-01T00:00:02Z"));
 }

@@ -13,7 +13,7 @@ use tower::BoxError;
 /// The largest document taken, which is a page of a list or an event of a watch, without what is removed. The library
 /// holds it three times while it decodes it. A single object is smaller: etcd takes 1.5 MiB, of which each byte
 /// may become six in JSON.
-const LARGEST_DOCUMENT: usize = 12 << 20;
+pub(super) const LARGEST_DOCUMENT: usize = 12 << 20;
 
 /// A page that is too large: a smaller one must be asked for.
 #[derive(Debug, thiserror::Error)]

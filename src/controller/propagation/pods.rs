@@ -1,7 +1,8 @@
 //! Tells Pods of a new token: an annotation, by which the kubelet notices at once that mounted files are to be updated.
 
+use super::pages::Right;
 use super::{Courier, Problem};
-use crate::client::error::{describe, is_refused_as_it_stands};
+use crate::client::error::is_refused_as_it_stands;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, Patch, PatchParams};
@@ -9,17 +10,13 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use syniverse_token_core::propagation::{
-    Delivery, TOKEN_ANNOTATION, is_reached, owner_of, right_missing, secret_use, with_token,
-};
+use syniverse_token_core::propagation::{Delivery, TOKEN_ANNOTATION, is_reached, owner_of, secret_use, with_token};
 use syniverse_token_core::queue::ObjectName;
 
-/// Pods in a page of a list, where the API server makes pages.
-const PAGE: u32 = 250;
 /// Pods that are told at a time.
 const AT_ONCE: usize = 8;
-/// The value of the chart that grants what is needed here.
-const CHART_VALUE: &str = "propagation.pods";
+const PODS: Right = Right { resource: "pods", chart_value: "propagation.pods" };
+const STATUS: Right = Right { resource: "pods/status", ..PODS };
 
 /// What became of the Pods.
 pub(super) struct PodsReached {
@@ -60,24 +57,31 @@ enum Told {
 impl Courier {
     /// Annotates each running Pod that mounts the Secret and does not know of the token.
     pub(super) async fn tell_pods(&self, name: &ObjectName, delivery: &Arc<Delivery>) -> PodsReached {
+        let mut users = Users::default();
+        let running = ListParams::default().fields("status.phase=Running");
+        let listed = self.look_at_all(name, delivery, (PODS, running), |pod: Pod| users.add(&pod, delivery)).await;
+        if let Err(problem) = listed {
+            return PodsReached { told: 0, is_news: false, unaware: Vec::new(), problem: Some(problem) };
+        }
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), name.namespace());
-        let users = match self.users(&pods, name, delivery).await {
-            Ok(users) => users,
-            Err(problem) => {
-                return PodsReached { told: 0, is_news: false, unaware: Vec::new(), problem: Some(problem) };
-            }
-        };
-        let (mut told, mut is_news, mut problem) = (users.told, false, None);
+        let (mut told, mut is_news, mut refused, mut problem) = (users.told, false, 0, None);
         let telling = users.untold.into_iter().map(|pod| self.tell(&pods, name, delivery, pod));
         let mut telling = stream::iter(telling).buffer_unordered(AT_ONCE);
         while let Some(result) = telling.next().await {
             match result {
                 Ok(Told::Yes) => (told, is_news) = (told + 1, true),
                 Ok(Told::Gone) => {}
-                Err(Problem::Failed) => problem = Some(Problem::Failed),
-                Err(final_one) => {
-                    problem = Some(final_one);
+                Err(Problem::Failed) => problem = problem.or(Some(Problem::Failed)),
+                Err(Problem::Unwanted) => {
+                    problem = Some(Problem::Unwanted);
                     break;
+                }
+                Err(refusal) => {
+                    (refused, problem) = (refused + 1, Some(refusal));
+                    // Where nobody can be told, not all are tried.
+                    if !is_news && refused >= AT_ONCE {
+                        break;
+                    }
                 }
             }
         }
@@ -89,21 +93,6 @@ impl Courier {
         };
         let unaware = users.blind.into_iter().filter(|owner| !is_restarted(owner)).collect();
         PodsReached { told, is_news, unaware, problem }
-    }
-
-    /// The running Pods of the namespace as the API server's cache has them, which follows the store within milliseconds.
-    async fn users(&self, pods: &Api<Pod>, name: &ObjectName, delivery: &Arc<Delivery>) -> Result<Users, Problem> {
-        let (mut users, mut list) = (Users::default(), ListParams::default().fields("status.phase=Running"));
-        list = list.limit(PAGE).match_any();
-        loop {
-            self.wanted(name, delivery)?;
-            let page = pods.list(&list).await.map_err(|error| problem(&error, "list", "pods"))?;
-            for pod in &page.items {
-                users.add(pod, delivery);
-            }
-            let Some(next) = page.metadata.continue_.filter(|next| !next.is_empty()) else { return Ok(users) };
-            list = ListParams { resource_version: None, version_match: None, ..list.continue_token(&next) };
-        }
     }
 
     async fn tell(
@@ -124,7 +113,7 @@ impl Courier {
                 kube::Error::Api(status) if !is_refused_by_policy(&error) && matches!(status.code, 404 | 409 | 422) => {
                     Ok(Told::Gone)
                 }
-                error => Err(problem(error, "patch", "pods/status")),
+                error => Err(STATUS.problem("patch", error)),
             },
         };
         self.context.metrics.observe_pod(match &told {
@@ -158,12 +147,4 @@ impl Users {
 fn is_refused_by_policy(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else { return false };
     is_refused_as_it_stands(error) && status.message.contains("denied")
-}
-
-fn problem(error: &kube::Error, verb: &str, resource: &str) -> Problem {
-    let is_forbidden = matches!(error, kube::Error::Api(status) if status.is_forbidden());
-    if is_forbidden || is_refused_by_policy(error) {
-        return Problem::Refused(right_missing(verb, resource, CHART_VALUE, &describe(error)));
-    }
-    Problem::Failed
 }

@@ -1,8 +1,8 @@
 //! Restarts workloads that cannot see a new token: an annotation of their template, once for each token, one workload after
 //! the other while the old token lives.
 
+use super::pages::Right;
 use super::{Courier, Problem};
-use crate::client::error::{describe, is_refused_as_it_stands};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use kube::Api;
@@ -12,19 +12,13 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::api::{RestartPropagation, WorkloadKind};
-use syniverse_token_core::propagation::{
-    Delivery, RESTART_ANNOTATION, Verdict, Workload, pause_between, right_missing, with_token,
-};
+use syniverse_token_core::propagation::{Delivery, RESTART_ANNOTATION, Verdict, Workload, pause_between, with_token};
 use syniverse_token_core::queue::ObjectName;
 
-/// Workloads in a page of a list.
-const PAGE: u32 = 50;
 /// Owner of the annotation in a template: other managers keep what is theirs, and see whose this is.
 const FIELD_MANAGER: &str = "syniverse-token-operator-restart";
-/// The value of the chart that grants what is needed here.
-const CHART_VALUE: &str = "propagation.restart";
-/// How long until it is looked again whether a workload still replaces its Pods.
-const ROLLING: Duration = Duration::from_secs(5);
+
+const KINDS: [WorkloadKind; 3] = [WorkloadKind::Deployment, WorkloadKind::StatefulSet, WorkloadKind::DaemonSet];
 
 /// What became of the workloads.
 #[derive(Default)]
@@ -35,14 +29,16 @@ pub(super) struct Restarted {
     pub(super) is_news: bool,
     /// Those that are not, and why.
     pub(super) withheld: Vec<String>,
+    /// Those that are restarted when they have replaced their Pods.
+    pub(super) rolling: Vec<String>,
     /// When the next one is restarted.
-    pub(super) again: Option<Duration>,
+    pub(super) pause: Option<Duration>,
     /// Why others were not restarted.
     pub(super) problem: Option<Problem>,
 }
 
 impl Courier {
-    /// Restarts the next workload that waits for it.
+    /// Restarts the first workload of those that wait for it, and can be.
     pub(super) async fn restart(
         &self,
         name: &ObjectName,
@@ -58,28 +54,33 @@ impl Courier {
         for workload in &workloads {
             let life = self.left(delivery.expires);
             let title = workload.title();
-            match workload.verdict(&delivery.secret, &delivery.fingerprint, delivery.issued, life) {
+            match workload.verdict(&delivery.secret, &delivery.fingerprint, delivery.since, life) {
                 Verdict::Done => result.done.extend(workload.annotation().is_some().then_some(title)),
-                Verdict::Paused => result.withheld.push(format!("{title} is paused")),
+                Verdict::Paused => result.withheld.push(format!("{title} is paused, or updated by hand")),
                 Verdict::TooLate => {
                     result.withheld.push(format!("{title} takes longer than the token lives"));
                 }
-                Verdict::Rolling => result.again = Some(ROLLING),
+                Verdict::Rolling => result.rolling.push(title),
                 Verdict::Restart => waiting.push(workload),
             }
         }
-        let Some(first) = waiting.first() else { return result };
-        match self.roll(name, delivery, first).await {
-            Ok(true) => {
-                result.done.push(first.title());
-                result.is_news = true;
+        for (place, workload) in waiting.iter().enumerate() {
+            match self.roll(name, delivery, workload).await {
+                Ok(true) => {
+                    result.done.push(workload.title());
+                    result.is_news = true;
+                    let left = &waiting[place + 1..];
+                    result.pause = (!left.is_empty()).then(|| pause_between(self.left(delivery.old_ends), left));
+                    break;
+                }
+                Ok(false) => {}
+                Err(Problem::Unwanted) => {
+                    result.problem = Some(Problem::Unwanted);
+                    break;
+                }
+                // Those behind it do not wait for it.
+                Err(problem) => result.problem = Some(problem),
             }
-            Ok(false) => {}
-            Err(problem) => result.problem = Some(problem),
-        }
-        if let others @ 1.. = waiting.len() - 1 {
-            let pause = pause_between(self.left(delivery.old_ends), others);
-            result.again = Some(result.again.map_or(pause, |again| again.min(pause)));
         }
         result
     }
@@ -91,44 +92,26 @@ impl Courier {
         delivery: &Arc<Delivery>,
         restart: &RestartPropagation,
     ) -> Result<Vec<Workload>, Problem> {
-        let is_selected = |workload: &Workload| workload.is_selected(restart, &delivery.secret);
-        let mut found = Vec::new();
         let is_asked = |kind| restart.workloads.is_empty() || restart.workloads.iter().any(|it| it.kind == kind);
-        if is_asked(WorkloadKind::Deployment) {
-            found.extend(self.list::<Deployment>(name, delivery, "deployments", is_selected).await?);
-        }
-        if is_asked(WorkloadKind::StatefulSet) {
-            found.extend(self.list::<StatefulSet>(name, delivery, "statefulsets", is_selected).await?);
-        }
-        if is_asked(WorkloadKind::DaemonSet) {
-            found.extend(self.list::<DaemonSet>(name, delivery, "daemonsets", is_selected).await?);
+        let mut found = Vec::new();
+        let mut add =
+            |workload: Workload| found.extend(Some(workload).filter(|it| it.is_selected(restart, &delivery.secret)));
+        for kind in KINDS.into_iter().filter(|kind| is_asked(*kind)) {
+            let list = (right(kind), ListParams::default());
+            match kind {
+                WorkloadKind::Deployment => {
+                    self.look_at_all(name, delivery, list, |it: Deployment| add(it.into())).await?;
+                }
+                WorkloadKind::StatefulSet => {
+                    self.look_at_all(name, delivery, list, |it: StatefulSet| add(it.into())).await?;
+                }
+                WorkloadKind::DaemonSet => {
+                    self.look_at_all(name, delivery, list, |it: DaemonSet| add(it.into())).await?;
+                }
+                WorkloadKind::Unknown => {}
+            }
         }
         Ok(found)
-    }
-
-    async fn list<K>(
-        &self,
-        name: &ObjectName,
-        delivery: &Arc<Delivery>,
-        resource: &str,
-        is_selected: impl Fn(&Workload) -> bool,
-    ) -> Result<Vec<Workload>, Problem>
-    where
-        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-            + DeserializeOwned
-            + Clone
-            + std::fmt::Debug,
-        Workload: From<K>,
-    {
-        let api: Api<K> = Api::namespaced(self.client.clone(), name.namespace());
-        let (mut found, mut list) = (Vec::new(), ListParams::default().limit(PAGE));
-        loop {
-            self.wanted(name, delivery)?;
-            let page = api.list(&list).await.map_err(|error| problem(&error, "list", resource))?;
-            found.extend(page.items.into_iter().map(Workload::from).filter(&is_selected));
-            let Some(next) = page.metadata.continue_.filter(|next| !next.is_empty()) else { return Ok(found) };
-            list = list.continue_token(&next);
-        }
     }
 
     /// Has a workload replace its Pods; false when it is gone.
@@ -155,10 +138,7 @@ impl Courier {
                 Ok(true)
             }
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
-            Err(error) => {
-                let resource = format!("{}s", workload.kind.as_str().to_lowercase());
-                Err(problem(&error, "patch", &resource))
-            }
+            Err(error) => Err(right(workload.kind).problem("patch", &error)),
         }
     }
 
@@ -184,10 +164,11 @@ fn missing(restart: &RestartPropagation, found: &[Workload]) -> Vec<String> {
     missing.map(|it| format!("{} {} does not exist", it.kind.as_str(), it.name)).collect()
 }
 
-fn problem(error: &kube::Error, verb: &str, resource: &str) -> Problem {
-    let is_forbidden = matches!(error, kube::Error::Api(status) if status.is_forbidden());
-    if is_forbidden || is_refused_as_it_stands(error) {
-        return Problem::Refused(right_missing(verb, resource, CHART_VALUE, &describe(error)));
-    }
-    Problem::Failed
+const fn right(kind: WorkloadKind) -> Right {
+    let resource = match kind {
+        WorkloadKind::StatefulSet => "statefulsets",
+        WorkloadKind::DaemonSet => "daemonsets",
+        WorkloadKind::Deployment | WorkloadKind::Unknown => "deployments",
+    };
+    Right { resource, chart_value: "propagation.restart" }
 }
