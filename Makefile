@@ -23,6 +23,7 @@ IMAGE := docker.io/library/syniverse-token-operator
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 ARCH := $(subst aarch64,arm64,$(subst x86_64,amd64,$(shell uname -m)))
 IMAGE_TOOL := tools/image/Cargo.toml
+PLUGIN := kubectl-syniverse_token-$(VERSION)-linux-$(ARCH).tar.gz
 ARCHIVE := target/image/syniverse-token-operator-$(VERSION).oci.tar
 
 step = @printf '\n==> %s\n' '$(1)'
@@ -132,6 +133,19 @@ test-node: control-plane ## Measure how soon a new token is in the files of Pods
 	$(call step,Pods of $(or $(KUBECONFIG),no cluster: KUBECONFIG is not set))
 	cargo test --release --test node -- --ignored --nocapture --test-threads=1
 
+.PHONY: plugin
+plugin: ## Pack the plugin of kubectl with its manifest for krew into target/plugin (URL=where it will be downloaded from)
+	$(call step,target/plugin)
+	cargo build --release --bin syniverse-token-operator
+	@rm -rf target/plugin && mkdir -p target/plugin/files
+	@cp "$(or $(CARGO_TARGET_DIR),target)/release/syniverse-token-operator" target/plugin/files/kubectl-syniverse_token
+	@cp LICENSE target/plugin/files/
+	@tar -C target/plugin/files --sort=name --owner=0 --group=0 --mtime=@0 -czf target/plugin/$(PLUGIN) .
+	@sum=$$(sha256sum target/plugin/$(PLUGIN)); sed -e 's/VERSION/$(VERSION)/; s/ARCHIVE/$(PLUGIN)/; s/ARCH$$/$(ARCH)/' \
+	  -e "s/SHA256/$${sum%% *}/; s|URL|$(or $(URL),https://example.com/releases)|" tools/krew/syniverse-token.yaml \
+	  > target/plugin/syniverse-token.yaml
+	@ls -l target/plugin/*.*
+
 .PHONY: docs
 docs: control-plane ## Write docs/ anew from what a real API server and a real operator say
 	$(call step,docs/)
@@ -139,6 +153,7 @@ docs: control-plane ## Write docs/ anew from what a real API server and a real o
 	UPDATE_DOCS=1 cargo test -q --test pure metrics
 	UPDATE_DOCS=1 cargo test -q -p syniverse-token-core --test pure the_page_lists
 	UPDATE_DOCS=1 cargo test -q --test faults bad_inputs
+	UPDATE_DOCS=1 cargo test -q --test cli the_page_shows
 
 .PHONY: explore
 explore: ## Put faults at every request of every scenario (DOUBLES=5000 pairs, SEED=..., REPLAY=one run)

@@ -1,3 +1,5 @@
-//! The command line: its flags, parsed once into plain types.
+//! The command line: its flags, parsed once into plain types, and the commands for people.
 
+pub mod command_line;
+pub mod commands;
 pub mod settings;

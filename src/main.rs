@@ -1,8 +1,10 @@
-//! Reads settings, starts telemetry, creates the client, runs until stopped.
+//! Reads the command line; runs the operator until it is stopped, or a command for people.
 
-use clap::Parser;
+use std::process::ExitCode;
 use syniverse_token_core::api;
-use syniverse_token_operator::cli::settings::{Command, CommandLine, Settings};
+use syniverse_token_operator::cli::command_line::{self, Command};
+use syniverse_token_operator::cli::commands;
+use syniverse_token_operator::cli::settings::Settings;
 use syniverse_token_operator::controller;
 use syniverse_token_operator::telemetry::{logs, process};
 use tikv_jemallocator::Jemalloc;
@@ -14,14 +16,13 @@ use zeroizing_alloc::ZeroAlloc;
 static ALLOCATOR: ZeroAlloc<Jemalloc> = ZeroAlloc(Jemalloc);
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match CommandLine::parse().command {
-        Command::Run(arguments) => run(arguments.settings()?).await,
-        Command::Crd => {
-            print!("{}", api::crd_yaml()?);
-            Ok(())
-        }
+async fn main() -> anyhow::Result<ExitCode> {
+    match command_line::parse() {
+        Command::Run(arguments) => run(arguments.settings()?).await?,
+        Command::Crd => print!("{}", api::crd_yaml()?),
+        Command::User(command) => return Ok(commands::run(command, command_line::definition()).await),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::issuer_client::transport::{CaBundle, IssuerSettings};
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use ipnet::IpNet;
 use reqwest::Url;
 use std::net::SocketAddr;
@@ -31,24 +31,6 @@ mod shard;
 
 /// Zero would renew no token; more than this is a typing error.
 const MOST_REQUESTS: RangeInclusive<i64> = 1..=10_000;
-
-/// Keeps a live Syniverse access token in a Kubernetes Secret.
-#[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
-pub struct CommandLine {
-    /// The subcommand.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// The subcommands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Run the operator, with the in-cluster configuration or the current kubeconfig
-    Run(Box<RunArguments>),
-    /// Print the custom resource definition
-    Crd,
-}
 
 /// The flags of `run` as given. Each has an environment variable: the flag's name in capitals after
 /// `SYNIVERSE_TOKEN_OPERATOR_`; repeatable ones take a comma between values there.
@@ -299,13 +281,14 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
+    use crate::cli::command_line::{Command, CommandLine};
+    use clap::{CommandFactory, Parser};
     use syniverse_token_core::secrets::OPERATOR;
 
     fn arguments(flags: &[&str]) -> Result<RunArguments, clap::Error> {
         match CommandLine::try_parse_from(["operator", "run"].iter().chain(flags))?.command {
             Command::Run(arguments) => Ok(*arguments),
-            Command::Crd => unreachable!(),
+            Command::Crd | Command::User(_) => unreachable!(),
         }
     }
 

@@ -9,6 +9,7 @@ use kube::Config;
 use kube::config::{AuthInfo, Cluster, Context, ExecAuthCluster, InClusterError, Kubeconfig, KubeconfigError};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
+use std::path::PathBuf;
 
 /// Why no configuration for an API server could be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -20,13 +21,25 @@ pub struct NoApiServer {
 
 /// Why a kubeconfig is unusable.
 #[derive(Debug, thiserror::Error)]
-enum Unusable {
+pub enum Unusable {
+    /// It cannot be read, or lacks something.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
+    /// The certificates of its authority are none.
     #[error("failed to parse the certificate authority: {0}")]
     Certificates(#[from] pem::Error),
+    /// A proxy of the environment is no URL.
     #[error("HTTPS_PROXY or HTTP_PROXY must be a URL such as http://proxy.example.com:3128: {0}")]
     Proxy(#[from] InvalidUri),
+}
+
+/// What a person has chosen of a kubeconfig, as for kubectl.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// The file; none = `KUBECONFIG`, or that of the user.
+    pub file: Option<PathBuf>,
+    /// The context; none = the current one.
+    pub context: Option<String>,
 }
 
 /// The configuration from the current kubeconfig, or the in-cluster configuration without a kubeconfig.
@@ -34,13 +47,23 @@ enum Unusable {
 /// # Errors
 /// When there is neither.
 pub fn configuration() -> Result<Config, NoApiServer> {
-    let variables = Variables::read(|name| std::env::var(name).ok());
-    let read = Kubeconfig::read().map_err(Unusable::from).and_then(|kubeconfig| of(&kubeconfig, &variables));
+    let read = chosen(&Choice::default());
     read.or_else(|kubeconfig| {
         let mut config = Config::incluster().map_err(|in_cluster| NoApiServer { kubeconfig, in_cluster })?;
         config.apply_debug_overrides();
         Ok(config)
     })
+}
+
+/// The configuration from a kubeconfig alone.
+///
+/// # Errors
+/// When it cannot be read, or has no such context.
+pub fn chosen(choice: &Choice) -> Result<Config, Unusable> {
+    let variables = Variables::read(|name| std::env::var(name).ok());
+    let mut kubeconfig = choice.file.as_ref().map_or_else(Kubeconfig::read, Kubeconfig::read_from)?;
+    kubeconfig.current_context = choice.context.clone().or(kubeconfig.current_context);
+    of(&kubeconfig, &variables)
 }
 
 fn of(kubeconfig: &Kubeconfig, variables: &Variables) -> Result<Config, Unusable> {

@@ -1,0 +1,91 @@
+//! What is wrong with the cluster, the operator and the tokens, each with what to do. It needs no more than its user's own
+//! rights, and calls no issuer.
+
+use super::Verdict;
+use super::refresh::duration;
+use super::target::TargetArguments;
+use super::terminal::{self, Mark, Terminal};
+use clap::{Args, ValueEnum};
+use report::Report;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+mod cluster;
+mod metrics;
+mod operator;
+mod operator_pods;
+mod remedies;
+mod report;
+mod rights;
+mod tokens;
+
+/// Interval between two looks of `--wait`.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// The arguments of `check`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Look at the cluster alone, before the operator is installed
+    #[arg(long)]
+    pre: bool,
+    /// Look again until nothing is wrong, for so long at most
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    wait: Option<Duration>,
+    /// The form of the output
+    #[arg(short, long, value_name = "FORM")]
+    output: Option<Form>,
+    /// Fail on warnings as well
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    target: TargetArguments,
+}
+
+/// The form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// What is wrong and nothing else
+    Short,
+    /// A JSON document
+    Json,
+}
+
+/// Runs `check`.
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
+    let begun = Instant::now();
+    let report = loop {
+        let report = look(&arguments).await?;
+        let is_over = arguments.wait.is_none_or(|patience| begun.elapsed() + INTERVAL > patience);
+        if is_over || report.worst() < limit(&arguments) {
+            break report;
+        }
+        sleep(INTERVAL).await;
+    };
+    match arguments.output {
+        Some(Form::Json) => say!("{}", serde_json::to_string_pretty(&report.document())?),
+        form => terminal::write(&report.text(Terminal::stdout(), form == Some(Form::Short))),
+    }
+    Ok(if report.worst() < limit(&arguments) { Verdict::Good } else { Verdict::Bad })
+}
+
+/// The least mark that fails.
+fn limit(arguments: &Arguments) -> Mark {
+    if arguments.strict { Mark::Warning } else { Mark::Bad }
+}
+
+async fn look(arguments: &Arguments) -> anyhow::Result<Report> {
+    let target = arguments.target.open()?;
+    let mut report = Report::default();
+    report.begin("cluster");
+    let has_crd = cluster::check(&target, arguments.pre, &mut report).await;
+    if arguments.pre {
+        return Ok(report);
+    }
+    report.begin("operator");
+    operator::check(&target, &mut report).await;
+    if has_crd {
+        report.begin("tokens");
+        tokens::check(&target, arguments.target.has_namespace(), &mut report).await;
+    }
+    Ok(report)
+}
