@@ -48,6 +48,8 @@ struct Entry {
     delivery: Arc<Delivery>,
     /// When it runs next; none = nothing is left to do.
     due: Option<Moment>,
+    /// When the next restart comes; none = in the next run.
+    next_restart: Option<Moment>,
     /// Runs in a row that failed.
     failures: u32,
     /// Looks in a row at workloads that replace their Pods.
@@ -74,7 +76,8 @@ impl Deliveries {
             }
         }
         let delivery = Arc::new(delivery);
-        let entry = Entry { delivery, due: None, failures: 0, looks: 0, refusals, offered: now, outcome };
+        let entry =
+            Entry { delivery, due: None, next_restart: None, failures: 0, looks: 0, refusals, offered: now, outcome };
         self.forget(name);
         self.by_name.insert(name.clone(), entry);
         self.set_due(name, Some(now));
@@ -104,7 +107,9 @@ impl Deliveries {
     pub fn begin(&mut self, now: Moment) -> Option<(ObjectName, Arc<Delivery>)> {
         let (_, name) = self.waiting().take_while(|(due, _)| *due <= now).next().cloned()?;
         self.set_due(&name, None);
-        let delivery = Arc::clone(&self.by_name.get(&name)?.delivery);
+        let entry = self.by_name.get_mut(&name)?;
+        entry.next_restart = entry.next_restart.filter(|at| *at > now);
+        let delivery = Arc::clone(&entry.delivery);
         self.running.insert(name.clone());
         Some((name, delivery))
     }
@@ -119,6 +124,12 @@ impl Deliveries {
         self.by_name.get(name).is_some_and(|entry| Arc::ptr_eq(&entry.delivery, delivery))
     }
 
+    /// True when the run that was begun may restart a workload: one that comes for another reason does not hasten the next
+    /// restart.
+    pub fn may_restart(&self, name: &ObjectName) -> bool {
+        self.by_name.get(name).is_some_and(|entry| entry.next_restart.is_none())
+    }
+
     /// Takes what a run has brought; true when it says something new.
     pub fn ended(
         &mut self,
@@ -131,10 +142,10 @@ impl Deliveries {
         self.running.remove(name);
         let is_wanted = self.is_wanted(name, delivery);
         let Some(entry) = self.by_name.get_mut(name).filter(|_| is_wanted) else { return false };
-        let again = entry.count(remaining);
+        let again = entry.count(remaining, now);
         let outcome = Outcome { is_complete: again.is_none(), ..entry.believed(outcome, remaining) };
         let is_news = entry.outcome.replace(outcome) != entry.outcome;
-        self.set_due(name, again.map(|after| now + after));
+        self.set_due(name, again);
         is_news
     }
 
@@ -156,15 +167,17 @@ impl Deliveries {
 }
 
 impl Entry {
-    /// Counts how a run went, and gives the delay of the next one; none when all is done.
-    fn count(&mut self, remaining: Remaining) -> Option<Duration> {
+    /// Counts how a run went, and gives the time of the next one; none when all is done.
+    fn count(&mut self, remaining: Remaining, now: Moment) -> Option<Moment> {
         let count = |before: u32, goes_on: bool| if goes_on { before.saturating_add(1) } else { 0 };
         self.failures = count(self.failures, remaining.has_failed);
         self.looks = count(self.looks, remaining.is_rolling);
         let grown = |factor: u32, times: u32, longest: u32| factor.saturating_pow(times.saturating_sub(1)).min(longest);
         let retry = remaining.has_failed.then(|| RETRY * grown(4, self.failures, LONGEST_RETRY));
         let look = remaining.is_rolling.then(|| ROLLING * grown(2, self.looks, LONGEST_ROLLING));
-        [remaining.pause, retry, look].into_iter().flatten().min()
+        self.next_restart = remaining.pause.map(|pause| now + pause).or(self.next_restart);
+        let runs = [retry, look].into_iter().flatten().map(|delay| now + delay);
+        runs.chain(self.next_restart).min()
     }
 
     /// What is said of a run, beside what is known from those before.
@@ -264,6 +277,22 @@ mod tests {
         }
         assert_eq!(run(597, Remaining { pause: Some(RETRY), ..DONE }), (Some(1), false));
         assert_eq!(run(598, DONE), (None, true));
+    }
+
+    #[test]
+    fn a_run_that_comes_for_another_reason_does_not_hasten_the_next_restart() {
+        let (mut deliveries, a) = (Deliveries::default(), name("n", "a"));
+        deliveries.offer(&a, token("1"), at(0));
+        let mut run = |now: u64, remaining: Remaining| {
+            let (_, delivery) = deliveries.begin(at(now)).unwrap();
+            let may = deliveries.may_restart(&a);
+            deliveries.ended(&a, &delivery, outcome("1"), remaining, at(now));
+            (may, deliveries.next_due().map(|due| due.until(at(0)).as_secs()))
+        };
+        assert_eq!(run(0, Remaining { pause: Some(Duration::from_secs(20)), ..FAILED }), (true, Some(1)));
+        assert_eq!(run(1, FAILED), (false, Some(5)));
+        assert_eq!(run(5, DONE), (false, Some(20)));
+        assert_eq!(run(20, DONE), (true, None));
     }
 
     #[test]

@@ -64,7 +64,8 @@ impl Courier {
                 Verdict::Restart => waiting.push(workload),
             }
         }
-        for (place, workload) in waiting.iter().enumerate() {
+        let may_restart = self.context.deliveries().may_restart(name);
+        for (place, workload) in waiting.iter().enumerate().filter(|_| may_restart) {
             match self.roll(name, delivery, workload).await {
                 Ok(true) => {
                     result.done.push(workload.title());
