@@ -33,17 +33,26 @@ async fn a_token_lives_through_install_upgrade_rollback_uninstall_and_install() 
     until_pods(&release, 2).await;
 
     // This one, with values for the simulator.
-    let values = values();
+    let mut values = values();
+    values["propagation"] = json!({"pods": true, "restart": true});
     release.helm(&["upgrade", RELEASE, CHART, "--set-json", &values.to_string()]).await;
-    let stage = Stage::dark_in(cluster).await;
+    let scene = Workloads::on(Stage::dark_in(cluster).await).await;
+    let stage = &scene.stage;
     let mut operator = release.start();
     until_serving(&values, "healthPort", "/readyz").await;
     until_serving(&values, "healthPort", "/healthz").await;
     until_serving(&values, "metricsPort", "/metrics").await;
-    stage.apply(NAME, stage.spec("1h")).await;
+    scene.run_pod("volume", with_volume()).await;
+    scene.deploy("unaware", json!({}), with_environment()).await;
+    scene.apply("1h", json!({"pods": "Annotate", "restart": {"mode": "Unaware"}})).await;
     stage.kubectl(&["wait", "--for=condition=Ready", "--timeout=30s", "syniversetoken/messaging"]).await;
     let token = stage.token().await;
     assert_eq!(Some(&token), stage.simulator.journal().tokens.last().map(|token| &token.value));
+
+    scene.until_told("volume").await;
+    scene.until_restarted("unaware").await;
+    scene.until_delivered().await;
+    let delivered = consumers(&scene).await;
 
     release.helm(&["upgrade", RELEASE, CHART, "--reuse-values", "--set", "logLevel=debug"]).await;
     operator = started_anew(&release, operator).await;
@@ -51,6 +60,10 @@ async fn a_token_lives_through_install_upgrade_rollback_uninstall_and_install() 
     release.helm(&["rollback", RELEASE, "2"]).await;
     operator = started_anew(&release, operator).await;
     assert!(!arguments(&release).contains("--log-level=debug"));
+    // Another generation has all looked through.
+    stage.change(NAME, json!({"spec": {"refreshBefore": "7m"}})).await;
+    scene.until_delivered().await;
+    assert_eq!(consumers(&scene).await, delivered, "an upgrade tells and restarts nobody");
 
     let (tested, ()) = tokio::join!(release.helm(&["test", RELEASE, "--timeout", "60s"]), release.run_test_pod());
     assert!(tested.contains("Succeeded"), "{tested}");
@@ -77,6 +90,13 @@ async fn started_anew(release: &Release, mut old: Operator) -> Operator {
     let mut operator = release.start();
     operator.wait_for_log("became the leader", PATIENCE).await.unwrap();
     operator
+}
+
+/// The versions of a Pod that mounts the token and of a Deployment that has it in its environment.
+async fn consumers(scene: &Workloads) -> [Option<String>; 2] {
+    let pod = scene.pods.get("volume").await.unwrap().resource_version();
+    let generation = scene.deployments.get("unaware").await.unwrap().metadata.generation;
+    [pod, generation.map(|generation| generation.to_string())]
 }
 
 fn arguments(release: &Release) -> String {
