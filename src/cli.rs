@@ -2,4 +2,5 @@
 
 pub mod command_line;
 pub mod commands;
+pub mod completion;
 pub mod settings;

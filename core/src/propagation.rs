@@ -8,7 +8,7 @@ mod outcome;
 mod workload;
 
 pub use annotation::{RESTART_ANNOTATION, TOKEN_ANNOTATION, has_token, with_token};
-pub use consumer::{SecretUse, is_reached, owner_of, secret_use};
+pub use consumer::{SecretUse, containers_using, is_reached, owner_of, secret_use};
 pub use messages::{denied, right_missing};
 pub use outcome::{Delivery, Outcome, Shown, shown};
 pub use workload::{Verdict, Workload, pause_between};

@@ -1,6 +1,7 @@
 //! The command line as a whole: of the operator, and of the plugin of kubectl that the same binary is.
 
 use super::commands::UserCommand;
+use super::completion;
 use super::settings::RunArguments;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsStr;
@@ -12,7 +13,7 @@ const PLUGIN: &str = "kubectl syniverse-token";
 
 /// Keeps a live Syniverse access token in a Kubernetes Secret.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(version, arg_required_else_help = true)]
 pub struct CommandLine {
     /// The subcommand.
     #[command(subcommand)]
@@ -32,8 +33,13 @@ pub enum Command {
     User(UserCommand),
 }
 
-/// Parses the arguments of this process; ends it where they are wrong, or ask for help.
+/// Parses the arguments of this process; ends it where they are wrong, ask for help, or are kubectl's to be completed.
 pub fn parse() -> Command {
+    if called_as().starts_with(completion::CALLED) {
+        let words: Vec<_> = std::env::args().skip(1).collect();
+        completion::lines(&definition(), &words).iter().for_each(|line| println!("{line}"));
+        std::process::exit(0);
+    }
     let matches = definition().get_matches();
     CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command
 }
@@ -41,7 +47,8 @@ pub fn parse() -> Command {
 /// The definition, in the words of a plugin where it was called as one.
 pub fn definition() -> clap::Command {
     let definition = CommandLine::command();
-    if !is_plugin() {
+    // Also by a short link, such as kubectl-syt.
+    if !called_as().starts_with("kubectl") {
         return definition;
     }
     definition
@@ -51,9 +58,9 @@ pub fn definition() -> clap::Command {
         .mut_subcommand("run", |run| run.hide(true))
 }
 
-/// True when it was called as a plugin of kubectl, also by a short link to it such as `kubectl-syt`.
-fn is_plugin() -> bool {
+/// The name that this process was called by.
+fn called_as() -> String {
     let called = std::env::args_os().next();
     let name = called.as_deref().map(Path::new).and_then(Path::file_name).and_then(OsStr::to_str);
-    name.is_some_and(|name| name.starts_with("kubectl-"))
+    name.unwrap_or_default().to_owned()
 }

@@ -1,6 +1,7 @@
 //! The commands for people, as `kubectl syniverse-token`: what they ask of a cluster with their own rights. None prints a
 //! token or another value of a Secret.
 
+use crate::client::error::describe;
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -65,9 +66,35 @@ pub async fn run(command: UserCommand, definition: clap::Command) -> ExitCode {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", told(&error));
             ExitCode::from(2)
         }
+    }
+}
+
+/// An error with what it comes from, that of the API server in its own words.
+fn told(error: &anyhow::Error) -> String {
+    let mut parts = Vec::new();
+    for cause in error.chain() {
+        match cause.downcast_ref::<kube::Error>() {
+            Some(cause) => {
+                parts.push(plain(cause));
+                break;
+            }
+            None => parts.push(cause.to_string()),
+        }
+    }
+    parts.join(": ")
+}
+
+/// What the API server says, as kubectl would.
+fn plain(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.message.contains("404 page not found") => {
+            "the cluster does not know SyniverseTokens: kubectl syniverse-token check".to_owned()
+        }
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        error => describe(error),
     }
 }
 
@@ -83,9 +110,8 @@ async fn verdict(command: UserCommand, mut definition: clap::Command) -> anyhow:
         UserCommand::Consumers(arguments) => consumers::run(arguments).await,
         UserCommand::Events(arguments) => events::run(arguments).await,
         UserCommand::Completion { shell } => {
-            // Of a plugin as well: kubectl itself completes what comes before.
-            let name =
-                definition.get_name().replace("kubectl ", "kubectl-").replace("syniverse-token", "syniverse_token");
+            // A plugin is completed by kubectl, but may be called by the name of its file.
+            let name = definition.get_name().replace("kubectl syniverse-token", "kubectl-syniverse_token");
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut definition, name, &mut script);
             terminal::write(&String::from_utf8_lossy(&script));

@@ -23,14 +23,23 @@ pub struct NoApiServer {
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     /// It cannot be read, or lacks something.
-    #[error(transparent)]
-    Kubeconfig(#[from] KubeconfigError),
+    #[error("{0}")]
+    Kubeconfig(String),
     /// The certificates of its authority are none.
     #[error("failed to parse the certificate authority: {0}")]
     Certificates(#[from] pem::Error),
     /// A proxy of the environment is no URL.
     #[error("HTTPS_PROXY or HTTP_PROXY must be a URL such as http://proxy.example.com:3128: {0}")]
     Proxy(#[from] InvalidUri),
+}
+
+impl From<KubeconfigError> for Unusable {
+    /// Without the source: that of a text that cannot be parsed repeats its lines, with the credentials in them.
+    fn from(error: KubeconfigError) -> Self {
+        let KubeconfigError::Parse(parse) = &error else { return Self::Kubeconfig(error.to_string()) };
+        let place = parse.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));
+        Self::Kubeconfig(format!("failed to parse the YAML{}", place.unwrap_or_default()))
+    }
 }
 
 /// What a person has chosen of a kubeconfig, as for kubectl.
@@ -188,6 +197,16 @@ clusters: [{name: a, cluster: {server: 'https://a.example.com'}}]
             assert_eq!(proxy(own, named, "proxy.example.com,,").as_deref(), Some(named));
             assert_eq!(proxy(own, named, "a.example.com:443"), None);
         }
+    }
+
+    #[test]
+    fn a_kubeconfig_that_cannot_be_parsed_is_not_repeated() {
+        let text = "users:\n- name: a\n  user: {token: hunter2\n";
+        let complaint = Unusable::from(Kubeconfig::from_yaml(text).unwrap_err()).to_string();
+        assert!(
+            complaint.starts_with("failed to parse the YAML at line ") && !complaint.contains("hunter2"),
+            "{complaint}"
+        );
     }
 
     #[test]

@@ -151,6 +151,7 @@ async fn each_planted_fault_is_found_and_nothing_on_a_healthy_cluster() {
     let told = installed.check(&[]).await;
     assert_eq!(told.code, 0, "{told:?}");
     assert!(told.out.ends_with("result: nothing is wrong\n") && told.out.contains("\noperator\n"), "{told:?}");
+    who_may_not_look(&installed).await;
     the_operator(&installed).await;
     the_tokens(&installed).await;
     installed.until_nothing_is_found().await;
@@ -165,7 +166,8 @@ async fn the_operator(installed: &Installation) {
     installed.until_found("replicas", "ImagePullBackOff").await;
     installed.pods("Running", not_ready(), waiting("CrashLoopBackOff")).await;
     installed.until_found("replicas", "0 of 2 ready: Pod syniverse-token-operator-").await;
-    let killed = json!({"terminated": {"reason": "OOMKilled", "exitCode": 137}});
+    let killed =
+        json!({"terminated": {"reason": "OOMKilled", "exitCode": 137, "finishedAt": Timestamp::now().to_string()}});
     installed.pods("Running", ready(), json!([container(json!({"running": {}}), killed)])).await;
     installed.until_found("memory", "was killed for its memory").await;
     installed.pods("Running", ready(), json!([])).await;
@@ -236,10 +238,40 @@ async fn the_tokens(installed: &Installation) {
     standby["secret"] = json!({"name": "turns"});
     standby["application"]["standby"] = json!({"credentials": {"secretRef": {"name": "nowhere"}}});
     installed.finds_in(standby, "StandbyFailing").await;
+    a_reason_of_a_later_version(installed).await;
     let suspend = |value: bool| json!({"spec": {"suspend": value}});
     stage.change(NAME, suspend(true)).await;
-    installed.until_found("suspended", "messaging is suspended").await;
+    installed.until_found("suspended", "/messaging: suspended").await;
     stage.change(NAME, suspend(false)).await;
+}
+
+/// The operator that runs here takes it back, some seconds later.
+async fn a_reason_of_a_later_version(installed: &Installation) {
+    let said = json!({"status": {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "False",
+        "reason": "FromTheFuture", "message": "m", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
+    let tokens = &installed.stage.tokens;
+    let found = async || {
+        tokens.patch_status(NAME, &PatchParams::default(), &Patch::Merge(&said)).await.unwrap();
+        installed.faults().await.iter().any(|fault| fault.1.contains("FromTheFuture")).then_some(())
+    };
+    wait_for("the reason of a later version", PATIENCE, found).await.unwrap();
+    installed.until_nothing_is_found().await;
+}
+
+/// Who may do nothing is not told that all is well.
+async fn who_may_not_look(installed: &Installation) {
+    let config = std::fs::read_to_string(installed.stage.cluster.kubeconfig()).unwrap();
+    let scratch = harness::Scratch::new().unwrap();
+    installed.kubectl(&["-n", "default", "create", "serviceaccount", "nobody"]).await;
+    let token = installed.stage.cluster.kubectl(&["-n", "default", "create", "token", "nobody"]).unwrap();
+    let mut kubeconfig: Value = serde_saphyr::from_str(&config).unwrap();
+    kubeconfig["users"][0]["user"] = json!({"token": token.trim()});
+    let file = scratch.path().join("kubeconfig");
+    std::fs::write(&file, kubeconfig.to_string()).unwrap();
+    let told = run(&file, &["check"], "").await;
+    assert!(told.code == 2 && told.err.contains("could not be looked at"), "{told:?}");
+    let told = run(&file, &["status"], "").await;
+    assert!(told.code == 2 && told.err.contains("cannot list resource") && !told.err.contains("Status {"), "{told:?}");
 }
 
 /// Without an operator: a token that nobody renews, a resource that nobody sees, no Deployment, no definition.
@@ -250,7 +282,7 @@ async fn the_cluster(mut installed: Installation) {
     installed.stage.apply("short", short).await;
     installed.stage.until_ready("short").await;
     installed.stage.operator().kill9();
-    installed.until_found("dead", "/short: the token is dead").await;
+    installed.until_found("dead", "/short: the token is not renewed").await;
     installed.stage.delete("short").await;
     installed.stage.apply("unseen", installed.stage.spec("1h")).await;
     installed.until_found("unseen", "/unseen: no operator has looked at it").await;

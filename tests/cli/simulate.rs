@@ -18,6 +18,9 @@ async fn each_example_is_told_with_its_dead_time() {
         let (found, told) = simulated(example, &["--for", "49h"]).await;
         assert_eq!(found, code, "{example}: {told}");
     }
+    assert_eq!(simulated("syniversetoken", &["--for", "49h", "--allow", "1s"]).await.0, 0);
+    let (code, told) = simulated("standby", &["--for", "10h", "--outage", "20h@+0s"]).await;
+    assert!(code == 1 && told.contains("without a token for 36000.0 s"), "{told}");
     let (_, told) = simulated("syniversetoken", &["--for", "30h", "--outage", "1h@+23h30m"]).await;
     assert!(told.contains("the issuer cannot be reached") && told.contains("dead for 1800."), "{told}");
 }

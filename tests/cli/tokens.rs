@@ -69,6 +69,10 @@ async fn a_refresh_says_whether_the_token_is_another_one() {
     assert!(told.out.starts_with(&format!("messaging: asked, same token {fingerprint}, 59m")), "{told:?}");
     let told = on(&stage, &["refresh", "nobody", NAME]).await;
     assert_eq!((told.code, told.out.as_str()), (1, "messaging: asked for\n"), "{told:?}");
+    stage.change(NAME, json!({"spec": {"suspend": true}})).await;
+    let told = on(&stage, &["refresh", NAME, "--wait"]).await;
+    assert!(told.code == 1 && told.err.contains("it is suspended"), "{told:?}");
+    stage.change(NAME, json!({"spec": {"suspend": false}})).await;
     stage.simulator.fault(Fault::always(Action::Fail {
         status: 503,
         retry_after: None,
@@ -108,9 +112,48 @@ async fn create_makes_both_objects_and_waits_and_takes_no_value_as_an_argument()
     assert!(told.err.contains("Secret messaging-credentials exists"), "{told:?}");
     let told = on(&stage, &["create", "Upper", "--from-env-file", "-"]).await;
     assert!(told.code == 2 && told.err.contains("does not take this SyniverseToken"), "{told:?}");
+    let told = on_with(&stage, &create("half"), "consumerKey=canary-half\n").await;
+    assert!(told.code == 2 && told.err.contains("no value of consumerSecret, oldToken"), "{told:?}");
     let told = on(&stage, &["create", "third"]).await;
     assert!(told.code == 2 && told.err.contains("standard input is no terminal"), "{told:?}");
     assert!(stage.tokens.get_opt("third").await.unwrap().is_none());
+}
+
+/// A policy sees the values, and may quote them.
+#[tokio::test]
+async fn what_a_policy_says_of_the_credentials_is_not_repeated_where_it_quotes_them() {
+    let stage = Stage::dark().await;
+    let name = format!("quotes-{}", stage.namespace.name());
+    let policy = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name}, "spec": {"failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"],
+                "operations": ["CREATE"], "resources": ["secrets"]}],
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace.name()}}},
+            "validations": [{"expression": "!('consumerSecret' in object.data)",
+                "messageExpression": "'bad value ' + object.data['consumerSecret']"}]}});
+    let binding = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name}, "spec": {"policyName": name, "validationActions": ["Deny"]}});
+    for object in [policy, binding] {
+        stage.cluster.kubectl_with(&["apply", "-f", "-"], &object.to_string()).unwrap();
+    }
+    let values = "consumerKey=canary-a\nconsumerSecret=canary-b\noldToken=canary-c\n";
+    let encoded = "Y2FuYXJ5LWI=";
+    let refused = async || {
+        let told = on_with(&stage, &["create", "quoted", "--from-env-file", "-", "--wait", "0s"], values).await;
+        assert!(!told.err.contains(encoded) && !told.err.contains("canary-b"), "{told:?}");
+        let made = stage.tokens.get_opt("quoted").await.unwrap().is_some();
+        if made {
+            // The API server learns of a policy some time later.
+            stage.delete("quoted").await;
+            stage.delete_secret("quoted-credentials").await;
+        }
+        (!made).then_some(told)
+    };
+    let told = wait_for("the policy", PATIENCE, refused).await.unwrap();
+    assert!(told.err.contains("Secret quoted-credentials could not be made") && told.code == 2, "{told:?}");
+    for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+        stage.cluster.kubectl(&["delete", kind, &name]).unwrap();
+    }
 }
 
 #[tokio::test]
@@ -118,6 +161,7 @@ async fn consumers_tells_who_holds_an_older_token() {
     let workloads = Workloads::on(Stage::open().await).await;
     workloads.run_pod("file", with_volume()).await;
     workloads.run_pod("variable", json!({"container": {"envFrom": [{"secretRef": {"name": NAME}}]}})).await;
+    workloads.run_since("variable", "2026-01-01T00:00:00Z").await;
     workloads.run_pod("other", with_volume_of("another")).await;
     let stage = &workloads.stage;
     stage.issued("1h").await;
@@ -146,6 +190,11 @@ async fn a_plugin_speaks_of_itself_as_one_and_a_shell_completes_it() {
         let script = called(&["completion", shell]).await.out;
         assert!(script.contains(word) && script.contains("kubectl-syniverse_token"), "{shell}");
     }
+    let completing = scratch.path().join("kubectl_complete-syniverse_token");
+    std::os::unix::fs::symlink(&plugin, &completing).unwrap();
+    let mut command = Command::new(&completing);
+    command.args(["s"]);
+    assert_eq!(said(command, String::new()).await.out, "status\nsuspend\nsimulate\n:4\n");
     assert_eq!(called(&["version"]).await.out, concat!(env!("CARGO_PKG_VERSION"), "\n"));
     let told = called(&["status", "--kubeconfig", "nowhere"]).await;
     assert!(told.code == 2 && told.err.starts_with("error: no cluster"), "{told:?}");

@@ -59,6 +59,14 @@ impl Workloads {
         self.pods.patch_status(name, &PatchParams::default(), &Patch::Merge(running)).await.unwrap();
     }
 
+    /// Has the container of a Pod said to run since then.
+    pub(crate) async fn run_since(&self, pod: &str, time: &str) {
+        let container = json!({"name": "app", "image": "i", "imageID": "i", "ready": true, "restartCount": 0,
+            "state": {"running": {"startedAt": time}}});
+        let status = Patch::Merge(json!({"status": {"containerStatuses": [container]}}));
+        self.pods.patch_status(pod, &PatchParams::default(), &status).await.unwrap();
+    }
+
     pub(crate) async fn deploy(&self, name: &str, fields: Value, pod: Value) {
         let labels = json!({"app": name});
         let template = json!({"metadata": {"labels": labels}, "spec": pod_spec(pod)});

@@ -1,6 +1,6 @@
 //! Who uses a token Secret, and whether a change of it is ever seen there.
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Volume};
+use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, Pod, PodSpec, Volume, VolumeMount};
 
 /// Annotation of Pods that the kubelet has from a file: the object only mirrors them.
 const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -18,19 +18,31 @@ pub struct SecretUse {
 
 /// How these containers use a Secret.
 pub fn secret_use(spec: &PodSpec, secret: &str) -> SecretUse {
+    containers_using(spec, secret).fold(SecretUse::default(), |all, (_, one)| SecretUse {
+        sees_changes: all.sees_changes || one.sees_changes,
+        is_blind: all.is_blind || one.is_blind,
+    })
+}
+
+/// The containers that use a Secret by name, those of an initialisation and ephemeral ones included, and how.
+pub fn containers_using<'a>(spec: &'a PodSpec, secret: &'a str) -> impl Iterator<Item = (&'a str, SecretUse)> {
     let volumes: Vec<_> = spec.volumes.iter().flatten().filter(|volume| holds(volume, secret)).collect();
-    let mut found = SecretUse::default();
+    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let containers = containers.map(|it| (it.name.as_str(), &it.env, &it.env_from, &it.volume_mounts));
     let ephemeral = spec.ephemeral_containers.iter().flatten();
-    let mounts_of_ephemeral = ephemeral.clone().flat_map(|container| container.volume_mounts.iter().flatten());
-    let containers = || spec.containers.iter().chain(spec.init_containers.iter().flatten());
-    let mounts = containers().flat_map(|container| container.volume_mounts.iter().flatten()).chain(mounts_of_ephemeral);
-    for mount in mounts.filter(|mount| volumes.iter().any(|volume| volume.name == mount.name)) {
-        let is_part = [&mount.sub_path, &mount.sub_path_expr].into_iter().flatten().any(|path| !path.is_empty());
-        found.is_blind |= is_part;
-        found.sees_changes |= !is_part;
-    }
-    found.is_blind |= containers().any(|container| has_in_environment(container, secret));
-    found
+    let ephemeral = ephemeral.map(|it| (it.name.as_str(), &it.env, &it.env_from, &it.volume_mounts));
+    containers.chain(ephemeral).filter_map(move |(name, env, env_from, mounts)| {
+        let is_own = |mount: &&VolumeMount| volumes.iter().any(|volume| volume.name == mount.name);
+        let (parts, whole): (Vec<_>, Vec<_>) = mounts.iter().flatten().filter(is_own).partition(|mount| is_part(mount));
+        let is_blind = !parts.is_empty() || has_in_environment(env.as_deref(), env_from.as_deref(), secret);
+        let found = SecretUse { sees_changes: !whole.is_empty(), is_blind };
+        (found != SecretUse::default()).then_some((name, found))
+    })
+}
+
+/// True of a mount that stays as it was when its container started.
+fn is_part(mount: &VolumeMount) -> bool {
+    [&mount.sub_path, &mount.sub_path_expr].into_iter().flatten().any(|path| !path.is_empty())
 }
 
 /// True when the kubelet updates files of this Pod after a change of the Secret.
@@ -64,9 +76,9 @@ fn holds(volume: &Volume, secret: &str) -> bool {
     mounted == Some(secret) || projected.any(|source| source.name == secret)
 }
 
-fn has_in_environment(container: &Container, secret: &str) -> bool {
-    let mut whole = container.env_from.iter().flatten().filter_map(|from| from.secret_ref.as_ref());
-    let sources = container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref());
+fn has_in_environment(env: Option<&[EnvVar]>, env_from: Option<&[EnvFromSource]>, secret: &str) -> bool {
+    let mut whole = env_from.unwrap_or_default().iter().filter_map(|from| from.secret_ref.as_ref());
+    let sources = env.unwrap_or_default().iter().filter_map(|variable| variable.value_from.as_ref());
     let mut single = sources.filter_map(|source| source.secret_key_ref.as_ref());
     whole.any(|source| source.name == secret) || single.any(|source| source.name == secret)
 }

@@ -2,10 +2,12 @@
 //! rights, and calls no issuer.
 
 use super::Verdict;
-use super::refresh::duration;
 use super::target::TargetArguments;
 use super::terminal::{self, Mark, Terminal};
+use super::times::duration;
+use anyhow::bail;
 use clap::{Args, ValueEnum};
+use cluster::Reached;
 use report::Report;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -65,7 +67,11 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         Some(Form::Json) => say!("{}", serde_json::to_string_pretty(&report.document())?),
         form => terminal::write(&report.text(Terminal::stdout(), form == Some(Form::Short))),
     }
-    Ok(if report.worst() < limit(&arguments) { Verdict::Good } else { Verdict::Bad })
+    match report.worst() >= limit(&arguments) {
+        true => Ok(Verdict::Bad),
+        false if report.is_blind => bail!("what could not be looked at may be wrong"),
+        false => Ok(Verdict::Good),
+    }
 }
 
 /// The least mark that fails.
@@ -77,15 +83,16 @@ async fn look(arguments: &Arguments) -> anyhow::Result<Report> {
     let target = arguments.target.open()?;
     let mut report = Report::default();
     report.begin("cluster");
-    let has_crd = cluster::check(&target, arguments.pre, &mut report).await;
-    if arguments.pre {
+    let reached = cluster::check(&target, arguments.pre, &mut report).await;
+    if arguments.pre || reached == Reached::Nothing {
         return Ok(report);
     }
+    let now = target.now().await;
     report.begin("operator");
-    operator::check(&target, &mut report).await;
-    if has_crd {
+    operator::check(&target, now, &mut report).await;
+    if reached == Reached::All {
         report.begin("tokens");
-        tokens::check(&target, arguments.target.has_namespace(), &mut report).await;
+        tokens::check(&target, arguments.target.namespace().is_some(), now, &mut report).await;
     }
     Ok(report)
 }

@@ -8,14 +8,12 @@ use super::token::TokenView;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use kube::api::ListParams;
-use kube::{Api, ResourceExt};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use syniverse_token_core::api::SyniverseToken;
-use syniverse_token_core::propagation::{TOKEN_ANNOTATION, has_token, owner_of, secret_use};
+use syniverse_token_core::propagation::{TOKEN_ANNOTATION, containers_using, has_token, owner_of, secret_use};
 
-/// Pods of a page: a Pod may be large.
-const PAGE: u32 = 250;
 /// For as long a kubelet may take to update a mounted file: its resync of a minute, and the age of its cache.
 const RESYNC: SignedDuration = SignedDuration::from_secs(90);
 
@@ -55,22 +53,14 @@ pub(super) struct Consumer {
 pub(super) struct Pods(HashMap<String, Vec<Pod>>);
 
 impl Pods {
-    /// Reads them in pages, keeping what matters here.
+    /// Reads them.
     pub(super) async fn list(target: &Target, all: bool) -> kube::Result<Self> {
-        let api: Api<Pod> = target.api_in(all);
+        let running = ListParams::default().fields("status.phase=Running");
         let mut pods: HashMap<String, Vec<Pod>> = HashMap::new();
-        let mut page = ListParams::default().limit(PAGE).fields("status.phase=Running");
-        loop {
-            let mut list = api.list(&page).await?;
-            for mut pod in std::mem::take(&mut list.items) {
-                pod.metadata.managed_fields = None;
-                pods.entry(pod.namespace().unwrap_or_default()).or_default().push(pod);
-            }
-            match list.metadata.continue_.filter(|next| !next.is_empty()) {
-                Some(next) => page.continue_token = Some(next),
-                None => return Ok(Self(pods)),
-            }
+        for pod in target.list::<Pod>(all, running).await? {
+            pods.entry(pod.namespace().unwrap_or_default()).or_default().push(pod);
         }
+        Ok(Self(pods))
     }
 
     /// Those that use the token Secret of a resource.
@@ -80,23 +70,25 @@ impl Pods {
     }
 }
 
-/// How a Pod uses the token Secret; none if it does not.
+/// How a Pod uses the token Secret; none if it does not, or is being deleted.
 fn consumer(pod: &Pod, token: &TokenView<'_>, now: Timestamp) -> Option<Consumer> {
     let secret = token.resource.secret_name();
-    let used = secret_use(pod.spec.as_ref()?, secret);
+    let spec = pod.spec.as_ref().filter(|_| pod.metadata.deletion_timestamp.is_none())?;
+    let used = secret_use(spec, secret);
     if !used.sees_changes && !used.is_blind {
         return None;
     }
     let since = token.issued();
-    let is_newer = since.is_some_and(|since| started(pod).is_some_and(|started| started > since));
+    let started_before = |container: &str| Some(started(pod, container)? < since?);
+    let mut blind = containers_using(spec, secret).filter(|(_, used)| used.is_blind);
+    let has_older = blind.any(|(container, _)| started_before(container) == Some(true));
     let is_told = token.fingerprint().is_some_and(|fingerprint| {
         has_token(pod.annotations().get(TOKEN_ANNOTATION).map(String::as_str), secret, fingerprint)
     });
-    let has_followed = is_told || since.is_none_or(|since| now.duration_since(since) > RESYNC);
+    let has_followed = is_told || since.is_some_and(|since| now.duration_since(since) > RESYNC);
     let holding = match () {
-        () if is_newer => Holding::Current,
-        () if used.is_blind => Holding::Older,
-        () if has_followed => Holding::Current,
+        () if has_older => Holding::Older,
+        () if has_followed || !used.sees_changes && since.is_some() => Holding::Current,
         () => Holding::Following,
     };
     Some(Consumer {
@@ -108,19 +100,20 @@ fn consumer(pod: &Pod, token: &TokenView<'_>, now: Timestamp) -> Option<Consumer
     })
 }
 
-/// When the last of its containers started: from then on it has what the Secret held.
-fn started(pod: &Pod) -> Option<Timestamp> {
+/// When a container started: what it does not see change is as it was then. None while it does not run; it has the present
+/// token when it starts again.
+fn started(pod: &Pod, container: &str) -> Option<Timestamp> {
     let status = pod.status.as_ref()?;
-    let containers = status.container_statuses.iter().flatten();
-    let running = containers.map(|container| container.state.as_ref()?.running.as_ref()?.started_at.as_ref());
-    running.map(|time| time.map(|time| time.0)).collect::<Option<Vec<_>>>()?.into_iter().min()
+    let own = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
+    let found = own.into_iter().flatten().flatten().find(|status| status.name == container)?;
+    Some(found.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0)
 }
 
 /// Runs `consumers`.
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
     let target = arguments.target.open()?;
     let resource = target.api::<SyniverseToken>().get(&arguments.name).await?;
-    let times = Times::now(false);
+    let times = Times::at(target.now().await, false);
     let token = TokenView::new(&resource, times.present());
     let consumers = Pods::list(&target, false).await?.consumers(&token, times.present());
     if consumers.is_empty() {
@@ -128,17 +121,20 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         return Ok(Verdict::Good);
     }
     terminal::write(&table(Terminal::stdout(), &consumers));
-    let older = consumers.iter().filter(|consumer| consumer.holding == Holding::Older).count();
-    if older == 0 {
-        return Ok(Verdict::Good);
+    let older = || consumers.iter().filter(|consumer| consumer.holding == Holding::Older);
+    let owners: BTreeSet<_> = older().map(|consumer| remedy(&consumer.owner, &target.namespace)).collect();
+    owners.iter().for_each(|remedy| say!("{remedy}"));
+    Ok(if owners.is_empty() { Verdict::Good } else { Verdict::Bad })
+}
+
+/// How its owner gets a Pod with the present token.
+fn remedy(owner: &str, namespace: &str) -> String {
+    match owner.split_once(' ') {
+        Some((kind @ ("Deployment" | "StatefulSet" | "DaemonSet"), name)) => {
+            format!("kubectl -n {namespace} rollout restart {}/{name}", kind.to_lowercase())
+        }
+        _ => format!("{owner}: make it anew; what is to see each token mounts the Secret as a volume"),
     }
-    say!(
-        "{older} of {} hold an older token until they are restarted: kubectl -n {} rollout restart …, or \
-         spec.propagation.restart",
-        consumers.len(),
-        target.namespace
-    );
-    Ok(Verdict::Bad)
 }
 
 /// The table of those that use a token.
@@ -165,4 +161,65 @@ fn row(terminal: Terminal, consumer: &Consumer) -> Vec<String> {
 pub(super) fn count(consumers: &[Consumer]) -> String {
     let current = consumers.iter().filter(|consumer| consumer.holding == Holding::Current).count();
     if consumers.is_empty() { "-".to_owned() } else { format!("{current}/{}", consumers.len()) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// A container: its name, how it uses the token, and since when it runs.
+    type Running<'a> = (&'a str, &'a str, Option<&'a str>);
+
+    const ISSUED: &str = "2026-01-01T12:00:00Z";
+
+    /// What a Pod holds whose containers are these, ten minutes after the issue: name, uses, and since when each runs.
+    fn held(kind: &str, containers: &[Running<'_>]) -> Option<Holding> {
+        let resource: SyniverseToken = serde_json::from_value(json!({
+            "apiVersion": "syniverse.dev/v1alpha1", "kind": "SyniverseToken", "metadata": {"name": "m", "namespace": "n"},
+            "spec": {"application": {"credentials": {"secretRef": {"name": "c"}}}},
+            "status": {"fingerprint": "5f2c9a01", "issueTime": ISSUED}
+        }))
+        .unwrap();
+        let uses = |used: &str| match used {
+            "environment" => json!([{"secretRef": {"name": "m"}}]),
+            _ => json!([]),
+        };
+        let spec = |(name, used, _): &Running<'_>| {
+            let mounts = if *used == "file" { json!([{"name": "v", "mountPath": "/m"}]) } else { json!([]) };
+            json!({"name": name, "image": "i", "envFrom": uses(used), "volumeMounts": mounts})
+        };
+        let status = |(name, _, since): &Running<'_>| {
+            let state = since
+                .map_or(json!({"waiting": {"reason": "CrashLoopBackOff"}}), |at| json!({"running": {"startedAt": at}}));
+            json!({"name": name, "image": "i", "imageID": "i", "ready": true, "restartCount": 0, "state": state})
+        };
+        let all = |of: &dyn Fn(&Running<'_>) -> Value| containers.iter().map(of).collect::<Vec<_>>();
+        let mut pod = json!({"metadata": {"name": "p", "namespace": "n"},
+            "spec": {"containers": [], "volumes": [{"name": "v", "secret": {"secretName": "m"}}]}, "status": {}});
+        pod["spec"][kind] = json!(all(&spec));
+        pod["status"][format!("{}Statuses", kind.trim_end_matches('s'))] = json!(all(&status));
+        let now = "2026-01-01T12:10:00Z".parse().unwrap();
+        let pod = serde_json::from_value(pod).unwrap();
+        consumer(&pod, &TokenView::new(&resource, now), now).map(|consumer| consumer.holding)
+    }
+
+    #[test]
+    fn only_the_containers_that_use_the_token_count() {
+        const BEFORE: Option<&str> = Some("2026-01-01T11:00:00Z");
+        const AFTER: Option<&str> = Some("2026-01-01T12:05:00Z");
+        use Holding::{Current, Older};
+        for (kind, containers, holding) in [
+            ("containers", vec![("a", "environment", BEFORE)], Some(Older)),
+            ("containers", vec![("a", "environment", AFTER), ("proxy", "", BEFORE)], Some(Current)),
+            ("containers", vec![("a", "environment", None)], Some(Current)),
+            ("containers", vec![("a", "file", BEFORE)], Some(Current)),
+            ("containers", vec![("a", "file", AFTER), ("b", "environment", BEFORE)], Some(Older)),
+            ("initContainers", vec![("sidecar", "environment", BEFORE)], Some(Older)),
+            ("containers", vec![("a", "", BEFORE)], None),
+        ] {
+            assert_eq!(held(kind, &containers), holding, "{kind} {containers:?}");
+        }
+    }
 }

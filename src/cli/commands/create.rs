@@ -3,15 +3,15 @@
 use super::Verdict;
 use super::target::{Target, TargetArguments};
 use super::terminal;
-use super::times::Times;
+use super::times::{Times, brief, duration};
 use super::token::{Life, TokenView};
-use crate::cli::commands::refresh::duration;
-use anyhow::{Context as _, bail};
+use crate::client::error::describe_write;
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
 use futures::StreamExt;
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
-use kube::runtime::{WatchStreamExt, watcher};
 use std::path::PathBuf;
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
@@ -36,7 +36,8 @@ pub struct Arguments {
     /// The values of the credentials Secret as lines KEY=VALUE; - reads standard input [default: they are asked for]
     #[arg(long, value_name = "FILE")]
     from_env_file: Option<PathBuf>,
-    /// The credentials Secret of a second application that takes turns with the first
+    /// The credentials Secret of a second application that takes turns with the first; its values are asked for if it does
+    /// not exist
     #[arg(long, value_name = "SECRET")]
     standby: Option<String>,
     /// How long each token of an application is to live
@@ -71,17 +72,19 @@ enum Kind {
 
 /// Runs `create`.
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
-    let resource = manifest::resource(&arguments)?;
+    let manifest = manifest::manifest(&arguments)?;
     if arguments.dry_run {
-        terminal::write(&serde_saphyr::to_string(&resource)?);
+        terminal::write(&serde_saphyr::to_string(&manifest)?);
         return Ok(Verdict::Good);
     }
+    let resource: SyniverseToken = serde_json::from_value(manifest)?;
     let target = arguments.target.open()?;
     let tokens = target.api::<SyniverseToken>();
     // What is wrong with the resource is said before anybody types a secret.
     let trial = PostParams { dry_run: true, ..PostParams::default() };
     tokens.create(&trial, &resource).await.context("the API server does not take this SyniverseToken")?;
     give_credentials(&target, &arguments).await?;
+    give_standby(&target, &arguments).await?;
     let resource = tokens.create(&PostParams::default(), &resource).await?;
     say!("syniversetoken.syniverse.dev/{} created", arguments.name);
     if arguments.wait.is_zero() {
@@ -103,10 +106,29 @@ async fn give_credentials(target: &Target, arguments: &Arguments) -> anyhow::Res
         return Ok(());
     }
     let values = match &arguments.from_env_file {
-        Some(file) => Values::read(file)?,
-        None => Values::ask(arguments.kind)?,
+        Some(file) => Values::read(arguments.kind, file)?,
+        None => Values::ask(arguments.kind, "")?,
     };
-    secrets.create(&PostParams::default(), &values.secret(&name)).await?;
+    make_secret(target, &name, &values).await
+}
+
+/// Makes the credentials Secret of the standby unless it exists.
+async fn give_standby(target: &Target, arguments: &Arguments) -> anyhow::Result<()> {
+    let Some(name) = &arguments.standby else { return Ok(()) };
+    let exists = target.api::<Secret>().get_metadata_opt(name).await;
+    if exists.with_context(|| format!("Secret {name} cannot be looked up"))?.is_some() {
+        return Ok(());
+    }
+    let values = Values::ask(arguments.kind, "of the standby: ");
+    let values = values.with_context(|| format!("Secret {name}, of the standby, does not exist"))?;
+    make_secret(target, name, &values).await
+}
+
+/// A policy or webhook that has seen the Secret may repeat what is in it: then it is not quoted.
+async fn make_secret(target: &Target, name: &str, values: &Values) -> anyhow::Result<()> {
+    let secret = values.secret(name);
+    let made = target.api::<Secret>().create(&PostParams::default(), &secret).await;
+    made.map_err(|error| anyhow!("Secret {name} could not be made: {}", describe_write(&error, &[&secret])))?;
     say!("secret/{name} created");
     Ok(())
 }
@@ -114,19 +136,16 @@ async fn give_credentials(target: &Target, arguments: &Arguments) -> anyhow::Res
 /// Waits for the first token, saying what it is waiting for.
 async fn wait(target: &Target, made: &SyniverseToken, patience: Duration) -> anyhow::Result<Verdict> {
     let name = made.metadata.name.clone().unwrap_or_default();
-    let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let mut seen = watcher(target.api::<SyniverseToken>(), only).default_backoff().applied_objects().boxed();
-    let mut said = String::new();
+    let (mut seen, mut said) = (target.follow(&name), String::new());
     let ready = async {
         while let Some(resource) = seen.next().await {
-            let Ok(resource) = resource else { continue };
-            let times = Times::now(false);
+            let times = Times::at(target.now().await, false);
             let token = TokenView::new(&resource, times.present());
             if token.is_ready() {
                 return Some(first(&token, &times));
             }
-            let now = token.headline().map(|(reason, message)| format!("{reason}: {message}")).unwrap_or_default();
-            if now != said {
+            let now = token.headline_text().unwrap_or_default();
+            if now != said && !now.is_empty() {
                 eprintln!("waiting: {now}");
                 said = now;
             }
@@ -139,7 +158,8 @@ async fn wait(target: &Target, made: &SyniverseToken, patience: Duration) -> any
             Ok(Verdict::Good)
         }
         None => {
-            say!("no token within {patience:?}: kubectl syniverse-token status {name}");
+            let waited = brief(SignedDuration::try_from(patience).unwrap_or_default());
+            say!("no token within {waited}: kubectl syniverse-token status {name}");
             Ok(Verdict::Bad)
         }
     }

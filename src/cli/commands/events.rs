@@ -28,7 +28,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
     if events.is_empty() {
         say!("nothing in the last hour, for which the API server keeps Events by default");
     } else {
-        terminal::write(&table(Terminal::stdout(), &Times::now(arguments.utc), &events));
+        terminal::write(&table(Terminal::stdout(), &Times::at(target.now().await, arguments.utc), &events));
     }
     Ok(Verdict::Good)
 }

@@ -1,18 +1,16 @@
 //! Asks the issuer now.
 
-use super::Verdict;
-use super::target::TargetArguments;
-use super::times::Times;
+use super::target::{Target, TargetArguments};
+use super::times::{Times, brief, duration};
 use super::token::{Life, TokenView};
+use super::{Verdict, plain};
 use clap::Args;
 use futures::StreamExt;
-use jiff::Timestamp;
-use kube::Api;
+use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
-use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::json;
 use std::time::Duration;
-use syniverse_token_core::api::{REFRESH_ANNOTATION, SyniverseToken, parse_duration};
+use syniverse_token_core::api::{REFRESH_ANNOTATION, SyniverseToken};
 
 /// The arguments of `refresh`.
 #[derive(Debug, Args)]
@@ -30,13 +28,13 @@ pub struct Arguments {
 
 /// Runs `refresh`. All are asked for before the first answer is waited for.
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
-    let api = arguments.target.open()?.api::<SyniverseToken>();
+    let target = arguments.target.open()?;
     let (wish, mut asked, mut verdict) = (Timestamp::now().to_string(), Vec::new(), Verdict::Good);
     for name in &arguments.names {
-        match ask(&api, name, &wish).await {
+        match ask(&target, name, &wish).await {
             Ok(before) => asked.push((name, before)),
-            Err(error) => {
-                eprintln!("{name}: {error}");
+            Err(problem) => {
+                eprintln!("{name}: {problem}");
                 verdict = Verdict::Bad;
             }
         }
@@ -45,40 +43,39 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         asked.iter().for_each(|(name, _)| say!("{name}: asked for"));
         return Ok(verdict);
     };
-    let answers = asked.iter().map(|(name, before)| answer(&api, name, before.as_deref(), &wish, patience));
+    let answers = asked.iter().map(|(name, before)| answer(&target, name, before.as_deref(), &wish, patience));
     for ((name, _), answer) in asked.iter().zip(futures::future::join_all(answers).await) {
-        match answer? {
-            Ok(said) => say!("{name}: {said}"),
-            Err(said) => {
-                say!("{name}: {said}");
-                verdict = Verdict::Bad;
-            }
-        }
+        let said = answer.unwrap_or_else(|problem| {
+            verdict = Verdict::Bad;
+            problem
+        });
+        say!("{name}: {said}");
     }
     Ok(verdict)
 }
 
-/// Asks for a refresh, and gives the fingerprint of the token before.
-async fn ask(api: &Api<SyniverseToken>, name: &str, wish: &str) -> kube::Result<Option<String>> {
+/// Asks for a refresh, and gives the fingerprint of the token before; an error where none will come.
+async fn ask(target: &Target, name: &str, wish: &str) -> Result<Option<String>, String> {
     let patch = Patch::Merge(json!({"metadata": {"annotations": {REFRESH_ANNOTATION: wish}}}));
-    let resource = api.patch(name, &PatchParams::default(), &patch).await?;
+    let patched = target.api::<SyniverseToken>().patch(name, &PatchParams::default(), &patch).await;
+    let resource = patched.map_err(|error| plain(&error))?;
+    if resource.spec.suspend {
+        return Err(format!("it is suspended: kubectl syniverse-token resume {name}"));
+    }
     Ok(TokenView::new(&resource, Timestamp::now()).fingerprint().map(str::to_owned))
 }
 
 /// What became of it, as a sentence: an error where there was no answer in time.
 async fn answer(
-    api: &Api<SyniverseToken>,
+    target: &Target,
     name: &str,
     before: Option<&str>,
     wish: &str,
     patience: Duration,
-) -> anyhow::Result<Result<String, String>> {
-    let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let mut seen = watcher(api.clone(), only).default_backoff().applied_objects().boxed();
-    let mut last = None;
+) -> Result<String, String> {
+    let (mut seen, mut last) = (target.follow(name), None);
     let handled = async {
         while let Some(resource) = seen.next().await {
-            let Ok(resource) = resource else { continue };
             let handled = resource.status.as_ref().and_then(|status| status.last_handled_refresh.as_deref());
             if handled == Some(wish) {
                 return Some(resource);
@@ -88,16 +85,16 @@ async fn answer(
         None
     };
     let handled = tokio::time::timeout(patience, handled).await.ok().flatten();
-    let times = Times::now(false);
-    Ok(match (handled, last) {
+    let times = Times::at(target.now().await, false);
+    let waited = brief(SignedDuration::try_from(patience).unwrap_or_default());
+    match (handled, last) {
         (Some(resource), _) => Ok(token(&TokenView::new(&resource, times.present()), before, &times)),
         (None, Some(resource)) => {
-            let token = TokenView::new(&resource, times.present());
-            let why = token.headline().map(|(reason, message)| format!("; {reason}: {message}"));
-            Err(format!("no answer within {patience:?}{}", why.unwrap_or_default()))
+            let why = TokenView::new(&resource, times.present()).headline_text().map(|said| format!("; {said}"));
+            Err(format!("no answer within {waited}{}", why.unwrap_or_default()))
         }
-        (None, None) => Err(format!("the API server has shown nothing within {patience:?}")),
-    })
+        (None, None) => Err(format!("the API server has shown nothing within {waited}")),
+    }
 }
 
 fn token(token: &TokenView<'_>, before: Option<&str>, times: &Times) -> String {
@@ -112,8 +109,4 @@ fn token(token: &TokenView<'_>, before: Option<&str>, times: &Times) -> String {
     } else {
         format!("new token {fingerprint}, {until}")
     }
-}
-
-pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
-    parse_duration(text).ok_or("a duration such as 30s, 2m or 48h")
 }

@@ -2,9 +2,9 @@
 //! the Secret would hold a dead token.
 
 use super::Verdict;
-use super::refresh::duration;
 use super::target::TargetArguments;
-use anyhow::Context as _;
+use super::times::duration;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -15,12 +15,15 @@ use syniverse_token_core::plan::PlannedRequest;
 
 mod cluster;
 mod issuer;
+mod manifest;
 
 use cluster::Cluster;
 use issuer::Issuer;
 
 /// Requests after which a timeline is too long to be read, and a run is ended.
-const MOST_REQUESTS: usize = 10_000;
+const MOST_REQUESTS: usize = 200_000;
+/// A first token is there after this time, in seconds, where nothing is in its way.
+const ISSUED: f64 = 1.0;
 
 /// The arguments of `simulate`.
 #[derive(Debug, Args)]
@@ -40,6 +43,9 @@ pub struct Arguments {
     /// How long a token of a session or of client credentials lives, which the issuer decides
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
     lifetime: Duration,
+    /// For how long the token may be dead at worst, without this being an error
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    allow: Duration,
     #[command(flatten)]
     target: TargetArguments,
 }
@@ -90,23 +96,30 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
     // It begins with nothing, whatever the cluster has.
     (resource.status, resource.spec.suspend) = (None, false);
     let length = arguments.r#for.as_secs_f64();
-    let mut cluster = Cluster::new(resource);
-    let mut issuer = Issuer::new(arguments.lifetime.as_secs(), arguments.outage);
-    let timeline = play(&mut cluster, &mut issuer, length);
+    let (mut cluster, mut issuer) =
+        (Cluster::new(resource), Issuer::new(arguments.lifetime.as_secs(), arguments.outage));
+    let Played { timeline, end } = play(&mut cluster, &mut issuer, length);
     lines(&timeline).iter().for_each(|line| say!("{line}"));
     if let Some(stop) = cluster.obstacle() {
         say!("{:>9}  nothing more happens: {stop}", "");
     }
-    let still = cluster.dead_since(length).map_or(0.0, |since| length - since);
-    let total = timeline.iter().map(|happening| happening.dead).sum::<f64>() + still;
-    let worst = timeline.iter().map(|happening| happening.dead).fold(still, f64::max);
+    let first = timeline.iter().find(|happening| matches!(happening.outcome, Outcome::New(_)));
+    let without = first.map_or(end, |first| first.at);
+    let still = cluster.end().map_or(0.0, |over| (end - over).max(0.0));
+    let dead = || timeline.iter().map(|happening| happening.dead).chain([still]);
+    let (total, worst) = (dead().sum::<f64>(), dead().fold(0.0, f64::max));
     say!(
-        "{} requests, {} tokens in {} h; dead for {total:.1} s in all, {worst:.1} s at worst",
+        "{} requests for {} tokens in {}; without a token for {without:.1} s at first, then dead for {total:.1} s in all, \
+         {worst:.1} s at worst",
         issuer.requests(),
         issuer.tokens(),
-        length / 3600.0
+        shown(end)
     );
-    Ok(if total > 0.0 { Verdict::Bad } else { Verdict::Good })
+    if end < length {
+        bail!("ended after {MOST_REQUESTS} requests, before {}: choose a shorter time", shown(length));
+    }
+    let allowed = arguments.allow.as_secs_f64();
+    Ok(if worst > allowed || without > allowed.max(ISSUED) { Verdict::Bad } else { Verdict::Good })
 }
 
 /// Hours, minutes and seconds from the start.
@@ -122,25 +135,23 @@ async fn resource(arguments: &Arguments) -> anyhow::Result<SyniverseToken> {
     };
     let shown = file.display().to_string();
     let text = if shown == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
-    of_manifest(&text.with_context(|| format!("{shown} cannot be read"))?)
-        .with_context(|| format!("{shown} holds no SyniverseToken that can be used"))
+    manifest::token(&text.with_context(|| format!("{shown} cannot be read"))?).with_context(|| shown)
 }
 
-/// The first SyniverseToken of a manifest, which may have other objects in it.
-fn of_manifest(text: &str) -> anyhow::Result<SyniverseToken> {
-    let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(text)?;
-    let found = documents.into_iter().find(|document| document["kind"] == "SyniverseToken");
-    Ok(serde_json::from_value(found.context("there is no object of kind SyniverseToken")?)?)
+/// What happened, and when it ended, in seconds.
+struct Played {
+    timeline: Vec<Happening>,
+    end: f64,
 }
 
 /// Lets the operator work for so many seconds.
-fn play(cluster: &mut Cluster, issuer: &mut Issuer, length: f64) -> Vec<Happening> {
+fn play(cluster: &mut Cluster, issuer: &mut Issuer, length: f64) -> Played {
     let (mut timeline, mut at) = (Vec::new(), 0.0);
     while at < length && issuer.requests() < MOST_REQUESTS {
         let Some(planned) = cluster.settle(at) else {
             match cluster.wakes_at() {
                 Some(next) => at = next.max(at + 0.001),
-                None => break,
+                None => at = length,
             }
             continue;
         };
@@ -160,7 +171,7 @@ fn play(cluster: &mut Cluster, issuer: &mut Issuer, length: f64) -> Vec<Happenin
         };
         timeline.push(Happening { at: sent, purpose: purpose(&planned), outcome, dead });
     }
-    timeline
+    Played { timeline, end: at.min(length) }
 }
 
 /// What a request is for, in the words of the documentation.
@@ -201,9 +212,9 @@ mod tests {
     fn played(spec: &str, length: f64, outages: &[&str]) -> (Vec<Happening>, f64) {
         let text =
             format!("apiVersion: syniverse.dev/v1alpha1\nkind: SyniverseToken\nmetadata: {{name: m}}\nspec: {spec}\n");
-        let mut cluster = Cluster::new(of_manifest(&text).unwrap());
+        let mut cluster = Cluster::new(manifest::token(&text).unwrap());
         let outages = outages.iter().map(|text| text.parse().unwrap()).collect();
-        let timeline = play(&mut cluster, &mut Issuer::new(3600, outages), length);
+        let Played { timeline, .. } = play(&mut cluster, &mut Issuer::new(3600, outages), length);
         let dead = timeline.iter().map(|happening| happening.dead).sum();
         (timeline, dead)
     }

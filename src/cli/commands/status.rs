@@ -3,20 +3,22 @@
 use super::Verdict;
 use super::consumers::{Pods, count};
 use super::target::{Target, TargetArguments};
-use super::terminal::{self, Mark, Terminal};
+use super::terminal::{self, Terminal};
 use super::times::Times;
-use super::token::{Life, TokenView};
+use super::token::{Life, TokenView, TroubleKind};
+use crate::client::error::describe_watch;
 use clap::{Args, ValueEnum};
 use futures::StreamExt;
+use kube::ResourceExt;
 use kube::api::ListParams;
+use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use serde::Serialize;
+use std::collections::HashMap;
 use syniverse_token_core::api::SyniverseToken;
 
 mod story;
 
-/// Resources of a page.
-const PAGE: u32 = 500;
 /// A problem in the table has so many letters at most; all of it stands in the story of the token.
 const LONGEST_PROBLEM: usize = 72;
 
@@ -32,7 +34,7 @@ pub struct Arguments {
     #[arg(short, long, conflicts_with = "name")]
     watch: bool,
     /// The form of the output
-    #[arg(short, long, value_name = "FORM")]
+    #[arg(short, long, value_name = "FORM", conflicts_with = "watch")]
     output: Option<Form>,
     /// Which tokens
     #[arg(long, value_name = "WHICH")]
@@ -87,34 +89,20 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
     if let Some(name) = &arguments.name {
         return story::tell(&target, name, arguments.utc).await;
     }
-    let resources = list(&target, arguments.all_namespaces).await?;
-    let times = Times::now(arguments.utc);
+    let resources = target.list::<SyniverseToken>(arguments.all_namespaces, ListParams::default()).await?;
+    let times = Times::at(target.now().await, arguments.utc);
     let tokens = resources.iter().map(|resource| TokenView::new(resource, times.present()));
-    let is_failing = |token: &TokenView<'_>| token.mark() == Mark::Bad || token.problem().is_some();
-    let tokens: Vec<_> = tokens.filter(|token| arguments.only.is_none() || is_failing(token)).collect();
+    let tokens: Vec<_> = tokens.filter(|token| arguments.shows(token)).collect();
     match arguments.output {
         Some(Form::Json) => say!("{}", serde_json::to_string_pretty(&document(&tokens))?),
         Some(Form::Yaml) => terminal::write(&serde_saphyr::to_string(&document(&tokens))?),
         form => print(&target, &arguments, form, &tokens, &times).await?,
     }
     if arguments.watch {
-        follow(&target, &arguments).await?;
+        let known = resources.iter().filter_map(|resource| Some((resource.uid()?, resource.resource_version()?)));
+        follow(&target, &arguments, known.collect()).await;
     }
-    Ok(if tokens.iter().all(|token| token.is_ready() || token.is_suspended()) { Verdict::Good } else { Verdict::Bad })
-}
-
-/// The resources of a namespace or of all, by name.
-pub(super) async fn list(target: &Target, all: bool) -> kube::Result<Vec<SyniverseToken>> {
-    let api = target.api_in::<SyniverseToken>(all);
-    let (mut resources, mut page) = (Vec::new(), ListParams::default().limit(PAGE));
-    loop {
-        let list = api.list(&page).await?;
-        resources.extend(list.items);
-        match list.metadata.continue_.filter(|next| !next.is_empty()) {
-            Some(next) => page.continue_token = Some(next),
-            None => return Ok(resources),
-        }
-    }
+    Ok(if tokens.iter().all(TokenView::is_as_wanted) { Verdict::Good } else { Verdict::Bad })
 }
 
 fn document(tokens: &[TokenView<'_>]) -> serde_json::Value {
@@ -158,7 +146,7 @@ async fn print(
         head.insert(0, "NAMESPACE");
     }
     terminal::write(&Terminal::stdout().table(&head, &rows));
-    let needy: Vec<_> = tokens.iter().filter(|token| token.mark() == Mark::Bad).map(TokenView::name).collect();
+    let needy: Vec<_> = tokens.iter().filter(|token| !token.is_as_wanted()).map(TokenView::name).collect();
     if !needy.is_empty() {
         let few = needy.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         let more = if needy.len() > 5 { ", …" } else { "" };
@@ -185,12 +173,7 @@ fn row(token: &TokenView<'_>, all: bool, is_wide: bool, pods: Option<&Pods>, tim
 
 /// What is wrong, and since when there is no live token.
 fn problem(token: &TokenView<'_>, is_wide: bool, times: &Times) -> Option<String> {
-    if token.is_unseen() {
-        return Some("no operator has looked at it: kubectl syniverse-token check".to_owned());
-    }
-    let said = token.problem().map(|(reason, message)| format!("{reason}: {message}"));
-    let said = said.or_else(|| token.is_overdue().then(|| "not renewed: kubectl syniverse-token check".to_owned()));
-    let said = said.or_else(|| token.is_suspended().then(|| "suspended".to_owned()))?;
+    let said = token.trouble()?.text;
     let since = token.ready_since().filter(|_| !token.is_ready());
     let since = since.map(|since| format!(" (since {})", times.clock(since))).unwrap_or_default();
     let is_short = is_wide || said.chars().count() <= LONGEST_PROBLEM;
@@ -198,15 +181,33 @@ fn problem(token: &TokenView<'_>, is_wide: bool, times: &Times) -> Option<String
     Some(format!("{shown}{since}"))
 }
 
-/// Prints a line for each change of a token, until the process is ended.
-async fn follow(target: &Target, arguments: &Arguments) -> anyhow::Result<()> {
+/// Prints a line for each change of a token, until the process is ended. What has been shown is known by UID and version.
+async fn follow(target: &Target, arguments: &Arguments, known: HashMap<String, String>) {
     let api = target.api_in::<SyniverseToken>(arguments.all_namespaces);
-    let mut seen = watcher(api, watcher::Config::default()).default_backoff().applied_objects().boxed();
-    while let Some(resource) = seen.next().await {
-        let Ok(resource) = resource else { continue };
-        let times = Times::now(arguments.utc);
-        let token = TokenView::new(&resource, times.present());
-        say!("{}", row(&token, arguments.all_namespaces, true, None, &times).join("   "));
+    let mut seen = watcher(api, watcher::Config::default()).default_backoff().boxed();
+    while let Some(event) = seen.next().await {
+        let times = Times::at(target.now().await, arguments.utc);
+        match event {
+            Ok(Event::Delete(resource)) => {
+                let name = format!("{}/{}", resource.namespace().unwrap_or_default(), resource.name_any());
+                say!("{}   {name}   deleted", times.clock(times.present()));
+            }
+            Ok(Event::Apply(resource) | Event::InitApply(resource)) => {
+                let token = TokenView::new(&resource, times.present());
+                let is_known = resource.uid().and_then(|uid| known.get(&uid).cloned()) == resource.resource_version();
+                if !is_known && arguments.shows(&token) {
+                    let row = row(&token, arguments.all_namespaces, true, None, &times).join("   ");
+                    say!("{}   {row}", times.clock(times.present()));
+                }
+            }
+            Ok(Event::Init | Event::InitDone) => {}
+            Err(error) => eprintln!("it cannot be watched: {}", describe_watch(&error)),
+        }
     }
-    Ok(())
+}
+
+impl Arguments {
+    fn shows(&self, token: &TokenView<'_>) -> bool {
+        self.only.is_none() || token.trouble().is_some_and(|trouble| trouble.kind != TroubleKind::Suspended)
+    }
 }

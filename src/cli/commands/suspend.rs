@@ -1,6 +1,7 @@
 //! Suspends and resumes.
 
 use super::Verdict;
+use super::plain;
 use super::target::TargetArguments;
 use clap::Args;
 use kube::api::{Patch, PatchParams};
@@ -26,7 +27,7 @@ pub(super) async fn run(arguments: Arguments, suspend: bool) -> anyhow::Result<V
         match api.patch(name, &PatchParams::default(), &patch).await {
             Ok(resource) => say!("{name}: {}", said(&resource, suspend)),
             Err(error) => {
-                eprintln!("{name}: {error}");
+                eprintln!("{name}: {}", plain(&error));
                 verdict = Verdict::Bad;
             }
         }

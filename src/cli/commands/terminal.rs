@@ -12,8 +12,13 @@ macro_rules! say {
 pub(super) fn write(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    if written.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
-        std::process::exit(0);
+    match written {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            eprintln!("error: the output could not be written: {error}");
+            std::process::exit(2);
+        }
     }
 }
 
@@ -35,7 +40,8 @@ pub(super) struct Terminal {
 impl Terminal {
     /// Standard output. `NO_COLOR` with any value takes the colours off.
     pub(super) fn stdout() -> Self {
-        let is_terminal = std::io::stdout().is_terminal();
+        let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        let is_terminal = std::io::stdout().is_terminal() && !is_dumb;
         let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self { has_symbols: is_terminal, has_colours: is_terminal && !is_plain }
     }

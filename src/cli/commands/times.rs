@@ -2,6 +2,8 @@
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+use syniverse_token_core::api::parse_duration;
 
 /// How times are shown.
 #[derive(Clone, Debug)]
@@ -12,9 +14,9 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// Times relative to now, or in UTC.
-    pub(super) fn now(is_utc: bool) -> Self {
-        Self { now: Timestamp::now(), zone: (!is_utc).then(TimeZone::system) }
+    /// Times relative to this present, or in UTC.
+    pub(super) fn at(now: Timestamp, is_utc: bool) -> Self {
+        Self { now, zone: (!is_utc).then(TimeZone::system) }
     }
 
     /// The present.
@@ -57,6 +59,11 @@ impl Times {
 
 fn utc(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+}
+
+/// Reads a duration of an argument.
+pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+    parse_duration(text).ok_or("a duration such as 30s, 2m or 48h")
 }
 
 /// A duration in its two largest units: `3d4h`, `5h12m`, `38m`, `42s`. None that is negative.

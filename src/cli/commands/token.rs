@@ -10,6 +10,9 @@ use syniverse_token_core::status::{headline, ready, reason};
 /// A planned request that is overdue by this time is not planned any more: retries follow their own delays.
 const OVERDUE: SignedDuration = SignedDuration::from_secs(5);
 
+/// For as long a resource may wait for the operator to look at it, and for its first token.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
+
 /// How long the token in the Secret lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
@@ -19,6 +22,31 @@ pub(super) enum Life {
     Endless,
     /// It ends then.
     Until(Timestamp),
+}
+
+/// What is wrong with a token.
+pub(super) struct Trouble {
+    pub(super) kind: TroubleKind,
+    pub(super) mark: Mark,
+    /// In one line.
+    pub(super) text: String,
+}
+
+/// A kind of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TroubleKind {
+    /// Nobody asks for a token.
+    Suspended,
+    /// The token has ended, and is not renewed.
+    Dead,
+    /// No operator has looked at the resource as it is.
+    Unseen,
+    /// The status says so; none = with a reason that this version does not know.
+    Reason(Option<Reason>),
+}
+
+fn joined((reason, message): (&str, &str)) -> String {
+    format!("{reason}: {message}")
 }
 
 /// What a status says.
@@ -62,7 +90,7 @@ impl<'a> TokenView<'a> {
     }
 
     /// True of a token that ended a while ago: nobody may be there to say so.
-    pub(super) fn is_overdue(&self) -> bool {
+    fn is_overdue(&self) -> bool {
         matches!(self.life(), Life::Until(end) if end + OVERDUE < self.now)
     }
 
@@ -71,45 +99,79 @@ impl<'a> TokenView<'a> {
         self.status.and_then(headline).map(|said| (said.reason.as_str(), said.message.as_str()))
     }
 
+    /// The most important fact in one line.
+    pub(super) fn headline_text(&self) -> Option<String> {
+        self.headline().map(joined)
+    }
+
     /// Since when Ready is what it is.
     pub(super) fn ready_since(&self) -> Option<Timestamp> {
         self.status.and_then(ready).map(|ready| ready.last_transition_time.0)
     }
 
-    pub(super) fn reason(&self) -> Option<Reason> {
-        self.status.and_then(reason)
-    }
-
-    /// What is wrong, as a reason and a sentence: also what a person must mend where it is not the headline.
-    pub(super) fn problem(&self) -> Option<(&'a str, &'a str)> {
+    /// What the status says is wrong: what a person must mend, also where it is not the headline, or a headline that is no
+    /// good news. A later operator may have reasons of its own.
+    pub(super) fn complaint(&self) -> Option<(&'a str, &'a str)> {
         let status = self.status?;
         let stalled = status.conditions.iter().find(|said| said.type_ == "Stalled" && said.status == "True");
         let stalled = stalled.map(|said| (said.reason.as_str(), said.message.as_str()));
-        let is_wrong = self.reason().is_some_and(|reason| reason.weight() >= Weight::Trouble);
-        stalled.or_else(|| self.headline().filter(|_| is_wrong))
+        let is_fine = reason(status).is_some_and(|reason| reason.weight() < Weight::Trouble);
+        let is_ready = ready(status).is_some_and(|ready| ready.status == "True");
+        stalled.or_else(|| self.headline().filter(|_| !is_fine || !is_ready && !self.is_suspended()))
+    }
+
+    /// What is wrong with it; none of a token that is as it should be.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        let waits_since =
+            |since: Option<Timestamp>| since.is_some_and(|since| self.now.duration_since(since) < PATIENCE);
+        let because = || self.complaint().map(|said| format!("; {}", joined(said))).unwrap_or_default();
+        let trouble =
+            |kind, is_bad, text| Some(Trouble { kind, mark: if is_bad { Mark::Bad } else { Mark::Warning }, text });
+        let is_over = matches!(self.life(), Life::Until(end) if end < self.now);
+        if self.is_suspended() {
+            let (is_idle, left) = (self.life() == Life::None, if is_over { "is over" } else { "runs out" });
+            let text =
+                if is_idle { "suspended".to_owned() } else { format!("suspended: its token {left}{}", because()) };
+            return trouble(TroubleKind::Suspended, is_over, text);
+        }
+        if self.is_overdue() {
+            return trouble(TroubleKind::Dead, true, format!("the token is not renewed{}", because()));
+        }
+        if self.is_unseen() {
+            let text = "no operator has looked at it as it is now".to_owned();
+            return trouble(TroubleKind::Unseen, !waits_since(self.touched()), text);
+        }
+        let complaint = self.complaint()?;
+        let known = Reason::ALL.iter().copied().find(|reason| reason.as_str() == complaint.0);
+        let is_new = known == Some(Reason::Pending) && waits_since(self.ready_since());
+        let is_in_the_way = known.is_some_and(|reason| reason.weight() == Weight::Stall && reason.is_in_the_way());
+        let is_bad = is_in_the_way || !self.is_ready() && !is_new;
+        trouble(TroubleKind::Reason(known), is_bad, joined(complaint))
     }
 
     pub(super) fn mark(&self) -> Mark {
-        match () {
-            () if self.is_ready() && self.problem().is_none() && !self.is_suspended() => Mark::Good,
-            () if self.is_ready() || self.is_idle() => Mark::Warning,
-            () => Mark::Bad,
-        }
+        self.trouble().map_or(Mark::Good, |trouble| trouble.mark)
+    }
+
+    /// True of a live token, and where none is wanted for now.
+    pub(super) fn is_as_wanted(&self) -> bool {
+        self.is_ready() || self.is_suspended() && self.life() == Life::None
     }
 
     pub(super) fn is_suspended(&self) -> bool {
         self.resource.spec.suspend
     }
 
-    /// True when there is no token, and none is wanted for now.
-    fn is_idle(&self) -> bool {
-        self.is_suspended() && self.life() == Life::None
-    }
-
-    /// True when nobody has looked at the resource as it is.
-    pub(super) fn is_unseen(&self) -> bool {
+    fn is_unseen(&self) -> bool {
         let seen = self.status.and_then(|status| status.observed_generation);
         seen != self.resource.metadata.generation
+    }
+
+    /// When somebody changed it last, but for the operator's status.
+    fn touched(&self) -> Option<Timestamp> {
+        let fields = self.resource.managed_fields().iter().filter(|fields| fields.subresource.is_none());
+        let changed = fields.filter_map(|fields| fields.time.as_ref()).map(|time| time.0).max();
+        changed.or_else(|| self.resource.creation_timestamp().map(|time| time.0))
     }
 
     /// The next planned request, and what it is for.

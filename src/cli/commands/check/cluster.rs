@@ -15,6 +15,9 @@ const OLDEST: u32 = 32;
 /// Fields named in a message.
 const NAMED: usize = 5;
 
+/// How the definition of this version is installed.
+const INSTALL: &str = "kubectl syniverse-token crd | kubectl apply --server-side --force-conflicts -f -";
+
 /// What an installation makes in the whole cluster: group and resource.
 const INSTALLED: [(&str, &str); 4] = [
     ("apiextensions.k8s.io", "customresourcedefinitions"),
@@ -23,14 +26,25 @@ const INSTALLED: [(&str, &str); 4] = [
     ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
 ];
 
-/// Checks it; false where there are no SyniverseTokens to look at.
-pub(super) async fn check(target: &Target, is_before: bool, report: &mut Report) -> bool {
+/// What there is to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// The API server does not answer.
+    Nothing,
+    /// There are no SyniverseTokens.
+    Cluster,
+    /// SyniverseTokens as well.
+    All,
+}
+
+/// Checks it.
+pub(super) async fn check(target: &Target, is_before: bool, report: &mut Report) -> Reached {
     match target.client.apiserver_version().await {
         Ok(version) => check_version(&version.git_version, &version.minor, report),
         Err(error) => {
             let remedy = "look at the kubeconfig, the context and the network";
             report.bad("api-server", describe(&error), remedy);
-            return false;
+            return Reached::Nothing;
         }
     }
     if is_before {
@@ -38,18 +52,14 @@ pub(super) async fn check(target: &Target, is_before: bool, report: &mut Report)
     }
     let name = api::crd().metadata.name.unwrap_or_default();
     let definitions: Api<CustomResourceDefinition> = Api::all(target.client.clone());
-    match definitions.get_opt(&name).await {
+    let is_served = match definitions.get_opt(&name).await {
         Ok(Some(found)) => check_definition(&found, report),
         Ok(None) if is_before => {
             report.good("crd", format!("{name} is not there yet: the chart brings it"));
             false
         }
         Ok(None) => {
-            report.bad(
-                "crd",
-                format!("{name} is missing"),
-                "syniverse-token-operator crd | kubectl apply --server-side -f -",
-            );
+            report.bad("crd", format!("{name} is missing"), INSTALL);
             false
         }
         Err(error) => {
@@ -60,7 +70,8 @@ pub(super) async fn check(target: &Target, is_before: bool, report: &mut Report)
             );
             true
         }
-    }
+    };
+    if is_served { Reached::All } else { Reached::Cluster }
 }
 
 fn check_version(version: &str, minor: &str, report: &mut Report) {

@@ -9,7 +9,8 @@ use crate::client::error::describe;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
@@ -26,6 +27,8 @@ pub(super) struct Installed {
     version: String,
     arguments: Vec<String>,
     service_account: String,
+    /// Of its Pods.
+    pub(super) selector: String,
     pub(super) wanted: i32,
     pub(super) ready: i32,
 }
@@ -46,6 +49,7 @@ impl Installed {
             service_account: pod
                 .and_then(|pod| pod.service_account_name.clone())
                 .unwrap_or_else(|| "default".to_owned()),
+            selector: spec.map(|spec| joined(&spec.selector)).unwrap_or_default(),
             wanted: spec.and_then(|spec| spec.replicas).unwrap_or(1),
             ready: status.and_then(|status| status.ready_replicas).unwrap_or_default(),
         }
@@ -87,8 +91,14 @@ impl Installed {
     }
 }
 
+/// A selector as the API server takes it.
+fn joined(selector: &LabelSelector) -> String {
+    let labels = selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
+    labels.collect::<Vec<_>>().join(",")
+}
+
 /// Checks it.
-pub(super) async fn check(target: &Target, report: &mut Report) {
+pub(super) async fn check(target: &Target, now: Timestamp, report: &mut Report) {
     let installed = match installed(target).await {
         Ok(installed) => installed,
         Err(error) => {
@@ -104,10 +114,10 @@ pub(super) async fn check(target: &Target, report: &mut Report) {
     }
     check_rivals(&installed, report);
     for operator in &installed {
-        operator_pods::check(target, operator, report).await;
+        operator_pods::check(target, operator, now, report).await;
         check_version(operator, report);
         check_policy(target, operator, report).await;
-        let leader = check_leader(target, operator, report).await;
+        let leader = check_leader(target, operator, now, report).await;
         rights::check(target, &operator.account(), report).await;
         metrics::check(target, operator, leader.as_deref(), report).await;
     }
@@ -173,7 +183,7 @@ async fn check_policy(target: &Target, operator: &Installed, report: &mut Report
 }
 
 /// Checks that somebody leads, and gives the Pod that does.
-async fn check_leader(target: &Target, operator: &Installed, report: &mut Report) -> Option<String> {
+async fn check_leader(target: &Target, operator: &Installed, now: Timestamp, report: &mut Report) -> Option<String> {
     let name = operator.lease()?;
     let leases: Api<Lease> = Api::namespaced(target.client.clone(), &operator.namespace);
     let lease = match leases.get_opt(name).await {
@@ -184,27 +194,32 @@ async fn check_leader(target: &Target, operator: &Installed, report: &mut Report
             return None;
         }
     };
-    let spec = lease.and_then(|lease| lease.spec);
-    let holder = spec.as_ref().and_then(|spec| spec.holder_identity.clone()).filter(|holder| !holder.is_empty());
-    let renewed = spec.as_ref().and_then(|spec| Some(spec.renew_time.as_ref()?.0));
-    let length = spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or(15);
-    let age = renewed.map(|renewed| Timestamp::now().duration_since(renewed));
-    let limit = SignedDuration::from_secs(i64::from(length) * 2);
-    let remedy = format!("kubectl -n {} logs deployment/{}", operator.namespace, operator.name);
-    match (holder, age) {
-        (Some(holder), Some(age)) if age <= limit => {
+    match led(operator, name, lease.and_then(|lease| lease.spec).unwrap_or_default(), now) {
+        Ok(holder) => {
             report.good("leader", format!("{} is led by {holder}", operator.title()));
             Some(holder)
         }
-        (Some(holder), Some(age)) => {
-            let detail =
-                format!("nobody leads {}: {holder} renewed Lease {name} {} s ago", operator.title(), age.as_secs());
+        Err(detail) => {
+            let remedy = format!("kubectl -n {} logs deployment/{}", operator.namespace, operator.name);
             report.bad("leader", detail, remedy);
             None
         }
-        _ => {
-            report.bad("leader", format!("nobody leads {}: Lease {name} has no holder", operator.title()), remedy);
-            None
+    }
+}
+
+/// Who leads by this Lease, or why nobody does.
+fn led(operator: &Installed, name: &str, lease: LeaseSpec, now: Timestamp) -> Result<String, String> {
+    let holder = lease.holder_identity.filter(|holder| !holder.is_empty());
+    let (Some(holder), Some(renewed)) = (holder, lease.renew_time) else {
+        return Err(format!("nobody leads {}: Lease {name} has no holder", operator.title()));
+    };
+    let limit = SignedDuration::from_secs(i64::from(lease.lease_duration_seconds.unwrap_or(15)) * 2);
+    let age = now.duration_since(renewed.0);
+    match age.as_secs() {
+        _ if age.abs() <= limit => Ok(holder),
+        seconds if seconds < 0 => {
+            Err(format!("{holder} renewed Lease {name} {} s in the future: whose clock is wrong?", -seconds))
         }
+        seconds => Err(format!("nobody leads {}: {holder} renewed Lease {name} {seconds} s ago", operator.title())),
     }
 }

@@ -2,10 +2,10 @@
 
 use syniverse_token_core::reason::Reason;
 
-/// What to do, in a line.
-pub(super) fn remedy(reason: Reason) -> &'static str {
+/// What to do, in a line; none where the whole story of the token has to be looked at.
+pub(super) fn remedy(reason: Reason) -> Option<&'static str> {
     use Reason as R;
-    match reason {
+    Some(match reason {
         R::EndpointNotAllowed => "add the host to endpointHosts of the chart, or mend the endpoint in the spec",
         R::CredentialsNotFound => "make the credentials Secret, in the same namespace",
         R::CredentialsNotConsented => "kubectl label secret NAME syniverse.dev/credentials=true",
@@ -48,6 +48,6 @@ pub(super) fn remedy(reason: Reason) -> &'static str {
         R::NotRotated => "press Re-Generate in the portal if it lasts longer than a minute",
         R::RefreshBeforeInvalid | R::SpecInvalid | R::NotSupported => "mend the field that the message names",
         R::Expired | R::Pending => "it is being asked for: see the Events, kubectl syniverse-token events NAME",
-        _ => "kubectl syniverse-token status NAME",
-    }
+        _ => return None,
+    })
 }

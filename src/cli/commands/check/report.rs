@@ -6,6 +6,28 @@ use serde_json::{Value, json};
 /// Where each check is explained, in the project's repository; its id is the anchor.
 const PAGE: &str = "docs/checks.md";
 
+/// The ids of all checks, in the order of the page. Programs rely on them.
+const IDS: [&str; 18] = [
+    "api-server",
+    "install-rights",
+    "crd",
+    "operator",
+    "replicas",
+    "memory",
+    "version",
+    "admission-policy",
+    "leader",
+    "rbac",
+    "rival",
+    "clock-skew",
+    "events",
+    "tokens",
+    "unseen",
+    "dead",
+    "suspended",
+    "reasons",
+];
+
 /// One thing that was looked at.
 #[derive(Clone, Debug)]
 pub(super) struct Finding {
@@ -24,6 +46,8 @@ pub(super) struct Finding {
 pub(super) struct Report {
     group: &'static str,
     findings: Vec<Finding>,
+    /// What its user wants to know could not be looked at.
+    pub(super) is_blind: bool,
 }
 
 impl Report {
@@ -47,7 +71,19 @@ impl Report {
         self.add(id, Mark::Bad, detail.into(), Some(remedy.into()));
     }
 
+    /// What matters most could not be looked at.
+    pub(super) fn unseen(&mut self, id: &'static str, detail: impl Into<String>, remedy: impl Into<String>) {
+        self.is_blind = true;
+        self.warn(id, detail, remedy);
+    }
+
+    /// Something is so wrong.
+    pub(super) fn add_with(&mut self, id: &'static str, mark: Mark, detail: String, remedy: impl Into<String>) {
+        self.add(id, mark, detail, Some(remedy.into()));
+    }
+
     fn add(&mut self, id: &'static str, mark: Mark, detail: String, remedy: Option<String>) {
+        debug_assert!(IDS.contains(&id), "{id}");
         self.findings.push(Finding { id, group: self.group, mark, detail, remedy });
     }
 
@@ -100,5 +136,16 @@ impl Report {
             check
         };
         json!({"checks": self.findings.iter().map(check).collect::<Vec<_>>(), "result": status(self.worst())})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_check_has_a_heading_on_its_page_and_every_heading_a_check() {
+        let page = include_str!("../../../../docs/checks.md");
+        assert_eq!(page.lines().filter_map(|line| line.strip_prefix("## ")).collect::<Vec<_>>(), IDS);
     }
 }

@@ -3,15 +3,15 @@
 use super::{Arguments, Kind};
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
-use syniverse_token_core::api::SyniverseToken;
 
 /// The name of the credentials Secret.
 pub(super) fn credentials_name(arguments: &Arguments) -> String {
     arguments.credentials.clone().unwrap_or_else(|| format!("{}-credentials", arguments.name))
 }
 
-/// The resource; an error names an argument that is missing, or that the kind does not take.
-pub(super) fn resource(arguments: &Arguments) -> anyhow::Result<SyniverseToken> {
+/// The resource, with nothing in it but what was asked for; an error names an argument that is missing, or that the kind does
+/// not take.
+pub(super) fn manifest(arguments: &Arguments) -> anyhow::Result<Value> {
     let credentials = json!({"secretRef": {"name": credentials_name(arguments)}});
     let standby = arguments.standby.as_ref().map(|name| json!({"credentials": {"secretRef": {"name": name}}}));
     let endpoint = || arguments.endpoint.clone().context("--endpoint is missing: the URL of the issuer");
@@ -36,11 +36,12 @@ pub(super) fn resource(arguments: &Arguments) -> anyhow::Result<SyniverseToken> 
         }
     };
     refuse_foreign(arguments)?;
-    let mut resource: SyniverseToken =
-        serde_json::from_value(json!({"apiVersion": "syniverse.dev/v1alpha1", "kind": "SyniverseToken",
-            "metadata": {"name": arguments.name}, "spec": {field: issuer}}))?;
-    resource.status = None;
-    Ok(resource)
+    let mut metadata = json!({"name": arguments.name});
+    if let Some(namespace) = arguments.target.namespace() {
+        metadata["namespace"] = json!(namespace);
+    }
+    Ok(json!({"apiVersion": "syniverse.dev/v1alpha1", "kind": "SyniverseToken", "metadata": metadata,
+        "spec": {field: issuer}}))
 }
 
 /// Refuses arguments that the kind does not take, instead of leaving them out in silence.

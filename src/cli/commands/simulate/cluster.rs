@@ -146,11 +146,6 @@ impl Cluster {
         let token = health.served_token(None, Moment::after_start(Duration::ZERO))?;
         Some(token.expires?.until(Moment::after_start(Duration::ZERO)).as_secs_f64())
     }
-
-    /// Since when the token in the Secret is dead at that time; none while it lives, or where there is none.
-    pub(super) fn dead_since(&self, at: f64) -> Option<f64> {
-        self.end().filter(|end| *end < at)
-    }
 }
 
 fn credentials(issuer: IssuerSpec<'_>, name: &str) -> Secret {

@@ -4,7 +4,7 @@ use crate::cli::commands::Verdict;
 use crate::cli::commands::consumers::{self, Pods};
 use crate::cli::commands::events;
 use crate::cli::commands::target::Target;
-use crate::cli::commands::terminal::{self, Mark, Terminal};
+use crate::cli::commands::terminal::{self, Terminal};
 use crate::cli::commands::times::Times;
 use crate::cli::commands::token::{Life, TokenView};
 use syniverse_token_core::api::{IssuerSpec, SyniverseToken};
@@ -14,7 +14,7 @@ const EVENTS: usize = 8;
 
 pub(super) async fn tell(target: &Target, name: &str, is_utc: bool) -> anyhow::Result<Verdict> {
     let resource = target.api::<SyniverseToken>().get(name).await?;
-    let (times, terminal) = (Times::now(is_utc), Terminal::stdout());
+    let (times, terminal) = (Times::at(target.now().await, is_utc), Terminal::stdout());
     let token = TokenView::new(&resource, times.present());
     for (title, text) in facts(&token, &times, terminal) {
         say!("{title:<10} {text}");
@@ -30,19 +30,17 @@ pub(super) async fn tell(target: &Target, name: &str, is_utc: bool) -> anyhow::R
     if !events.is_empty() {
         terminal::write(&format!("\n{}", events::table(terminal, &times, &events)));
     }
-    Ok(if token.mark() == Mark::Bad { Verdict::Bad } else { Verdict::Good })
+    Ok(if token.is_as_wanted() { Verdict::Good } else { Verdict::Bad })
 }
 
 fn facts(token: &TokenView<'_>, times: &Times, terminal: Terminal) -> Vec<(&'static str, String)> {
     let resource = token.resource;
     let mut facts = vec![("name", format!("{} in namespace {}", token.name(), token.namespace()))];
-    let said = token.headline().map(|(reason, message)| format!("{reason}: {message}"));
-    let said = said.unwrap_or_else(|| "no operator has looked at it: kubectl syniverse-token check".to_owned());
+    let said = token.headline_text().unwrap_or_else(|| "no status yet".to_owned());
     let since = token.ready_since().map(|since| format!(" (since {})", times.clock(since))).unwrap_or_default();
     facts.push(("ready", format!("{} {said}{since}", terminal.mark(token.mark()))));
-    if let Some((reason, message)) = token.problem().filter(|problem| Some(*problem) != token.headline()) {
-        facts.push(("problem", format!("{reason}: {message}")));
-    }
+    let trouble = token.trouble().map(|trouble| trouble.text).filter(|trouble| *trouble != said);
+    facts.extend(trouble.map(|trouble| ("problem", trouble)));
     let fingerprint = token.fingerprint().unwrap_or("none yet");
     facts.push(("token", format!("{fingerprint} in Secret {}, key {}", resource.secret_name(), resource.spec.key())));
     let issued = token.issued().map(|issued| format!(", issued {}", times.ago(issued))).unwrap_or_default();
@@ -54,9 +52,6 @@ fn facts(token: &TokenView<'_>, times: &Times, terminal: Terminal) -> Vec<(&'sta
     let next = token.next().map(|(time, purpose)| format!("{purpose} at {}", times.clock(time)));
     facts.push(("next", next.unwrap_or_else(|| "no planned request".to_owned())));
     facts.extend(resource.spec.issuer().map(|issuer| ("issuer", described(issuer))));
-    if token.is_suspended() {
-        facts.push(("suspended", format!("kubectl syniverse-token resume {}", token.name())));
-    }
     facts.extend(delivery(resource, times).map(|said| ("delivered", said)));
     facts
 }
