@@ -151,6 +151,8 @@ docs: control-plane ## Write docs/ anew from what a real API server and a real o
 	$(call step,docs/)
 	UPDATE_DOCS=1 cargo test -q --test crd
 	UPDATE_DOCS=1 cargo test -q --test pure metrics
+	UPDATE_DOCS=1 cargo test -q --test pure audit
+	UPDATE_DOCS=1 cargo test -q --test behaviour audit::each
 	UPDATE_DOCS=1 cargo test -q -p syniverse-token-core --test pure the_page_lists
 	UPDATE_DOCS=1 cargo test -q --test faults bad_inputs
 	UPDATE_DOCS=1 cargo test -q --test cli the_page_shows

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod apply;
+mod audit;
 pub mod context;
 pub mod credentials_cache;
 pub mod deliveries;
@@ -33,6 +34,7 @@ use crate::controller::election::{Elector, Leadership, LeaseParams};
 use crate::controller::observe::random_salt;
 use crate::controller::report::Reporter;
 use crate::issuer_client::http::HttpIssuer;
+use crate::telemetry::audit::AuditLog;
 use crate::telemetry::metrics::Metrics;
 use futures::FutureExt;
 use kube::Client;
@@ -102,10 +104,12 @@ pub async fn run(settings: Settings) -> Result<(), ControllerError> {
     });
     let (version, shard) = (env!("CARGO_PKG_VERSION"), settings.shard);
     tracing::info!(version, namespaces = ?settings.namespaces, %shard, "started");
+    let audit = context.audit.clone();
     scopes::run_scopes(context, &watches, scopes, stop.clone()).await;
     // The Lease is released last: passes may still be writing.
     drop(drained);
     let _ = election.await;
+    audit.flush().await;
     if *stop.borrow() { Ok(()) } else { Err(ControllerError::Ended) }
 }
 
@@ -119,6 +123,7 @@ fn context(
 ) -> Result<Arc<Context>, ControllerError> {
     let metrics = Metrics::new(settings.token_series);
     let (reporter, events) = Reporter::new(client.clone(), &metrics);
+    let audit = settings.audit.clone().map(|target| AuditLog::start(target, identity(&salt), metrics.lost_lines()));
     let context = Context::new(Parts {
         client,
         issuer: Arc::new(HttpIssuer::new(settings.issuer.clone())?),
@@ -134,6 +139,7 @@ fn context(
         leadership,
         shard: settings.shard,
         metrics,
+        audit: audit.unwrap_or_default(),
         salt,
     });
     tokio::spawn(events);
@@ -167,15 +173,20 @@ fn election(
     salt: &str,
 ) -> (Option<Elector>, Leadership) {
     let Some(election) = &settings.election else { return (None, Leadership::sole()) };
-    let machine = std::env::var("HOSTNAME").unwrap_or_else(|_| OPERATOR.to_owned());
     let params = LeaseParams {
         namespace: election.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned()),
         name: election.name.clone(),
-        identity: format!("{machine}_{}", fingerprint(&Redacted::new(salt))),
+        identity: identity(salt),
         timing: election.timing,
     };
     let (elector, leadership) = Elector::new([client, watches], params, clock, settings.issuer.call_timeout);
     (Some(elector), leadership)
+}
+
+/// Identity of this process: that of the Pod, and a random part.
+fn identity(salt: &str) -> String {
+    let machine = std::env::var("HOSTNAME").unwrap_or_else(|_| OPERATOR.to_owned());
+    format!("{machine}_{}", fingerprint(&Redacted::new(salt)))
 }
 
 /// Keeps metrics and probes in step with leadership and shutdown.

@@ -1,5 +1,6 @@
-//! Logs and metrics of the process.
+//! Logs, metrics and the audit log of the process.
 
+pub mod audit;
 pub mod logs;
 pub mod metrics;
 pub mod process;

@@ -214,4 +214,6 @@ pub struct Failure {
     pub detail: String,
     /// The issuer's `Retry-After`, bounded by the reader.
     pub retry_after: Option<Duration>,
+    /// The HTTP status that the issuer answered with, if it answered.
+    pub status: Option<u16>,
 }

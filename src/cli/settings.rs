@@ -2,7 +2,7 @@
 
 use crate::issuer_client::transport::{CaBundle, IssuerSettings};
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args};
 use ipnet::IpNet;
 use reqwest::Url;
 use std::net::SocketAddr;
@@ -17,15 +17,17 @@ use syniverse_token_core::queue::Budget;
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::secret_metadata::{self, SecretMetadata};
 use syniverse_token_core::shard::Shard;
-use tracing::level_filters::LevelFilter;
 
 use election::ElectionArguments;
 pub use election::ElectionSettings;
+use log::LogArguments;
+pub use log::{AuditTarget, LogFormat, LogSettings};
 use metrics::MetricsArguments;
 pub use metrics::TokenSeries;
 use shard::ShardArguments;
 
 mod election;
+mod log;
 mod metrics;
 mod shard;
 
@@ -100,12 +102,8 @@ pub struct RunArguments {
     /// Address to answer probes on, over plain http, such as 0.0.0.0:8081 [default: none]
     #[arg(long, value_name = "ADDRESS:PORT", env = "SYNIVERSE_TOKEN_OPERATOR_HEALTH_LISTEN")]
     health_listen: Option<SocketAddr>,
-    /// Lowest level to log: error, warn, info, debug or trace
-    #[arg(long, value_name = "LEVEL", env = "SYNIVERSE_TOKEN_OPERATOR_LOG_LEVEL", default_value = "info")]
-    log_level: LevelFilter,
-    /// Format of log lines
-    #[arg(long, value_name = "FORMAT", env = "SYNIVERSE_TOKEN_OPERATOR_LOG_FORMAT", default_value = "text")]
-    log_format: LogFormat,
+    #[command(flatten)]
+    log: LogArguments,
 }
 
 /// The proxy may hold a password, so the arguments cannot be printed.
@@ -146,24 +144,8 @@ pub struct Settings {
     pub health_listen: Option<SocketAddr>,
     /// Log settings.
     pub log: LogSettings,
-}
-
-/// Log settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogSettings {
-    /// The lowest level.
-    pub level: LevelFilter,
-    /// Their form.
-    pub format: LogFormat,
-}
-
-/// The format of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// A JSON object per line.
-    Json,
+    /// Where the audit log goes, if anywhere.
+    pub audit: Option<AuditTarget>,
 }
 
 /// Flags that parse but cannot be used.
@@ -230,7 +212,6 @@ impl RunArguments {
             proxy: self.proxy.map(proxy).transpose()?,
             ca_bundle: self.ca_bundle.map(ca_bundle).transpose()?,
         };
-        let log = LogSettings { level: self.log_level, format: self.log_format };
         let shard = self.scale.shard;
         let election = self.election.settings(self.call_timeout, shard)?;
         Ok(Settings {
@@ -247,7 +228,8 @@ impl RunArguments {
             listen: self.metrics.listen,
             token_series: self.metrics.token_metrics,
             health_listen: self.health_listen,
-            log,
+            log: LogSettings { level: self.log.log_level, format: self.log.log_format },
+            audit: self.log.audit_log,
         })
     }
 }
@@ -284,6 +266,7 @@ mod tests {
     use crate::cli::command_line::{Command, CommandLine};
     use clap::{CommandFactory, Parser};
     use syniverse_token_core::secrets::OPERATOR;
+    use tracing::level_filters::LevelFilter;
 
     fn arguments(flags: &[&str]) -> Result<RunArguments, clap::Error> {
         match CommandLine::try_parse_from(["operator", "run"].iter().chain(flags))?.command {
@@ -318,6 +301,13 @@ mod tests {
         assert_eq!((settings.election, settings.listen, settings.health_listen), (None, None, None));
         assert_eq!(settings.token_series, TokenSeries::All);
         assert_eq!(settings.log, LogSettings { level: LevelFilter::INFO, format: LogFormat::Text });
+        assert_eq!(settings.audit, None);
+    }
+
+    #[test]
+    fn the_audit_log_goes_to_standard_output_or_to_a_file() {
+        assert_eq!(settings(&["--audit-log=-"]).audit, Some(AuditTarget::StandardOutput));
+        assert_eq!(settings(&["--audit-log", "a.log"]).audit, Some(AuditTarget::File("a.log".into())));
     }
 
     #[test]
@@ -363,6 +353,7 @@ mod tests {
             ("--token-metrics", "some"),
             ("--log-level", "loud"),
             ("--log-format", "xml"),
+            ("--audit-log", ""),
             ("--ca-bundle", "no/such/file.pem"),
         ] {
             let complaint = complaint(&[flag, value]);

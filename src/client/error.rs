@@ -68,6 +68,14 @@ fn one_line(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ").chars().take(LONGEST_SENTENCE).collect()
 }
 
+/// The HTTP status of a response that is an error.
+pub fn status_of(error: &kube::Error) -> Option<u16> {
+    match error {
+        kube::Error::Api(status) => Some(status.code),
+        _ => None,
+    }
+}
+
 /// True while the API server takes nothing: it cannot be reached, is overloaded or fails.
 pub fn is_outage(error: &kube::Error) -> bool {
     match error {

@@ -1,8 +1,10 @@
 //! Carries out the steps of a plan, and decides nothing.
 
-use crate::client::error::{describe, describe_write, is_namespace_ending, is_refused_as_it_stands};
+use crate::client::error::{describe, describe_write, is_namespace_ending, is_refused_as_it_stands, status_of};
+use crate::controller::audit;
 use crate::controller::context::Context;
 use crate::controller::observe::sync_with_peers;
+use crate::telemetry::audit::{AuditCause, CONFLICT, FAILED, GONE, REFUSED};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
@@ -35,6 +37,18 @@ pub enum WriteResult {
     Failed(WriteFailure),
 }
 
+impl WriteResult {
+    fn audited(&self, status: Option<u16>) -> audit::Written {
+        match self {
+            Self::Written(secret) => Ok(secret.resource_version()),
+            Self::Conflict => Err((CONFLICT, status)),
+            Self::Gone => Err((GONE, status)),
+            Self::Failed(failure) if failure.is_refused || status == Some(403) => Err((REFUSED, status)),
+            Self::Failed(_) => Err((FAILED, status)),
+        }
+    }
+}
+
 /// A write that the API server did not accept.
 #[derive(Debug)]
 pub struct WriteFailure {
@@ -45,39 +59,47 @@ pub struct WriteFailure {
 }
 
 /// Writes one Secret of the observed resource, fenced by the version that was read, or by creation only.
-pub async fn write(context: &Context, observed: &Observed, write: &SecretWrite) -> WriteResult {
+pub async fn write(context: &Context, observed: &Observed, write: &SecretWrite, cause: AuditCause) -> WriteResult {
     let namespace = observed.resource.namespace().unwrap_or_default();
     let in_progress = context.secret_write(ObjectName::new(namespace, write.secret().name_any()));
-    let result = send(context, observed, write, &operator_post_params()).await;
+    let (result, status) = send(context, observed, write, &operator_post_params()).await;
     if let WriteResult::Written(secret) = &result {
         in_progress.written(secret.resource_version());
     }
+    context.audit.record(|| audit::secret_write(observed, write, cause, result.audited(status)));
     result
 }
 
 /// Sends this write as a dry run; nothing is stored.
 pub async fn dry_run(context: &Context, observed: &Observed, write: &SecretWrite) -> WriteResult {
-    send(context, observed, write, &PostParams { dry_run: true, ..operator_post_params() }).await
+    send(context, observed, write, &PostParams { dry_run: true, ..operator_post_params() }).await.0
 }
 
-async fn send(context: &Context, observed: &Observed, write: &SecretWrite, how: &PostParams) -> WriteResult {
+/// The result, and the HTTP status of a refusal.
+async fn send(
+    context: &Context,
+    observed: &Observed,
+    write: &SecretWrite,
+    how: &PostParams,
+) -> (WriteResult, Option<u16>) {
     let api: Api<Secret> = context.api(&observed.resource);
     let name = write.secret().name_any();
     if !how.dry_run
         && let SecretWrite::Create(_) | SecretWrite::TakeOver(_) = write
         && let Some(outcome) = check_resource(context, &observed.resource).await
     {
-        return outcome;
+        return (outcome, None);
     }
     let result = match write {
         SecretWrite::Create(secret) => api.create(how, secret).await,
         SecretWrite::Replace(secret) | SecretWrite::TakeOver(secret) => api.replace(&name, how, secret).await,
     };
     match result {
-        Ok(secret) => WriteResult::Written(Box::new(secret)),
+        Ok(secret) => (WriteResult::Written(Box::new(secret)), None),
         Err(error) => {
             let known = [Some(write.secret()), observed.state.secret(), observed.token.as_ref()];
-            failed_write(&name, &error, &known.into_iter().flatten().collect::<Vec<_>>())
+            let result = failed_write(&name, &error, &known.into_iter().flatten().collect::<Vec<_>>());
+            (result, status_of(&error))
         }
     }
 }
@@ -209,10 +231,12 @@ pub async fn request_token(
     planned: &PlannedRequest,
 ) -> Result<TokenResponse, Failure> {
     let context = permit.context;
+    let attempt = context.audit.attempt(|| audit::call(observed, planned)).await;
     let sent = context.clock.now();
     effects::request_sent(memory, planned, sent);
     context.queue().request_started(&permit.resource);
     let result = send_measured(context, planned).await;
+    context.audit.record(|| audit::call_outcome(observed, planned, attempt, &result));
     permit.end(Some(EndpointResult::of(&result)));
     let ended = context.clock.now().mono;
     effects::request_ended(observed, memory, planned, &result, (sent, ended), |observed, memory| {

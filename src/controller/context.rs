@@ -10,6 +10,7 @@ use crate::controller::report::Reporter;
 use crate::controller::resources::Resources;
 use crate::controller::status_watch::StatusWatch;
 use crate::issuer_client::Issuer;
+use crate::telemetry::audit::AuditLog;
 use crate::telemetry::metrics::Metrics;
 use kube::{Api, ResourceExt};
 use std::collections::{HashMap, HashSet};
@@ -65,6 +66,8 @@ pub struct Context {
     pub shard: Shard,
     /// Metrics of this process.
     pub metrics: Metrics,
+    /// The audit log of this process.
+    pub audit: AuditLog,
     progress: Mutex<Progress>,
     /// The resources as the watch shows them.
     resources: Mutex<Resources>,
@@ -118,6 +121,8 @@ pub struct Parts {
     pub shard: Shard,
     /// Metrics of this process.
     pub metrics: Metrics,
+    /// The audit log of this process.
+    pub audit: AuditLog,
     /// Random identity of this process; also keys the hashes that do not outlive it.
     pub salt: String,
 }
@@ -140,6 +145,7 @@ impl Context {
             leadership: parts.leadership,
             shard: parts.shard,
             metrics: parts.metrics,
+            audit: parts.audit,
             progress: Mutex::default(),
             resources: Mutex::default(),
             passes: Mutex::default(),

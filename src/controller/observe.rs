@@ -257,6 +257,7 @@ mod tests {
     use crate::controller::election::Leadership;
     use crate::controller::report::Reporter;
     use crate::issuer_client::Issuer;
+    use crate::telemetry::audit::AuditLog;
     use crate::telemetry::metrics::Metrics;
     use futures::FutureExt;
     use futures::future::BoxFuture;
@@ -299,6 +300,7 @@ mod tests {
             leadership: Leadership::sole(),
             shard: Shard::WHOLE,
             metrics,
+            audit: AuditLog::default(),
             salt: String::new(),
         }))
     }

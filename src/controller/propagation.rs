@@ -4,6 +4,7 @@
 use crate::controller::context::Context;
 use crate::controller::deliveries::Remaining;
 use crate::controller::scopes::stopped;
+use crate::telemetry::audit::{FAILED, REFUSED};
 use futures::FutureExt;
 use kube::Client;
 use pods::PodsReached;
@@ -50,6 +51,13 @@ enum Problem {
     Failed,
     /// A later token takes its place, or another process leads.
     Unwanted,
+}
+
+impl Problem {
+    /// The word for it in metrics and in the audit log.
+    fn outcome(&self) -> &'static str {
+        if matches!(self, Self::Refused(_)) { REFUSED } else { FAILED }
+    }
 }
 
 /// Delivers what the passes offer, while this process leads, until `stop`.

@@ -1,9 +1,9 @@
 //! A pass over a resource: observe, plan, apply, until there is nothing to do now; then the status, and the next wake.
 
-use crate::controller::apply::{self, WriteFailure, WriteResult};
+use crate::controller::apply::WriteFailure;
 use crate::controller::context::Context;
 use crate::controller::observe::{ObserveError, observe};
-use k8s_openapi::api::core::v1::Secret;
+use crate::telemetry::audit::AuditCause;
 use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,24 +12,25 @@ use syniverse_token_core::effects;
 use syniverse_token_core::intent::RECORDING;
 use syniverse_token_core::memory::{Memory, Target};
 use syniverse_token_core::observed::Observed;
-use syniverse_token_core::plan::{Plan, StateWrite, Step, plan};
+use syniverse_token_core::plan::{Plan, Step, plan};
 use syniverse_token_core::propagation::Delivery;
 use syniverse_token_core::queue::QueuedRequest;
 use syniverse_token_core::reason::Finding;
 use syniverse_token_core::reconcile_report::{ReconcileReport, ServedToken, StepResult};
-use syniverse_token_core::secrets::SecretWrite;
 use syniverse_token_core::state::{State, TokenRecord};
 use syniverse_token_core::status::TokenHealth;
 use syniverse_token_core::time::{Moment, Now};
 
 mod requesting;
 mod saying;
+mod writing;
 
 use requesting::{BEFORE_A_CALL, RequestStep};
 
 /// Limit of the steps of a pass: a first issue takes 6 (status, dry run, state, request, state, token Secret), each
 /// conflict another.
 const STEPS: usize = 12;
+
 /// Runs a pass. `memory` is the resource's, held for as long as the pass runs.
 ///
 /// # Errors
@@ -42,12 +43,15 @@ pub async fn reconcile(
     let begun = context.clock.now().mono;
     let observed = observe(context, Arc::clone(&resource), memory).await?;
     memory.set_acting_since(observed.acting_since);
+    // A response that an earlier pass has received is recorded by this one.
+    let cause = memory.unrecorded.as_ref().map_or(AuditCause::Content, |it| AuditCause::Request(it.cause));
     let mut pass = Running {
         context,
         begun,
         observed,
         memory,
         steps: Vec::new(),
+        cause,
         token_written_at: None,
         found: None,
         has_published_pending: false,
@@ -76,6 +80,8 @@ struct Running<'a> {
     observed: Observed,
     memory: &'a mut Memory,
     steps: Vec<StepResult>,
+    /// Why Secrets are written: the request that their contents come from.
+    cause: AuditCause,
     /// When the token Secret was written.
     token_written_at: Option<Moment>,
     /// The token in the token Secret when the pass began.
@@ -142,17 +148,6 @@ impl Running<'_> {
     /// Nothing is wanted of the queue now: others need not wait for it.
     fn withdraw(&self) {
         self.context.withdraw(&self.context.name(&self.observed.resource));
-    }
-
-    /// Dry-runs a write and remembers the result; false when the resource is gone.
-    async fn dry_run(&mut self, write: &SecretWrite) -> Result<bool, ObserveError> {
-        match apply::dry_run(self.context, &self.observed, write).await {
-            WriteResult::Written(_) => effects::dry_run_succeeded(&self.observed, self.memory),
-            WriteResult::Gone => return Ok(false),
-            WriteResult::Conflict => self.observe_again().await?,
-            WriteResult::Failed(failure) => self.note_failed_write(Target::Token, failure),
-        }
-        Ok(true)
     }
 
     async fn observe_again(&mut self) -> Result<(), ObserveError> {
@@ -235,56 +230,5 @@ impl Running<'_> {
                  token; stop one of them, or give each its own namespaces"
             );
         }
-    }
-
-    async fn write_state(&mut self, StateWrite { state, write }: StateWrite) -> Result<bool, ObserveError> {
-        self.memory.state_write_started((*state).clone());
-        self.write_secret(Target::State, &write, |pass, secret, now| {
-            effects::state_written(&mut pass.observed, pass.memory, &state, secret, now);
-            StepResult::WroteState
-        })
-        .await
-    }
-
-    async fn write_token(&mut self, write: SecretWrite) -> Result<bool, ObserveError> {
-        self.write_secret(Target::Token, &write, |pass, secret, now| {
-            effects::token_written(&mut pass.observed, pass.memory, secret, now);
-            pass.token_written_at = Some(now);
-            StepResult::WroteToken
-        })
-        .await
-        .inspect(|_| self.deliver())
-    }
-
-    async fn repair(&mut self, write: SecretWrite) -> Result<bool, ObserveError> {
-        let name = write.secret().name_any();
-        let is_state = name == self.observed.resource.state_secret_name();
-        let target = if is_state { Target::State } else { Target::Token };
-        self.write_secret(target, &write, |pass, secret, now| {
-            effects::repaired(&mut pass.observed, pass.memory, target, secret, now);
-            StepResult::Repaired(name)
-        })
-        .await
-    }
-
-    /// Writes a Secret, and applies its effects with `then`. After a conflict everything is observed again, a failed
-    /// write is retried later; false when the resource is gone.
-    async fn write_secret(
-        &mut self,
-        target: Target,
-        write: &SecretWrite,
-        then: impl FnOnce(&mut Self, Secret, Moment) -> StepResult,
-    ) -> Result<bool, ObserveError> {
-        match apply::write(self.context, &self.observed, write).await {
-            WriteResult::Written(secret) => {
-                let now = self.now().mono;
-                let step = then(self, *secret, now);
-                self.steps.push(step);
-            }
-            WriteResult::Gone => return Ok(false),
-            WriteResult::Conflict => self.observe_again().await?,
-            WriteResult::Failed(failure) => self.note_failed_write(target, failure),
-        }
-        Ok(true)
     }
 }

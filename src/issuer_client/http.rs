@@ -153,7 +153,7 @@ fn with_content(request: RequestBuilder, content: Content) -> RequestBuilder {
 }
 
 fn unavailable(detail: String) -> Failure {
-    Failure { kind: FailureKind::Unavailable, detail, retry_after: None }
+    Failure { kind: FailureKind::Unavailable, detail, retry_after: None, status: None }
 }
 
 fn guarded(settings: &IssuerSettings) -> ClientBuilder {

@@ -43,6 +43,7 @@ pub struct Metrics {
     passes: Family<[Label; 1], Counter>,
     rival_writes: Counter,
     dropped_events: Counter,
+    lost_lines: Counter,
     leader: Gauge,
     process: ProcessMetrics,
 }
@@ -51,6 +52,11 @@ pub struct Metrics {
 fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
     registry.register(name, help, metric.clone());
     metric
+}
+
+fn register_build(registry: &mut Registry) {
+    let build: Family<[Label; 1], Gauge> = register(registry, "build_info", "Always 1", Family::default());
+    build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
 }
 
 impl Default for Metrics {
@@ -76,15 +82,13 @@ impl Metrics {
              namespace",
             Counter::default(),
         );
-        let dropped_events = register(
-            own,
-            "events_dropped",
-            "Kubernetes Events that were never sent: too many waited, or the API server did not take them",
-            Counter::default(),
-        );
+        let events_dropped =
+            "Kubernetes Events that were never sent: too many waited, or the API server did not take them";
+        let dropped_events = register(own, "events_dropped", events_dropped, Counter::default());
+        let lost_lines =
+            register(own, "audit_lines_lost", "Lines of the audit log that were never written", Counter::default());
         let leader = register(own, "leader", "1 while this process is the leader, else 0", Gauge::default());
-        let build: Family<[Label; 1], Gauge> = register(own, "build_info", "Always 1", Family::default());
-        build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
+        register_build(own);
         let process = ProcessMetrics::register(registry.sub_registry_with_prefix("process"));
         let metrics = Self {
             registry,
@@ -95,6 +99,7 @@ impl Metrics {
             passes,
             rival_writes,
             dropped_events,
+            lost_lines,
             leader,
             process,
         };
@@ -185,6 +190,11 @@ impl Metrics {
     /// Counts Events that are never sent.
     pub fn dropped_events(&self) -> Counter {
         self.dropped_events.clone()
+    }
+
+    /// Counts lines of the audit log that are never written.
+    pub fn lost_lines(&self) -> Counter {
+        self.lost_lines.clone()
     }
 
     /// Counts a failed pass.

@@ -152,5 +152,5 @@ fn on_the_wire(reply: &reply::Reply) -> Reply {
 }
 
 fn unavailable(detail: &str) -> Failure {
-    Failure { kind: FailureKind::Unavailable, detail: detail.to_owned(), retry_after: None }
+    Failure { kind: FailureKind::Unavailable, detail: detail.to_owned(), retry_after: None, status: None }
 }

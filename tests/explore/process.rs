@@ -29,6 +29,7 @@ use syniverse_token_operator::controller::report::Reporter;
 use syniverse_token_operator::controller::scheduler;
 use syniverse_token_operator::controller::secret_index::{ListedSecrets, SecretIndex};
 use syniverse_token_operator::controller::watches::{affected_resources, resource_event};
+use syniverse_token_operator::telemetry::audit::AuditLog;
 use syniverse_token_operator::telemetry::metrics::Metrics;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -87,6 +88,7 @@ pub(crate) async fn operate(world: Arc<World>, name: String, settings: Settings)
         salt,
         shard,
         metrics,
+        audit: AuditLog::default(),
         leadership,
     };
     let context = Arc::new(Context::new(parts));

@@ -26,7 +26,8 @@ const CLIENTS: [(&str, &str); 2] = [("client-basic", "Basic"), ("client-body", "
 async fn nothing_secret_shows_in_anything_that_a_run_left_behind() {
     let mut stage = Stage::dark().await;
     let kubeconfig = stage.kubeconfig();
-    let flags = ["--log-level=trace", "--insecure-endpoints", "--endpoint-host=*", "--call-timeout=1s"];
+    let flags =
+        ["--log-level=trace", "--insecure-endpoints", "--endpoint-host=*", "--call-timeout=1s", "--audit-log=-"];
     stage.start_operator_with(&kubeconfig, &[&flags[..], &["--connect-timeout=1s"]].concat());
     success_and_repairs(&mut stage).await;
     failures(&stage).await;
@@ -46,6 +47,7 @@ async fn nothing_secret_shows_in_anything_that_a_run_left_behind() {
     assert!(secrets.len() > 20 && evidence.len() > 50_000, "{} secrets in {} bytes", secrets.len(), evidence.len());
     let leaks = evidence.leaks(secrets);
     assert!(leaks.is_empty(), "{leaks:#?}");
+    assert!(!evidence.leaks(["\"action\":\"issuing-call\""]).is_empty(), "the audit log is not searched");
 }
 
 #[tokio::test]

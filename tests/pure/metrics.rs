@@ -271,7 +271,7 @@ fn all_that_is_counted_starts_at_zero() {
     };
     let counters = kind("counter").into_iter().map(|name| name + "_total");
     let all: Vec<_> = counters.chain(kind("histogram").into_iter().map(|name| name + "_count")).collect();
-    assert_eq!(all.len(), 13);
+    assert_eq!(all.len(), 14);
     let series: Vec<_> = all.iter().map(|name| values(&metrics, 0.0, name)).collect();
     assert!(series.iter().flat_map(BTreeMap::values).all(|value| *value == 0.0));
     let before: Vec<_> = series.iter().map(BTreeMap::len).collect();
@@ -309,7 +309,7 @@ fn names_follow_the_conventions_and_no_series_stands_twice() {
             assert!(ends.contains(&end) && seen.insert(series), "{line} of the {kind} {family}");
         }
     }
-    assert_eq!(families.len(), 24);
+    assert_eq!(families.len(), 25);
 }
 
 #[test]
@@ -345,6 +345,7 @@ fn filled() -> Metrics {
     passed(&metrics, &with_standby(pass("b", 40.0, ("True", "Issued"), Some(21.0))), 21.0);
     metrics.observe_failed_pass();
     metrics.dropped_events().inc();
+    metrics.lost_lines().inc();
     metrics
 }
 

@@ -297,7 +297,12 @@ mod tests {
             for body in [OWN_ERROR, foreign, ""] {
                 assert_eq!(kind_of(status, body), FailureKind::Rejected, "{status} {body}");
             }
-            let cut = Err(Failure { kind: FailureKind::Unavailable, detail: "cut".to_owned(), retry_after: None });
+            let cut = Err(Failure {
+                kind: FailureKind::Unavailable,
+                detail: "cut".to_owned(),
+                retry_after: None,
+                status: None,
+            });
             let failure = read_response(&Reply { body: cut, ..reply(status, "") }, 60).unwrap_err();
             assert_eq!(failure.kind, FailureKind::Rejected, "{status}");
         }

@@ -57,7 +57,7 @@ pub enum NotAllowed {
 
 impl From<NotAllowed> for Failure {
     fn from(cause: NotAllowed) -> Self {
-        Self { kind: FailureKind::EndpointNotAllowed, detail: cause.to_string(), retry_after: None }
+        Self { kind: FailureKind::EndpointNotAllowed, detail: cause.to_string(), retry_after: None, status: None }
     }
 }
 

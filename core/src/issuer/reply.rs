@@ -56,8 +56,8 @@ impl Reply {
 
     /// Invalid UTF-8 costs only its own characters: no token holds any.
     fn parsed(&self, parse: fn(&str) -> serde_json::Result<Map<String, Value>>) -> Result<Map<String, Value>, Failure> {
-        let body =
-            self.body.as_ref().map_err(|failure| Failure { retry_after: self.retry_after, ..failure.clone() })?;
+        let cut_off = |failure: &Failure| self.failure(failure.kind, failure.detail.clone());
+        let body = self.body.as_ref().map_err(cut_off)?;
         parse(&String::from_utf8_lossy(without_mark(&body.0))).map_err(|problem| {
             let (line, column) = (problem.line(), problem.column());
             let place = format!("line {line}, column {column}");
@@ -93,7 +93,7 @@ impl Reply {
 
     /// A failure that passes on the issuer's `Retry-After`.
     pub fn failure(&self, kind: FailureKind, detail: String) -> Failure {
-        Failure { kind, detail, retry_after: self.retry_after }
+        Failure { kind, detail, retry_after: self.retry_after, status: Some(self.status) }
     }
 }
 

@@ -411,7 +411,7 @@ mod tests {
                 assert!(detail(status, body).contains(&format!("({} bytes)", body.len())));
             }
         }
-        let cut = Err(Failure { kind: Unavailable, detail: "cut".to_owned(), retry_after: None });
+        let cut = Err(Failure { kind: Unavailable, detail: "cut".to_owned(), retry_after: None, status: None });
         let failures = failures(&Reply { body: cut, ..reply(403, "") });
         assert_eq!(failures.map(|failure| failure.kind), [Refused; 2]);
     }
@@ -456,8 +456,8 @@ mod tests {
             let reply = Reply { retry_after: wish, ..reply(status, body) };
             assert_eq!(failures(&reply).map(|failure| failure.retry_after), [wish; 2], "{status}");
         }
-        let cut = Failure { kind: Unavailable, detail: "cut".to_owned(), retry_after: None };
+        let cut = Failure { kind: Unavailable, detail: "cut".to_owned(), retry_after: None, status: None };
         let reply = Reply { retry_after: wish, body: Err(cut.clone()), ..reply(200, "") };
-        assert_eq!(failures(&reply), [(); 2].map(|()| Failure { retry_after: wish, ..cut.clone() }));
+        assert_eq!(failures(&reply), [(); 2].map(|()| Failure { retry_after: wish, status: Some(200), ..cut.clone() }));
     }
 }

@@ -137,7 +137,11 @@ fn what_a_person_must_correct_is_asked_slowly_and_at_once_when_it_changes() {
     let mut cluster = Cluster::client(json!({}));
     let planned = cluster.call(now(0.0));
     let detail = "the issuer answered invalid_client (HTTP 401; check)".to_owned();
-    cluster.end(&planned, now(0.0), &Err(Failure { kind: FailureKind::Rejected, detail, retry_after: None }));
+    cluster.end(
+        &planned,
+        now(0.0),
+        &Err(Failure { kind: FailureKind::Rejected, detail, retry_after: None, status: None }),
+    );
     let (until, reasons) = cluster.rest(now(0.0));
     assert_eq!((until, reasons), (Some(now(300.0).mono), vec![Reason::RequestRejected]));
     let said = cluster.plan(now(0.0)).findings.remove(0).message;

@@ -206,7 +206,7 @@ impl Cluster {
     /// The call that is due fails.
     pub(crate) fn fail(&mut self, at: Now, kind: FailureKind) {
         let planned = self.call(at);
-        let failure = Failure { kind, detail: format!("the issuer says {kind:?}"), retry_after: None };
+        let failure = Failure { kind, detail: format!("the issuer says {kind:?}"), retry_after: None, status: None };
         self.end(&planned, at, &Err(failure));
     }
 

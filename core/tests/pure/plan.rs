@@ -17,7 +17,7 @@ use syniverse_token_core::validated::Validated;
 const REFRESH: &str = "syniverse.dev/refresh";
 
 fn fail(cluster: &mut Cluster, planned: &PlannedRequest, kind: FailureKind, seconds: f64) {
-    let failure = Failure { kind, detail: "the issuer answered HTTP 500".into(), retry_after: None };
+    let failure = Failure { kind, detail: "the issuer answered HTTP 500".into(), retry_after: None, status: None };
     cluster.end(planned, now(seconds), &Err(failure));
 }
 
@@ -519,7 +519,7 @@ fn a_wish_for_patience_that_is_not_granted_in_full_is_said_for_as_long_as_it_fai
     for (at, wish) in [(600.0, None), (610.0, Some(3600)), (671.0, Some(30))] {
         let planned = cluster.call(now(at));
         let retry_after = wish.map(Duration::from_secs);
-        let failure = Failure { kind: FailureKind::Unavailable, detail: "HTTP 503".into(), retry_after };
+        let failure = Failure { kind: FailureKind::Unavailable, detail: "HTTP 503".into(), retry_after, status: None };
         cluster.observed.peers.endpoint_down = true;
         cluster.end(&planned, now(at), &Err(failure));
         let plan = cluster.plan(now(at));

@@ -472,7 +472,8 @@ fn a_write_is_tried_between_the_last_calls_of_a_session_that_cannot_be_recorded(
     assert!(matches!(cluster.plan(now(1109.0)).step, Step::Request(_)));
     cluster.memory.writes.write_failed(Target::State, "failed".into(), now(1109.0).mono, 1);
     let Step::Request(again) = cluster.plan(now(1109.1)).step else { panic!("no call") };
-    let failure = Failure { kind: FailureKind::Unavailable, detail: "no answer".into(), retry_after: None };
+    let failure =
+        Failure { kind: FailureKind::Unavailable, detail: "no answer".into(), retry_after: None, status: None };
     cluster.end(&again, now(1109.1), &Err(failure));
     assert!(matches!(cluster.plan(now(1115.0)).step, Step::WriteState(_)));
     cluster.memory.writes.write_failed(Target::State, "failed".into(), now(1115.0).mono, 1);
@@ -715,7 +716,8 @@ fn the_wish_for_a_pause_that_comes_with_a_change_holds_back_nothing_else() {
     cluster.give(&OTHER_LOGIN);
     let planned = cluster.call(now(300.0));
     let pause = Some(Duration::from_secs(3600));
-    let failure = Failure { kind: FailureKind::Refused, detail: "the issuer says no".into(), retry_after: pause };
+    let failure =
+        Failure { kind: FailureKind::Refused, detail: "the issuer says no".into(), retry_after: pause, status: None };
     cluster.end(&planned, now(300.0), &Err(failure));
     let all = run(&mut cluster, 300.0, 599.0, &["extend first", "extend of"], FailureKind::Refused);
     assert!(all.len() == 1 && all.iter().all(|(_, asked)| asked.starts_with("extend")), "{all:?}");
@@ -1033,7 +1035,8 @@ fn a_pasted_pair_makes_a_login_needless_that_was_refused() {
 fn while_nothing_can_be_recorded_writes_are_tried_again_after_a_second_and_a_suspended_session_is_left_alone() {
     let mut cluster = unwritable();
     let Step::Request(planned) = cluster.plan(now(555.0)).step else { panic!("no call") };
-    let failure = Failure { kind: FailureKind::EndpointNotAllowed, detail: "no".into(), retry_after: None };
+    let failure =
+        Failure { kind: FailureKind::EndpointNotAllowed, detail: "no".into(), retry_after: None, status: None };
     cluster.end(&planned, now(555.0), &Err(failure));
     cluster.memory.writes.write_failed(Target::State, "failed".into(), now(555.1).mono, 1);
     let Step::Wait(until) = cluster.plan(now(555.5)).step else { panic!("no wait") };

@@ -76,7 +76,7 @@ fn ready_stays_true_for_ten_seconds_after_the_expiry_while_nothing_fails() {
 fn the_first_failed_call_past_the_expiry_ends_ready() {
     let mut cluster = Cluster::with_token(json!({}));
     let planned = cluster.call(now(600.0));
-    let failure = Failure { kind: FailureKind::Refused, detail: "HTTP 500".into(), retry_after: None };
+    let failure = Failure { kind: FailureKind::Refused, detail: "HTTP 500".into(), retry_after: None, status: None };
     cluster.end(&planned, now(600.0), &Err(failure));
     assert_eq!(conditions(&said(&mut cluster, now(600.1)))[2], "Ready=False RefreshFailed");
 }
@@ -190,7 +190,7 @@ fn a_message_is_the_same_at_every_retry_and_another_one_with_other_values() {
     ] {
         cluster.observed.credentials = Some(credentials(secret, Some("old"))).into();
         let Plan { step: Step::Request(planned), .. } = cluster.settle(now(at)) else { panic!("no call at {at}") };
-        let failure = Failure { kind: FailureKind::Refused, detail: detail.into(), retry_after: None };
+        let failure = Failure { kind: FailureKind::Refused, detail: detail.into(), retry_after: None, status: None };
         cluster.end(&planned, now(at), &Err(failure));
         seen.push(said(&mut cluster, now(at + 0.1)));
     }

@@ -70,7 +70,7 @@ impl Run {
     fn answer(&mut self, planned: &PlannedRequest, at: f64) -> Result<TokenResponse, Failure> {
         if !(self.is_up)(at) {
             let detail = "the issuer cannot be reached".to_owned();
-            return Err(Failure { kind: FailureKind::Unavailable, detail, retry_after: None });
+            return Err(Failure { kind: FailureKind::Unavailable, detail, retry_after: None, status: None });
         }
         let asked = refresh(planned);
         let application = self

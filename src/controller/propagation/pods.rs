@@ -2,7 +2,9 @@
 
 use super::pages::Right;
 use super::{Courier, Problem};
-use crate::client::error::is_refused_as_it_stands;
+use crate::client::error::{is_refused_as_it_stands, status_of};
+use crate::controller::audit;
+use crate::telemetry::audit::{Action, GONE};
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, Patch, PatchParams};
@@ -106,6 +108,8 @@ impl Courier {
         let patch = json!({"metadata": {"uid": pod.uid, "annotations": {TOKEN_ANNOTATION: pod.annotation}}});
         // Of the status: who may patch that cannot change what a Pod runs.
         let result = pods.patch_status(&pod.name, &PatchParams::default(), &Patch::Merge(patch)).await;
+        let version = result.as_ref().ok().and_then(ResourceExt::resource_version);
+        let status = result.as_ref().err().and_then(status_of);
         let told = match result {
             Ok(_) => Ok(Told::Yes),
             Err(error) => match &error {
@@ -116,12 +120,14 @@ impl Courier {
                 error => Err(STATUS.problem("patch", error)),
             },
         };
-        self.context.metrics.observe_pod(match &told {
-            Ok(Told::Yes) => "annotated",
-            Ok(Told::Gone) => "gone",
-            Err(Problem::Refused(_)) => "refused",
-            Err(_) => "failed",
-        });
+        let (seen, audited) = match &told {
+            Ok(Told::Yes) => ("annotated", Ok(version)),
+            Ok(Told::Gone) => ("gone", Err((GONE, status))),
+            Err(problem) => (problem.outcome(), Err((problem.outcome(), status))),
+        };
+        self.context.metrics.observe_pod(seen);
+        let object = (Action::AnnouncePod, "Pod", pod.name.as_str());
+        self.context.audit.record(|| audit::delivery(object, name, delivery, audited));
         told
     }
 }

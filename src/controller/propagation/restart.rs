@@ -3,10 +3,13 @@
 
 use super::pages::Right;
 use super::{Courier, Problem};
+use crate::client::error::status_of;
+use crate::controller::audit;
+use crate::telemetry::audit::{Action, GONE};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
-use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::sync::Arc;
@@ -133,17 +136,29 @@ impl Courier {
             WorkloadKind::DaemonSet => self.apply::<DaemonSet>(name, workload, &patch).await,
             WorkloadKind::Unknown => return Ok(false),
         };
-        match result {
-            Ok(()) => {
+        let (done, audited) = match result {
+            Ok(version) => {
                 self.context.metrics.observe_restart(workload.kind.as_str());
-                Ok(true)
+                (Ok(true), Ok(version))
             }
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
-            Err(error) => Err(right(workload.kind).problem("patch", &error)),
-        }
+            Err(error) if is_gone(&error) => (Ok(false), Err((GONE, status_of(&error)))),
+            Err(error) => {
+                let problem = right(workload.kind).problem("patch", &error);
+                let audited = Err((problem.outcome(), status_of(&error)));
+                (Err(problem), audited)
+            }
+        };
+        let object = (Action::RestartWorkload, workload.kind.as_str(), workload.name.as_str());
+        self.context.audit.record(|| audit::delivery(object, name, delivery, audited));
+        done
     }
 
-    async fn apply<K>(&self, name: &ObjectName, workload: &Workload, patch: &serde_json::Value) -> kube::Result<()>
+    async fn apply<K>(
+        &self,
+        name: &ObjectName,
+        workload: &Workload,
+        patch: &serde_json::Value,
+    ) -> kube::Result<Option<String>>
     where
         K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
             + DeserializeOwned
@@ -153,8 +168,12 @@ impl Courier {
         let api: Api<K> = Api::namespaced(self.client.clone(), name.namespace());
         // Who restores a backup is said to have set the annotation: it is taken back, and nothing else.
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch(&workload.name, &params, &Patch::Apply(patch)).await.map(drop)
+        api.patch(&workload.name, &params, &Patch::Apply(patch)).await.map(|written: K| written.resource_version())
     }
+}
+
+fn is_gone(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.is_not_found())
 }
 
 /// Workloads that the spec lists and the namespace does not have.

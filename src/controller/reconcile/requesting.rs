@@ -3,6 +3,7 @@
 use super::{Running, Settled};
 use crate::controller::apply::{self, Permit};
 use crate::controller::observe::ObserveError;
+use crate::telemetry::audit::AuditCause;
 use std::time::Duration;
 use syniverse_token_core::effects;
 use syniverse_token_core::issuer::TokenResponse;
@@ -80,6 +81,7 @@ impl Running<'_> {
         if !apply::reserve(self.context, &self.observed, self.memory, &planned) {
             return Ok(RequestStep::Settled(in_line));
         }
+        self.cause = AuditCause::Request(planned.cause);
         Ok(if self.write_intent(intent_write).await? { RequestStep::Continue } else { RequestStep::Gone })
     }
 
@@ -93,6 +95,7 @@ impl Running<'_> {
 
     async fn request(&mut self, planned: PlannedRequest, permit: Permit<'_>) {
         let cause = planned.cause;
+        self.cause = AuditCause::Request(cause);
         let result = apply::request_token(permit, &mut self.observed, self.memory, &planned).await;
         let skew = result.as_ref().ok().and_then(|response| self.skew(response));
         self.steps.extend(skew);

@@ -38,7 +38,7 @@ impl Issuer {
         self.requests += 1;
         if self.outages.iter().any(|outage| (outage.from..outage.to).contains(&at)) {
             let detail = "the issuer cannot be reached".to_owned();
-            return Err(Failure { kind: FailureKind::Unavailable, detail, retry_after: None });
+            return Err(Failure { kind: FailureKind::Unavailable, detail, retry_after: None, status: None });
         }
         let (credential, seconds, keeps) = match &planned.request {
             // The same token is given until it is over.
