@@ -6,6 +6,7 @@ use syniverse_token_operator::cli::command_line::{self, Command};
 use syniverse_token_operator::cli::commands;
 use syniverse_token_operator::cli::settings::Settings;
 use syniverse_token_operator::controller;
+use syniverse_token_operator::telemetry::traces::Traces;
 use syniverse_token_operator::telemetry::{logs, process};
 use tikv_jemallocator::Jemalloc;
 use zeroizing_alloc::ZeroAlloc;
@@ -26,9 +27,14 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
-    logs::start(settings.log)?;
+    let traces = settings.traces.as_deref().map(Traces::start).transpose()?;
+    logs::start(settings.log, traces.as_ref())?;
     if let Err(error) = process::conceal() {
         tracing::warn!(%error, "failed to keep the memory of this process out of core dumps");
     }
-    Ok(controller::run(settings).await?)
+    let ended = controller::run(settings).await;
+    if let Some(traces) = traces {
+        traces.flush().await;
+    }
+    Ok(ended?)
 }

@@ -146,6 +146,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// Where the audit log goes, if anywhere.
     pub audit: Option<AuditTarget>,
+    /// The base URL of the collector that traces are exported to, if any.
+    pub traces: Option<String>,
 }
 
 /// Flags that parse but cannot be used.
@@ -182,6 +184,12 @@ pub enum SettingsError {
     /// Its value may hold a password and is not shown.
     #[error("the value of --proxy must be an http or https URL such as http://proxy.example.com:3128")]
     Proxy,
+    /// Its value may hold a password and is not shown.
+    #[error(
+        "the value of --otlp-endpoint must be an http or https URL such as http://collector.example.com:4318, without a \
+         query and without a password"
+    )]
+    Otlp,
     /// The file cannot be read.
     #[error("failed to read --ca-bundle {path}: {cause}")]
     CaBundle {
@@ -228,6 +236,7 @@ impl RunArguments {
             listen: self.metrics.listen,
             token_series: self.metrics.token_metrics,
             health_listen: self.health_listen,
+            traces: self.log.collector()?,
             log: LogSettings { level: self.log.log_level, format: self.log.log_format },
             audit: self.log.audit_log,
         })
@@ -301,7 +310,17 @@ mod tests {
         assert_eq!((settings.election, settings.listen, settings.health_listen), (None, None, None));
         assert_eq!(settings.token_series, TokenSeries::All);
         assert_eq!(settings.log, LogSettings { level: LevelFilter::INFO, format: LogFormat::Text });
-        assert_eq!(settings.audit, None);
+        assert_eq!((settings.audit, settings.traces), (None, None));
+    }
+
+    #[test]
+    fn a_collector_is_a_plain_url_and_what_is_not_is_not_shown() {
+        let collector = settings(&["--otlp-endpoint", "http://collector.example.com:4318"]).traces;
+        assert_eq!(collector.as_deref(), Some("http://collector.example.com:4318"));
+        for url in ["canary", "grpc://canary:4317", "http://user:canary@a", "http://a/?key=canary", "http://canary@a"] {
+            let complaint = complaint(&["--otlp-endpoint", url]);
+            assert!(complaint.contains("--otlp-endpoint") && !complaint.contains("canary"), "{complaint}");
+        }
     }
 
     #[test]

@@ -16,11 +16,13 @@ use kube::{Client, Config};
 use renewal::Renewal;
 use std::time::Duration;
 use tower::{BoxError, ServiceBuilder};
+use traced::Traced;
 
 mod bounded;
 mod in_flight;
 mod json_filter;
 mod renewal;
+mod traced;
 mod trim;
 
 pub use trim::DocumentTooLarge;
@@ -78,7 +80,8 @@ pub fn leasing(config: Config) -> kube::Result<Client> {
 /// When the configuration cannot be used.
 pub fn asking(config: Config) -> kube::Result<Client> {
     let namespace = config.default_namespace.clone();
-    Ok(Client::new(InFlight::new(Renewal::of(bounded(config), REUSED_WITHIN)?, REQUESTS_IN_FLIGHT), namespace))
+    let some = InFlight::new(Renewal::of(bounded(config), REUSED_WITHIN)?, REQUESTS_IN_FLIGHT);
+    Ok(Client::new(Traced(some), namespace))
 }
 
 /// Client for what delivers tokens to Pods: no other request waits for these. A response that is too large to be held is
@@ -89,7 +92,7 @@ pub fn asking(config: Config) -> kube::Result<Client> {
 pub fn delivering(config: Config) -> kube::Result<Client> {
     let namespace = config.default_namespace.clone();
     let few = InFlight::new(Renewal::of(bounded(config), REUSED_WITHIN)?, DELIVERIES_IN_FLIGHT);
-    Ok(Client::new(ServiceBuilder::new().map_response(bounded::bounded).service(few), namespace))
+    Ok(Client::new(ServiceBuilder::new().map_response(bounded::bounded).service(Traced(few)), namespace))
 }
 
 fn bounded(mut config: Config) -> Config {

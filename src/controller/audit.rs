@@ -1,6 +1,8 @@
 //! The entries of the audit log about what this process does. No client required.
 
+use crate::controller::context::Context;
 use crate::telemetry::audit::{Action, AuditCause, AuditedObject, AuditedResource, Entry, Phase, SUCCESS};
+use crate::telemetry::traces;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use syniverse_token_core::api::SyniverseToken;
@@ -12,6 +14,16 @@ use syniverse_token_core::propagation::Delivery;
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::secrets::{SecretWrite, believed_token, read_state};
 use syniverse_token_core::state::State;
+use tracing::Span;
+
+/// Notes what was done, in the audit log and in the span of the step.
+pub(super) fn note(context: &Context, span: &Span, entry: impl FnOnce() -> Entry) {
+    if context.audit.is_on() || !span.is_disabled() {
+        let entry = entry();
+        traces::note(span, &entry);
+        context.audit.record(|| entry);
+    }
+}
 
 /// A request to the issuer that is about to be sent.
 pub(super) fn call(observed: &Observed, planned: &PlannedRequest) -> Entry {

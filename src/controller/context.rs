@@ -28,11 +28,13 @@ use syniverse_token_core::secret_metadata::SecretMetadata;
 use syniverse_token_core::shard::Shard;
 use syniverse_token_core::time::Moment;
 use tokio::sync::{Notify, watch};
+use waits::Waits;
 
 mod deliveries;
 mod held_memory;
 mod own_writes;
 mod passes;
+mod waits;
 
 /// The memory of a resource; none before its first pass, and during a pass, which holds it.
 type SharedMemory = Arc<tokio::sync::Mutex<Option<PackedMemory>>>;
@@ -74,6 +76,7 @@ pub struct Context {
     /// Locked before the queue of requests where both are needed.
     passes: Mutex<PassQueue>,
     queue: Mutex<RequestQueue>,
+    waits: Mutex<Waits>,
     /// Rung when another pass may be able to begin.
     bell: Notify,
     memories: Mutex<HashMap<Box<str>, SharedMemory>>,
@@ -153,6 +156,7 @@ impl Context {
             memories: Mutex::default(),
             allowances: Mutex::default(),
             live_uids: Mutex::default(),
+            waits: Mutex::default(),
             bell: Notify::new(),
             own_writes: Mutex::default(),
             credentials: Mutex::default(),
@@ -252,6 +256,7 @@ impl Context {
         let left_behind = self.queue().forget(resource, now);
         self.all_changed(&left_behind);
         lock(&self.passes).forget(resource);
+        self.waited(resource);
         self.metrics.forget(resource);
         lock(&self.status_watches).remove(resource);
         self.deliveries().forget(resource);

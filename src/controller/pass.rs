@@ -4,6 +4,7 @@ use crate::client::error::describe;
 use crate::controller::context::Context;
 use crate::controller::observe::ObserveError;
 use crate::controller::reconcile::{longest_pass, reconcile};
+use crate::telemetry::traces;
 use futures::FutureExt;
 use kube::ResourceExt;
 use std::panic::AssertUnwindSafe;
@@ -16,6 +17,7 @@ use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::queue::passes::PassEnd;
 use syniverse_token_core::reconcile_report::ReconcileReport;
 use syniverse_token_core::schedule::retry::Backoff;
+use tracing::{Instrument, Span};
 
 /// Delay of the next pass over a resource with an unrecorded response, where nothing else says when.
 const RECORDING_RETRY: Duration = Duration::from_secs(1);
@@ -37,6 +39,12 @@ enum PassError {
 
 /// Runs a pass over the resource of this name.
 pub async fn pass(context: &Context, name: &ObjectName) -> PassEnd {
+    let span = traces::pass(name.namespace(), name.name());
+    context.waited(name).into_iter().for_each(|waited| traces::queue_wait(&span, waited));
+    run(context, name).instrument(span).await
+}
+
+async fn run(context: &Context, name: &ObjectName) -> PassEnd {
     let resource = match shown(context, name).await {
         Ok(Some(resource)) => Arc::new(resource),
         Ok(None) => {
@@ -95,6 +103,7 @@ fn failed(context: &Context, name: &ObjectName, uid: &str, memory: &mut Memory, 
     context.withdraw(name);
     memory.failed_passes = memory.failed_passes.saturating_add(1);
     context.metrics.observe_failed_pass();
+    traces::pass_failed(&Span::current());
     let (namespace, name) = (name.namespace(), name.name());
     tracing::warn!(namespace, name, %error, "the pass failed");
     // A refusal shows that the API server is back: the delays of an earlier outage do not apply.
@@ -123,6 +132,7 @@ fn conclude(context: &Context, resource: &SyniverseToken, memory: &mut Memory, r
     let now = context.clock.now();
     memory.failed_passes = 0;
     context.reporter.report(resource, &report, now.mono);
+    traces::pass_finished(&Span::current(), &report);
     context.metrics.observe_pass(&context.name(resource), &report, context.leadership.since(), now);
     PassEnd { next: report.wake, request: report.request, must_record: false }
 }

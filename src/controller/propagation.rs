@@ -5,6 +5,7 @@ use crate::controller::context::Context;
 use crate::controller::deliveries::Remaining;
 use crate::controller::scopes::stopped;
 use crate::telemetry::audit::{FAILED, REFUSED};
+use crate::telemetry::traces;
 use futures::FutureExt;
 use kube::Client;
 use pods::PodsReached;
@@ -18,6 +19,7 @@ use syniverse_token_core::schedule::rate_limiter::RateLimiter;
 use syniverse_token_core::time::Moment;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 mod pages;
 mod pods;
@@ -105,7 +107,8 @@ impl Courier {
     }
 
     async fn run(self: Arc<Self>, name: ObjectName, delivery: Arc<Delivery>) {
-        let running = AssertUnwindSafe(self.deliver(&name, &delivery)).catch_unwind();
+        let span = traces::delivery(name.namespace(), name.name(), &delivery.fingerprint);
+        let running = AssertUnwindSafe(self.deliver(&name, &delivery).instrument(span)).catch_unwind();
         let ended = tokio::time::timeout(LONGEST_RUN, running).await;
         let (outcome, remaining) = ended
             .ok()

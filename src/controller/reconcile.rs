@@ -4,6 +4,7 @@ use crate::controller::apply::WriteFailure;
 use crate::controller::context::Context;
 use crate::controller::observe::{ObserveError, observe};
 use crate::telemetry::audit::AuditCause;
+use crate::telemetry::traces;
 use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use syniverse_token_core::reconcile_report::{ReconcileReport, ServedToken, StepR
 use syniverse_token_core::state::{State, TokenRecord};
 use syniverse_token_core::status::TokenHealth;
 use syniverse_token_core::time::{Moment, Now};
+use tracing::Instrument;
 
 mod requesting;
 mod saying;
@@ -41,7 +43,7 @@ pub async fn reconcile(
     memory: &mut Memory,
 ) -> Result<ReconcileReport, ObserveError> {
     let begun = context.clock.now().mono;
-    let observed = observe(context, Arc::clone(&resource), memory).await?;
+    let observed = observe(context, Arc::clone(&resource), memory).instrument(traces::step("observe")).await?;
     memory.set_acting_since(observed.acting_since);
     // A response that an earlier pass has received is recorded by this one.
     let cause = memory.unrecorded.as_ref().map_or(AuditCause::Content, |it| AuditCause::Request(it.cause));
@@ -151,7 +153,8 @@ impl Running<'_> {
     }
 
     async fn observe_again(&mut self) -> Result<(), ObserveError> {
-        self.observed = observe(self.context, Arc::clone(&self.observed.resource), self.memory).await?;
+        let observing = observe(self.context, Arc::clone(&self.observed.resource), self.memory);
+        self.observed = observing.instrument(traces::step("observe")).await?;
         self.note_secrets_read();
         Ok(())
     }

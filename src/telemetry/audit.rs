@@ -62,6 +62,11 @@ impl AuditLog {
         Self(Some(Arc::new(Log { process, lines, sequence: AtomicU64::new(0), losses })))
     }
 
+    /// True for a log that is written.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Writes a line about something that was done.
     pub fn record(&self, entry: impl FnOnce() -> Entry) {
         if let Some(log) = &self.0 {

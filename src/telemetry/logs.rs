@@ -1,12 +1,13 @@
 //! Log output: our own lines at the configured level, those of libraries never below a cap.
 
 use crate::cli::settings::{LogFormat, LogSettings};
+use crate::telemetry::traces::{SPANS, Traces};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Subscriber;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
-use tracing_subscriber::registry::Registry;
+use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// Targets of our own lines. Only these can be shown below `info`.
@@ -15,7 +16,9 @@ const OWN_TARGET: &str = "syniverse_token_operator";
 /// Libraries that see a credential or a token pass by, with the most detail they may log: below it they print
 /// URLs, headers or bodies. A target covers all that begins with it (`hyper` also `hyper_util`).
 /// `kube_client::client` prints a whole body, which can be a Secret, with a warning.
-const CAPPED_TARGETS: [(&str, LevelFilter); 10] = [
+const CAPPED_TARGETS: [(&str, LevelFilter); 11] = [
+    // Spans are exported; in front of each line they would only repeat it.
+    (SPANS, LevelFilter::OFF),
     // Its errors are returned to us, and our own lines report them.
     ("kube_client::client::builder", LevelFilter::OFF),
     ("kube_client::client", LevelFilter::ERROR),
@@ -31,16 +34,24 @@ const CAPPED_TARGETS: [(&str, LevelFilter); 10] = [
     ("tower", LevelFilter::WARN),
 ];
 
-/// Sends log lines to standard error for the rest of the process, those of the `log` crate included.
+/// Sends log lines to standard error for the rest of the process, those of the `log` crate included, and spans to the
+/// export of `traces`.
 ///
 /// # Errors
 /// When it was called before.
-pub fn start(settings: LogSettings) -> Result<(), TryInitError> {
-    subscriber(settings, std::io::stderr).try_init()
+pub fn start(settings: LogSettings, traces: Option<&Traces>) -> Result<(), TryInitError> {
+    let lines = subscriber(settings, std::io::stderr);
+    match traces {
+        Some(traces) => lines.with(traces.layer()).try_init(),
+        None => lines.try_init(),
+    }
 }
 
 /// The subscriber that [`start`] installs, with another writer.
-pub fn subscriber<W>(settings: LogSettings, writer: W) -> impl Subscriber + Send + Sync
+pub fn subscriber<W>(
+    settings: LogSettings,
+    writer: W,
+) -> impl Subscriber + for<'s> LookupSpan<'s> + Send + Sync + use<W>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {

@@ -24,3 +24,4 @@ mod standby;
 #[path = "../support/mod.rs"]
 mod support;
 mod suspension;
+mod traces;

@@ -59,6 +59,8 @@ async fn a_misspelt_or_impossible_value_is_refused_and_named() {
         (json!({"callTimeout": "1d"}), "/callTimeout"),
         (json!({"logLevel": "loud"}), "/logLevel"),
         (json!({"auditLog": "audit.log"}), "/auditLog"),
+        (json!({"otlpEndpoint": "collector:4317"}), "/otlpEndpoint"),
+        (json!({"otlpEndpoint": "http://a:b@collector"}), "/otlpEndpoint"),
         (json!({"tokenMetrics": "some"}), "/tokenMetrics"),
         (json!({"propagation": {"pod": true}}), "'pod'"),
         (json!({"propagation": {"restart": "Listed"}}), "/propagation/restart"),
@@ -124,7 +126,7 @@ async fn the_operators_settings_become_its_arguments() {
         "requireCredentialsLabel": true, "privateEndpoints": ["10.0.0.0/8"],
         "insecureEndpoints": true, "callTimeout": "8s", "connectTimeout": "4s", "dailyCheck": "12h", "spreadValidity": false,
         "allowedSecretMetadata": ["grafana_dashboard", "!example.com/*"],
-        "budget": {"requestsInFlight": 3, "requestsPerSecond": 7}, "logLevel": "debug", "logFormat": "text", "auditLog": "/audit/a.log",
+        "budget": {"requestsInFlight": 3, "requestsPerSecond": 7}, "logLevel": "debug", "logFormat": "text", "auditLog": "/audit/a.log", "otlpEndpoint": "http://collector:4318",
         "caBundle": {"secret": {"name": "ca", "key": "bundle.pem"}}, "listenAddress": "[::]", "metricsPort": 9000,
         "healthPort": 9001, "tokenMetrics": "failing",
         "leaderElection": {"leaseDuration": "30s", "renewDeadline": "20s", "retryPeriod": "4s"},
@@ -159,6 +161,7 @@ async fn the_operators_settings_become_its_arguments() {
         "--ca-bundle=/etc/syniverse-token-operator/ca/ca.crt",
         "--log-level=debug",
         "--log-format=text",
+        "--otlp-endpoint=http://collector:4318",
         "--audit-log=/audit/a.log",
     ];
     assert_eq!(objects.arguments(), expected);
@@ -172,7 +175,7 @@ async fn the_operators_settings_become_its_arguments() {
 async fn the_operator_takes_every_argument_that_the_chart_can_give() {
     let objects =
         rendered(json!({"endpointHosts": HOSTS, "requireCredentialsLabel": true, "privateEndpoints": ["10.0.0.0/8"], "insecureEndpoints": true,
-        "watchNamespaces": ["a"], "auditLog": "-", "allowedSecretMetadata": ["*", "!*.example.com/*"], "caBundle": {"configMap": {"name": "ca"}}}))
+        "watchNamespaces": ["a"], "auditLog": "-", "otlpEndpoint": "https://collector/otlp", "allowedSecretMetadata": ["*", "!*.example.com/*"], "caBundle": {"configMap": {"name": "ca"}}}))
         .await;
     // Without a kubeconfig it ends after its arguments were read; the file of the bundle is not there either.
     let ended = crate::release::command(objects.pod(), "/dev/null".as_ref()).output().unwrap();

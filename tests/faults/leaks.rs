@@ -24,11 +24,14 @@ const CLIENTS: [(&str, &str); 2] = [("client-basic", "Basic"), ("client-body", "
 
 #[tokio::test]
 async fn nothing_secret_shows_in_anything_that_a_run_left_behind() {
-    let mut stage = Stage::dark().await;
+    let (mut stage, collector) = (Stage::dark().await, Collector::start().await);
     let kubeconfig = stage.kubeconfig();
     let flags =
         ["--log-level=trace", "--insecure-endpoints", "--endpoint-host=*", "--call-timeout=1s", "--audit-log=-"];
-    stage.start_operator_with(&kubeconfig, &[&flags[..], &["--connect-timeout=1s"]].concat());
+    stage.start_operator_with(
+        &kubeconfig,
+        &[&flags[..], &["--connect-timeout=1s", "--otlp-endpoint", &collector.endpoint]].concat(),
+    );
     success_and_repairs(&mut stage).await;
     failures(&stage).await;
     echoes(&stage).await;
@@ -37,7 +40,10 @@ async fn nothing_secret_shows_in_anything_that_a_run_left_behind() {
     failed_writes(&stage).await;
     stage.operator().stop(PATIENCE).await.unwrap();
 
-    let evidence = gather(&mut stage).await;
+    let mut evidence = gather(&mut stage).await;
+    for span in collector.spans() {
+        evidence.add(format!("span {}", span.name), format!("{span:?}"));
+    }
     let journal = stage.simulator.journal();
     let keys = journal.calls.iter().filter_map(|call| call.parameters.get("consumerkey"));
     let tokens = journal.tokens.iter().map(|token| &token.value);
@@ -48,6 +54,8 @@ async fn nothing_secret_shows_in_anything_that_a_run_left_behind() {
     let leaks = evidence.leaks(secrets);
     assert!(leaks.is_empty(), "{leaks:#?}");
     assert!(!evidence.leaks(["\"action\":\"issuing-call\""]).is_empty(), "the audit log is not searched");
+    let spans = evidence.leaks(["url.path", "unavailable"]);
+    assert!(["span issuing call", "span PUT secrets"].iter().all(|span| spans.iter().any(|at| at.starts_with(span))));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports, reason = "each test crate uses a part of it")]
 
 mod account;
+mod collector;
 mod delivery;
 mod dice;
 mod scene;
@@ -11,6 +12,7 @@ mod stage;
 mod writes;
 
 pub(crate) use account::Account;
+pub(crate) use collector::{Collector, attributes};
 pub(crate) use delivery::*;
 pub(crate) use dice::Dice;
 pub(crate) use scene::{CLIENT, CLIENT_CREDENTIALS, LIFESPAN, Scene, scope};

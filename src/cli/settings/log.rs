@@ -1,8 +1,13 @@
-//! What the process says of what it does: log lines and the audit log.
+//! What the process says of what it does: log lines, the audit log and traces.
 
+use super::SettingsError;
 use clap::{Args, ValueEnum};
+use reqwest::Url;
 use std::path::PathBuf;
 use tracing::level_filters::LevelFilter;
+
+/// The variable that all programs with traces have.
+const STANDARD_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// The flags of logs.
 #[derive(Args)]
@@ -17,6 +22,24 @@ pub(super) struct LogArguments {
     /// standard output [default: none]
     #[arg(long, value_name = "FILE|-", env = "SYNIVERSE_TOKEN_OPERATOR_AUDIT_LOG", value_parser = audit_target)]
     pub(super) audit_log: Option<AuditTarget>,
+    /// The base URL of a collector to export traces to, over OTLP/HTTP, such as http://collector.example.com:4318 [default:
+    /// that of OTEL_EXPORTER_OTLP_ENDPOINT, if set]
+    #[arg(long, value_name = "URL", env = "SYNIVERSE_TOKEN_OPERATOR_OTLP_ENDPOINT", hide_env_values = true)]
+    pub(super) otlp_endpoint: Option<String>,
+}
+
+impl LogArguments {
+    /// The collector, if there is one. Keys that it wants are in a header: its URL can be shown.
+    pub(super) fn collector(&self) -> Result<Option<String>, SettingsError> {
+        let standard = || std::env::var(STANDARD_ENDPOINT).ok();
+        let text = self.otlp_endpoint.clone().or_else(standard).filter(|text| !text.is_empty());
+        let is_plain = |url: &Url| {
+            let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+            is_http && url.username().is_empty() && url.password().is_none() && url.query().is_none()
+        };
+        let checked = |text: String| Url::parse(&text).ok().filter(is_plain).map(|_| text).ok_or(SettingsError::Otlp);
+        text.map(checked).transpose()
+    }
 }
 
 /// Log settings.

@@ -8,7 +8,9 @@ use syniverse_token_core::time::Moment;
 impl Context {
     /// Has a pass look at `resource`: something that it depends on has changed.
     pub fn changed(&self, resource: &ObjectName) {
-        let rank = self.resources().rank(resource, self.clock.now());
+        let now = self.clock.now();
+        self.wanted(resource, now.mono);
+        let rank = self.resources().rank(resource, now);
         lock(&self.passes).changed(resource, rank);
         self.bell.notify_one();
     }
@@ -20,6 +22,7 @@ impl Context {
 
     /// Has a pass look at `resource` by then.
     pub fn check_at(&self, resource: &ObjectName, at: Moment) {
+        self.wanted(resource, at);
         lock(&self.passes).check_at(resource, at, self.clock.now());
         self.bell.notify_one();
     }
@@ -32,6 +35,7 @@ impl Context {
 
     /// The pass over `resource` has ended.
     pub fn pass_ended(&self, resource: &ObjectName, end: PassEnd) {
+        end.next.into_iter().for_each(|next| self.wanted(resource, next));
         lock(&self.passes).ended(resource, end, self.clock.now());
         self.bell.notify_one();
     }

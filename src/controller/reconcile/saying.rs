@@ -2,6 +2,7 @@
 
 use super::{Running, Settled};
 use crate::controller::apply;
+use crate::telemetry::traces;
 use kube::{Api, ResourceExt};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use syniverse_token_core::schedule::retry::Backoff;
 use syniverse_token_core::secrets::operator_post_params;
 use syniverse_token_core::status::{TokenHealth, status};
 use syniverse_token_core::time::Moment;
+use tracing::Instrument;
 
 /// Delay between failing writes of a status.
 const STATUS_RETRY: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
@@ -102,7 +104,7 @@ impl Running<'_> {
 
     /// Writes the status; when that fails, gives the moment to try again.
     async fn publish(&mut self, status: SyniverseTokenStatus, now: Moment) -> Option<Moment> {
-        match self.write_status(status).await {
+        match self.write_status(status).instrument(traces::step("write status")).await {
             Ok(written) => {
                 self.memory.status_failures = 0;
                 self.steps.extend(written.then_some(StepResult::WroteStatus));
