@@ -43,6 +43,10 @@ async fn a_rotation_is_one_pass_with_its_wait_its_steps_and_their_requests() {
     assert!(written(STATE).is_some());
     let wait = children.iter().find(|span| span.name == "queue wait").unwrap();
     assert!(wait.end_time_unix_nano <= pass.end_time_unix_nano && wait.start_time_unix_nano <= wait.end_time_unix_nano);
+    assert!(
+        collector.spans().iter().all(|span| span.events.is_empty()),
+        "log lines, also those of libraries, stay out"
+    );
     let others: BTreeSet<_> = collector.spans().into_iter().map(|span| span.name).collect();
     let is_ours = |name: &str| name.contains(' ') || ["pass", "observe"].contains(&name);
     assert!(others.iter().all(|name| is_ours(name)), "a library's span: {others:?}");
