@@ -1,6 +1,5 @@
-//! The command line: its flags, parsed once into plain types, and the commands for people.
+//! The command line: of the operator, and the commands for people.
 
 pub mod command_line;
 pub mod commands;
 pub mod completion;
-pub mod settings;

@@ -24,7 +24,6 @@ pub mod status_watch;
 mod store_watch;
 pub mod watches;
 
-use crate::cli::settings::Settings;
 use crate::client::admission_policy;
 use crate::client::connection;
 use crate::client::kubeconfig;
@@ -34,6 +33,7 @@ use crate::controller::election::{Elector, Leadership, LeaseParams};
 use crate::controller::observe::random_salt;
 use crate::controller::report::Reporter;
 use crate::issuer_client::http::HttpIssuer;
+use crate::settings::Settings;
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::metrics::Metrics;
 use futures::FutureExt;

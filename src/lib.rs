@@ -10,7 +10,7 @@
 //!   -> report     one log line, metrics, perhaps an Event                   controller::report, telemetry::metrics
 //! ```
 //! Everything that decides is in the crate `syniverse-token-core`, which cannot reach the world. Here is the world: the
-//! command line in [`cli`], the ways to the API server in [`client`], the HTTP client for issuers in [`issuer_client`],
+//! command line in [`cli`], the settings of `run` in [`settings`], the ways to the API server in [`client`], the HTTP client for issuers in [`issuer_client`],
 //! the controller in [`controller`], logs and metrics in [`telemetry`].
 
 pub mod cli;
@@ -18,4 +18,5 @@ pub mod client;
 pub mod clock;
 pub mod controller;
 pub mod issuer_client;
+pub mod settings;
 pub mod telemetry;

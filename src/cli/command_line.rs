@@ -2,7 +2,7 @@
 
 use super::commands::UserCommand;
 use super::completion;
-use super::settings::RunArguments;
+use crate::settings::RunArguments;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsStr;
 use std::path::Path;

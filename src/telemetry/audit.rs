@@ -1,7 +1,7 @@
 //! The audit log: a line for each request to an issuer and each write of a Secret, a Pod or a workload. Losing it costs
 //! lines, never a refresh.
 
-use crate::cli::settings::AuditTarget;
+use crate::settings::AuditTarget;
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Log output: our own lines at the configured level, those of libraries never below a cap.
 
-use crate::cli::settings::{LogFormat, LogSettings};
+use crate::settings::{LogFormat, LogSettings};
 use crate::telemetry::traces::{SPANS, Traces};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Subscriber;

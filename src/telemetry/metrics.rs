@@ -1,6 +1,6 @@
 //! All metrics, in a single registry; no label can grow without bound.
 
-use crate::cli::settings::TokenSeries;
+use crate::settings::TokenSeries;
 use process::ProcessMetrics;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

@@ -12,7 +12,7 @@ use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::reconcile_report::{NewToken, ReconcileReport, ServedToken};
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::time::{Moment, Now};
-use syniverse_token_operator::cli::settings::TokenSeries;
+use syniverse_token_operator::settings::TokenSeries;
 use syniverse_token_operator::telemetry::metrics::Metrics;
 
 /// `seconds` after a start at which both axes stood together.

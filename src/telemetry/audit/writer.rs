@@ -2,7 +2,7 @@
 //! output. Client required.
 
 use super::{Losses, Message};
-use crate::cli::settings::AuditTarget;
+use crate::settings::AuditTarget;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;

@@ -2,7 +2,7 @@
 
 use super::shown::{ExpirationSeries, ReadySeries, Shown, StandbySeries};
 use super::{Label, SecondsTotal, register};
-use crate::cli::settings::TokenSeries;
+use crate::settings::TokenSeries;
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

@@ -1,4 +1,4 @@
-//! The settings from the command line and the environment, parsed once into plain types.
+//! The settings of `run`, from the command line and the environment, parsed once into plain types.
 
 use crate::issuer_client::transport::{CaBundle, IssuerSettings};
 use clap::builder::BoolishValueParser;
