@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub mod budget_use;
 mod census;
 mod circuit_breaker;
 mod endpoint;

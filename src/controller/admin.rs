@@ -80,6 +80,7 @@ async fn read(State(reading): State<Arc<MetricsState>>, headers: HeaderMap) -> R
     let context = Arc::clone(&reading.context);
     let now = context.clock.now();
     let page = reading.pages.page((format, gzip), now.mono, move || {
+        context.metrics.set_budget_use(&context.queue().budget_use(now.mono));
         let text = format.of(context.metrics.encode(now));
         if gzip { exposition::gzip(&text) } else { text.into() }
     });

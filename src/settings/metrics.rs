@@ -21,7 +21,7 @@ pub enum TokenSeries {
     /// Every resource
     #[default]
     All,
-    /// Those that are not Ready, or whose token has expired
+    /// Those that are not Ready, whose reason is failing or stalled, or whose token has expired
     Failing,
     /// None
     None,

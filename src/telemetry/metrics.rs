@@ -7,11 +7,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry};
 use propagation::PropagationMetrics;
+use queue::QueueMetrics;
 use requests::RequestMetrics;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use syniverse_token_core::issuer::{Cause, FailureKind, TokenRequest};
 use syniverse_token_core::queue::ObjectName;
+use syniverse_token_core::queue::budget_use::BudgetUse;
 use syniverse_token_core::reason::{Reason, Weight};
 use syniverse_token_core::reconcile_report::ReconcileReport;
 use syniverse_token_core::status::reason;
@@ -20,6 +22,7 @@ use tokens::TokenMetrics;
 
 mod process;
 mod propagation;
+mod queue;
 mod requests;
 mod shown;
 mod tokens;
@@ -38,6 +41,7 @@ pub struct Metrics {
     registry: Registry,
     tokens: TokenMetrics,
     requests: RequestMetrics,
+    queue: QueueMetrics,
     propagation: PropagationMetrics,
     failures: Family<[Label; 1], Counter>,
     passes: Family<[Label; 1], Counter>,
@@ -71,20 +75,16 @@ impl Metrics {
         let mut registry = Registry::default();
         let own = registry.sub_registry_with_prefix("syniverse_token");
         let (tokens, requests) = (TokenMetrics::register(own, series), RequestMetrics::register(own));
+        let queue = QueueMetrics::register(own);
         let propagation = PropagationMetrics::register(own);
         let failures =
             register(own, "failures", "Times a resource entered a failing or stalled reason", Family::default());
         let passes = register(own, "reconcile_passes", "Reconcile passes", Family::default());
-        let rival_writes = register(
-            own,
-            "rival_writes",
-            "Responses of issuers that another process recorded while this process acts: two operators work in one \
-             namespace",
-            Counter::default(),
-        );
-        let events_dropped =
-            "Kubernetes Events that were never sent: too many waited, or the API server did not take them";
-        let dropped_events = register(own, "events_dropped", events_dropped, Counter::default());
+        let rivals = "Responses of issuers that another process recorded while this process acts: two operators work in \
+            one namespace";
+        let rival_writes = register(own, "rival_writes", rivals, Counter::default());
+        let dropped = "Kubernetes Events that were never sent: too many waited, or the API server did not take them";
+        let dropped_events = register(own, "events_dropped", dropped, Counter::default());
         let lost_lines =
             register(own, "audit_lines_lost", "Lines of the audit log that were never written", Counter::default());
         let leader = register(own, "leader", "1 while this process is the leader, else 0", Gauge::default());
@@ -94,6 +94,7 @@ impl Metrics {
             registry,
             tokens,
             requests,
+            queue,
             propagation,
             failures,
             passes,
@@ -142,6 +143,11 @@ impl Metrics {
     /// A call has ended.
     pub fn observe_request(&self, request: &TokenRequest, cause: Cause, failure: Option<FailureKind>, took: Duration) {
         self.requests.ended(request, cause, failure, took);
+    }
+
+    /// Sets what waits for the budget, and how much of it is used.
+    pub fn set_budget_use(&self, budget: &BudgetUse) {
+        self.queue.set(budget);
     }
 
     /// What became of a Pod that was to be told of a token.

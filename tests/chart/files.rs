@@ -8,12 +8,42 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 use syniverse_token_core::api;
 
+const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs");
 const BEGIN: &str = "<!-- values -->\n";
 const END: &str = "\n<!-- /values -->";
 
 #[test]
 fn the_definition_in_the_chart_is_that_of_the_code() {
     generated(&chart("files/syniversetokens.syniverse.dev.yaml"), &api::crd_yaml().unwrap());
+}
+
+#[test]
+fn the_rules_in_the_chart_are_those_of_the_docs() {
+    generated(&chart("files/alerts.yaml"), &docs("alerts.yaml"));
+}
+
+#[test]
+fn each_alert_has_a_severity_words_and_a_runbook_that_the_index_lists() {
+    let rules: Value = serde_saphyr::from_str(&docs("alerts.yaml")).unwrap();
+    let index = docs("runbooks/README.md");
+    let mut pages = BTreeSet::from(["README.md".to_owned()]);
+    for rule in rules["groups"][0]["rules"].as_array().unwrap() {
+        let (alert, severity) = (rule["alert"].as_str().unwrap(), rule["labels"]["severity"].as_str().unwrap());
+        assert!(["critical", "warning"].contains(&severity) && rule["for"].is_string(), "{alert}");
+        let said = |what: &str| rule["annotations"][what].as_str().unwrap().to_owned();
+        assert!((1..120).contains(&said("summary").len()) && said("description").len() > 60, "{alert}");
+        assert_eq!(said("runbook_url"), format!("docs/runbooks/{alert}.md"));
+        let page = docs(&format!("runbooks/{alert}.md"));
+        assert!(page.starts_with(&format!("# {alert}\n`{severity}` · ")), "{alert}");
+        let sections: Vec<_> = page.lines().filter(|line| line.starts_with("## ")).collect();
+        assert_eq!(sections, ["## See why", "## Mend it", "## It is over"], "{alert}");
+        assert!(page.contains("```sh\n"), "{alert}: no command");
+        assert!(index.contains(&format!("| [{alert}]({alert}.md) | {severity} | ")), "{alert} in the index");
+        pages.insert(format!("{alert}.md"));
+    }
+    let there = fs::read_dir(Path::new(DOCS).join("runbooks")).unwrap();
+    let there: BTreeSet<_> = there.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(there, pages);
 }
 
 #[test]
@@ -118,6 +148,10 @@ fn values() -> Value {
 
 fn read(file: &str) -> String {
     fs::read_to_string(chart(file)).unwrap()
+}
+
+fn docs(file: &str) -> String {
+    fs::read_to_string(Path::new(DOCS).join(file)).unwrap_or_else(|error| panic!("docs/{file}: {error}"))
 }
 
 fn chart(file: &str) -> PathBuf {

@@ -89,6 +89,9 @@ async fn a_misspelt_or_impossible_value_is_refused_and_named() {
         (json!({"replicas": 2, "leaderElection": {"enabled": false}}), "leaderElection.enabled"),
         (json!({"caBundle": {"configMap": {"name": "a"}, "secret": {"name": "b"}}}), "caBundle.secret.name"),
         (json!({"proxy": {"url": "http://a", "fromSecret": {"name": "b"}}}), "proxy.fromSecret.name"),
+        (json!({"prometheusRule": {"runbookURL": "docs"}}), "/prometheusRule/runbookURL"),
+        (json!({"prometheusRule": {"runbooks": "docs/"}}), "'runbooks'"),
+        (json!({"dashboard": {"label": {}}}), "'label'"),
         (json!({"serviceMonitor": {"enabled": true}, "podMonitor": {"enabled": true}}), "podMonitor.enabled"),
         (json!({"serviceAccount": {"create": false}}), "serviceAccount.name"),
         (json!({"healthPort": 8080}), "metricsPort and healthPort must differ"),
@@ -394,6 +397,48 @@ async fn a_monitor_finds_the_port_of_the_pods() {
     let objects = rendered(json!({"podMonitor": settings})).await;
     assert_eq!(objects.the("PodMonitor")["spec"]["podMetricsEndpoints"], json!([endpoint]));
     assert_eq!(objects.pod()["containers"][0]["ports"][0]["name"], "metrics");
+}
+
+#[tokio::test]
+async fn the_rules_are_those_of_the_docs_with_the_runbooks_where_people_reach_them() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/alerts.yaml")).unwrap();
+    let rule = json!({"enabled": true, "namespace": "monitoring", "labels": {"team": "a"}});
+    let objects = rendered(json!({"prometheusRule": rule})).await;
+    let made = objects.the("PrometheusRule");
+    assert_eq!(made["apiVersion"], "monitoring.coreos.com/v1");
+    assert_eq!(made["spec"], serde_saphyr::from_str::<Value>(&text).unwrap());
+    let (metadata, labels) = (&made["metadata"], &made["metadata"]["labels"]);
+    assert_eq!((&metadata["namespace"], &labels["team"]), (&json!("monitoring"), &json!("a")));
+    let moved = json!({"enabled": true, "runbookURL": "https://wiki.example.com/runbooks/"});
+    let objects = rendered(json!({"prometheusRule": moved})).await;
+    let made = objects.the("PrometheusRule");
+    assert_eq!(made["metadata"]["namespace"], "syniverse");
+    for rule in made["spec"]["groups"][0]["rules"].as_array().unwrap() {
+        let expected = format!("https://wiki.example.com/runbooks/{}.md", rule["alert"].as_str().unwrap());
+        assert_eq!(rule["annotations"]["runbook_url"], expected);
+    }
+    assert!(rendered(json!({})).await.of("PrometheusRule").is_empty());
+}
+
+#[tokio::test]
+async fn the_dashboard_is_where_the_sidecar_looks_for_it() {
+    let file = std::fs::read_to_string(format!("{CHART}/files/dashboard.json")).unwrap();
+    let objects = rendered(json!({"dashboard": {"enabled": true}})).await;
+    let made = objects.the("ConfigMap");
+    assert_eq!(made["metadata"]["name"], "operator-syniverse-token-operator-dashboard");
+    assert_eq!(made["metadata"]["labels"]["grafana_dashboard"], "1");
+    assert_eq!(made["metadata"]["namespace"], "syniverse");
+    assert!(made["metadata"]["annotations"].is_null());
+    let shown = made["data"]["syniverse-token-operator.json"].as_str().unwrap();
+    let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    assert_eq!(parsed(shown), parsed(&file));
+    let settings = json!({"enabled": true, "namespace": "grafana", "labels": {"grafana_dashboard": "tokens"},
+        "annotations": {"grafana_folder": "Syniverse"}});
+    let objects = rendered(json!({"dashboard": settings})).await;
+    let metadata = &objects.the("ConfigMap")["metadata"];
+    let placed = json!([metadata["namespace"], metadata["labels"]["grafana_dashboard"], metadata["annotations"]]);
+    assert_eq!(placed, json!(["grafana", "tokens", {"grafana_folder": "Syniverse"}]));
+    assert!(rendered(json!({})).await.of("ConfigMap").is_empty());
 }
 
 #[tokio::test]

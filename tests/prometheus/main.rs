@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod alerts;
+mod dashboard;
+mod firing;
+mod fleet;
 mod promtool;
 mod scraping;
+mod server;
 #[path = "../support/mod.rs"]
 mod support;

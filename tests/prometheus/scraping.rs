@@ -1,23 +1,15 @@
 //! Every family of metrics, read by a real Prometheus in both formats.
 
 use crate::promtool::promtool;
+use crate::server::{Prometheus, free_address, page};
 use crate::support::*;
-use harness::{Operator, Scratch, wait_for};
+use harness::wait_for;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::process::Command;
 
 /// The formats, as Prometheus calls them; a job of its own reads each.
 const FORMATS: [&str; 2] = ["PrometheusText0.0.4", "OpenMetricsText1.0.0"];
-
-fn free_address() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], harness::free_port().unwrap()))
-}
-
-async fn page(address: SocketAddr) -> String {
-    reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap()
-}
 
 /// A stage whose operator has issued a token, and where its metrics are.
 async fn serving() -> (Stage, SocketAddr) {
@@ -35,38 +27,23 @@ fn families(page: &str) -> BTreeMap<String, String> {
     kinds.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
 }
 
-struct Prometheus {
-    address: SocketAddr,
-    _process: Operator,
-    _scratch: Scratch,
-}
+/// What a Prometheus has read, in either format.
+struct Reader(Prometheus);
 
-impl Prometheus {
+impl Reader {
     /// One that reads these metrics every second.
     fn start(metrics: SocketAddr) -> Self {
-        let (address, scratch) = (free_address(), Scratch::new().unwrap());
         let job = |format: &&str| {
             json!({"job_name": format, "scrape_protocols": [format], "fallback_scrape_protocol": format,
                 "static_configs": [{"targets": [metrics.to_string()]}]})
         };
         let scrapes: Vec<_> = FORMATS.iter().map(job).collect();
-        let config = json!({"global": {"scrape_interval": "1s"}, "scrape_configs": scrapes}).to_string();
-        let (file, data) = (scratch.path().join("prometheus.yml"), scratch.path().join("data"));
-        std::fs::write(&file, config).unwrap();
-        let mut command = Command::new(harness::prometheus("prometheus").unwrap());
-        command.arg(format!("--config.file={}", file.display())).arg(format!("--storage.tsdb.path={}", data.display()));
-        command.arg(format!("--web.listen-address={address}"));
-        Self { address, _process: Operator::start(command).unwrap(), _scratch: scratch }
-    }
-
-    async fn data(&self, path: &str) -> Option<Value> {
-        let answer = reqwest::get(format!("http://{}/api/v1/{path}", self.address)).await.ok()?;
-        Some(serde_json::from_str::<Value>(&answer.text().await.ok()?).ok()?["data"].take())
+        Self(Prometheus::start(json!({"global": {"scrape_interval": "1s"}, "scrape_configs": scrapes}), None))
     }
 
     /// How it stands with what it reads: none while it has not read each of them yet.
     async fn health(&self) -> Option<Vec<String>> {
-        let targets = self.data("targets").await?["activeTargets"].as_array()?.clone();
+        let targets = self.0.data("targets", &[]).await?["activeTargets"].as_array()?.clone();
         let told =
             targets.iter().map(|target| format!("{} {}", target["health"].as_str().unwrap(), target["lastError"]));
         Some(told.collect()).filter(|told: &Vec<_>| told.len() == FORMATS.len() && !told.concat().contains("unknown"))
@@ -74,7 +51,7 @@ impl Prometheus {
 
     /// The families that a job has read, and their kinds.
     async fn families(&self, job: &str) -> BTreeMap<String, String> {
-        let metadata = self.data(&format!("targets/metadata?match_target={{job=\"{job}\"}}")).await.unwrap();
+        let metadata = self.0.data("targets/metadata", &[("match_target", &of(job))]).await.unwrap();
         let own = |one: &&Value| !one["metric"].as_str().unwrap().starts_with("scrape_");
         let told = metadata.as_array().unwrap().iter().filter(own);
         told.map(|one| (one["metric"].as_str().unwrap().to_owned(), one["type"].as_str().unwrap().to_owned())).collect()
@@ -82,9 +59,13 @@ impl Prometheus {
 
     /// The names of all series that a job has.
     async fn series(&self, job: &str) -> Vec<String> {
-        let names = self.data(&format!("label/__name__/values?match[]={{job=\"{job}\"}}")).await.unwrap();
+        let names = self.0.data("label/__name__/values", &[("match[]", &of(job))]).await.unwrap();
         names.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
     }
+}
+
+fn of(job: &str) -> String {
+    format!("{{job=\"{job}\"}}")
 }
 
 #[tokio::test]
@@ -102,7 +83,7 @@ async fn a_prometheus_reads_every_family_in_both_formats() {
     let (_stage, address) = serving().await;
     let families = families(&page(address).await);
     assert!(families.len() >= 17, "{families:?}");
-    let prometheus = Prometheus::start(address);
+    let prometheus = Reader::start(address);
     let health = wait_for("a scrape of each format", PATIENCE, async || prometheus.health().await).await.unwrap();
     assert_eq!(health, ["up \"\"", "up \"\""]);
     for job in FORMATS {

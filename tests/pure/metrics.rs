@@ -9,6 +9,8 @@ use syniverse_token_core::api::SyniverseTokenStatus;
 use syniverse_token_core::issuer::Kind;
 use syniverse_token_core::issuer::{Cause, Extend, FailureKind, Pair, Refresh, TokenRequest};
 use syniverse_token_core::queue::ObjectName;
+use syniverse_token_core::queue::budget_use::BudgetUse;
+use syniverse_token_core::reason::{Reason, Weight};
 use syniverse_token_core::reconcile_report::{NewToken, ReconcileReport, ServedToken};
 use syniverse_token_core::redacted::Redacted;
 use syniverse_token_core::time::{Moment, Now};
@@ -30,12 +32,13 @@ const INTRODUCTION: &str = "# Metrics
 Served at `/metrics` of the address given with `--listen`, over plain HTTP, in Prometheus text format or, if the client asks
 for it, OpenMetrics, gzip-compressed on request. It contains no secrets; a NetworkPolicy controls access. At most 64
 connections are open at a time, each for one request and 10 s at most; a page may be a second old. Counters start at 0, so
-that `rate` and `increase` see the first increment. Only three metrics have a series per resource, which goes with the resource,
-one of them where there is a standby: all other labels come from closed lists, so that 10,000 resources make 20,000 to 30,000 series and
-some hundred more. With
-`--token-metrics failing` (chart: `tokenMetrics`) only resources that are not Ready, or whose token has expired, have these
-series, which the alerts below are content with; with `none` no resource has, and only totals are left. Of several replicas, the leader (`syniverse_token_leader` 1) exports the series of resources. Dead time without a leader is counted by the
-next leader, up to 30 s per token. `make docs` writes this page.
+that `rate` and `increase` see the first increment. Only four metrics have a series per resource, which goes with the resource,
+one of them where there is a standby, and one while the resource is in trouble: all other labels come from closed lists, so that
+10,000 resources make 20,000 to 30,000 series and some hundred more. With `--token-metrics failing` (chart: `tokenMetrics`) only
+resources that are not Ready, whose reason is failing or stalled, or whose token has expired, have these series, which the alerts
+below are content with; with `none` no resource has, and only totals are left. Of several replicas, the leader
+(`syniverse_token_leader` 1) exports the series of resources. Dead time without a leader is counted by the next leader, up to 30 s
+per token. `make docs` writes this page.
 
 The key metric: `increase(syniverse_token_dead_seconds_total[1d])`. It grows by the lateness of each healthy rotation, and
 at a hand-over by the time without a leader: track it, but do not page on it.
@@ -49,11 +52,13 @@ const METRICS: &str = "
 
 const ALERTS: &str = "
 ## Alerts
-`docs/alerts.yaml` holds them as rules for Prometheus. They were tested at scrape and evaluation intervals of up to a minute:
-healthy rotations, starts and hand-overs fire none of them.
+`docs/alerts.yaml` holds them as rules for Prometheus, and the chart as a PrometheusRule (`prometheusRule.enabled`). They were
+tested at scrape and evaluation intervals of up to a minute: healthy rotations, starts and hand-overs fire none of them, and the
+operator itself was made to fire each. `critical` is for a page, `warning` for a ticket. `docs/runbooks` has a page for each. The
+chart has a dashboard for Grafana as well (`dashboard.enabled`).
 
-| alert | expression | for | meaning |
-|---|---|---|---|
+| alert | severity | for | meaning | expression |
+|---|---|---|---|---|
 ";
 
 fn name() -> ObjectName {
@@ -209,6 +214,11 @@ fn an_overlap_is_measured_and_with_a_standby_a_hand_over_counted() {
     assert_eq!(values(&metrics, 51.0, "syniverse_token_standby_ready{").len(), 0, "no standby, no series");
 }
 
+/// How many series a resource has.
+fn series_count(metrics: &Metrics, at: f64) -> usize {
+    series(metrics, at).into_iter().flatten().count()
+}
+
 /// The readiness and the expiry of the resource that `metrics` shows.
 fn series(metrics: &Metrics, at: f64) -> [Option<f64>; 2] {
     ["syniverse_token_ready{", "syniverse_token_expiration_timestamp_seconds{"]
@@ -228,6 +238,63 @@ fn who_wants_the_failing_alone_sees_a_resource_while_it_is_not_ready_or_its_toke
     passed(&metrics, &pass("b", 60.0, ("True", "Issued"), Some(32.0)), 32.0);
     assert_eq!(series(&metrics, 33.0), [None, None]);
     assert_eq!(dead(&metrics, 33.0, "expired"), 12.0);
+}
+
+#[test]
+fn a_resource_has_its_reason_as_a_series_while_that_is_failing_or_stalled() {
+    for which in [TokenSeries::All, TokenSeries::Failing] {
+        let metrics = Metrics::new(which);
+        metrics.set_leader(true);
+        let failing = |at: f64| values(&metrics, at, "syniverse_token_failing").into_keys().collect::<Vec<_>>();
+        let passes =
+            [("Issued", None), ("CredentialsSuspect", Some(())), ("StandbyFailing", Some(())), ("ClockSkew", None)];
+        for (at, (reason, shown)) in (1_u8..).zip(passes) {
+            passed(&metrics, &pass("a", 20.0, ("True", reason), None), f64::from(at));
+            let series = shown.map(|_| format!("{{namespace=\"n\",name=\"messaging\",reason=\"{reason}\"}}"));
+            assert_eq!(failing(f64::from(at)), Vec::from_iter(series), "{reason}");
+            assert_eq!(series_count(&metrics, f64::from(at)) > 0, which == TokenSeries::All || shown.is_some());
+        }
+        metrics.forget(&name());
+        assert_eq!(failing(9.0), [""; 0]);
+    }
+}
+
+#[test]
+fn what_waits_for_the_budget_is_shown_by_priority_and_how_much_of_it_is_used() {
+    let metrics = Metrics::default();
+    metrics.set_budget_use(&BudgetUse { waiting: [3, 2, 1], in_flight: 0.5, rate: 0.25 });
+    let waiting = values(&metrics, 1.0, "syniverse_token_requests_waiting");
+    let by_priority = [("due", 3.0), ("new", 2.0), ("retry", 1.0)];
+    assert_eq!(waiting, by_priority.map(|(priority, count)| (format!("{{priority=\"{priority}\"}}"), count)).into());
+    let used = values(&metrics, 1.0, "syniverse_token_budget_used_ratio");
+    assert_eq!(
+        used,
+        [("in_flight", 0.5), ("rate", 0.25)].map(|(limit, used)| (format!("{{limit=\"{limit}\"}}"), used)).into()
+    );
+}
+
+/// Whoever is told of a failing resource by one alert is not told again by another one of its kind.
+#[test]
+fn each_failing_reason_has_one_alert_of_its_own_or_is_known_to_need_none() {
+    // The first two are told of by the series of standbys; the token is kept alive as it is with the others.
+    let without = ["StandbyFailing", "StandbyNotIndependent", "MetadataNotAllowed", "RefreshBeforeInvalid"];
+    let rules: serde_json::Value = serde_saphyr::from_str(&std::fs::read_to_string(RULES).unwrap()).unwrap();
+    let expressions: Vec<_> =
+        rules["groups"][0]["rules"].as_array().unwrap().iter().map(|rule| rule["expr"].as_str().unwrap()).collect();
+    let listed = |operator: &str| -> Vec<&str> {
+        let lists = expressions.iter().filter_map(|it| it.split_once(operator)?.1.split_once('"'));
+        lists.flat_map(|(list, _)| list.split('|')).collect()
+    };
+    let mut named = [listed("reason=~\""), without.to_vec()].concat();
+    let mut failing: Vec<_> = Reason::ALL.iter().filter(|reason| reason.weight() >= Weight::Trouble).collect();
+    let mut harmless: Vec<_> = failing.iter().filter(|reason| !reason.is_in_the_way()).map(|it| it.as_str()).collect();
+    named.sort_unstable();
+    failing.sort_unstable_by_key(|reason| reason.as_str());
+    assert_eq!(named, failing.into_iter().map(|reason| reason.as_str()).collect::<Vec<_>>());
+    let mut not_in_the_way = listed("reason!~\"");
+    not_in_the_way.sort_unstable();
+    harmless.sort_unstable();
+    assert_eq!(not_in_the_way, harmless);
 }
 
 #[test]
@@ -309,7 +376,7 @@ fn names_follow_the_conventions_and_no_series_stands_twice() {
             assert!(ends.contains(&end) && seen.insert(series), "{line} of the {kind} {family}");
         }
     }
-    assert_eq!(families.len(), 25);
+    assert_eq!(families.len(), 28);
 }
 
 #[test]
@@ -343,6 +410,8 @@ fn filled() -> Metrics {
     passed(&metrics, &pass("a", 20.0, ("False", "RefreshFailed"), None), 1.0);
     let with_standby = |report| ReconcileReport { is_standby_ready: Some(true), ..report };
     passed(&metrics, &with_standby(pass("b", 40.0, ("True", "Issued"), Some(21.0))), 21.0);
+    let failing = pass("c", 40.0, ("True", "CredentialsSuspect"), None);
+    metrics.observe_pass(&ObjectName::new("n", "failing"), &failing, now(0.0).mono, now(1.0));
     metrics.observe_failed_pass();
     metrics.dropped_events().inc();
     metrics.lost_lines().inc();
@@ -356,9 +425,11 @@ fn the_page_of_metrics_is_what_is_served() {
     let rules: serde_json::Value = serde_saphyr::from_str(&std::fs::read_to_string(RULES).unwrap()).unwrap();
     for rule in rules["groups"][0]["rules"].as_array().unwrap() {
         let [alert, expression, lasts] = ["alert", "expr", "for"].map(|field| rule[field].as_str().unwrap());
-        let says = rule["annotations"]["summary"].as_str().unwrap();
+        let (severity, says) = (&rule["labels"]["severity"], rule["annotations"]["summary"].as_str().unwrap());
         let says = says.replace("{{ $labels.namespace }}/{{ $labels.name }}", "a resource");
-        writeln!(page, "| {alert} | `{expression}` | {lasts} | {says} |").unwrap();
+        let says = says.replace(" ({{ $labels.reason }})", "").replace(" ({{ $labels.issuer }})", "");
+        let (severity, expression) = (severity.as_str().unwrap(), expression.replace('|', "\\|"));
+        writeln!(page, "| [{alert}](runbooks/{alert}.md) | {severity} | {lasts} | {says} | `{expression}` |").unwrap();
     }
     page += METRICS;
     for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {

@@ -20,8 +20,8 @@ mod probing;
 pub(super) struct Endpoint {
     /// The host and port that it is at.
     authority: String,
-    budget: Budget,
-    limiter: RateLimiter,
+    pub(super) budget: Budget,
+    pub(super) limiter: RateLimiter,
     circuit_breaker: CircuitBreaker,
     /// Its tokens and round trips.
     pub(super) load: Load,
@@ -30,7 +30,7 @@ pub(super) struct Endpoint {
     /// The waiting requests by their key: only the first of each key has a place.
     by_key: HashMap<String, SameKey>,
     /// The places of requests that may be sent while the endpoint is up.
-    lines: Lines,
+    pub(super) lines: Lines,
     /// The places of requests that may be sent only as probes, by expiry.
     probers: BTreeSet<(Moment, ObjectName)>,
     /// Resources whose last request found the endpoint down: each waits for its own moment to retry.

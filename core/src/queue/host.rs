@@ -13,10 +13,10 @@ const REMEMBERED: usize = 1024;
 /// A host and port.
 #[derive(Debug)]
 pub(super) struct Host {
-    budget: Budget,
-    limiter: RateLimiter,
+    pub(super) budget: Budget,
+    pub(super) limiter: RateLimiter,
     /// Permits by namespace.
-    permits: HashMap<String, usize>,
+    pub(super) permits: HashMap<String, usize>,
     /// The turns that each namespace has had, and the last of them.
     turns: HashMap<String, u64>,
     turn: u64,

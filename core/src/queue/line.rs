@@ -67,6 +67,11 @@ impl Line {
         Some((*rank, name))
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.namespaces.values().map(|members| members.by_rank.len()).sum()
+    }
+
     /// True when nobody waits.
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()

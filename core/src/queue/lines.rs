@@ -66,6 +66,11 @@ impl Lines {
         next.map(|(_, (_, name))| name)
     }
 
+    /// How many wait, by priority.
+    pub(super) fn lengths(&self) -> [usize; 3] {
+        Priority::ALL.map(|priority| self.lines[priority as usize].len())
+    }
+
     /// Which priorities wait.
     pub(super) fn waiting(&self) -> [bool; 3] {
         Priority::ALL.map(|priority| !self.lines[priority as usize].is_empty())

@@ -70,6 +70,15 @@ pub enum Priority {
 impl Priority {
     /// Every priority, the first first.
     pub const ALL: [Self; 3] = [Self::Due, Self::New, Self::Retry];
+
+    /// Its name in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Due => "due",
+            Self::New => "new",
+            Self::Retry => "retry",
+        }
+    }
 }
 
 /// A request that waits for a permit, or has one.

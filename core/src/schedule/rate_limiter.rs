@@ -53,6 +53,11 @@ impl RateLimiter {
         self.permits = (self.permits + 1.0).min(self.burst);
     }
 
+    /// The share of the burst that is used up: 0 to 1.
+    pub fn used(&self, now: Moment, refill: Duration) -> f64 {
+        (1.0 - self.available(now, refill) / self.burst).clamp(0.0, 1.0)
+    }
+
     /// True when it is full.
     pub fn is_full(&self, now: Moment, refill: Duration) -> bool {
         self.available(now, refill) >= self.burst

@@ -8,6 +8,7 @@ use syniverse_token_core::queue::Next::{At, Later, Turn};
 use syniverse_token_core::queue::{Budget, EndpointResult, Next, ObjectName, Priority, QueuedRequest, RequestQueue};
 use syniverse_token_core::time::Moment;
 
+mod budget;
 mod crowd;
 mod hosts;
 mod load;

@@ -33,6 +33,25 @@ impl Shown {
     }
 }
 
+/// The reason of each token whose reason is failing or stalled.
+#[derive(Clone, Debug)]
+pub(super) struct FailingSeries(pub(super) Shown);
+
+impl EncodeMetric for FailingSeries {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result {
+        let tokens = self.0.tokens();
+        for (name, reason) in tokens.iter().filter_map(|(name, said)| Some((name, said.failing?))) {
+            let labels = [("namespace", name.namespace()), ("name", name.name()), ("reason", reason.as_str())];
+            ConstGauge::new(1_i64).encode(encoder.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
+    }
+}
+
 /// Whether each token is ready.
 #[derive(Clone, Debug)]
 pub(super) struct ReadySeries(pub(super) Shown);

@@ -1,7 +1,7 @@
 //! The tokens in the token Secrets: when they expire, how long dead ones were there, and how late rotations were.
 
-use super::shown::{ExpirationSeries, ReadySeries, Shown, StandbySeries};
-use super::{Label, SecondsTotal, register};
+use super::shown::{ExpirationSeries, FailingSeries, ReadySeries, Shown, StandbySeries};
+use super::{Label, SecondsTotal, is_failure, register};
 use crate::settings::TokenSeries;
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
@@ -14,8 +14,9 @@ use std::time::Duration;
 use syniverse_token_core::api::SyniverseTokenStatus;
 use syniverse_token_core::issuer::Kind;
 use syniverse_token_core::queue::ObjectName;
+use syniverse_token_core::reason::Reason;
 use syniverse_token_core::reconcile_report::{NewToken, ReconcileReport, ServedToken};
-use syniverse_token_core::status::ready;
+use syniverse_token_core::status::{ready, reason};
 use syniverse_token_core::time::Moment;
 
 /// Buckets of a rotation's lateness, in seconds: a first request that is answered at once takes hundredths.
@@ -64,13 +65,20 @@ pub(super) struct Said {
     pub(super) expires: Option<i64>,
     /// The standby is able to take over; none without a standby.
     pub(super) is_standby_ready: Option<bool>,
+    /// The reason, if it is failing or stalled.
+    pub(super) failing: Option<Reason>,
 }
 
 impl Said {
     fn by(status: &SyniverseTokenStatus, is_standby_ready: Option<bool>) -> Self {
         let expires = status.expiration_time.as_ref().and_then(|time| time.parse::<Timestamp>().ok());
         let is_ready = ready(status).is_some_and(|condition| condition.status == "True");
-        Self { is_ready, expires: expires.map(Timestamp::as_second), is_standby_ready }
+        let failing = reason(status).filter(is_failure);
+        Self { is_ready, expires: expires.map(Timestamp::as_second), is_standby_ready, failing }
+    }
+
+    fn is_in_order(&self) -> bool {
+        self.is_ready && self.failing.is_none()
     }
 }
 
@@ -87,6 +95,8 @@ impl TokenMetrics {
     pub(super) fn register(registry: &mut Registry, series: TokenSeries) -> Self {
         let expiration = "Expiry of the token in the Secret, Unix time; no series for a token that never expires";
         let ready = "1 while the condition Ready is True, else 0";
+        let failing =
+            "1 while the reason of a resource is failing or stalled, which the label names; no series for the others";
         let dead = "Total seconds in which a Secret held a dead token: past its expiry (expired), or after an \
             extension had invalidated it (superseded)";
         let late = "Time from the expiry of a token until the next token was in the Secret; 0 if it came before the \
@@ -101,6 +111,7 @@ impl TokenMetrics {
         let shown = Shown::default();
         register(registry, "expiration_timestamp_seconds", expiration, ExpirationSeries(shown.clone()));
         register(registry, "ready", ready, ReadySeries(shown.clone()));
+        register(registry, "failing", failing, FailingSeries(shown.clone()));
         register(registry, "standby_ready", standby, StandbySeries(shown.clone()));
         let metrics = Self {
             series,
@@ -169,7 +180,7 @@ impl TokenMetrics {
         let said = Said::by(after, report.is_standby_ready);
         match self.series {
             TokenSeries::All => self.show(name, said),
-            TokenSeries::Failing if !said.is_ready => self.show(name, said),
+            TokenSeries::Failing if !said.is_in_order() => self.show(name, said),
             TokenSeries::Failing | TokenSeries::None => self.hide(name),
         }
         if let Some(found) = report.served_before.as_ref().filter(|_| !tokens.contains_key(name)) {

@@ -8,7 +8,7 @@ const LAPSED: usize = 4;
 
 /// A permit to send one request.
 #[derive(Debug)]
-pub(super) struct Permit {
+pub(in crate::queue) struct Permit {
     pub(super) request: QueuedRequest,
     pub(super) is_probe: bool,
     pub(super) is_sent: bool,
@@ -17,7 +17,7 @@ pub(super) struct Permit {
 }
 
 impl Endpoint {
-    pub(super) fn in_use(&self) -> impl Iterator<Item = (&ObjectName, &Permit)> {
+    pub(in crate::queue) fn in_use(&self) -> impl Iterator<Item = (&ObjectName, &Permit)> {
         self.permits.iter().filter(|(_, permit)| !permit.is_lapsed)
     }
 
