@@ -127,6 +127,12 @@ DASHBOARD_LINTER := dashboard-linter
 lint-dashboard: ## Check the dashboard with Grafana's dashboard-linter (DASHBOARD_LINTER=its path)
 	$(DASHBOARD_LINTER) lint --strict charts/syniverse-token-operator/files/dashboard.json
 
+.PHONY: dashboard-picture
+dashboard-picture: control-plane ## Draw docs/images/dashboard.svg from what the dashboard shows of an outage (2 minutes)
+	@tools/control-plane/build prometheus
+	DASHBOARD_DATA=$(CURDIR)/target/dashboard.json cargo test --test prometheus -- --ignored an_outage
+	cargo run -q --example dashboard-picture -- target/dashboard.json docs/images/dashboard.svg
+
 # What this machine cannot run is said before the tests and after them.
 .PHONY: test-oauth-servers
 test-oauth-servers: control-plane ## Get tokens from oidc-provider (needs Node and npm) and Keycloak (needs a JDK and Maven)

@@ -4,6 +4,7 @@ use crate::fleet::fleet;
 use crate::server::Prometheus;
 use crate::support::*;
 use harness::wait_for;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
@@ -12,8 +13,18 @@ const DASHBOARD: &str =
 /// The panels that are empty while all is well.
 const EMPTY: [&str; 2] = ["In trouble, and why", "Failures by reason"];
 
-/// The queries of the dashboard with the titles of their panels, the variables being replaced by what stands for all.
-fn queries() -> Vec<(String, String)> {
+/// A query of the dashboard, the variables being replaced by what stands for all.
+#[derive(Debug)]
+struct Query {
+    /// The title of its panel.
+    title: String,
+    text: String,
+    /// The names of its series, with labels in braces.
+    legend: String,
+}
+
+/// The queries of all panels.
+fn queries() -> Vec<Query> {
     let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
     let mut queries = Vec::new();
     for panel in dashboard["panels"].as_array().unwrap() {
@@ -21,7 +32,9 @@ fn queries() -> Vec<(String, String)> {
             let query = target["expr"].as_str().unwrap().replace("$__rate_interval", "30s");
             let query = ["$job", "$instance", "$namespace"].iter().fold(query, |query, name| query.replace(name, ".+"));
             assert!(!query.contains('$'), "an unknown variable: {query}");
-            queries.push((panel["title"].as_str().unwrap().to_owned(), query));
+            let [title, legend] =
+                [&panel["title"], &target["legendFormat"]].map(|text| text.as_str().unwrap().to_owned());
+            queries.push(Query { title, text: query, legend });
         }
     }
     queries
@@ -42,13 +55,13 @@ fn reading(metrics: SocketAddr) -> Prometheus {
     Prometheus::start(json!({"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape]}), None)
 }
 
-/// Waits until a query has a value that is a number.
-async fn until_answered(prometheus: &Prometheus, title: &str, query: &str) {
-    let is_answered = async || {
-        let series = prometheus.query(query).await?;
-        series.iter().any(|(_, value)| value.is_finite()).then_some(())
+/// Waits until a query has a number that is as said.
+async fn until(prometheus: &Prometheus, query: &Query, holds: impl Fn(f64) -> bool) {
+    let is_so = async || {
+        let series = prometheus.query(&query.text).await?;
+        series.iter().any(|(_, value)| value.is_finite() && holds(*value)).then_some(())
     };
-    wait_for(&format!("{title}: {query}"), 2 * PATIENCE, is_answered).await.unwrap();
+    wait_for(&format!("{query:?}"), 2 * PATIENCE, is_so).await.unwrap();
 }
 
 #[tokio::test]
@@ -58,12 +71,12 @@ async fn each_query_of_the_dashboard_has_data() {
     let prometheus = reading(metrics);
     let queries = queries();
     assert!(queries.len() >= 30, "{queries:?}");
-    let is_empty = |title: &str| EMPTY.contains(&title);
-    for (title, query) in queries.iter().filter(|(title, _)| !is_empty(title)) {
-        until_answered(&prometheus, title, query).await;
+    let (empty, full): (Vec<_>, Vec<_>) = queries.iter().partition(|query| EMPTY.contains(&query.title.as_str()));
+    for query in full {
+        until(&prometheus, query, |_| true).await;
     }
-    for (title, query) in queries.iter().filter(|(title, _)| is_empty(title)) {
-        assert_eq!(prometheus.query(query).await, Some(Vec::new()), "{title}: {query}");
+    for query in &empty {
+        assert_eq!(prometheus.query(&query.text).await, Some(Vec::new()), "{query:?}");
     }
     for (metric, label) in variables() {
         let series = prometheus.query(&metric).await.unwrap();
@@ -73,7 +86,62 @@ async fn each_query_of_the_dashboard_has_data() {
         );
     }
     scene.stage.delete_secret(CREDENTIALS).await;
-    for (title, query) in queries.iter().filter(|(title, _)| is_empty(title)) {
-        until_answered(&prometheus, title, query).await;
+    for query in empty {
+        until(&prometheus, query, |_| true).await;
     }
+}
+
+/// With `DASHBOARD_DATA` what it showed all along is written to that file: `make dashboard-picture` draws it.
+#[tokio::test]
+#[ignore = "make test-prometheus"]
+async fn an_outage_of_the_issuer_is_seen_on_the_dashboard() {
+    let begun = Timestamp::now();
+    let (scene, metrics) = fleet().await;
+    let (stage, prometheus, queries) = (&scene.stage, reading(metrics), queries());
+    let shows = async |title: &str, count: f64| {
+        let query = queries.iter().find(|query| query.title == title).unwrap();
+        until(&prometheus, query, |value| value == count).await;
+    };
+    shows("Live", 4.0).await;
+    rotate(stage).await;
+    for title in ["Dead", "Dying", "In trouble", "Standbys that cannot take over"] {
+        shows(title, 0.0).await;
+    }
+    stage.simulator.down().await.unwrap();
+    shows("Dying", 4.0).await;
+    shows("Dead", 4.0).await;
+    shows("Live", 0.0).await;
+    stage.simulator.up().await.unwrap();
+    for (title, count) in [("Live", 4.0), ("Dead", 0.0), ("In trouble", 0.0)] {
+        shows(title, count).await;
+    }
+    rotate(stage).await;
+    if let Some(file) = std::env::var_os("DASHBOARD_DATA") {
+        std::fs::write(file, history(&prometheus, &queries, begun).await.to_string()).unwrap();
+    }
+}
+
+/// Waits for three further tokens.
+async fn rotate(stage: &Stage) {
+    for _ in 0..3 {
+        stage.until_rotated(&stage.token().await).await;
+    }
+}
+
+/// What each panel has shown since then, once a second.
+async fn history(prometheus: &Prometheus, queries: &[Query], begun: Timestamp) -> Value {
+    let [start, end] = [begun, Timestamp::now()].map(|time| time.as_second().to_string());
+    let mut panels = Vec::new();
+    for Query { title, text, legend } in queries {
+        let range = [("query", text.as_str()), ("start", &start), ("end", &end), ("step", "1")];
+        let data = prometheus.data("query_range", &range).await.unwrap();
+        for series in data["result"].as_array().unwrap() {
+            let labels = series["metric"].as_object().unwrap().iter();
+            let named = labels.fold(legend.clone(), |name, (label, value)| {
+                name.replace(&format!("{{{{{label}}}}}"), value.as_str().unwrap())
+            });
+            panels.push(json!({"title": title, "name": named, "points": series["values"]}));
+        }
+    }
+    json!(panels)
 }
