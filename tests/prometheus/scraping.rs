@@ -1,5 +1,6 @@
 //! Every family of metrics, read by a real Prometheus in both formats.
 
+use crate::fleet::{standby_spec, with_standby};
 use crate::promtool::promtool;
 use crate::server::{Prometheus, free_address, page};
 use crate::support::*;
@@ -11,13 +12,23 @@ use std::net::SocketAddr;
 /// The formats, as Prometheus calls them; a job of its own reads each.
 const FORMATS: [&str; 2] = ["PrometheusText0.0.4", "OpenMetricsText1.0.0"];
 
-/// A stage whose operator has issued a token, and where its metrics are.
+/// A stage whose operator has issued a token to a resource with a standby, and has another resource that it cannot serve, and
+/// where its metrics are: every family has a series.
 async fn serving() -> (Stage, SocketAddr) {
     let (mut stage, address) = (Stage::dark().await, free_address());
     stage.start_operator(&[&format!("--listen={address}")]);
-    stage.issued("1h").await;
-    let ready = "syniverse_token_ready{";
-    wait_for("the token's series", PATIENCE, async || page(address).await.contains(ready).then_some(())).await.unwrap();
+    with_standby(&stage).await;
+    stage.apply(NAME, standby_spec(&stage, "1h", "5m")).await;
+    stage.until_ready(NAME).await;
+    let mut spec = stage.spec("1h");
+    spec["application"]["credentials"]["secretRef"]["name"] = json!("of-nobody");
+    stage.apply("failing", spec).await;
+    let series = ["syniverse_token_standby_ready{", "syniverse_token_failing{"];
+    let shown = async || {
+        let page = page(address).await;
+        series.iter().all(|series| page.contains(series)).then_some(())
+    };
+    wait_for("the series of the resources", PATIENCE, shown).await.unwrap();
     (stage, address)
 }
 
