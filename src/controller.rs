@@ -121,7 +121,7 @@ fn context(
     leadership: Leadership,
     salt: String,
 ) -> Result<Arc<Context>, ControllerError> {
-    let metrics = Metrics::new(settings.token_series);
+    let metrics = Metrics::new(settings.token_series, settings.shard);
     let (reporter, events) = Reporter::new(client.clone(), &metrics);
     let audit = settings.audit.clone().map(|target| AuditLog::start(target, identity(&salt), metrics.lost_lines()));
     let context = Context::new(Parts {

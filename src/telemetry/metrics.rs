@@ -16,6 +16,7 @@ use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::queue::budget_use::BudgetUse;
 use syniverse_token_core::reason::{Reason, Weight};
 use syniverse_token_core::reconcile_report::ReconcileReport;
+use syniverse_token_core::shard::Shard;
 use syniverse_token_core::status::reason;
 use syniverse_token_core::time::{Moment, Now};
 use tokens::TokenMetrics;
@@ -65,13 +66,13 @@ fn register_build(registry: &mut Registry) {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self::new(TokenSeries::default())
+        Self::new(TokenSeries::default(), Shard::WHOLE)
     }
 }
 
 impl Metrics {
-    /// All metrics, with series of their own for these resources.
-    pub fn new(series: TokenSeries) -> Self {
+    /// All metrics of a shard, with series of their own for these resources.
+    pub fn new(series: TokenSeries, shard: Shard) -> Self {
         let mut registry = Registry::default();
         let own = registry.sub_registry_with_prefix("syniverse_token");
         let (tokens, requests) = (TokenMetrics::register(own, series), RequestMetrics::register(own));
@@ -87,7 +88,10 @@ impl Metrics {
         let dropped_events = register(own, "events_dropped", dropped, Counter::default());
         let lost_lines =
             register(own, "audit_lines_lost", "Lines of the audit log that were never written", Counter::default());
-        let leader = register(own, "leader", "1 while this process is the leader, else 0", Gauge::default());
+        // Each shard has a leader, and without one its tokens die whoever leads the others.
+        let of_shard = own.sub_registry_with_label(("shard".into(), shard.to_string().into()));
+        let leader =
+            register(of_shard, "leader", "1 while this process is the leader of its shard, else 0", Gauge::default());
         register_build(own);
         let process = ProcessMetrics::register(registry.sub_registry_with_prefix("process"));
         let metrics = Self {

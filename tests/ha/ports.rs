@@ -145,7 +145,10 @@ async fn each_of_a_crowd_of_readers_gets_its_page_and_probes_are_answered_meanwh
     };
     let (pages, ()) = tokio::join!(timeout(PATIENCE, readers), probes);
     for (head, page) in pages.unwrap() {
-        assert!(head.starts_with("HTTP/1.1 200 ") && page.contains("syniverse_token_leader 1"), "{head}{page}");
+        assert!(
+            head.starts_with("HTTP/1.1 200 ") && page.contains("syniverse_token_leader{shard=\"1/1\"} 1"),
+            "{head}{page}"
+        );
     }
 }
 

@@ -36,7 +36,11 @@ async fn leader_and_heir_are_ready_and_alive_and_the_leader_tells_of_the_tokens(
     let is_told = async || told(at_a).await.contains(&format!("syniverse_token_ready{of_token} 1")).then_some(());
     wait_for("the metrics of the token", PATIENCE, is_told).await.unwrap();
     let (leads, heir) = (told(at_a).await, told(at_b).await);
-    assert!(leads.contains("syniverse_token_leader 1") && heir.contains("syniverse_token_leader 0"), "{leads}\n{heir}");
+    assert!(
+        leads.contains("syniverse_token_leader{shard=\"1/1\"} 1")
+            && heir.contains("syniverse_token_leader{shard=\"1/1\"} 0"),
+        "{leads}\n{heir}"
+    );
     assert!(!heir.contains(&of_token), "{heir}");
     let asked = "syniverse_token_refreshes_total{issuer=\"application\",cause=\"first-issue\",outcome=\"answered\"} 1";
     assert!(leads.contains(asked), "{leads}");

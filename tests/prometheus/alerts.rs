@@ -64,7 +64,11 @@ fn due(every: u64, at: At<'_>) -> Value {
 }
 
 fn leads(pod: &str, every: u64, at: At<'_>) -> Value {
-    series("syniverse_token_leader", &format!("pod=\"{pod}\""), every, at)
+    leads_shard("1/1", pod, every, at)
+}
+
+fn leads_shard(shard: &str, pod: &str, every: u64, at: At<'_>) -> Value {
+    series("syniverse_token_leader", &format!("pod=\"{pod}\",shard=\"{shard}\""), every, at)
 }
 
 /// The end of the token that a Secret holds at a second, where each is replaced `LATE` after its end.
@@ -276,6 +280,12 @@ impl Causes<'_> {
         vec![
             self.cause("SyniverseTokenOperatorNotLeading", [0, 300], |is| {
                 vec![leads("a", every, &|at| Some(u64::from(!is(at)))), leads("b", every, &|_| Some(0))]
+            }),
+            self.cause("SyniverseTokenOperatorNotLeading", [0, 300], |is| {
+                vec![
+                    leads_shard("1/2", "a", every, &|_| Some(1)),
+                    leads_shard("2/2", "b", every, &|at| Some(u64::from(!is(at)))),
+                ]
             }),
             self.cause("SyniverseTokenOperatorAbsent", [0, 300], |is| {
                 vec![leads("a", every, &|at| (!is(at)).then_some(1))]

@@ -302,7 +302,7 @@ async fn an_operator_that_cannot_hold_its_lease_fires_not_leading() {
     let (listen, namespace) = (format!("--listen={}", watched.metrics), watched.stage.namespace.name().to_owned());
     let lease = format!("--lease-namespace={namespace}");
     watched.stage.start_operator(&["--leader-election", "--lease-name=of-somebody-else", &lease, &listen]);
-    let idle = watched.until_shown("syniverse_token_leader 0").await;
+    let idle = watched.until_shown("syniverse_token_leader{shard=\"1/1\"} 0").await;
     watched.assert_fires("SyniverseTokenOperatorNotLeading", idle).await;
 }
 

@@ -13,6 +13,7 @@ use syniverse_token_core::queue::budget_use::BudgetUse;
 use syniverse_token_core::reason::{Reason, Weight};
 use syniverse_token_core::reconcile_report::{NewToken, ReconcileReport, ServedToken};
 use syniverse_token_core::redacted::Redacted;
+use syniverse_token_core::shard::Shard;
 use syniverse_token_core::time::{Moment, Now};
 use syniverse_token_operator::settings::TokenSeries;
 use syniverse_token_operator::telemetry::metrics::Metrics;
@@ -234,7 +235,7 @@ fn series(metrics: &Metrics, at: f64) -> [Option<f64>; 2] {
 
 #[test]
 fn who_wants_the_failing_alone_sees_a_resource_while_it_is_not_ready_or_its_token_is_dead() {
-    let metrics = Metrics::new(TokenSeries::Failing);
+    let metrics = Metrics::new(TokenSeries::Failing, Shard::WHOLE);
     metrics.set_leader(true);
     let end = |seconds: f64| Some(now(seconds).wall.as_second() as f64);
     passed(&metrics, &pass("a", 20.0, ("True", "Issued"), None), 1.0);
@@ -250,7 +251,7 @@ fn who_wants_the_failing_alone_sees_a_resource_while_it_is_not_ready_or_its_toke
 #[test]
 fn a_resource_has_its_reason_as_a_series_while_that_is_failing_or_stalled() {
     for which in [TokenSeries::All, TokenSeries::Failing] {
-        let metrics = Metrics::new(which);
+        let metrics = Metrics::new(which, Shard::WHOLE);
         metrics.set_leader(true);
         let failing = |at: f64| values(&metrics, at, "syniverse_token_failing").into_keys().collect::<Vec<_>>();
         let passes =
@@ -306,7 +307,7 @@ fn each_failing_reason_has_one_alert_of_its_own_or_is_known_to_need_none() {
 
 #[test]
 fn who_wants_no_series_of_tokens_sees_their_totals() {
-    let metrics = Metrics::new(TokenSeries::None);
+    let metrics = Metrics::new(TokenSeries::None, Shard::WHOLE);
     metrics.set_leader(true);
     passed(&metrics, &pass("a", 20.0, ("False", "RefreshFailed"), None), 1.0);
     assert_eq!(series(&metrics, 21.5), [None, None]);
@@ -434,7 +435,8 @@ fn the_page_of_metrics_is_what_is_served() {
         let [alert, expression, lasts] = ["alert", "expr", "for"].map(|field| rule[field].as_str().unwrap());
         let (severity, says) = (&rule["labels"]["severity"], rule["annotations"]["summary"].as_str().unwrap());
         let says = says.replace("{{ $labels.namespace }}/{{ $labels.name }}", "a resource");
-        let says = says.replace(" ({{ $labels.reason }})", "").replace(" ({{ $labels.issuer }})", "");
+        let said = [" ({{ $labels.reason }})", " ({{ $labels.issuer }})", " (shard {{ $labels.shard }})"];
+        let says = said.iter().fold(says, |says, label| says.replace(label, ""));
         let (severity, expression) = (severity.as_str().unwrap(), expression.replace('|', "\\|"));
         writeln!(page, "| [{alert}](runbooks/{alert}.md) | {severity} | {lasts} | {says} | `{expression}` |").unwrap();
     }
