@@ -5,7 +5,7 @@ use syniverse_token_core::api;
 use syniverse_token_operator::cli::command_line::{self, Command};
 use syniverse_token_operator::cli::commands;
 use syniverse_token_operator::controller;
-use syniverse_token_operator::settings::Settings;
+use syniverse_token_operator::settings::{Settings, is_standard_collector_unusable};
 use syniverse_token_operator::telemetry::traces::Traces;
 use syniverse_token_operator::telemetry::{logs, process};
 use tikv_jemallocator::Jemalloc;
@@ -29,6 +29,12 @@ async fn main() -> anyhow::Result<ExitCode> {
 async fn run(settings: Settings) -> anyhow::Result<()> {
     let traces = settings.traces.as_deref().map(Traces::start).transpose()?;
     logs::start(settings.log, traces.as_ref())?;
+    if is_standard_collector_unusable(settings.traces.as_deref()) {
+        tracing::warn!(
+            "no traces are exported: OTEL_EXPORTER_OTLP_ENDPOINT must be an http or https URL such as \
+             http://collector.example.com:4318, without a user or a query"
+        );
+    }
     if let Err(error) = process::conceal() {
         tracing::warn!(%error, "failed to keep the memory of this process out of core dumps");
     }

@@ -21,7 +21,7 @@ use syniverse_token_core::shard::Shard;
 use election::ElectionArguments;
 pub use election::ElectionSettings;
 use log::LogArguments;
-pub use log::{AuditTarget, LogFormat, LogSettings};
+pub use log::{AuditTarget, LogFormat, LogSettings, is_standard_collector_unusable};
 use metrics::MetricsArguments;
 pub use metrics::TokenSeries;
 use shard::ShardArguments;

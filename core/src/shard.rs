@@ -26,6 +26,11 @@ impl Shard {
         self.count == 1 || keyed_number(KEY, namespace) % u64::from(self.count) == u64::from(self.number - 1)
     }
 
+    /// How many there are.
+    pub fn count(self) -> u32 {
+        self.count
+    }
+
     /// Its share of a limit that all shards keep together; at least 1.
     pub fn share(self, limit: u32) -> u32 {
         (limit / self.count).max(1)

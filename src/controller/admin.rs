@@ -14,6 +14,7 @@ use exposition::{Format, gzipped};
 use pages::Pages;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use syniverse_token_core::queue::budget_use::BudgetUse;
 use tokio::net::TcpListener;
 
 mod connections;
@@ -80,7 +81,10 @@ async fn read(State(reading): State<Arc<MetricsState>>, headers: HeaderMap) -> R
     let context = Arc::clone(&reading.context);
     let now = context.clock.now();
     let page = reading.pages.page((format, gzip), now.mono, move || {
-        context.metrics.set_budget_use(&context.queue().budget_use(now.mono));
+        // What waited when the lead was lost is another process' business.
+        let is_leader = context.leadership.is_leader();
+        let used = if is_leader { context.queue().budget_use(now.mono) } else { BudgetUse::default() };
+        context.metrics.set_budget_use(&used);
         let text = format.of(context.metrics.encode(now));
         if gzip { exposition::gzip(&text) } else { text.into() }
     });

@@ -81,7 +81,10 @@ async fn resync_on_leadership(context: Arc<Context>) {
     let (mut leadership, mut rollbacks, mut since) = (context.leadership.clone(), context.rollbacks(), None);
     loop {
         tokio::select! {
-            begun = leadership.wait_for_new_term(since) => since = Some(begun),
+            begun = leadership.wait_for_new_term(since) => {
+                context.begin_waits();
+                since = Some(begun);
+            }
             Ok(()) = rollbacks.changed() => {}
         }
         let all = context.resources().names();

@@ -29,17 +29,24 @@ pub(super) struct LogArguments {
 }
 
 impl LogArguments {
-    /// The collector, if there is one. Keys that it wants are in a header: its URL can be shown.
+    /// The collector, if there is one that can be used. Keys that it wants are in a header: its URL can be shown.
     pub(super) fn collector(&self) -> Result<Option<String>, SettingsError> {
-        let standard = || std::env::var(STANDARD_ENDPOINT).ok();
-        let text = self.otlp_endpoint.clone().or_else(standard).filter(|text| !text.is_empty());
         let is_plain = |url: &Url| {
             let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
             is_http && url.username().is_empty() && url.password().is_none() && url.query().is_none()
         };
-        let checked = |text: String| Url::parse(&text).ok().filter(is_plain).map(|_| text).ok_or(SettingsError::Otlp);
-        text.map(checked).transpose()
+        let checked = |text: String| Url::parse(&text).ok().filter(is_plain).map(|_| text);
+        match self.otlp_endpoint.clone().filter(|text| !text.is_empty()) {
+            Some(text) => checked(text).map(Some).ok_or(SettingsError::Otlp),
+            // Platforms set it for all Pods: what cannot be used must not keep tokens from being renewed.
+            None => Ok(std::env::var(STANDARD_ENDPOINT).ok().and_then(checked)),
+        }
     }
+}
+
+/// True when the standard variable names a collector that cannot be used, and no flag another one.
+pub fn is_standard_collector_unusable(collector: Option<&str>) -> bool {
+    collector.is_none() && std::env::var_os(STANDARD_ENDPOINT).is_some_and(|text| !text.is_empty())
 }
 
 /// Log settings.

@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 mod record;
@@ -38,6 +38,7 @@ struct Log {
 
 /// What the writer is sent.
 struct Message {
+    sent: Instant,
     /// None for a mere question whether all before it is written.
     line: Option<Vec<u8>>,
     /// Told when it is written.
@@ -80,7 +81,7 @@ impl AuditLog {
         let log = self.0.as_ref()?;
         let (written, is_written) = oneshot::channel();
         let sequence = log.send(entry(), Some(written));
-        // A log that hangs delays the first request alone.
+        // A log that hangs, or is slow, delays the first request alone.
         if !log.losses.is_failing.load(Ordering::Relaxed)
             && tokio::time::timeout(LONGEST_WAIT, is_written).await.is_err()
         {
@@ -93,7 +94,7 @@ impl AuditLog {
     pub async fn flush(&self) {
         let Some(log) = &self.0 else { return };
         let (written, is_written) = oneshot::channel();
-        if log.lines.try_send(Message { line: None, written: Some(written) }).is_ok() {
+        if log.lines.try_send(Message { sent: Instant::now(), line: None, written: Some(written) }).is_ok() {
             // It ends without its lines where they cannot be written: nothing else waits for them.
             let _ = tokio::time::timeout(LONGEST_FLUSH, is_written).await;
         }
@@ -107,7 +108,7 @@ impl Log {
         let record = AuditRecord { time: Timestamp::now(), sequence, process: self.process.clone(), entry };
         match record.line() {
             Ok(line) => {
-                if self.lines.try_send(Message { line: Some(line), written }).is_err() {
+                if self.lines.try_send(Message { sent: Instant::now(), line: Some(line), written }).is_err() {
                     self.losses.lost(&"too many lines wait to be written");
                 }
             }
@@ -241,6 +242,31 @@ mod tests {
         assert_eq!((log.attempt(entry).await, dropped.get()), (Some(1), 0));
         drop(reader);
         assert_eq!((log.attempt(entry).await, dropped.get()), (Some(2), 1));
+    }
+
+    #[tokio::test]
+    async fn a_line_that_an_earlier_process_left_in_part_stays_apart() {
+        let folder = Folder::new("torn");
+        fs::write(folder.path("audit.log"), "{\"sequence\": 1").unwrap();
+        let (log, _) = started(AuditTarget::File(folder.path("audit.log")));
+        log.attempt(entry).await;
+        let text = folder.read("audit.log");
+        let (torn, rest) = text.split_once('\n').unwrap();
+        assert_eq!((torn, numbers(rest)), ("{\"sequence\": 1", vec![1]));
+    }
+
+    #[test]
+    fn a_line_that_is_written_late_ends_no_outage() {
+        let folder = Folder::new("late");
+        for (age, is_failing) in [(Duration::ZERO, false), (LONGEST_WAIT, true)] {
+            let losses = Losses { dropped: Counter::default(), is_failing: Arc::new(AtomicBool::new(true)) };
+            let (lines, waiting) = sync_channel(1);
+            let sent = Instant::now().checked_sub(age).unwrap();
+            lines.send(Message { sent, line: Some(b"{}\n".to_vec()), written: None }).unwrap();
+            drop(lines);
+            writer::write(&AuditTarget::File(folder.path("audit.log")), &waiting, &losses);
+            assert_eq!(losses.is_failing.load(Ordering::Relaxed), is_failing, "{age:?}");
+        }
     }
 
     #[tokio::test]

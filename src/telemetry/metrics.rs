@@ -92,6 +92,8 @@ impl Metrics {
         let of_shard = own.sub_registry_with_label(("shard".into(), shard.to_string().into()));
         let leader =
             register(of_shard, "leader", "1 while this process is the leader of its shard, else 0", Gauge::default());
+        let shards: Gauge = register(own, "shards", "Shards that the namespaces are divided into", Gauge::default());
+        shards.set(i64::from(shard.count()));
         register_build(own);
         let process = ProcessMetrics::register(registry.sub_registry_with_prefix("process"));
         let metrics = Self {
@@ -137,6 +139,9 @@ impl Metrics {
         self.tokens.leads(is_leader, || {
             self.leader.set(i64::from(is_leader));
         });
+        if !is_leader {
+            self.requests.lost_lead();
+        }
     }
 
     /// Counts a request as in flight until the returned guard is dropped.

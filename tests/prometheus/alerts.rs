@@ -262,7 +262,9 @@ impl Causes<'_> {
             }),
             self.cause("SyniverseTokenNotRotated", [30, 60], |is| {
                 let ends = |at: u64| Some(if is(at) { BEGIN } else { at + 500 });
-                vec![self.leader(), ready("a", every, &|_| Some(1)), expires("a", every, &ends)]
+                // What is dead does not expire soon.
+                let failing = failing("WriteFailed", every, &|at| is(at).then_some(1));
+                vec![self.leader(), ready("a", every, &|_| Some(1)), expires("a", every, &ends), failing]
             }),
             self.cause("SyniverseTokenExpiresSoon", [0, 60], |is| {
                 let because = |reason| failing(reason, every, &|at| is(at).then_some(1));
@@ -289,6 +291,13 @@ impl Causes<'_> {
             }),
             self.cause("SyniverseTokenOperatorAbsent", [0, 300], |is| {
                 vec![leads("a", every, &|at| (!is(at)).then_some(1))]
+            }),
+            self.cause("SyniverseTokenOperatorAbsent", [0, 300], |is| {
+                vec![
+                    leads_shard("1/2", "a", every, &|_| Some(1)),
+                    leads_shard("2/2", "b", every, &|at| (!is(at)).then_some(1)),
+                    series("syniverse_token_shards", "pod=\"a\"", every, &|_| Some(2)),
+                ]
             }),
             self.cause("SyniverseTokenPassesFailing", [0, 600], |is| {
                 // The rule is met for five minutes, its window, after the last failure.

@@ -306,6 +306,24 @@ fn each_failing_reason_has_one_alert_of_its_own_or_is_known_to_need_none() {
 }
 
 #[test]
+fn who_is_suspended_before_its_first_token_is_neither_ready_nor_not() {
+    let metrics = leading();
+    let mut report = pass("a", 20.0, ("True", "Issued"), None);
+    report.after.as_mut().unwrap().conditions.clear();
+    passed(&metrics, &report, 1.0);
+    assert_eq!(values(&metrics, 1.0, "syniverse_token_ready{"), BTreeMap::new());
+}
+
+#[test]
+fn what_only_a_leader_can_know_goes_with_the_lead() {
+    let metrics = leading();
+    metrics.set_clock_skew(&refresh(), 40);
+    assert_eq!(values(&metrics, 1.0, "syniverse_token_issuer_clock_skew_seconds{").len(), 1);
+    metrics.set_leader(false);
+    assert_eq!(values(&metrics, 1.0, "syniverse_token_issuer_clock_skew_seconds{"), BTreeMap::new());
+}
+
+#[test]
 fn who_wants_no_series_of_tokens_sees_their_totals() {
     let metrics = Metrics::new(TokenSeries::None, Shard::WHOLE);
     metrics.set_leader(true);
@@ -384,7 +402,7 @@ fn names_follow_the_conventions_and_no_series_stands_twice() {
             assert!(ends.contains(&end) && seen.insert(series), "{line} of the {kind} {family}");
         }
     }
-    assert_eq!(families.len(), 28);
+    assert_eq!(families.len(), 29);
 }
 
 #[test]

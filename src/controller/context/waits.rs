@@ -21,6 +21,11 @@ impl Context {
         }
     }
 
+    /// Forgets what was wanted before this process began to act.
+    pub fn begin_waits(&self) {
+        lock(&self.waits).0.clear();
+    }
+
     /// How long the pass over `resource` that begins now was waited for; none if nobody counts.
     pub fn waited(&self, resource: &ObjectName) -> Option<Duration> {
         if !traces::are_on() {

@@ -1,12 +1,12 @@
 //! The writer of the audit log: appends lines to a file, which it makes anew when it was renamed or deleted, or to standard
 //! output. Client required.
 
-use super::{Losses, Message};
+use super::{LONGEST_WAIT, Losses, Message};
 use crate::settings::AuditTarget;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::mpsc::Receiver;
 
@@ -23,10 +23,12 @@ struct Output<'a> {
 /// Writes what arrives until nobody can send any more.
 pub(super) fn write(target: &AuditTarget, messages: &Receiver<Message>, losses: &Losses) {
     let mut output = Output { target, file: None, is_broken: false };
-    for Message { line, written } in messages {
+    for Message { sent, line, written } in messages {
         if let Some(line) = line {
             match output.append(&line) {
-                Ok(()) => losses.recovered(),
+                // One that was written late shows that the next would be waited for again.
+                Ok(()) if sent.elapsed() < LONGEST_WAIT => losses.recovered(),
+                Ok(()) => {}
                 Err(error) => losses.lost(&error),
             }
         }
@@ -40,9 +42,10 @@ pub(super) fn write(target: &AuditTarget, messages: &Receiver<Message>, losses: 
 impl Output<'_> {
     /// Writes a whole line. After one that was cut off by a full disk a line of its own begins.
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        let is_broken = self.is_broken;
-        let file = self.open()?;
-        let written = if is_broken { file.write_all(&[b"\n", line].concat()) } else { file.write_all(line) };
+        // Opening tells whether the file ends with a whole line.
+        self.open()?;
+        let separator: &[u8] = if self.is_broken { b"\n" } else { b"" };
+        let written = self.open()?.write_all(&[separator, line].concat());
         self.is_broken = written.is_err();
         written
     }
@@ -56,8 +59,10 @@ impl Output<'_> {
         let file = match self.file.take().filter(|file| is_at(file, path)) {
             Some(file) => file,
             None => {
-                self.is_broken = false;
-                OpenOptions::new().append(true).create(true).mode(MODE).open(path)?
+                let file = OpenOptions::new().append(true).create(true).mode(MODE).open(path)?;
+                // A process before this one may have left a part of a line.
+                self.is_broken = !ends_a_line(path);
+                file
             }
         };
         Ok(self.file.insert(file))
@@ -67,6 +72,17 @@ impl Output<'_> {
 /// Without the buffer of the library, which would write a line that failed once more, at another place.
 fn standard_output() -> io::Result<File> {
     Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+/// True of a file that is empty, or whose last line is whole. What is no file has no lines.
+fn ends_a_line(path: &Path) -> bool {
+    let length = fs::metadata(path).ok().filter(fs::Metadata::is_file).map_or(0, |metadata| metadata.len());
+    let last = || {
+        let mut last = [0];
+        File::open(path)?.read_exact_at(&mut last, length - 1)?;
+        io::Result::Ok(last[0])
+    };
+    length == 0 || last().is_ok_and(|last| last == b'\n')
 }
 
 fn is_at(file: &File, path: &Path) -> bool {

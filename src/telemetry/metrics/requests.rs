@@ -63,6 +63,11 @@ impl RequestMetrics {
         self.latency.get_or_create(&[issuer]).observe(took.as_secs_f64());
     }
 
+    /// Forgets what only the present leader can know.
+    pub(super) fn lost_lead(&self) {
+        self.skew.clear();
+    }
+
     pub(super) fn skewed(&self, request: &TokenRequest, ahead_seconds: i64) {
         self.skew.get_or_create(&[issuer(request)]).set(ahead_seconds);
     }

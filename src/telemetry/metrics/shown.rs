@@ -58,7 +58,7 @@ pub(super) struct ReadySeries(pub(super) Shown);
 
 impl EncodeMetric for ReadySeries {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result {
-        self.0.encode(&mut encoder, |said| Some(i64::from(said.is_ready)))
+        self.0.encode(&mut encoder, |said| said.is_ready.map(i64::from))
     }
 
     fn metric_type(&self) -> MetricType {

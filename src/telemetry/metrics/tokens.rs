@@ -59,8 +59,8 @@ struct Token {
 /// What the status says of a resource.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Said {
-    /// The condition Ready.
-    pub(super) is_ready: bool,
+    /// The condition Ready; none of a resource that is suspended before its first token.
+    pub(super) is_ready: Option<bool>,
     /// Unix time; none = never, or not known.
     pub(super) expires: Option<i64>,
     /// The standby is able to take over; none without a standby.
@@ -72,13 +72,13 @@ pub(super) struct Said {
 impl Said {
     fn by(status: &SyniverseTokenStatus, is_standby_ready: Option<bool>) -> Self {
         let expires = status.expiration_time.as_ref().and_then(|time| time.parse::<Timestamp>().ok());
-        let is_ready = ready(status).is_some_and(|condition| condition.status == "True");
+        let is_ready = ready(status).map(|condition| condition.status == "True");
         let failing = reason(status).filter(is_failure);
         Self { is_ready, expires: expires.map(Timestamp::as_second), is_standby_ready, failing }
     }
 
     fn is_in_order(&self) -> bool {
-        self.is_ready && self.failing.is_none()
+        self.is_ready != Some(false) && self.failing.is_none()
     }
 }
 
