@@ -59,6 +59,14 @@ fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, 
     metric
 }
 
+/// Whether this process leads. Each shard has a leader, and without one its tokens die whoever leads the others.
+fn register_leader(registry: &mut Registry, shard: Shard) -> Gauge {
+    let shards: Gauge = register(registry, "shards", "Shards that the namespaces are divided into", Gauge::default());
+    shards.set(i64::from(shard.count()));
+    let own = registry.sub_registry_with_label(("shard".into(), shard.to_string().into()));
+    register(own, "leader", "1 while this process is the leader of its shard, else 0", Gauge::default())
+}
+
 fn register_build(registry: &mut Registry) {
     let build: Family<[Label; 1], Gauge> = register(registry, "build_info", "Always 1", Family::default());
     build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
@@ -88,12 +96,7 @@ impl Metrics {
         let dropped_events = register(own, "events_dropped", dropped, Counter::default());
         let lost_lines =
             register(own, "audit_lines_lost", "Lines of the audit log that were never written", Counter::default());
-        // Each shard has a leader, and without one its tokens die whoever leads the others.
-        let of_shard = own.sub_registry_with_label(("shard".into(), shard.to_string().into()));
-        let leader =
-            register(of_shard, "leader", "1 while this process is the leader of its shard, else 0", Gauge::default());
-        let shards: Gauge = register(own, "shards", "Shards that the namespaces are divided into", Gauge::default());
-        shards.set(i64::from(shard.count()));
+        let leader = register_leader(own, shard);
         register_build(own);
         let process = ProcessMetrics::register(registry.sub_registry_with_prefix("process"));
         let metrics = Self {

@@ -108,8 +108,12 @@ async fn an_outage_of_the_issuer_is_seen_on_the_dashboard() {
         shows(title, 0.0).await;
     }
     stage.simulator.down().await.unwrap();
-    shows("Dying", 4.0).await;
-    shows("Dead", 4.0).await;
+    let dying = queries.iter().find(|query| query.title == "Dying").unwrap();
+    until(&prometheus, dying, |value| value >= 1.0).await;
+    // What is dead is not dying any more.
+    for (title, count) in [("Dead", 4.0), ("Dying", 0.0)] {
+        shows(title, count).await;
+    }
     shows("Live", 0.0).await;
     stage.simulator.up().await.unwrap();
     for (title, count) in [("Live", 4.0), ("Dead", 0.0), ("In trouble", 0.0)] {
