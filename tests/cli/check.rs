@@ -30,7 +30,12 @@ impl Installation {
     pub(crate) async fn healthy() -> Self {
         let control_plane = ControlPlane::start().await.unwrap();
         let mut stage = Stage::dark_in(control_plane.cluster()).await;
-        stage.start_operator(&[]);
+        let issuer = stage.simulator.endpoint();
+        let issuer = issuer.trim_start_matches("http://").split('/').next().unwrap();
+        // Of hosts, only the simulator's, and a port that nobody answers at.
+        let hosts = [format!("--endpoint-host={issuer}"), "--endpoint-host=127.0.0.1:1".to_owned()];
+        let kubeconfig = stage.kubeconfig();
+        stage.start_operator_with(&kubeconfig, &["--insecure-endpoints", &hosts[0], &hosts[1], "--log-level=debug"]);
         stage.issued("1h").await;
         let this = Self { client: stage.cluster.client().await.unwrap(), stage, control_plane };
         this.kubectl(&["create", "namespace", OPERATOR]).await;
@@ -152,6 +157,7 @@ async fn each_planted_fault_is_found_and_nothing_on_a_healthy_cluster() {
     assert_eq!(told.code, 0, "{told:?}");
     assert!(told.out.ends_with("result: nothing is wrong\n") && told.out.contains("\noperator\n"), "{told:?}");
     who_may_not_look(&installed).await;
+    the_issuers(&installed).await;
     the_operator(&installed).await;
     the_tokens(&installed).await;
     installed.until_nothing_is_found().await;
@@ -228,6 +234,9 @@ async fn the_tokens(installed: &Installation) {
     let mut down = installed.spec("wrong");
     down["application"]["endpoint"] = json!("https://127.0.0.1:1/none");
     installed.finds_in(down, "IssuerUnavailable").await;
+    let mut elsewhere = installed.spec("wrong");
+    elsewhere["application"]["endpoint"] = json!("https://elsewhere.example.com/token");
+    installed.finds_in(elsewhere, "EndpointNotAllowed").await;
     let mut labelled = stage.spec("1h");
     labelled["secret"] = json!({"name": "labelled", "labels": {"grafana_dashboard": "1"}});
     installed.finds_in(labelled, "MetadataNotAllowed").await;
@@ -256,6 +265,18 @@ async fn a_reason_of_a_later_version(installed: &Installation) {
     };
     wait_for("the reason of a later version", PATIENCE, found).await.unwrap();
     installed.until_nothing_is_found().await;
+}
+
+/// Only where its user asks for that, and without a credential.
+async fn the_issuers(installed: &Installation) {
+    let calls = installed.stage.calls();
+    let told = installed.check(&["--call"]).await;
+    assert!(told.code == 0 && told.out.contains("answers HTTP 400 to an incomplete request"), "{told:?}");
+    installed.stage.simulator.down().await.unwrap();
+    let told = installed.check(&["--call"]).await;
+    assert!(told.code == 1 && told.out.contains("FAIL http://127.0.0.1:") && told.out.contains("#issuer"), "{told:?}");
+    installed.stage.simulator.up().await.unwrap();
+    assert!(installed.stage.calls() <= calls + 1, "the issuer counts one incomplete request");
 }
 
 /// Who may do nothing is not told that all is well.

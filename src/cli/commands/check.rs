@@ -1,5 +1,5 @@
 //! What is wrong with the cluster, the operator and the tokens, each with what to do. It needs no more than its user's own
-//! rights, and calls no issuer.
+//! rights, and calls no issuer unless it is told to.
 
 use super::Verdict;
 use super::target::TargetArguments;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 mod cluster;
+mod issuers;
 mod metrics;
 mod operator;
 mod operator_pods;
@@ -30,6 +31,9 @@ pub struct Arguments {
     /// Look at the cluster alone, before the operator is installed
     #[arg(long)]
     pre: bool,
+    /// Ask each issuer once from this machine, with an incomplete request that issues nothing
+    #[arg(long, conflicts_with = "pre")]
+    call: bool,
     /// Look again until nothing is wrong, for so long at most
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     wait: Option<Duration>,
@@ -61,6 +65,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         if is_over || report.worst() < limit(&arguments) {
             break report;
         }
+        eprintln!("waiting: {}", report.result());
         sleep(INTERVAL).await;
     };
     match arguments.output {
@@ -91,8 +96,13 @@ async fn look(arguments: &Arguments) -> anyhow::Result<Report> {
     report.begin("operator");
     operator::check(&target, now, &mut report).await;
     if reached == Reached::All {
+        let is_one_namespace = arguments.target.namespace().is_some();
+        if arguments.call {
+            report.begin("issuers");
+            issuers::check(&target, is_one_namespace, now, &mut report).await;
+        }
         report.begin("tokens");
-        tokens::check(&target, arguments.target.namespace().is_some(), now, &mut report).await;
+        tokens::check(&target, is_one_namespace, now, &mut report).await;
     }
     Ok(report)
 }

@@ -12,6 +12,9 @@ use serde_json::json;
 use std::time::Duration;
 use syniverse_token_core::api::{REFRESH_ANNOTATION, SyniverseToken};
 
+/// What takes longer than this says that it goes on.
+const PROMPT: Duration = Duration::from_secs(1);
+
 /// The arguments of `refresh`.
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -44,7 +47,18 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<Verdict> {
         return Ok(verdict);
     };
     let answers = asked.iter().map(|(name, before)| answer(&target, name, before.as_deref(), &wish, patience));
-    for ((name, _), answer) in asked.iter().zip(futures::future::join_all(answers).await) {
+    let mut answers = std::pin::pin!(futures::future::join_all(answers));
+    let answers = match tokio::time::timeout(PROMPT, &mut answers).await {
+        Ok(answers) => answers,
+        Err(_) => {
+            eprintln!(
+                "waiting for the issuer, up to {}",
+                brief(SignedDuration::try_from(patience).unwrap_or_default())
+            );
+            answers.await
+        }
+    };
+    for ((name, _), answer) in asked.iter().zip(answers) {
         let said = answer.unwrap_or_else(|problem| {
             verdict = Verdict::Bad;
             problem

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const PAGE: &str = "docs/checks.md";
 
 /// The ids of all checks, in the order of the page. Programs rely on them.
-const IDS: [&str; 18] = [
+const IDS: [&str; 19] = [
     "api-server",
     "install-rights",
     "crd",
@@ -21,6 +21,7 @@ const IDS: [&str; 18] = [
     "rival",
     "clock-skew",
     "events",
+    "issuer",
     "tokens",
     "unseen",
     "dead",
@@ -97,7 +98,8 @@ impl Report {
         (count > 0).then(|| format!("{count} {of}{}", if count > 1 { "s" } else { "" }))
     }
 
-    fn result(&self) -> String {
+    /// How many problems and warnings there are.
+    pub(super) fn result(&self) -> String {
         let counts = [self.count(Mark::Bad, "problem"), self.count(Mark::Warning, "warning")];
         let counts: Vec<_> = counts.into_iter().flatten().collect();
         if counts.is_empty() { "nothing is wrong".to_owned() } else { counts.join(", ") }

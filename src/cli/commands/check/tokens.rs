@@ -36,7 +36,7 @@ pub(super) async fn check(target: &Target, is_one_namespace: bool, now: Timestam
 }
 
 /// Those that are looked at, and where.
-async fn list(target: &Target, is_one_namespace: bool) -> kube::Result<(String, Vec<SyniverseToken>)> {
+pub(super) async fn list(target: &Target, is_one_namespace: bool) -> kube::Result<(String, Vec<SyniverseToken>)> {
     if !is_one_namespace && let Ok(all) = target.list(true, ListParams::default()).await {
         return Ok(("all namespaces".to_owned(), all));
     }
