@@ -11,7 +11,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use syniverse_token_core::api::{IssuerSpec, SyniverseToken};
+use syniverse_token_core::api::IssuerSpec;
 use syniverse_token_core::issuer::endpoint::EndpointRules;
 
 /// For as long an issuer may take.
@@ -24,14 +24,14 @@ pub(super) async fn check(target: &Target, is_one_namespace: bool, now: Timestam
     // What keeps them from being listed is said with the tokens.
     let Ok((_, resources)) = tokens::list(target, is_one_namespace).await else { return };
     let Ok(client) = Client::builder().timeout(PATIENCE).redirect(Policy::none()).build() else { return };
-    let endpoints: BTreeMap<_, _> = resources.iter().filter_map(request).collect();
+    let issuers = resources.iter().filter_map(|resource| resource.spec.issuer());
+    let endpoints: BTreeMap<_, _> = issuers.map(|issuer| (issuer.endpoint(), Incomplete::of(issuer))).collect();
     let begun = Instant::now();
-    for (endpoint, (method, body)) in endpoints {
-        let sent = Instant::now();
-        let request = client.request(method, &endpoint).header(ACCEPT, "application/json").header(CONTENT_TYPE, body.0);
-        let present = now + begun.elapsed();
-        match request.body(body.1).send().await {
-            Ok(response) => judge(&endpoint, &response, sent.elapsed(), present, report),
+    for (endpoint, Incomplete { method, content_type, body }) in endpoints {
+        let (sent, present) = (Instant::now(), now + begun.elapsed());
+        let request = client.request(method, endpoint).header(ACCEPT, "application/json");
+        match request.header(CONTENT_TYPE, content_type).body(body).send().await {
+            Ok(response) => judge(endpoint, &response, sent.elapsed(), present, report),
             Err(error) => {
                 let problem = TransportProblem::of(&error).sentence(&settings());
                 let remedy = "look at DNS, firewall and proxy; the operator's way may be another one";
@@ -41,15 +41,22 @@ pub(super) async fn check(target: &Target, is_one_namespace: bool, now: Timestam
     }
 }
 
-/// The endpoint of a resource, and a request to it that lacks what names a credential.
-fn request(resource: &SyniverseToken) -> Option<(String, (Method, (&'static str, &'static str)))> {
-    let issuer = resource.spec.issuer()?;
-    let request = match issuer {
-        IssuerSpec::Application(_) => (Method::GET, ("application/json", "")),
-        IssuerSpec::Session(_) => (Method::PUT, ("application/json", "{}")),
-        IssuerSpec::ClientCredentials(_) => (Method::POST, ("application/x-www-form-urlencoded", "")),
-    };
-    Some((issuer.endpoint().to_owned(), request))
+/// A request to an endpoint that lacks what names a credential.
+struct Incomplete {
+    method: Method,
+    content_type: &'static str,
+    body: &'static str,
+}
+
+impl Incomplete {
+    fn of(issuer: IssuerSpec<'_>) -> Self {
+        let (method, content_type, body) = match issuer {
+            IssuerSpec::Application(_) => (Method::GET, "application/json", ""),
+            IssuerSpec::Session(_) => (Method::PUT, "application/json", "{}"),
+            IssuerSpec::ClientCredentials(_) => (Method::POST, "application/x-www-form-urlencoded", ""),
+        };
+        Self { method, content_type, body }
+    }
 }
 
 fn judge(endpoint: &str, response: &Response, took: Duration, now: Timestamp, report: &mut Report) {
