@@ -161,12 +161,12 @@ pub async fn request_token(
     context.queue().request_started(&permit.resource);
     let span = traces::step("issuing call");
     let result = send_measured(context, planned).instrument(span.clone()).await;
-    audit::note(context, &span, || audit::call_outcome(observed, planned, attempt, &result));
     permit.end(Some(EndpointResult::of(&result)));
     let ended = context.clock.now().mono;
     effects::request_ended(observed, memory, planned, &result, (sent, ended), |observed, memory| {
         sync_with_peers(context, observed, memory);
     });
+    audit::note(context, &span, || audit::call_outcome(observed, planned, attempt, &result));
     if result.is_err()
         && let Some(issuer) = observed.resource.spec.issuer()
     {
