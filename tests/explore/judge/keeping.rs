@@ -1,5 +1,5 @@
 //! Promise 1 for sessions: a pair that was given is recorded, unless its process dies first, another process has recorded
-//! a newer one, or its time is over before it can be recorded.
+//! a newer one, its time is over before it can be recorded, or its process was given the next one for it.
 
 use super::facts::{Base, Facts, Stored};
 use super::history::What;
@@ -30,7 +30,11 @@ impl Keeping {
     pub(crate) fn see(&mut self, part: &Part<'_>, facts: &Facts<'_>, entry: &Seen<'_>) {
         let process = entry.process.as_deref().unwrap_or_default();
         match &entry.what {
-            What::Answered { to: Question::Extend { .. } | Question::LogIn { .. }, given: Given::Token(token) } => {
+            What::Answered {
+                to: to @ (Question::Extend { .. } | Question::LogIn { .. }),
+                given: Given::Token(token),
+            } => {
+                self.in_hand.retain(|held| held.process != process || !held.is_extended_by(to));
                 let base = facts.base_of(process);
                 let base = base.filter(|base| !facts.state.is_some_and(|state| base.is_overtaken_by(state)));
                 let is_known = facts.knows(process);
@@ -72,6 +76,11 @@ impl Keeping {
 impl InHand {
     fn is_recorded_in(&self, state: &Stored) -> bool {
         state.session.as_ref().is_some_and(|pair| pair.token == self.token)
+    }
+
+    /// The issuer has invalidated it, and its process holds the next one.
+    fn is_extended_by(&self, question: &Question) -> bool {
+        matches!(question, Question::Extend { token } if *token == self.token)
     }
 
     fn is_over(&self, part: &Part<'_>, at: Timestamp) -> bool {
