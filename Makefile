@@ -241,7 +241,7 @@ bench-neighbours: control-plane ## Measure what bad resources of one namespace c
 
 # Cargo passes these variables, which make exports, on to the benchmark: benches/scale/settings.rs has them all.
 .PHONY: bench-scale
-bench-scale: control-plane ## Measure many resources: start, rest, restart, rotations (SIZE=1000 VALIDITY=120s BUDGET=50 SHARDS=1 REPLICAS=2 NAMESPACES=10 LATENCY=100ms-300ms API_DELAY=50ms DURATION=4m DEADLINE=10m OPERATOR=another binary JSON=file)
+bench-scale: control-plane ## Measure many resources: start, rest, restart, rotations (SIZE=1000 VALIDITY=120s BUDGET=50 SHARDS=1 REPLICAS=2 NAMESPACES=10 LATENCY=100ms-300ms API_DELAY=50ms SPREAD=true DURATION=4m DEADLINE=10m OPERATOR=another binary JSON=file)
 	$(call step,operator and benchmark as a release)
 	cargo bench --bench scale
 

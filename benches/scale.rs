@@ -34,6 +34,7 @@ use std::io::Write;
 use futures::{StreamExt, TryStreamExt, stream};
 use harness::{Cluster, ControlPlane};
 use issuer_simulator::application::NewApplication;
+use issuer_simulator::model::Life;
 use issuer_simulator::switches::Switches;
 use issuer_simulator::{Options, Simulator};
 use k8s_openapi::api::core::v1::Namespace;
@@ -123,10 +124,17 @@ async fn create(client: &Client, simulator: &Simulator, settings: &Settings) -> 
     let validity = format!("{}s", settings.validity.as_secs());
     let creations = (0..settings.size).zip(namespaces.iter().cycle()).map(async |(number, namespace)| {
         let name = format!("token-{number:06}");
-        let application = NewApplication::expired(&name, "secret", "portal-token");
+        let application = NewApplication::expired(&name, "secret", format!("portal-token-{number}"));
+        let application = application.living(if settings.spread { spread(number, settings) } else { Life::Expired });
         simulator.add_application(application.clone());
         let example = Example::of(&application, &name, &simulator.endpoint(), &validity)?;
         anyhow::Ok(example.create(client, namespace).await?)
     });
     stream::iter(creations).buffer_unordered(AT_ONCE).try_collect::<()>().await
+}
+
+/// The ends of all tokens lie evenly in a validity, and in each namespace too.
+fn spread(number: usize, settings: &Settings) -> Life {
+    const GOLDEN: f64 = 0.618_033_988_749_895;
+    Life::of(settings.validity.mul_f64((number as f64 * GOLDEN).fract()))
 }

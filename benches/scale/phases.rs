@@ -94,7 +94,7 @@ impl Phases<'_> {
         let due = sync.began + self.settings.validity.mul_f64(UNDISTURBED);
         let free = due.saturating_duration_since(Instant::now());
         let long = REST.min(free / 2);
-        if sync.served < self.settings.size || long < SHORTEST_REST {
+        if self.settings.spread || sync.served < self.settings.size || long < SHORTEST_REST {
             return Ok(None);
         }
         sleep(SETTLED.min(free / 10)).await;

@@ -20,6 +20,10 @@ pub(crate) struct Settings {
     /// How long a token lives
     #[arg(long, env = "VALIDITY", default_value = "120s", value_parser = duration)]
     pub(crate) validity: Duration,
+    /// Applications come with live tokens whose ends are spread over a validity, as in a fleet that has run for long,
+    /// instead of expired ones: nothing rests, and as many tokens end each second as in the long run
+    #[arg(long, env = "SPREAD", default_value = "false", value_parser = clap::value_parser!(bool), action = clap::ArgAction::Set)]
+    pub(crate) spread: bool,
     /// Requests to the issuer per second
     #[arg(long, env = "BUDGET", default_value = "50")]
     pub(crate) budget: u32,
@@ -67,10 +71,10 @@ impl Settings {
 
 impl Display for Settings {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let Self { size, namespaces, validity, budget, shards, replicas, api_delay, .. } = self;
+        let Self { size, namespaces, validity, budget, shards, replicas, api_delay, spread, .. } = self;
         let Latency { least_millis, most_millis } = self.latency;
         write!(f, "SIZE={size} NAMESPACES={namespaces} VALIDITY={validity:?} BUDGET={budget} SHARDS={shards}")?;
-        write!(f, " REPLICAS={replicas}")?;
+        write!(f, " REPLICAS={replicas} SPREAD={spread}")?;
         write!(f, " LATENCY={least_millis}ms-{most_millis}ms API_DELAY={api_delay:?} DURATION={:?}", self.duration())?;
         if self.is_own() { Ok(()) } else { write!(f, " OPERATOR={}", self.operator.display()) }
     }
