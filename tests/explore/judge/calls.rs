@@ -147,7 +147,7 @@ impl Calls {
         question: &Question,
         at: Timestamp,
     ) -> Option<String> {
-        let has_cause = facts.is_refresh_wanted() || self.has_cause(part, facts, question, at);
+        let has_cause = facts.is_refresh_wanted() || self.has_cause(part, facts, process, question, at);
         self.is_open = true;
         self.brought_nothing.extend(question.owner(&part.journal).map(str::to_owned));
         self.asked.insert(process.to_owned(), (at, self.is_due_extension(part, facts, question, at)));
@@ -187,7 +187,14 @@ impl Calls {
         recorded.is_some_and(|token| is_near_expiry(token, facts, at))
     }
 
-    fn has_cause(&mut self, part: &Part<'_>, facts: &Facts<'_>, question: &Question, at: Timestamp) -> bool {
+    fn has_cause(
+        &mut self,
+        part: &Part<'_>,
+        facts: &Facts<'_>,
+        process: &str,
+        question: &Question,
+        at: Timestamp,
+    ) -> bool {
         // What extends a session is not in its token Secret.
         let left = self.delivered.as_ref().filter(|_| question.api() != Api::Session);
         let Some(recorded) = self.recorded.as_ref().or(left) else { return true };
@@ -217,7 +224,9 @@ impl Calls {
         }
         let is_near = at + ROUNDING + lead(token, facts) >= death.at;
         if question.owner(&part.journal) != Some(&token.owner) {
-            return is_near && self.is_turn(part, question, at);
+            // What another process was given and has not recorded nobody can know.
+            let is_unknown = self.unrecorded.iter().any(|other| other != process);
+            return is_near && (self.is_turn(part, question, at) || is_unknown);
         }
         let checks = self.checks.entry(recorded.clone()).or_default();
         *checks += 1;
