@@ -264,7 +264,17 @@ impl Causes<'_> {
                 let ends = |at: u64| Some(if is(at) { BEGIN } else { at + 500 });
                 // What is dead does not expire soon.
                 let failing = failing("WriteFailed", every, &|at| is(at).then_some(1));
-                vec![self.leader(), ready("a", every, &|_| Some(1)), expires("a", every, &ends), failing]
+                vec![
+                    self.leader(),
+                    ready("a", every, &|at| Some(u64::from(!is(at)))),
+                    expires("a", every, &ends),
+                    failing,
+                ]
+            }),
+            // The operator does not notice.
+            self.cause("SyniverseTokenNotRotated", [30, 60], |is| {
+                let ends = |at: u64| Some(if is(at) { BEGIN } else { at + 500 });
+                vec![self.leader(), ready("a", every, &|_| Some(1)), expires("a", every, &ends)]
             }),
             self.cause("SyniverseTokenExpiresSoon", [0, 60], |is| {
                 let because = |reason| failing(reason, every, &|at| is(at).then_some(1));
