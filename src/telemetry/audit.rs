@@ -4,9 +4,9 @@
 use crate::settings::AuditTarget;
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -32,7 +32,8 @@ pub struct AuditLog(Option<Arc<Log>>);
 struct Log {
     process: String,
     lines: SyncSender<Message>,
-    sequence: AtomicU64,
+    /// Of the last line. Held while a line is handed over, so that lines are in the log in their order.
+    sequence: Mutex<u64>,
     losses: Losses,
 }
 
@@ -60,7 +61,7 @@ impl AuditLog {
         let writing = losses.clone();
         // A thread of its own: a write to a pipe that nobody reads never returns, and the runtime would wait for it.
         std::thread::spawn(move || writer::write(&target, &waiting, &writing));
-        Self(Some(Arc::new(Log { process, lines, sequence: AtomicU64::new(0), losses })))
+        Self(Some(Arc::new(Log { process, lines, sequence: Mutex::default(), losses })))
     }
 
     /// True for a log that is written.
@@ -104,8 +105,9 @@ impl AuditLog {
 impl Log {
     /// Numbers the line and hands it to the writer, without waiting.
     fn send(&self, entry: Entry, written: Option<oneshot::Sender<()>>) -> u64 {
-        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
-        let record = AuditRecord { time: Timestamp::now(), sequence, process: self.process.clone(), entry };
+        let mut sequence = self.sequence.lock().unwrap_or_else(PoisonError::into_inner);
+        *sequence += 1;
+        let record = AuditRecord { time: Timestamp::now(), sequence: *sequence, process: self.process.clone(), entry };
         match record.line() {
             Ok(line) => {
                 if self.lines.try_send(Message { sent: Instant::now(), line: Some(line), written }).is_err() {
@@ -114,7 +116,7 @@ impl Log {
             }
             Err(error) => self.losses.lost(&error),
         }
-        sequence
+        *sequence
     }
 }
 
@@ -174,6 +176,19 @@ mod tests {
         assert_eq!(numbers(&folder.read("audit.log")), [1]);
         assert_eq!(fs::metadata(folder.path("audit.log")).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(dropped.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn lines_of_many_at_once_are_in_the_file_in_their_order() {
+        let folder = Folder::new("order");
+        let (log, dropped) = started(AuditTarget::File(folder.path("audit.log")));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..100).for_each(|_| log.record(entry)));
+            }
+        });
+        log.flush().await;
+        assert_eq!((numbers(&folder.read("audit.log")), dropped.get()), ((1..=800).collect(), 0));
     }
 
     #[tokio::test]
