@@ -3,9 +3,11 @@
 //! The validity of a Lease is judged by this process' own monotonic clock since it last saw the record change, never by
 //! the times in it, which are another machine's.
 
+use crate::intent::Intent;
 use crate::time::{Moment, Now};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Margin between the latest end of a request and the expiry of the Lease under which it was sent.
@@ -39,18 +41,29 @@ pub struct Candidate {
     timing: Timing,
     /// The record as last read, and when it was first seen so.
     seen: Option<(LeaseSpec, Moment)>,
+    /// Its last holder, where that was seen before the record was released.
+    releaser: Option<Arc<str>>,
     term: Option<Term>,
 }
 
 /// A term as the leader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
     /// When it began.
     pub since: Moment,
     /// When the request was sent that last renewed it.
     pub renewed: Moment,
-    /// The previous holder released it, which comes after the last of its requests.
-    pub follows_release: bool,
+    /// The identity of the previous holder, if it released the Lease, which comes after the last of its requests.
+    pub released_by: Option<Arc<str>>,
+}
+
+impl Term {
+    /// True when the request of `intent` was over before this term began. That of another shard's process, from which a
+    /// namespace may have come, may be on its way.
+    pub fn follows(&self, intent: &Intent, now: Now) -> bool {
+        let process = self.released_by.as_deref().and_then(|identity| identity.rsplit('_').next());
+        process == Some(intent.holder.as_str()) && now.moment_of(intent.time) <= self.since
+    }
 }
 
 /// The next action on the Lease.
@@ -67,23 +80,23 @@ pub enum LeaseAction {
 impl Candidate {
     /// A candidate that holds nothing yet. `identity` is different for each process.
     pub fn new(identity: String, timing: Timing) -> Self {
-        Self { identity, timing, seen: None, term: None }
+        Self { identity, timing, seen: None, releaser: None, term: None }
     }
 
     /// None = another process or no process holds it.
-    pub fn term(&self) -> Option<Term> {
-        self.term
+    pub fn term(&self) -> Option<&Term> {
+        self.term.as_ref()
     }
 
     /// When this process stops acting unless the Lease is renewed.
     pub fn renew_deadline_at(&self) -> Option<Moment> {
-        self.term.map(|term| term.renewed + self.timing.renew_deadline)
+        self.term().map(|term| term.renewed + self.timing.renew_deadline)
     }
 
     /// Takes the current Lease, and decides.
     pub fn next_action(&mut self, name: &str, found: Option<Lease>, now: Now) -> LeaseAction {
         let Some(mut lease) = found else {
-            self.seen = None;
+            (self.seen, self.releaser) = (None, None);
             let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
             return LeaseAction::Create(Lease { metadata, spec: Some(self.record(&LeaseSpec::default(), now)) });
         };
@@ -101,7 +114,9 @@ impl Candidate {
     fn first_seen(&mut self, spec: &LeaseSpec, now: Moment) -> Moment {
         match &self.seen {
             Some((seen, since)) if seen == spec => *since,
-            _ => {
+            before => {
+                let holder = before.as_ref().and_then(|(before, _)| before.holder_identity.as_deref());
+                self.releaser = holder.filter(|holder| is_released(spec) && !holder.is_empty()).map(Arc::from);
                 self.seen = Some((spec.clone(), now));
                 now
             }
@@ -110,9 +125,8 @@ impl Candidate {
 
     /// The bid was taken: `lease` is what came of it, `sent` when the attempt began.
     pub fn acquired(&mut self, lease: Lease, sent: Moment) {
-        let follows_release = self.seen.as_ref().is_some_and(|(before, _)| is_released(before));
-        let begins = Term { since: sent, renewed: sent, follows_release };
-        self.term = Some(Term { renewed: sent, ..self.term.unwrap_or(begins) });
+        let begins = || Term { since: sent, renewed: sent, released_by: self.releaser.take() };
+        self.term = Some(Term { renewed: sent, ..self.term.take().unwrap_or_else(begins) });
         self.seen = lease.spec.map(|spec| (spec, sent));
     }
 

@@ -4,6 +4,7 @@ use crate::api::{IssuerSpec, SyniverseToken};
 use crate::credential::Values;
 use crate::fingerprint::{fingerprint, spread};
 use crate::issuer::endpoint::NotAllowed;
+use crate::lease::Term;
 use crate::memory::{Target, WriteBasis, WrittenToken};
 use crate::propagation::Shown;
 use crate::reason::{Finding, Reason};
@@ -55,8 +56,8 @@ pub struct Observed {
     pub call_timeout: Duration,
     /// Since when this process acts.
     pub acting_since: Moment,
-    /// When the requests of all earlier processes were over, where that is known.
-    pub calls_over_by: Option<Moment>,
+    /// The term in which this process acts, where it was elected.
+    pub term: Option<Term>,
     /// What is to be said of the delivery of tokens to Pods.
     pub propagation: Shown,
 }

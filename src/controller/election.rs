@@ -32,7 +32,7 @@ impl Leadership {
     /// Leadership of a process that runs alone: forever, since its start.
     pub fn sole() -> Self {
         let start = Moment::after_start(Duration::ZERO);
-        let (_, term) = watch::channel(Some(Term { since: start, renewed: start, follows_release: false }));
+        let (_, term) = watch::channel(Some(Term { since: start, renewed: start, released_by: None }));
         Self::elected(term, Duration::MAX)
     }
 
@@ -48,17 +48,17 @@ impl Leadership {
 
     /// True while a request sent now ends before another process could act.
     pub fn may_call(&self, now: Moment) -> bool {
-        self.term.borrow().is_some_and(|term| now < term.renewed + self.calls_for)
+        self.term.borrow().as_ref().is_some_and(|term| now < term.renewed + self.calls_for)
     }
 
     /// Since when this process acts: all its knowledge of resources is from later.
     pub fn since(&self) -> Moment {
-        self.term.borrow().map_or(Moment::after_start(Duration::ZERO), |term| term.since)
+        self.term().map_or(Moment::after_start(Duration::ZERO), |term| term.since)
     }
 
-    /// When all requests of other processes were over, if the last holder released the Lease.
-    pub fn calls_over_by(&self) -> Option<Moment> {
-        self.term.borrow().filter(|term| term.follows_release).map(|term| term.since)
+    /// The term in which this process acts.
+    pub fn term(&self) -> Option<Term> {
+        self.term.borrow().clone()
     }
 
     /// Resolves when this process acts, if it ever does.
@@ -74,7 +74,7 @@ impl Leadership {
     /// Resolves when this process acts since a moment other than `last`, and returns that moment: also when leadership
     /// was lost and regained unnoticed.
     pub async fn wait_for_new_term(&mut self, last: Option<Moment>) -> Moment {
-        self.wait_until(|term| term.is_some_and(|term| Some(term.since) != last)).await;
+        self.wait_until(|term| term.as_ref().is_some_and(|term| Some(term.since) != last)).await;
         self.since()
     }
 
@@ -209,12 +209,12 @@ impl Elector {
     }
 
     fn publish(&self) {
-        let term = self.candidate.term();
-        let was = self.term.send_replace(term);
+        let term = self.candidate.term().cloned();
+        let (leads, was) = (term.is_some(), self.term.send_replace(term));
         let (lease, identity) = (&self.params.name, &self.params.identity);
-        match (was, term) {
-            (None, Some(_)) => tracing::info!(lease, identity, "became the leader"),
-            (Some(_), None) => tracing::info!(lease, identity, "lost leadership; starting no new issuer calls"),
+        match (was, leads) {
+            (None, true) => tracing::info!(lease, identity, "became the leader"),
+            (Some(_), false) => tracing::info!(lease, identity, "lost leadership; starting no new issuer calls"),
             _ => {}
         }
     }

@@ -67,7 +67,7 @@ pub async fn observe(
         holder: context.holder.clone(),
         call_timeout: context.call_timeout,
         acting_since: context.acting_since(),
-        calls_over_by: context.leadership.calls_over_by(),
+        term: context.leadership.term(),
         not_allowed: not_allowed(context, &resource),
         resource,
         // A resource that may not use it does not see it.
@@ -214,7 +214,8 @@ pub fn sync_with_peers(context: &Context, observed: &mut Observed, memory: &mut 
     let Some(SharedUse { by, has_used }) = observed.shared(issuer) else { return };
     let (endpoint, now) = (issuer.endpoint(), context.clock.now());
     let mut queue = context.queue();
-    let key = by.map_or_else(|| queue.exclusive_key(&resource), |shared| queue.request_key(endpoint, shared.expose()));
+    let key =
+        by.map_or_else(|| queue.exclusive_key(&resource), |shared| queue.application_key(endpoint, shared.expose()));
     queue.set_endpoint(&resource, endpoint, now.mono);
     let served = observed.stored_state().filter(|state| state.was_asked_at(endpoint));
     let record = served.and_then(State::active_token);

@@ -20,7 +20,7 @@ const CALLS_FOR: Duration = Duration::from_secs(4);
 
 fn renewed_at(seconds: u64) -> Option<Term> {
     let renewed = Moment::after_start(Duration::from_secs(seconds));
-    Some(Term { since: Moment::after_start(Duration::ZERO), renewed, follows_release: false })
+    Some(Term { since: Moment::after_start(Duration::ZERO), renewed, released_by: None })
 }
 
 fn is_of_resource(what: &What) -> bool {

@@ -186,7 +186,7 @@ impl<'a> Credential<'a> {
     fn blocked_by_intent_until(&self) -> Option<Moment> {
         let (observed, now) = (self.input.observed, self.input.now);
         let intent = self.state.intent.as_ref().filter(|_| !self.input.validated.kind().renewal().is_repeatable)?;
-        let is_over = observed.calls_over_by.is_some_and(|over| now.moment_of(intent.time) <= over);
+        let is_over = observed.term.as_ref().is_some_and(|term| term.follows(intent, now));
         intent.blocks_until(&observed.holder, now, observed.call_timeout).filter(|_| !is_over)
     }
 

@@ -91,7 +91,7 @@ impl Cluster {
             holder: "holder".into(),
             call_timeout: Duration::from_secs(10),
             acting_since: now(0.0).mono,
-            calls_over_by: None,
+            term: None,
             propagation: syniverse_token_core::propagation::Shown::default(),
         };
         Self { observed, memory: Memory::new(now(0.0).mono), steps: Vec::new() }

@@ -3,7 +3,8 @@
 use crate::cluster::now;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use std::time::Duration;
-use syniverse_token_core::lease::{Candidate, LeaseAction, Timing};
+use syniverse_token_core::intent::Intent;
+use syniverse_token_core::lease::{Candidate, LeaseAction, Term, Timing};
 use syniverse_token_core::time::Now;
 
 const TIMING: Timing = Timing {
@@ -32,6 +33,10 @@ fn waits_until(candidate: &mut Candidate, found: &Lease, at: Now) -> f64 {
         LeaseAction::Wait(until) => at.mono.until(now(0.0).mono).as_secs_f64() + until.until(at.mono).as_secs_f64(),
         other => panic!("it does not wait: {other:?}"),
     }
+}
+
+fn released_by(candidate: &Candidate) -> Option<&str> {
+    candidate.term()?.released_by.as_deref()
 }
 
 fn spec(lease: &Lease) -> LeaseSpec {
@@ -94,15 +99,34 @@ fn who_sees_another_holder_holds_it_no_longer() {
 fn a_released_lease_is_taken_at_once_and_only_its_holder_releases_it() {
     let (mut a, mut b) = (candidate("a"), candidate("b"));
     let lease = take(&mut a, None, now(0.0));
+    waits_until(&mut b, &lease, now(0.5));
     assert_eq!(b.release(lease.clone(), now(1.0)), None);
     let released = a.release(lease, now(1.0)).unwrap();
     assert_eq!((spec(&released).holder_identity.as_deref(), spec(&released).lease_transitions), (Some(""), Some(0)));
     let taken = take(&mut b, Some(released), now(1.0));
     assert_eq!((spec(&taken).holder_identity.as_deref(), spec(&taken).lease_transitions), (Some("b"), Some(1)));
-    let followers = [&a, &b].map(|candidate| candidate.term().is_some_and(|term| term.follows_release));
-    assert_eq!(followers, [false, true], "the first one followed nobody");
+    assert_eq!([&a, &b].map(released_by), [None, Some("a")], "the first one followed nobody");
     take(&mut b, Some(taken), now(3.0));
-    assert!(b.term().unwrap().follows_release, "as long as it holds");
+    assert_eq!(released_by(&b), Some("a"), "as long as it holds");
+}
+
+#[test]
+fn who_came_after_the_release_does_not_know_whose_it_was() {
+    let (mut a, mut b) = (candidate("a"), candidate("b"));
+    let lease = take(&mut a, None, now(0.0));
+    take(&mut b, a.release(lease, now(1.0)), now(1.0));
+    assert_eq!(released_by(&b), None);
+}
+
+/// A namespace may have come from another shard, whose process is in the middle of its request.
+#[test]
+fn a_term_follows_the_intents_of_who_released_the_lease_and_of_nobody_else() {
+    let term = Term { since: now(10.0).mono, renewed: now(10.0).mono, released_by: Some("pod_with_parts_ab12".into()) };
+    let intent = |holder: &str, seconds: f64| Intent { time: now(seconds).wall, holder: holder.to_owned() };
+    let follows = |holder, seconds| term.follows(&intent(holder, seconds), now(11.0));
+    assert_eq!([follows("ab12", 9.0), follows("ab12", 10.5), follows("cd34", 9.0)], [true, false, false]);
+    let unknown = Term { released_by: None, ..term.clone() };
+    assert!(!unknown.follows(&intent("ab12", 9.0), now(11.0)));
 }
 
 /// Its holder, if there is one, may be in the middle of a call.
@@ -111,13 +135,15 @@ fn a_lease_that_somebody_emptied_or_deleted_was_not_released() {
     let (mut a, mut b) = (candidate("a"), candidate("b"));
     let lease = take(&mut a, None, now(0.0));
     let emptied = LeaseSpec { holder_identity: Some(String::new()), ..lease.spec.clone().unwrap() };
+    waits_until(&mut b, &lease, now(0.5));
     take(&mut b, Some(Lease { spec: Some(emptied), ..lease.clone() }), now(1.0));
-    assert!(!b.term().unwrap().follows_release);
+    assert_eq!(released_by(&b), None);
 
     let mut c = candidate("c");
+    waits_until(&mut c, &lease, now(0.5));
     c.next_action("lease", a.release(lease, now(1.0)), now(1.0));
     take(&mut c, None, now(2.0));
-    assert!(!c.term().unwrap().follows_release, "it was another one's meanwhile, for all that is known");
+    assert_eq!(released_by(&c), None, "it was another one's meanwhile, for all that is known");
 }
 
 #[test]

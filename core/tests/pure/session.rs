@@ -7,6 +7,7 @@ use std::time::Duration;
 use syniverse_token_core::intent::Intent;
 use syniverse_token_core::issuer::endpoint::NotAllowed;
 use syniverse_token_core::issuer::{Cause, Failure, FailureKind, Lifetime, TokenRequest, TokenResponse};
+use syniverse_token_core::lease::Term;
 use syniverse_token_core::memory::Target;
 use syniverse_token_core::observed::Sharing;
 use syniverse_token_core::plan::{Plan, PlannedRequest, Step};
@@ -124,15 +125,20 @@ fn who_takes_over_a_released_lease_waits_for_no_intent_from_before() {
     cluster.call(now(400.0));
     cluster.restart(now(401.0));
     cluster.observed.holder = "another".into();
-    cluster.observed.calls_over_by = Some(now(401.0).mono);
-    assert_eq!(asked(&cluster.call(now(401.0))), "extend first");
-    // One that was written since is somebody's who does not heed the Lease.
-    let mut cluster = settled(&LOGIN);
-    cluster.call(now(400.0));
-    cluster.restart(now(401.0));
     cluster.observed.holder = "another".into();
-    cluster.observed.calls_over_by = Some(now(399.0).mono);
-    assert_eq!(wait_of(&mut cluster, 401.0), 14.0);
+    let identity = format!("pod_{}", cluster.state().intent.unwrap().holder);
+    let term = |since: f64, identity: &str| Term {
+        since: now(since).mono,
+        renewed: now(since).mono,
+        released_by: Some(identity.into()),
+    };
+    // One that was written since is somebody's who does not heed the Lease; one of another shard heeds another.
+    for other in [term(399.0, &identity), term(401.0, "pod_of-another-shard")] {
+        cluster.observed.term = Some(other);
+        assert_eq!(wait_of(&mut cluster, 401.0), 14.0);
+    }
+    cluster.observed.term = Some(term(401.0, &identity));
+    assert_eq!(asked(&cluster.call(now(401.0))), "extend first");
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl Cluster {
             holder: "simulated".to_owned(),
             call_timeout: Duration::from_secs(10),
             acting_since: Moment::after_start(Duration::ZERO),
-            calls_over_by: None,
+            term: None,
             propagation: Shown::default(),
         };
         let memory = Memory::new(Moment::after_start(Duration::ZERO));
