@@ -28,6 +28,12 @@ impl PackedJson {
         Self(compress_prepend_size_with_dict(json, DICTIONARY).into_boxed_slice())
     }
 
+    /// How many bytes it takes.
+    #[allow(clippy::len_without_is_empty, reason = "none is empty")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The value; none when it cannot be read as one.
     pub fn value<T: DeserializeOwned>(&self) -> Option<T> {
         let json = decompress_size_prepended_with_dict(&self.0, DICTIONARY).ok()?;

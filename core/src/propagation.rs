@@ -4,11 +4,13 @@
 mod annotation;
 mod consumer;
 mod messages;
+mod names;
 mod outcome;
 mod workload;
 
 pub use annotation::{RESTART_ANNOTATION, TOKEN_ANNOTATION, has_token, with_token};
 pub use consumer::{SecretUse, containers_using, is_reached, owner_of, secret_use};
 pub use messages::{denied, right_missing};
-pub use outcome::{Delivery, Outcome, Shown, shown};
+pub use names::Names;
+pub use outcome::{Delivery, MOST_WORKLOADS, Outcome, Shown, shown};
 pub use workload::{Verdict, Workload, pause_between};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use syniverse_token_core::propagation::{Delivery, Outcome};
+use syniverse_token_core::propagation::{Delivery, Names, Outcome};
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::time::Moment;
 
@@ -189,12 +189,11 @@ impl Entry {
             outcome.refusal = outcome.refusal.and(before.and_then(|before| before.refusal.clone()));
         }
         if self.looks >= UNSAID_LOOKS {
-            let rolling = outcome.rolling.iter().map(|title| format!("{title} still replaces its Pods"));
-            outcome.withheld.extend(rolling);
+            outcome.withheld.append(&outcome.rolling, |title| format!("{title} still replaces its Pods"));
         }
         if let Some(before) = before.filter(|_| remaining.has_failed) {
             // What could not be looked at is as it was.
-            let keep = |now: &mut Vec<String>, was: &Vec<String>| {
+            let keep = |now: &mut Names, was: &Names| {
                 if now.is_empty() {
                     now.clone_from(was);
                 }
@@ -304,11 +303,11 @@ mod tests {
             [(0, 5, false), (5, 10, false), (15, 20, true), (35, 40, true), (75, 80, true), (155, 80, true)]
         {
             let (_, delivery) = deliveries.begin(at(now)).unwrap();
-            let run = Outcome { rolling: vec!["Deployment web".to_owned()], ..outcome("1") };
+            let run = Outcome { rolling: ["Deployment web".to_owned()].into_iter().collect(), ..outcome("1") };
             deliveries.ended(&a, &delivery, run, rolling, at(now));
             assert_eq!(deliveries.next_due(), Some(at(now + delay)));
-            let said = &deliveries.outcome(&a).unwrap().withheld;
-            assert_eq!(said.iter().any(|said| said == "Deployment web still replaces its Pods"), is_said, "{now}");
+            let said = deliveries.outcome(&a).unwrap().withheld.to_string();
+            assert_eq!(said, if is_said { "Deployment web still replaces its Pods" } else { "" }, "{now}");
         }
     }
 
@@ -320,11 +319,11 @@ mod tests {
             let (_, delivery) = deliveries.begin(at(now)).unwrap();
             let unaware = unaware.iter().map(|name| (*name).to_owned()).collect();
             deliveries.ended(&a, &delivery, Outcome { unaware, ..outcome(token) }, remaining, at(now));
-            deliveries.outcome(&a).unwrap().unaware.clone()
+            deliveries.outcome(&a).unwrap().unaware.to_string()
         };
-        assert_eq!(run("1", 0, &["Pod a"], DONE), ["Pod a"]);
-        assert_eq!(run("2", 10, &[], FAILED), ["Pod a"]);
-        assert_eq!(run("2", 11, &[], DONE), [""; 0]);
+        assert_eq!(run("1", 0, &["Pod a"], DONE), "Pod a");
+        assert_eq!(run("2", 10, &[], FAILED), "Pod a");
+        assert_eq!(run("2", 11, &[], DONE), "");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use restart::Restarted;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use syniverse_token_core::propagation::{Delivery, Outcome};
+use syniverse_token_core::propagation::{Delivery, MOST_WORKLOADS, Outcome};
 use syniverse_token_core::queue::ObjectName;
 use syniverse_token_core::schedule::rate_limiter::RateLimiter;
 use syniverse_token_core::time::Moment;
@@ -136,6 +136,7 @@ impl Courier {
             remaining.is_rolling = !rolling.is_empty();
             remaining.pause = pause;
             (outcome.workloads, outcome.withheld, outcome.rolling) = (done, withheld, rolling);
+            outcome.workloads.truncate(MOST_WORKLOADS);
             self.note(&mut outcome, is_news);
             remaining.has_failed |= take(&mut outcome, problem);
         }

@@ -16,11 +16,22 @@ const FIRST_ISSUE_AFTER: Duration = Duration::from_secs(60);
 /// The JSON of a resource that is kept. A template may take up a megabyte, and a namespace may hold thousands of them:
 /// a larger resource is read for each of its passes.
 const LARGEST: usize = 16 << 10;
+/// The packed JSON that is kept of all resources together: that of some 50,000 ordinary ones. The others are read for each
+/// of their passes, too.
+const MOST: usize = 64 << 20;
 
 /// The resources as the watch shows them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Resources {
     by_name: HashMap<ObjectName, Shown>,
+    /// How many bytes more of packed JSON are kept.
+    room: usize,
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self { by_name: HashMap::new(), room: MOST }
+    }
 }
 
 /// What is kept of a resource: a fifth of what it weighs parsed.
@@ -32,6 +43,12 @@ struct Shown {
     change: u64,
     /// The end of its token, according to its status.
     expires: Option<Timestamp>,
+}
+
+impl Shown {
+    fn size(&self) -> usize {
+        self.json.as_ref().map_or(0, PackedJson::len)
+    }
 }
 
 impl Resources {
@@ -46,17 +63,26 @@ impl Resources {
         let change = change_hash(resource);
         let status = resource.status.as_ref();
         let expires = status.and_then(|status| status.expiration_time.as_ref()?.parse().ok());
+        let before = self.take(name);
         let json = serde_json::to_vec(resource).ok().filter(|json| json.len() <= LARGEST);
-        let json = json.map(|json| PackedJson::of_json(&json));
+        let json = json.map(|json| PackedJson::of_json(&json)).filter(|json| json.len() <= self.room);
         let uid = resource.uid().map(String::into_boxed_str);
-        let before = self.by_name.insert(name.clone(), Shown { json, uid, change, expires });
+        let shown = Shown { json, uid, change, expires };
+        self.room -= shown.size();
+        self.by_name.insert(name.clone(), shown);
         before.is_none_or(|before| before.change != change)
+    }
+
+    fn take(&mut self, name: &ObjectName) -> Option<Shown> {
+        let shown = self.by_name.remove(name)?;
+        self.room += shown.size();
+        Some(shown)
     }
 
     /// Removes a resource that is gone, unless it is another one of this name.
     pub fn remove(&mut self, name: &ObjectName, uid: Option<&str>) {
         if self.uid(name) == Some(uid) {
-            self.by_name.remove(name);
+            self.take(name);
         }
     }
 
@@ -113,6 +139,27 @@ mod tests {
         assert!(resources.set(&name(), &resource("2", &"x".repeat(LARGEST))), "another UID");
         assert!(resources.get(&name()).is_none());
         assert_eq!(resources.uid(&name()), Some(Some("2")));
+    }
+
+    #[test]
+    fn what_is_kept_of_all_is_bounded_and_what_is_gone_makes_room() {
+        const ROOM: usize = 10_000;
+        let mut resources = Resources { room: ROOM, ..Resources::default() };
+        // Text that does not pack: a tenth of the room.
+        let text: String = (0..125_u32).map(|number| format!("{:08x}", number.wrapping_mul(2_654_435_761))).collect();
+        let shown = resource("1", &text);
+        let names: Vec<_> = (0..20).map(|number| ObjectName::new("n", format!("r{number}"))).collect();
+        let kept = |resources: &Resources| names.iter().filter(|name| resources.get(name).is_some()).count();
+        names.iter().for_each(|name| assert!(resources.set(name, &shown)));
+        names.iter().for_each(|name| assert!(!resources.set(name, &shown), "nothing changed"));
+        let most = kept(&resources);
+        assert!((5..10).contains(&most), "{most}");
+        names[..2].iter().for_each(|name| resources.remove(name, Some("1")));
+        assert_eq!(kept(&resources), most - 2);
+        assert_eq!(names.iter().filter(|name| resources.set(name, &shown)).count(), 2, "what is new");
+        assert_eq!(kept(&resources), most);
+        names.iter().for_each(|name| resources.remove(name, Some("1")));
+        assert_eq!(resources.room, ROOM);
     }
 
     #[test]

@@ -12,6 +12,10 @@ use crate::state::{State, UnrecordedResponse};
 use crate::time::Moment;
 use serde::{Deserialize, Serialize};
 
+/// The most bytes that are kept of statuses and states: twice what two tokens of 8 KiB take, the most that fits into a
+/// header. Who may write a state Secret could fill a megabyte for each resource: a larger state is read in each pass.
+const LARGEST: usize = 32 << 10;
+
 /// A memory between two passes.
 #[derive(Clone, Debug)]
 pub struct PackedMemory {
@@ -75,6 +79,12 @@ impl Parts {
         Self { state, sent, written, last }
     }
 
+    /// Without the states where they are too large.
+    fn packed(self) -> Option<PackedJson> {
+        let small = |parts: &Self| PackedJson::of(parts).ok().filter(|packed| packed.len() <= LARGEST);
+        small(&self).or_else(|| small(&Self { state: None, sent: None, ..self }))
+    }
+
     /// The state that was sent.
     fn take_sent(&mut self) -> Option<Box<State>> {
         match self.sent.take()? {
@@ -98,9 +108,8 @@ impl Parts {
 impl Memory {
     /// Makes this memory small until its next pass.
     pub fn pack(mut self) -> PackedMemory {
-        let parts = Parts::of(&mut self);
         PackedMemory {
-            parts: PackedJson::of(&parts).ok(),
+            parts: Parts::of(&mut self).packed(),
             unrecorded: self.unrecorded.map(Box::new),
             intent: self.intent.map(Box::new),
             written_token: self.written_token.map(Box::new),
@@ -122,8 +131,8 @@ impl Memory {
 }
 
 impl PackedMemory {
-    /// The memory for a pass. What cannot be read is forgotten, which costs a read: a state may hold fields of other
-    /// versions, nested as deep as a reader bears, and is nested deeper here.
+    /// The memory for a pass. What was too large, or cannot be read, is forgotten, which costs a read: a state may hold
+    /// fields of other versions, nested as deep as a reader bears, and is nested deeper here.
     pub fn unpack(self) -> Memory {
         let mut parts: Parts = self.parts.as_ref().and_then(PackedJson::value).unwrap_or_default();
         Memory {

@@ -1,5 +1,6 @@
 //! Messages about the delivery of tokens to Pods.
 
+use super::Names;
 use crate::reason::{Finding, Reason};
 
 /// What delivers a token is refused, because of `problem`.
@@ -27,7 +28,7 @@ pub fn denied(verb: &str, resource: &str, detail: &str) -> String {
 }
 
 /// Consumers that will never see a change.
-pub(super) fn consumers_unaware(names: &str) -> Finding {
+pub(super) fn consumers_unaware(names: &Names) -> Finding {
     let message = format!(
         "used in an environment variable or through a subPath, where a new token is never seen: {names}; mount the Secret \
          as a volume, or set spec.propagation.restart"
@@ -36,6 +37,6 @@ pub(super) fn consumers_unaware(names: &str) -> Finding {
 }
 
 /// Workloads that are not restarted.
-pub(super) fn restart_withheld(reasons: &str) -> Finding {
+pub(super) fn restart_withheld(reasons: &Names) -> Finding {
     Finding::new(Reason::RestartWithheld, format!("not restarted for the new token: {reasons}"))
 }

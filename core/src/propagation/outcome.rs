@@ -1,5 +1,6 @@
 //! What became of the delivery of a token, and what the status says of it.
 
+use super::Names;
 use super::messages::{self, PROPAGATION_UNKNOWN};
 use crate::api::{PropagationSpec, PropagationStatus, SyniverseTokenStatus};
 use crate::reason::{Finding, Reason};
@@ -9,10 +10,8 @@ use jiff::Timestamp;
 
 /// Reasons that stay said until a delivery shows otherwise.
 const LASTING: [Reason; 3] = [Reason::PropagationRefused, Reason::ConsumersUnaware, Reason::RestartWithheld];
-/// Consumers named in a message.
-const NAMED: usize = 10;
 /// Workloads in the status: what its schema takes.
-const MOST_WORKLOADS: usize = 1024;
+pub const MOST_WORKLOADS: usize = 1024;
 
 /// A token to be delivered: it is in the token Secret.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,30 +62,25 @@ pub struct Outcome {
     pub is_complete: bool,
     /// Running Pods that know of it; none where they are not to be told.
     pub pods: Option<usize>,
-    /// Workloads that were restarted for it.
+    /// Workloads that were restarted for it; the status names up to [`MOST_WORKLOADS`].
     pub workloads: Vec<String>,
     /// When the last one was reached; none = all had been before.
     pub reached_at: Option<Timestamp>,
     /// What was refused, as a clause for people.
     pub refusal: Option<String>,
     /// Consumers that never see a change, and that nothing restarts.
-    pub unaware: Vec<String>,
+    pub unaware: Names,
     /// Workloads that are not restarted, and why.
-    pub withheld: Vec<String>,
+    pub withheld: Names,
     /// Workloads that are restarted when they have replaced their Pods.
-    pub rolling: Vec<String>,
+    pub rolling: Names,
 }
 
 impl Outcome {
     fn finding(&self) -> Option<Finding> {
-        let few = |names: &[String]| {
-            let more = names.len().checked_sub(NAMED).filter(|more| *more > 0);
-            let shown = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-            more.map_or_else(|| shown.clone(), |more| format!("{shown} and {more} more"))
-        };
         let refused = self.refusal.as_deref().map(messages::refused);
-        let withheld = || (!self.withheld.is_empty()).then(|| messages::restart_withheld(&few(&self.withheld)));
-        let unaware = || (!self.unaware.is_empty()).then(|| messages::consumers_unaware(&few(&self.unaware)));
+        let withheld = || (!self.withheld.is_empty()).then(|| messages::restart_withheld(&self.withheld));
+        let unaware = || (!self.unaware.is_empty()).then(|| messages::consumers_unaware(&self.unaware));
         refused.or_else(withheld).or_else(unaware)
     }
 

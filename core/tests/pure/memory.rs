@@ -138,3 +138,20 @@ fn a_state_nested_as_deep_as_a_reader_bears_costs_a_read_and_no_process() {
     let memory = memory.pack().unpack();
     assert_eq!(memory.state, None, "forgotten, and read again");
 }
+
+/// Who may write a state Secret can fill it with what does not pack.
+#[test]
+fn a_state_that_takes_more_room_than_tokens_do_costs_a_read_and_no_memory() {
+    let read = |junk: usize| {
+        let junk: String = (0..junk).map(|number| format!("{:08x}", number.wrapping_mul(2_654_435_761))).collect();
+        let state = format!(r#"{{"version": 3, "serial": 1, "salt": "s", "newer": "{junk}"}}"#);
+        State::from_bytes(state.as_bytes()).unwrap()
+    };
+    for (junk, is_kept) in [(1000, true), (100_000, false)] {
+        let mut memory = Memory::new(now(0.0).mono);
+        memory.state_read(read(junk));
+        memory.last_status = Some(SyniverseTokenStatus::default());
+        let memory = memory.pack().unpack();
+        assert_eq!((memory.state.is_some(), memory.last_status.is_some()), (is_kept, true), "{junk}");
+    }
+}

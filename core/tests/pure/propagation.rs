@@ -280,14 +280,14 @@ fn what_is_wrong_is_said_until_a_delivery_shows_otherwise() {
     assert_eq!(reason(None, "SharedApplication"), None);
     let everything = Outcome {
         refusal: Some("no right".to_owned()),
-        withheld: vec!["Deployment web is paused".to_owned()],
+        withheld: ["Deployment web is paused".to_owned()].into_iter().collect(),
         unaware: (0..12).map(|number| format!("Pod {number}")).collect(),
         ..done()
     };
     assert_eq!(reason(Some(&everything), "Issued"), Some(Reason::PropagationRefused));
     let withheld = Outcome { refusal: None, ..everything };
     assert_eq!(reason(Some(&withheld), "Issued"), Some(Reason::RestartWithheld));
-    let unaware = Outcome { withheld: Vec::new(), ..withheld };
+    let unaware = Outcome { withheld: Names::default(), ..withheld };
     let finding = shown(Some(&asked()), Some(&unaware), None).finding.unwrap();
     assert!(finding.message.contains("Pod 9 and 2 more"), "{}", finding.message);
 }

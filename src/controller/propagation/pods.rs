@@ -12,7 +12,9 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use syniverse_token_core::propagation::{Delivery, TOKEN_ANNOTATION, is_reached, owner_of, secret_use, with_token};
+use syniverse_token_core::propagation::{
+    Delivery, Names, TOKEN_ANNOTATION, is_reached, owner_of, secret_use, with_token,
+};
 use syniverse_token_core::queue::ObjectName;
 
 /// Pods that are told at a time.
@@ -27,7 +29,7 @@ pub(super) struct PodsReached {
     /// One of them was told just now.
     pub(super) is_news: bool,
     /// What owns Pods that never see a change, and is not restarted.
-    pub(super) unaware: Vec<String>,
+    pub(super) unaware: Names,
     /// Why others were not told.
     pub(super) problem: Option<Problem>,
 }
@@ -63,7 +65,7 @@ impl Courier {
         let running = ListParams::default().fields("status.phase=Running");
         let listed = self.look_at_all(name, delivery, (PODS, running), |pod: Pod| users.add(&pod, delivery)).await;
         if let Err(problem) = listed {
-            return PodsReached { told: 0, is_news: false, unaware: Vec::new(), problem: Some(problem) };
+            return PodsReached { told: 0, is_news: false, unaware: Names::default(), problem: Some(problem) };
         }
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), name.namespace());
         let (mut told, mut is_news, mut refused, mut problem) = (users.told, false, 0, None);

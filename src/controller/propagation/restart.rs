@@ -15,7 +15,9 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use syniverse_token_core::api::{RestartPropagation, WorkloadKind};
-use syniverse_token_core::propagation::{Delivery, RESTART_ANNOTATION, Verdict, Workload, pause_between, with_token};
+use syniverse_token_core::propagation::{
+    Delivery, Names, RESTART_ANNOTATION, Verdict, Workload, pause_between, with_token,
+};
 use syniverse_token_core::queue::ObjectName;
 
 /// Owner of the annotation in a template: other managers keep what is theirs, and see whose this is.
@@ -31,9 +33,9 @@ pub(super) struct Restarted {
     /// One of them was just now.
     pub(super) is_news: bool,
     /// Those that are not, and why.
-    pub(super) withheld: Vec<String>,
+    pub(super) withheld: Names,
     /// Those that are restarted when they have replaced their Pods.
-    pub(super) rolling: Vec<String>,
+    pub(super) rolling: Names,
     /// When the next one is restarted.
     pub(super) pause: Option<Duration>,
     /// Why others were not restarted.
@@ -177,7 +179,7 @@ fn is_gone(error: &kube::Error) -> bool {
 }
 
 /// Workloads that the spec lists and the namespace does not have.
-fn missing(restart: &RestartPropagation, found: &[Workload]) -> Vec<String> {
+fn missing(restart: &RestartPropagation, found: &[Workload]) -> Names {
     let is_there =
         |kind: WorkloadKind, name: &str| found.iter().any(|workload| workload.kind == kind && workload.name == name);
     let missing = restart.workloads.iter().filter(|it| !is_there(it.kind, &it.name));
