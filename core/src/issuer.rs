@@ -20,7 +20,7 @@ pub mod session;
 pub use renewal::{Kind, Renewal, RenewalTime};
 pub use request::{
     ClientCredentials, Content, Extend, LogIn, Login, Message, Method, Pair, Properties, RedactedUrl, Refresh,
-    TokenRequest, Wire,
+    SharedBy, TokenRequest, Wire,
 };
 
 /// Lifetimes are whole seconds, rounded either way: a difference up to this does not count.

@@ -9,7 +9,8 @@ use crate::time::Moment;
 use endpoint::Endpoint;
 use host::Host;
 use sharing::Memberships;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,12 +63,18 @@ impl RequestQueue {
         }
     }
 
-    /// The key of an application or a pasted session pair: requests with the same key are sent one at a time.
-    pub fn request_key(&self, endpoint: &str, consumer_key: &str) -> String {
-        keyed(&self.salt, endpoint, consumer_key)
+    /// The key of an application, or of a client and its scopes, whose users share its tokens.
+    pub fn application_key(&self, endpoint: &str, identifier: &str) -> String {
+        keyed(&self.salt, endpoint, identifier)
     }
 
-    /// A name like [`RequestQueue::request_key`] that only `resource` uses.
+    /// The key of a request for that with this secret: requests with the same key are sent one at a time. Whoever knows
+    /// the identifier alone delays nobody who knows the secret.
+    pub fn request_key(&self, application_key: &str, secret: &str) -> String {
+        keyed(&self.salt, application_key, secret)
+    }
+
+    /// A key that only `resource` uses.
     pub fn exclusive_key(&self, resource: &ObjectName) -> String {
         keyed(&self.salt, resource.namespace(), resource.name())
     }
@@ -148,10 +155,12 @@ impl RequestQueue {
     }
 
     fn endpoint(&mut self, endpoint: &str, now: Moment) -> &mut Endpoint {
-        let new = || Endpoint::new(endpoint, self.budget, now);
-        let known = self.endpoints.entry(Arc::from(endpoint)).or_insert_with(new);
-        self.hosts.entry(known.authority().to_owned()).or_insert_with(|| Host::new(self.budget, now));
-        known
+        self.endpoints.entry(Arc::from(endpoint)).or_insert_with(|| {
+            let new = Endpoint::new(endpoint, self.budget, now);
+            let host = self.hosts.entry(new.authority().to_owned()).or_insert_with(|| Host::new(self.budget, now));
+            host.endpoints += 1;
+            new
+        })
     }
 
     fn leave_endpoint(&mut self, resource: &ObjectName, now: Moment) {
@@ -164,14 +173,17 @@ impl RequestQueue {
     fn forget_at(&mut self, used: &str, resource: &ObjectName) {
         let Some(endpoint) = self.endpoints.get_mut(used) else { return };
         endpoint.forget(resource);
-        if endpoint.is_forgotten() {
-            self.busy.remove(used);
-            self.endpoints.remove(used);
-            let is_used = |authority: &str| self.endpoints.values().any(|known| known.authority() == authority);
-            let unused: Vec<_> =
-                self.hosts.iter().filter(|(_, host)| host.is_forgotten()).map(|(name, _)| name).collect();
-            let unused: HashSet<_> = unused.into_iter().filter(|name| !is_used(name)).cloned().collect();
-            self.hosts.retain(|name, _| !unused.contains(name));
+        if !endpoint.is_forgotten() {
+            return;
+        }
+        self.busy.remove(used);
+        if let Some(gone) = self.endpoints.remove(used)
+            && let Entry::Occupied(mut host) = self.hosts.entry(gone.authority().to_owned())
+        {
+            host.get_mut().endpoints -= 1;
+            if host.get().endpoints == 0 {
+                host.remove();
+            }
         }
     }
 }

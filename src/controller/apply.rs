@@ -12,7 +12,7 @@ use kube::{Api, ResourceExt};
 use syniverse_token_core::api::SyniverseToken;
 use syniverse_token_core::effects;
 use syniverse_token_core::fingerprint::fingerprint;
-use syniverse_token_core::issuer::{Cause, Failure, TokenResponse};
+use syniverse_token_core::issuer::{Cause, Failure, SharedBy, TokenResponse};
 use syniverse_token_core::memory::Memory;
 use syniverse_token_core::observed::Observed;
 use syniverse_token_core::plan::PlannedRequest;
@@ -177,9 +177,8 @@ pub async fn request_token(
     }
     if let Ok(response) = &result {
         let properties = planned.request.wire().properties();
-        // Where each may have a new token at any time, that of one is no news for the others.
-        if properties.shared_by.is_some() && !planned.request.wire().kind().renewal().may_come_early {
-            notify_sharers(&permit, planned, response);
+        if let Some(shared) = properties.shared {
+            notify_sharers(&permit, planned, shared, response);
         }
         // The old token counts as dead from the moment at which the request was sent.
         if let Some(spent) = properties.spends {
@@ -214,10 +213,14 @@ fn is_new(planned: &PlannedRequest, response: &TokenResponse) -> bool {
 }
 
 /// The other resources of an application request the token themselves once a rotation was seen.
-fn notify_sharers(permit: &Permit<'_>, planned: &PlannedRequest, response: &TokenResponse) {
-    if is_new(planned, response) {
-        let (token, key) = (fingerprint(&response.token), &permit.request.request_key);
-        let others = permit.context.queue().rotated(&permit.resource, key, &token);
+fn notify_sharers(permit: &Permit<'_>, planned: &PlannedRequest, shared: SharedBy<'_>, response: &TokenResponse) {
+    // Where each may have a new token at any time, that of one is no news for the others.
+    let is_news = !planned.request.wire().kind().renewal().may_come_early;
+    if is_news && is_new(planned, response) {
+        let mut queue = permit.context.queue();
+        let application = queue.application_key(planned.request.endpoint(), shared.identifier.expose());
+        let others = queue.rotated(&permit.resource, &application, &fingerprint(&response.token));
+        drop(queue);
         permit.context.all_changed(&others);
     }
 }

@@ -3,7 +3,7 @@
 use super::reply::{self, Reply};
 use super::{
     Failure, FailureKind, Kind, Lifetime, Message, Method, Omissions, Properties, RedactedUrl, Refresh, Renewal,
-    RenewalTime, TokenResponse, Wire,
+    RenewalTime, SharedBy, TokenResponse, Wire,
 };
 use serde_json::Value;
 use url::Url;
@@ -30,7 +30,7 @@ impl Wire for Refresh {
     fn properties(&self) -> Properties<'_> {
         Properties {
             lifetime_seconds: Some(self.validity_seconds),
-            shared_by: Some(&self.consumer_key),
+            shared: Some(SharedBy { identifier: &self.consumer_key, secret: &self.consumer_secret }),
             ..Properties::default()
         }
     }

@@ -4,7 +4,7 @@
 use super::reply::{self, Body, Reply};
 use super::{
     ClientCredentials, Content, Failure, FailureKind, Kind, Lifetime, Message, Method, Omissions, Properties,
-    RedactedUrl, Renewal, RenewalTime, TokenResponse, Wire,
+    RedactedUrl, Renewal, RenewalTime, SharedBy, TokenResponse, Wire,
 };
 use crate::api::ClientAuthentication;
 use crate::redacted::Redacted;
@@ -50,7 +50,8 @@ impl Wire for ClientCredentials {
     }
 
     fn properties(&self) -> Properties<'_> {
-        Properties { shared_by: Some(&self.shared_by), ..Properties::default() }
+        let shared = SharedBy { identifier: &self.shared_by, secret: &self.client_secret };
+        Properties { shared: Some(shared), ..Properties::default() }
     }
 
     fn message(&self, endpoint: Url) -> Message {

@@ -67,8 +67,18 @@ pub struct Properties<'a> {
     pub lifetime_seconds: Option<u64>,
     /// The next token can be obtained only while the current token is live.
     pub is_before_expiry: bool,
-    /// Identifies requests of several resources for the same token: only a single such request is in flight at a time.
-    pub shared_by: Option<&'a Redacted>,
+    /// Identifies requests of several resources for the same token, with its secret: only a single such request is in
+    /// flight at a time. Whoever knows the identifier alone delays nobody who knows the secret.
+    pub shared: Option<SharedBy<'a>>,
+}
+
+/// What several resources have in common that ask for the same token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedBy<'a> {
+    /// Identifies the application or client, and what is asked of it.
+    pub identifier: &'a Redacted,
+    /// Its secret.
+    pub secret: &'a Redacted,
 }
 
 /// A message over HTTP. URL, header and content may hold credentials.

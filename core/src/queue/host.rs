@@ -15,6 +15,8 @@ const REMEMBERED: usize = 1024;
 pub(super) struct Host {
     pub(super) budget: Budget,
     pub(super) limiter: RateLimiter,
+    /// How many of its endpoints are known.
+    pub(super) endpoints: usize,
     /// Permits by namespace.
     pub(super) permits: HashMap<String, usize>,
     /// The turns that each namespace has had, and the last of them.
@@ -37,7 +39,7 @@ impl Host {
         let limiter = RateLimiter::new(f64::from(budget.per_second), now);
         let budget = Budget { in_flight: budget.in_flight.saturating_mul(2), ..budget };
         let (permits, turns) = (HashMap::new(), HashMap::new());
-        Self { budget, limiter, permits, turns, turn: 0, shares: Shares::default() }
+        Self { budget, limiter, endpoints: 0, permits, turns, turn: 0, shares: Shares::default() }
     }
 
     /// When its rate allows another request.
@@ -89,11 +91,6 @@ impl Host {
     /// A permit was not used.
     pub(super) fn give_back(&mut self) {
         self.limiter.give_back();
-    }
-
-    /// True when nothing worth keeping is known of it.
-    pub(super) fn is_forgotten(&self) -> bool {
-        self.permits.is_empty()
     }
 }
 

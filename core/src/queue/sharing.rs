@@ -52,8 +52,7 @@ impl Users {
 
     /// All, if one more or less can mean something to them; else the first two, which may change places.
     fn affected(&self, namespace: &str) -> Vec<(ObjectName, Sharing)> {
-        let is_news = self.census.in_namespace(namespace) <= 2 || self.census.namespaces() <= 2;
-        let count = if is_news { usize::MAX } else { 2 };
+        let count = if self.census.in_namespace(namespace) <= 2 { usize::MAX } else { 2 };
         self.in_order.iter().take(count).map(|(_, user)| (user.clone(), self.sharing(user))).collect()
     }
 }

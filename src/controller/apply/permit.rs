@@ -3,7 +3,7 @@
 use crate::controller::context::Context;
 use std::time::Duration;
 use syniverse_token_core::api::SyniverseToken;
-use syniverse_token_core::issuer::Cause;
+use syniverse_token_core::issuer::{Cause, SharedBy};
 use syniverse_token_core::memory::Memory;
 use syniverse_token_core::observed::Observed;
 use syniverse_token_core::plan::PlannedRequest;
@@ -39,8 +39,11 @@ impl Drop for Permit<'_> {
 /// The request as the queue sees it.
 pub fn queued(context: &Context, observed: &Observed, memory: &Memory, planned: &PlannedRequest) -> QueuedRequest {
     let (resource, endpoint, now) = (context.name(&observed.resource), planned.request.endpoint(), context.clock.now());
-    let request_key = match planned.request.wire().properties().shared_by {
-        Some(shared) => context.queue().request_key(endpoint, shared.expose()),
+    let request_key = match planned.request.wire().properties().shared {
+        Some(SharedBy { identifier, secret }) => {
+            let queue = context.queue();
+            queue.request_key(&queue.application_key(endpoint, identifier.expose()), secret.expose())
+        }
         // Credentials of its own: no request of another resource conflicts.
         None => context.queue().exclusive_key(&resource),
     };

@@ -53,6 +53,23 @@ fn whoever_gives_up_its_place_at_a_host_makes_room_for_the_next() {
 }
 
 #[test]
+fn a_host_is_known_as_long_as_one_of_its_endpoints_is() {
+    let mut queue = fleet(Budget { in_flight: 9, per_second: 1 });
+    let [first, second, third] = [0, 1, 2].map(at_path);
+    for caller in [&first, &second] {
+        queue.set_endpoint(&caller.member, &caller.request.endpoint, at(0.0));
+    }
+    first.sends(&mut queue, 0.0);
+    first.ends(&mut queue, Responded, 0.0);
+    second.waits(&mut queue, 0.0);
+    queue.forget(&first.member, at(0.0));
+    let next = expected(&mut queue, 0.0);
+    assert!(next > at(0.9), "{next:?}");
+    queue.forget(&second.member, at(0.0));
+    assert!(third.acquires(&mut queue, 0.0), "nothing is known of it any more");
+}
+
+#[test]
 fn a_permit_that_is_not_used_costs_its_host_none() {
     let mut queue = fleet(Budget { in_flight: 9, per_second: 1 });
     let [first, second] = [at_path(0), at_path(1)];

@@ -58,15 +58,26 @@ fn a_resource_that_changes_its_application_leaves_the_other() {
 fn keys_tell_applications_endpoints_and_owners_apart() {
     let queue = fleet(ROOMY);
     let keys = [
-        queue.request_key("e", "k"),
-        queue.request_key("e", "l"),
-        queue.request_key("f", "k"),
+        queue.application_key("e", "k"),
+        queue.application_key("e", "l"),
+        queue.application_key("f", "k"),
         queue.exclusive_key(&of("n", "a")),
         queue.exclusive_key(&of("m", "a")),
     ];
     for (n, key) in keys.iter().enumerate() {
         assert!(!keys[..n].contains(key));
     }
+}
+
+/// Whoever knows an identifier, and not its secret, must not be able to stand in the way of those who do.
+#[test]
+fn requests_for_an_application_are_one_at_a_time_for_those_who_know_its_secret() {
+    let queue = fleet(ROOMY);
+    let application = queue.application_key("e", "k");
+    let key = |secret| queue.request_key(&application, secret);
+    assert_eq!(key("secret"), key("secret"));
+    assert_ne!(key("secret"), key("guessed"));
+    assert_ne!(key("secret"), queue.request_key(&queue.application_key("f", "k"), "secret"));
 }
 
 fn succeed(queue: &RequestQueue, who: &Caller, now: f64) -> Option<bool> {
