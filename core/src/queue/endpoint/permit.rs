@@ -26,19 +26,23 @@ impl Endpoint {
         self.in_use().count() < in_flight && self.permits.len() < in_flight.saturating_mul(LAPSED)
     }
 
-    /// Retries have at most half of the permits while others wait; what is not due, at most half for one namespace
-    /// where there are others.
+    /// Retries have at most half of the permits while others wait; where there are other namespaces, what is not due has
+    /// at most half for one of them, and so have permits that its passes do not use.
     pub(super) fn has_room(&self, priority: Priority, namespace: &str) -> bool {
         let half = self.budget.in_flight.div_ceil(2);
-        let held = |counts: &dyn Fn(&ObjectName, &QueuedRequest) -> bool| {
-            self.in_use().filter(|(resource, permit)| counts(resource, &permit.request)).count() < half
-        };
         let [due, new, _] = self.lines.waiting();
-        let is_retry = priority == Priority::Retry && (due || new);
-        let is_shared = priority != Priority::Due && self.circuit_breaker.has_other_namespaces(namespace);
-        (!is_retry || held(&|_, request| request.priority == Priority::Retry))
-            && (!is_shared
-                || held(&|resource, request| resource.namespace() == namespace && request.priority != Priority::Due))
+        let retries = || self.in_use().filter(|(_, permit)| permit.request.priority == Priority::Retry).count();
+        if priority == Priority::Retry && (due || new) && retries() >= half {
+            return false;
+        }
+        if !self.circuit_breaker.has_other_namespaces(namespace) {
+            return true;
+        }
+        let of_namespace = || self.permits.iter().filter(|(resource, _)| resource.namespace() == namespace);
+        let is_not_due = |permit: &Permit| !permit.is_lapsed && permit.request.priority != Priority::Due;
+        let not_due = || of_namespace().filter(|(_, permit)| is_not_due(permit)).count();
+        let lapsed = of_namespace().filter(|(_, permit)| permit.is_lapsed).count();
+        lapsed < half.saturating_mul(LAPSED) && (priority == Priority::Due || not_due() < half)
     }
 
     /// The request that `resource` holds a permit for.

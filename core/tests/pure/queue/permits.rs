@@ -72,6 +72,17 @@ fn every_permit_has_half_a_second_whenever_its_resource_had_one_before() {
 }
 
 #[test]
+fn passes_of_a_namespace_that_hang_leave_half_of_them_to_the_others() {
+    let (mut queue, other) = (fleet(TWO), caller("other", 0.0).in_namespace("m"));
+    other.sends(&mut queue, 0.0);
+    other.ends(&mut queue, Responded, 0.0);
+    all_wait(&mut queue, &numbered("r", 20), 0.0);
+    let permitted: Vec<_> = (1..20).flat_map(|second| granted(&mut queue, f64::from(second))).collect();
+    assert_eq!(permitted.len(), 4);
+    assert!(other.acquires(&mut queue, 20.0));
+}
+
+#[test]
 fn passes_that_hang_have_at_most_four_times_the_permits() {
     let (mut queue, callers) = (fleet(TWO), numbered("r", 20));
     all_wait(&mut queue, &callers, 0.0);
